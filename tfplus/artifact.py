@@ -1,0 +1,177 @@
+"""Reading and writing an exported file: a flatbuffer with a ZIP behind it that holds the manifest.
+
+That is TFLite's own convention for associated files. Any runtime ignores the ZIP, `zipfile` reads
+it, and the flatbuffer's hash in the manifest shows whether the file is the one that was written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import lzma
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfplus.errors import ArtifactError
+from tfplus.files import sha256_of, write_atomic
+from tfplus.manifest import Manifest
+from tfplus.manifest_reader import from_json
+from tfplus.slices import Tensor, Tensors, check_against
+
+MANIFEST_NAME = "tfplus.json"
+LABELS_NAME = "labels.txt"
+_IDENTIFIER = b"TFL3"
+_MAX_MANIFEST_BYTES = 16 * 1024 * 1024
+
+# What `zipfile` raises on damaged bytes: a flipped bit can announce a password, an unknown
+# compression, an impossible date.
+_DAMAGED_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    lzma.LZMAError,
+    RuntimeError,
+    ValueError,
+    OSError,
+    EOFError,
+    OverflowError,
+)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An exported file that was read and checked.
+
+    Attributes:
+      path: where it lies.
+      manifest: what it says of itself.
+      sha256: hash of the whole file (hex); its address on a device.
+      size_bytes: length of the whole file.
+    """
+
+    path: Path
+    manifest: Manifest
+    sha256: str
+    size_bytes: int
+
+
+def write(path: Path, flatbuffer: bytes, manifest: Manifest) -> Artifact:
+    """Writes flatbuffer and manifest as one file; equal input gives an equal file.
+
+    Args:
+      path: where to; replaced only once the new file is whole.
+      flatbuffer: the TFLite model.
+      manifest: its length and hash fields are set here.
+    """
+    manifest = dataclasses.replace(
+        manifest,
+        flatbuffer_bytes=len(flatbuffer),
+        flatbuffer_sha256=hashlib.sha256(flatbuffer).hexdigest(),
+    )
+    buffer = io.BytesIO()
+    buffer.write(flatbuffer)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in (
+            (MANIFEST_NAME, manifest.to_json()),
+            (LABELS_NAME, "".join(f"{label}\n" for label in manifest.classes)),
+        ):
+            # A fixed date keeps the file, and so its address, the same from run to run.
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
+    content = buffer.getvalue()
+    write_atomic(path, content)
+    return Artifact(path, manifest, hashlib.sha256(content).hexdigest(), len(content))
+
+
+def read(path: Path) -> Artifact:
+    """Reads the manifest of an exported file and checks the file against it.
+
+    Raises:
+      ArtifactError: the file is missing, foreign, truncated, corrupt, or of a newer schema.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"{path}: no such file; expected a .tflite made by `tfplus export`")
+    with path.open("rb") as file:
+        if file.read(8)[4:] != _IDENTIFIER:
+            raise ArtifactError(f"{path}: expected a TFLite flatbuffer, got another kind of file")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(MANIFEST_NAME)
+            if info.file_size > _MAX_MANIFEST_BYTES:
+                raise ArtifactError(f"{path}: {MANIFEST_NAME} of {info.file_size} bytes is too big")
+            text = archive.read(info).decode()
+    except (*_DAMAGED_ZIP, KeyError, UnicodeDecodeError):
+        raise ArtifactError(
+            f"{path}: no {MANIFEST_NAME} in it: it was truncated, or is a TFLite model that "
+            "`tfplus export` did not write"
+        ) from None
+    try:
+        manifest = from_json(text)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from None
+    _check_layout(path, manifest)
+    if _flatbuffer_hash(path, manifest.flatbuffer_bytes) != manifest.flatbuffer_sha256:
+        raise ArtifactError(f"{path}: the graph does not match its SHA-256: the file is corrupt")
+    return Artifact(path, manifest, sha256_of(path), path.stat().st_size)
+
+
+def initial_values(artifact: Artifact) -> dict[str, Tensor]:
+    """Reads the value that each variable starts from: name → array."""
+    values: dict[str, Tensor] = {}
+    with artifact.path.open("rb") as file:
+        for variable in artifact.manifest.variables:
+            dtype = np.dtype(variable.dtype).newbyteorder("<")
+            file.seek(variable.offset)
+            raw = file.read(variable.size_bytes)
+            values[variable.name] = np.frombuffer(raw, dtype).reshape(variable.shape)
+    return values
+
+
+def with_values(artifact: Artifact, values: Tensors, path: Path) -> Artifact:
+    """Writes a copy of the file whose variables start from other values.
+
+    Constant buffers are overwritten in place, so this needs neither TensorFlow nor a runtime.
+
+    Args:
+      artifact: the file to copy.
+      values: name → array for some or all variables.
+      path: where to.
+
+    Raises:
+      TensorError: a name, shape or dtype that the file does not have.
+    """
+    expected = artifact.manifest.expected()
+    check_against(values, {n: e for n, e in expected.items() if n in values})
+    content = bytearray(artifact.path.read_bytes()[: artifact.manifest.flatbuffer_bytes])
+    for variable in artifact.manifest.variables:
+        if variable.name not in values:
+            continue
+        value = values[variable.name]
+        raw = np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes()
+        content[variable.offset : variable.offset + len(raw)] = raw
+    return write(path, bytes(content), artifact.manifest)
+
+
+def _check_layout(path: Path, manifest: Manifest) -> None:
+    end = 0
+    for variable in sorted(manifest.variables, key=lambda v: v.offset):
+        if not 0 <= variable.offset <= manifest.flatbuffer_bytes - variable.size_bytes:
+            raise ArtifactError(f"{path}: variable '{variable.name}' lies outside the graph")
+        # Writing one variable must not change another.
+        if variable.offset < end and variable.size_bytes:
+            raise ArtifactError(f"{path}: variable '{variable.name}' overlaps another")
+        end = max(end, variable.offset + variable.size_bytes)
+
+
+def _flatbuffer_hash(path: Path, size: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while size > 0 and (piece := file.read(min(size, 1 << 20))):
+            digest.update(piece)
+            size -= len(piece)
+    return digest.hexdigest()

@@ -1,0 +1,134 @@
+"""What an exported file says of itself: `tfplus.json`, as frozen dataclasses.
+
+`tfplus.manifest_reader` reads it back and trusts nothing in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+SCHEMA_VERSION = 1
+
+Role = Literal["weight", "optimizer", "hyperparameter"]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Shape and dtype of one input or output of a signature."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Inputs and outputs of one entry point, by name."""
+
+    inputs: dict[str, TensorInfo]
+    outputs: dict[str, TensorInfo]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of the training state.
+
+    Attributes:
+      name: slice name of a weight; `optimizer/...` for the optimizer's own state.
+      shape: dimensions.
+      dtype: numpy name.
+      role: weights are what devices exchange; the rest stays on the device.
+      trainable: whether the step updates it.
+      offset: where its initial value lies in the file, bytes from the start, little-endian.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    role: Role
+    trainable: bool
+    offset: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its value."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How integer samples become the model's float32 input: `x * scale + offset`.
+
+    Samples that are stored as floats are taken as they are.
+    """
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything a device must know of a model besides its graph.
+
+    Attributes:
+      name: what was exported, such as `zoo:lenet`.
+      tfplus_version: version of the exporter.
+      architecture_hash: SHA-256 over variables, signatures, loss and optimizer, without values.
+      flatbuffer_bytes: length of the graph; the ZIP with this manifest follows it.
+      flatbuffer_sha256: hash of that part.
+      batch_size: samples in one `train` step.
+      infer_batch_size: samples in one `infer` call.
+      input_shape: one sample, without the batch.
+      classes: the label of each logit, in order.
+      loss: name of the loss.
+      optimizer: its name and hyper-parameters.
+      parameters: trainable weights, counted as scalars.
+      flops_per_step: floating-point operations of the matrix products of one training step.
+      signatures: entry points by name.
+      variables: the training state.
+      operators: TFLite operator → how often it stands in the file.
+      flex_operators: operators that would need the Flex delegate; always empty.
+      parity: what was compared with TensorFlow at export, and how far it was off.
+      preprocessing: for samples stored as integers.
+      schema_version: version of this description.
+    """
+
+    name: str
+    tfplus_version: str
+    architecture_hash: str
+    flatbuffer_bytes: int
+    flatbuffer_sha256: str
+    batch_size: int
+    infer_batch_size: int
+    input_shape: tuple[int, ...]
+    classes: tuple[int, ...]
+    loss: str
+    optimizer: dict[str, Any]
+    parameters: int
+    flops_per_step: int
+    signatures: dict[str, Signature]
+    variables: tuple[Variable, ...]
+    operators: dict[str, int]
+    flex_operators: tuple[str, ...]
+    parity: dict[str, Any]
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def weights(self) -> tuple[Variable, ...]:
+        """The variables that devices exchange."""
+        return tuple(v for v in self.variables if v.role == "weight")
+
+    def expected(self, *, weights_only: bool = False) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Every variable as name → (shape, dtype), for `tfplus.slices.check_against`."""
+        chosen = self.weights if weights_only else self.variables
+        return {v.name: (v.shape, v.dtype) for v in chosen}
+
+    def to_json(self) -> str:
+        """Serializes with sorted keys, so that equal manifests are equal bytes."""
+        return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True)

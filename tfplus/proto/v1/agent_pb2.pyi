@@ -1,0 +1,321 @@
+from tfplus.proto.v1 import tensors_pb2 as _tensors_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class MemoryReading(_message.Message):
+    __slots__ = ("daemon_rss_bytes", "worker_rss_bytes", "worker_peak_rss_bytes")
+    DAEMON_RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WORKER_RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WORKER_PEAK_RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    daemon_rss_bytes: int
+    worker_rss_bytes: int
+    worker_peak_rss_bytes: int
+    def __init__(self, daemon_rss_bytes: _Optional[int] = ..., worker_rss_bytes: _Optional[int] = ..., worker_peak_rss_bytes: _Optional[int] = ...) -> None: ...
+
+class BatteryReading(_message.Message):
+    __slots__ = ("percent", "plugged_in", "source", "absent_reason")
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    PLUGGED_IN_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_REASON_FIELD_NUMBER: _ClassVar[int]
+    percent: float
+    plugged_in: bool
+    source: str
+    absent_reason: str
+    def __init__(self, percent: _Optional[float] = ..., plugged_in: bool = ..., source: _Optional[str] = ..., absent_reason: _Optional[str] = ...) -> None: ...
+
+class AgentStatus(_message.Message):
+    __slots__ = ("name", "version", "platform", "runtime", "runtime_version", "cpu_count", "model_sha256", "trained_steps", "train_samples", "eval_samples", "memory", "battery", "incarnation", "gossip_run_id", "gossip_round", "gossip_running")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PLATFORM_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CPU_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    TRAINED_STEPS_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    EVAL_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
+    BATTERY_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    GOSSIP_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    GOSSIP_ROUND_FIELD_NUMBER: _ClassVar[int]
+    GOSSIP_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: str
+    platform: str
+    runtime: str
+    runtime_version: str
+    cpu_count: int
+    model_sha256: str
+    trained_steps: int
+    train_samples: int
+    eval_samples: int
+    memory: MemoryReading
+    battery: BatteryReading
+    incarnation: int
+    gossip_run_id: str
+    gossip_round: int
+    gossip_running: bool
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., platform: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., cpu_count: _Optional[int] = ..., model_sha256: _Optional[str] = ..., trained_steps: _Optional[int] = ..., train_samples: _Optional[int] = ..., eval_samples: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., battery: _Optional[_Union[BatteryReading, _Mapping]] = ..., incarnation: _Optional[int] = ..., gossip_run_id: _Optional[str] = ..., gossip_round: _Optional[int] = ..., gossip_running: bool = ...) -> None: ...
+
+class FindModelRequest(_message.Message):
+    __slots__ = ("sha256",)
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    def __init__(self, sha256: _Optional[str] = ...) -> None: ...
+
+class FindModelResponse(_message.Message):
+    __slots__ = ("present",)
+    PRESENT_FIELD_NUMBER: _ClassVar[int]
+    present: bool
+    def __init__(self, present: bool = ...) -> None: ...
+
+class UploadModelHeader(_message.Message):
+    __slots__ = ("sha256", "size_bytes")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    size_bytes: int
+    def __init__(self, sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class UploadModelRequest(_message.Message):
+    __slots__ = ("header", "chunk")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    header: UploadModelHeader
+    chunk: bytes
+    def __init__(self, header: _Optional[_Union[UploadModelHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class UploadModelResponse(_message.Message):
+    __slots__ = ("sha256", "was_present")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    WAS_PRESENT_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    was_present: bool
+    def __init__(self, sha256: _Optional[str] = ..., was_present: bool = ...) -> None: ...
+
+class LoadModelRequest(_message.Message):
+    __slots__ = ("sha256", "threads", "disable_xnnpack", "fresh")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    DISABLE_XNNPACK_FIELD_NUMBER: _ClassVar[int]
+    FRESH_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    threads: int
+    disable_xnnpack: bool
+    fresh: bool
+    def __init__(self, sha256: _Optional[str] = ..., threads: _Optional[int] = ..., disable_xnnpack: bool = ..., fresh: bool = ...) -> None: ...
+
+class LoadModelResponse(_message.Message):
+    __slots__ = ("runtime", "runtime_version", "resumed_at_step")
+    RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RESUMED_AT_STEP_FIELD_NUMBER: _ClassVar[int]
+    runtime: str
+    runtime_version: str
+    resumed_at_step: int
+    def __init__(self, runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., resumed_at_step: _Optional[int] = ...) -> None: ...
+
+class TrainRequest(_message.Message):
+    __slots__ = ("epochs", "seed", "report_every", "max_steps")
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    REPORT_EVERY_FIELD_NUMBER: _ClassVar[int]
+    MAX_STEPS_FIELD_NUMBER: _ClassVar[int]
+    epochs: int
+    seed: int
+    report_every: int
+    max_steps: int
+    def __init__(self, epochs: _Optional[int] = ..., seed: _Optional[int] = ..., report_every: _Optional[int] = ..., max_steps: _Optional[int] = ...) -> None: ...
+
+class TrainStep(_message.Message):
+    __slots__ = ("step", "steps_total", "epoch", "loss", "accuracy", "milliseconds")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    STEPS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    steps_total: int
+    epoch: int
+    loss: float
+    accuracy: float
+    milliseconds: float
+    def __init__(self, step: _Optional[int] = ..., steps_total: _Optional[int] = ..., epoch: _Optional[int] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., milliseconds: _Optional[float] = ...) -> None: ...
+
+class TrainSummary(_message.Message):
+    __slots__ = ("steps", "samples", "mean_loss", "mean_accuracy", "median_step_milliseconds", "seconds", "trained_steps", "memory")
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    MEAN_LOSS_FIELD_NUMBER: _ClassVar[int]
+    MEAN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_STEP_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TRAINED_STEPS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
+    steps: int
+    samples: int
+    mean_loss: float
+    mean_accuracy: float
+    median_step_milliseconds: float
+    seconds: float
+    trained_steps: int
+    memory: MemoryReading
+    def __init__(self, steps: _Optional[int] = ..., samples: _Optional[int] = ..., mean_loss: _Optional[float] = ..., mean_accuracy: _Optional[float] = ..., median_step_milliseconds: _Optional[float] = ..., seconds: _Optional[float] = ..., trained_steps: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ...) -> None: ...
+
+class TrainEvent(_message.Message):
+    __slots__ = ("step", "summary")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    step: TrainStep
+    summary: TrainSummary
+    def __init__(self, step: _Optional[_Union[TrainStep, _Mapping]] = ..., summary: _Optional[_Union[TrainSummary, _Mapping]] = ...) -> None: ...
+
+class EvaluateRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class EvaluateResponse(_message.Message):
+    __slots__ = ("samples", "accuracy", "seconds", "known_samples", "known_accuracy")
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    samples: int
+    accuracy: float
+    seconds: float
+    known_samples: int
+    known_accuracy: float
+    def __init__(self, samples: _Optional[int] = ..., accuracy: _Optional[float] = ..., seconds: _Optional[float] = ..., known_samples: _Optional[int] = ..., known_accuracy: _Optional[float] = ...) -> None: ...
+
+class GetWeightsRequest(_message.Message):
+    __slots__ = ("prefixes", "include_optimizer", "gossip_round")
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_OPTIMIZER_FIELD_NUMBER: _ClassVar[int]
+    GOSSIP_ROUND_FIELD_NUMBER: _ClassVar[int]
+    prefixes: _containers.RepeatedScalarFieldContainer[str]
+    include_optimizer: bool
+    gossip_round: int
+    def __init__(self, prefixes: _Optional[_Iterable[str]] = ..., include_optimizer: bool = ..., gossip_round: _Optional[int] = ...) -> None: ...
+
+class SetWeightsResponse(_message.Message):
+    __slots__ = ("tensors", "saved")
+    TENSORS_FIELD_NUMBER: _ClassVar[int]
+    SAVED_FIELD_NUMBER: _ClassVar[int]
+    tensors: int
+    saved: bool
+    def __init__(self, tensors: _Optional[int] = ..., saved: bool = ...) -> None: ...
+
+class GossipNeighbour(_message.Message):
+    __slots__ = ("name", "address")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    address: str
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+
+class GossipPlan(_message.Message):
+    __slots__ = ("run_id", "neighbours", "rounds", "epochs_per_round", "seed", "round_timeout_s", "keep_snapshots")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_PER_ROUND_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    ROUND_TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    KEEP_SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    neighbours: _containers.RepeatedCompositeFieldContainer[GossipNeighbour]
+    rounds: int
+    epochs_per_round: int
+    seed: int
+    round_timeout_s: float
+    keep_snapshots: bool
+    def __init__(self, run_id: _Optional[str] = ..., neighbours: _Optional[_Iterable[_Union[GossipNeighbour, _Mapping]]] = ..., rounds: _Optional[int] = ..., epochs_per_round: _Optional[int] = ..., seed: _Optional[int] = ..., round_timeout_s: _Optional[float] = ..., keep_snapshots: bool = ...) -> None: ...
+
+class StartGossipResponse(_message.Message):
+    __slots__ = ("resumed_at_round",)
+    RESUMED_AT_ROUND_FIELD_NUMBER: _ClassVar[int]
+    resumed_at_round: int
+    def __init__(self, resumed_at_round: _Optional[int] = ...) -> None: ...
+
+class WatchGossipRequest(_message.Message):
+    __slots__ = ("run_id", "from_round")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_ROUND_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    from_round: int
+    def __init__(self, run_id: _Optional[str] = ..., from_round: _Optional[int] = ...) -> None: ...
+
+class GossipEvent(_message.Message):
+    __slots__ = ("state", "round", "train_loss", "train_accuracy", "eval_accuracy", "responders", "missing", "bytes_sent", "bytes_received", "train_seconds", "wait_seconds", "error", "slice_weights")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[GossipEvent.State]
+        ROUND_DONE: _ClassVar[GossipEvent.State]
+        FINISHED: _ClassVar[GossipEvent.State]
+        FAILED: _ClassVar[GossipEvent.State]
+        STOPPED: _ClassVar[GossipEvent.State]
+    STATE_UNSPECIFIED: GossipEvent.State
+    ROUND_DONE: GossipEvent.State
+    FINISHED: GossipEvent.State
+    FAILED: GossipEvent.State
+    STOPPED: GossipEvent.State
+    class SliceWeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_LOSS_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    EVAL_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    RESPONDERS_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    BYTES_SENT_FIELD_NUMBER: _ClassVar[int]
+    BYTES_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WAIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    SLICE_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    state: GossipEvent.State
+    round: int
+    train_loss: float
+    train_accuracy: float
+    eval_accuracy: float
+    responders: _containers.RepeatedScalarFieldContainer[str]
+    missing: _containers.RepeatedScalarFieldContainer[str]
+    bytes_sent: int
+    bytes_received: int
+    train_seconds: float
+    wait_seconds: float
+    error: str
+    slice_weights: _containers.ScalarMap[str, float]
+    def __init__(self, state: _Optional[_Union[GossipEvent.State, str]] = ..., round: _Optional[int] = ..., train_loss: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., eval_accuracy: _Optional[float] = ..., responders: _Optional[_Iterable[str]] = ..., missing: _Optional[_Iterable[str]] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., train_seconds: _Optional[float] = ..., wait_seconds: _Optional[float] = ..., error: _Optional[str] = ..., slice_weights: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class StopGossipRequest(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class StopGossipResponse(_message.Message):
+    __slots__ = ("was_running",)
+    WAS_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    was_running: bool
+    def __init__(self, was_running: bool = ...) -> None: ...

@@ -1,0 +1,167 @@
+"""Task slices: the unit in which devices exchange what they learn.
+
+A slice is one whole tensor under a name, `shared/<tensor>` or `task/<class>/<tensor>`. Layers that
+belong to one class are named `task_<class>_<layer>`, every other layer is shared. Two devices hold
+the same slice when name, dtype and shape are equal; what one device alone holds is kept by it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tfplus.errors import TensorError
+
+Tensor = npt.NDArray[np.generic]
+Tensors = Mapping[str, Tensor]
+
+SHARED = "shared"
+TASK = "task"
+OPTIMIZER = "optimizer"
+
+_TASK_LAYER = re.compile(r"^task_([A-Za-z0-9-]+)_(.+)$")
+
+
+def slice_name(layer: str, tensor: str) -> str:
+    """Names the slice of a layer's tensor.
+
+    Args:
+      layer: Keras layer name; `task_<class>_<layer>` belongs to one class.
+      tensor: name of the variable within its layer, such as `kernel`.
+
+    Returns:
+      `task/<class>/<layer>/<tensor>` or `shared/<layer>/<tensor>`.
+    """
+    match = _TASK_LAYER.match(layer)
+    if match:
+        return f"{TASK}/{match[1]}/{match[2]}/{tensor}"
+    return f"{SHARED}/{layer}/{tensor}"
+
+
+def task_of(name: str) -> str | None:
+    """Returns the class that the slice `name` belongs to, or None for a shared slice."""
+    kind, _, rest = name.partition("/")
+    return rest.partition("/")[0] if kind == TASK else None
+
+
+def select(names: Iterable[str], prefixes: Sequence[str]) -> list[str]:
+    """Returns the slices under any of `prefixes` (whole path components); all when none is given.
+
+    Raises:
+      TensorError: a prefix matches no slice.
+    """
+    names = list(names)
+    if not prefixes:
+        return names
+    chosen: set[str] = set()
+    for prefix in prefixes:
+        hits = [n for n in names if n == prefix or n.startswith(prefix.rstrip("/") + "/")]
+        if not hits:
+            kinds = sorted({"/".join(n.split("/")[:2]) for n in names if n.startswith(TASK)})
+            raise TensorError(
+                f"no slice under '{prefix}': expected '{SHARED}', a slice's name, or one of {kinds}"
+            )
+        chosen.update(hits)
+    return [n for n in names if n in chosen]
+
+
+def schema_hash(tensors: Tensors) -> str:
+    """SHA-256 (hex) over the sorted names, dtypes and shapes, not the values."""
+    schema = [[n, t.dtype.name, list(t.shape)] for n, t in sorted(tensors.items())]
+    return hashlib.sha256(json.dumps(schema, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one device brings to an average.
+
+    Attributes:
+      tensors: the slices it holds, float32.
+      weights: weight of each slice, same keys; a slice of weight 0 is held but brings nothing.
+    """
+
+    tensors: Tensors
+    weights: Mapping[str, float]
+
+
+def average(contributions: Sequence[Contribution]) -> dict[str, Tensor]:
+    """Averages every slice over those who hold it: Σ w_i x_i / Σ w_i.
+
+    The sum runs in float64 and in the given order, so equal inputs give equal bits.
+
+    Args:
+      contributions: at least one; a slice's dtype and shape are the same in all.
+
+    Returns:
+      Every slice that anyone holds, in the dtype it came in. A slice whose weights are all zero is
+      the plain mean of its holders.
+
+    Raises:
+      TensorError: shapes or dtypes of a slice differ, or a weight is negative or not finite.
+    """
+    names: dict[str, None] = {}
+    for contribution in contributions:
+        names.update(dict.fromkeys(contribution.tensors))
+    return {name: _average_slice(name, contributions) for name in names}
+
+
+def _average_slice(name: str, contributions: Sequence[Contribution]) -> Tensor:
+    holders = [c for c in contributions if name in c.tensors]
+    first = holders[0].tensors[name]
+    weights: list[float] = []
+    for holder in holders:
+        tensor = holder.tensors[name]
+        if tensor.shape != first.shape or tensor.dtype != first.dtype:
+            raise TensorError(
+                f"slice '{name}': expected {first.dtype}{list(first.shape)} as its first holder "
+                f"has, got {tensor.dtype}{list(tensor.shape)}"
+            )
+        weight = float(holder.weights.get(name, 1.0))
+        if not np.isfinite(weight) or weight < 0:
+            raise TensorError(f"slice '{name}': expected a finite weight >= 0, got {weight}")
+        weights.append(weight)
+    if not any(weights):
+        weights = [1.0] * len(holders)
+    # Scaled before the sum, so that no weight, however large, overflows it.
+    largest = max(weights)
+    shares = [w / largest for w in weights]
+    total = np.zeros(first.shape, np.float64)
+    for share, holder in zip(shares, holders, strict=True):
+        if share > 0:
+            total += share * holder.tensors[name].astype(np.float64)
+    return (total / sum(shares)).astype(first.dtype)
+
+
+def check_against(tensors: Tensors, expected: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """Checks that `tensors` are exactly the expected ones, before any of them is used.
+
+    Args:
+      tensors: name → array.
+      expected: name → (shape, dtype name).
+
+    Raises:
+      TensorError: naming the first tensor that is missing, unknown, or of another shape or dtype,
+        or that holds NaN or infinity.
+    """
+    missing = sorted(set(expected) - set(tensors))
+    unknown = sorted(set(tensors) - set(expected))
+    if missing or unknown:
+        raise TensorError(
+            f"tensors do not match the model: missing {missing[:4]}, unknown {unknown[:4]} "
+            f"({len(expected)} expected, {len(tensors)} came)"
+        )
+    for name, tensor in tensors.items():
+        shape, dtype = expected[name]
+        if tuple(tensor.shape) != tuple(shape) or tensor.dtype.name != dtype:
+            raise TensorError(
+                f"tensor '{name}': expected {dtype}{list(shape)}, "
+                f"got {tensor.dtype.name}{list(tensor.shape)}"
+            )
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise TensorError(f"tensor '{name}': expected finite values, got NaN or infinity")

@@ -1,0 +1,206 @@
+"""Named tensors to a stream of protobuf parts and back.
+
+The sender hashes every tensor; the receiver checks counts, ranks, sizes and names from the header
+before it allocates, fills one buffer, and checks every hash before it hands anything out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfplus.errors import TensorError
+from tfplus.proto.v1 import tensors_pb2 as pb
+from tfplus.slices import Tensor, Tensors
+from tfplus.wire.limits import DEFAULT_LIMITS, Limits
+
+_DTYPES: dict[int, np.dtype[np.generic]] = {
+    pb.DTYPE_FLOAT32: np.dtype("<f4"),
+    pb.DTYPE_INT32: np.dtype("<i4"),
+}
+_CODES = {dtype.name: code for code, dtype in _DTYPES.items()}
+
+
+def tensor_hash(tensor: Tensor) -> bytes:
+    """SHA-256 of the raw little-endian bytes."""
+    return hashlib.sha256(_raw(tensor)).digest()
+
+
+def to_parts(
+    tensors: Tensors,
+    *,
+    known: Container[bytes] = frozenset(),
+    limits: Limits = DEFAULT_LIMITS,
+) -> Iterator[pb.TensorSetPart]:
+    """Cuts tensors into a header and chunks.
+
+    Args:
+      tensors: name → float32 or int32 array.
+      known: hashes that the receiver already holds; those tensors are named but not sent.
+      limits: gives the size of a chunk.
+
+    Raises:
+      TensorError: a dtype that does not cross the wire.
+    """
+    header = pb.TensorSetHeader()
+    to_send: list[Tensor] = []
+    for name, tensor in tensors.items():
+        if tensor.dtype.name not in _CODES:
+            raise TensorError(
+                f"tensor '{name}': expected one of {sorted(_CODES)}, got {tensor.dtype.name}"
+            )
+        digest = tensor_hash(tensor)
+        unchanged = digest in known
+        header.tensors.add(
+            name=name,
+            dtype=_CODES[tensor.dtype.name],
+            shape=tensor.shape,
+            sha256=digest,
+            unchanged=unchanged,
+        )
+        if not unchanged:
+            to_send.append(tensor)
+    yield pb.TensorSetPart(header=header)
+    pending = bytearray()
+    for tensor in to_send:
+        raw = _raw(tensor)
+        for start in range(0, len(raw), limits.chunk_bytes):
+            pending += raw[start : start + limits.chunk_bytes]
+            while len(pending) >= limits.chunk_bytes:
+                yield pb.TensorSetPart(chunk=bytes(pending[: limits.chunk_bytes]))
+                del pending[: limits.chunk_bytes]
+    if pending:
+        yield pb.TensorSetPart(chunk=bytes(pending))
+
+
+def from_parts(
+    parts: Iterable[pb.TensorSetPart],
+    *,
+    held: Mapping[bytes, Tensor] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> dict[str, Tensor]:
+    """Rebuilds tensors from their parts; nothing is returned before every check has passed.
+
+    Args:
+      parts: a header, then chunks.
+      held: hash → tensor, for those marked unchanged.
+      limits: caps that the header is held to.
+
+    Returns:
+      name → array, in the order of the header.
+
+    Raises:
+      MissingTensorsError: a tensor is marked unchanged and not in `held`.
+      TensorError: a cap is passed, a hash differs, or the stream is short, long or out of order.
+    """
+    stream = iter(parts)
+    first = next(stream, None)
+    if first is None or first.WhichOneof("part") != "header":
+        raise TensorError("tensor stream: expected a header first")
+    entries = _check_header(first.header, limits)
+    held = held or {}
+    absent = [e.name for e in entries if e.unchanged and e.sha256 not in held]
+    if absent:
+        raise MissingTensorsError(
+            f"tensor '{absent[0]}' (and {len(absent) - 1} more) is marked unchanged but not held "
+            "here: send all tensors"
+        )
+    size = sum(e.size_bytes for e in entries if not e.unchanged)
+    buffer = _collect(stream, size, limits)
+    tensors: dict[str, Tensor] = {}
+    offset = 0
+    for entry in entries:
+        if entry.unchanged:
+            tensor = held[entry.sha256]
+            if tensor.shape != entry.shape or tensor.dtype != entry.dtype:
+                raise TensorError(f"tensor '{entry.name}': the one held has another shape or dtype")
+        else:
+            raw = memoryview(buffer)[offset : offset + entry.size_bytes]
+            if hashlib.sha256(raw).digest() != entry.sha256:
+                raise TensorError(f"tensor '{entry.name}': its bytes do not match their SHA-256")
+            tensor = np.frombuffer(raw, entry.dtype).reshape(entry.shape)
+            offset += entry.size_bytes
+        tensors[entry.name] = tensor
+    return tensors
+
+
+class MissingTensorsError(TensorError):
+    """The sender believes that a tensor is held here, and it is not."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    name: str
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+    sha256: bytes
+    unchanged: bool
+    size_bytes: int
+
+
+def _check_header(header: pb.TensorSetHeader, limits: Limits) -> list[_Entry]:
+    if len(header.tensors) > limits.tensors:
+        raise TensorError(f"expected at most {limits.tensors} tensors, got {len(header.tensors)}")
+    entries: list[_Entry] = []
+    names: set[str] = set()
+    total = 0
+    for spec in header.tensors:
+        name = spec.name
+        if not name or len(name) > limits.name_chars or not name.isprintable():
+            raise TensorError(
+                f"expected a printable tensor name of 1 to {limits.name_chars} characters, "
+                f"got {len(name)}"
+            )
+        if name in names:
+            raise TensorError(f"tensor '{name}' comes twice in one set")
+        names.add(name)
+        if spec.dtype not in _DTYPES:
+            raise TensorError(f"tensor '{name}': dtype code {spec.dtype} is not known here")
+        if len(spec.shape) > limits.rank:
+            raise TensorError(f"tensor '{name}': rank {len(spec.shape)} is above {limits.rank}")
+        if len(spec.sha256) != hashlib.sha256().digest_size:
+            raise TensorError(f"tensor '{name}': expected a SHA-256, got {len(spec.sha256)} bytes")
+        dtype = _DTYPES[spec.dtype]
+        # A dimension of 0 must not hide others that no array can have.
+        span = math.prod(max(d, 1) for d in spec.shape) * dtype.itemsize
+        if span > limits.tensor_bytes:
+            raise TensorError(
+                f"tensor '{name}': shape {list(spec.shape)} is above {limits.tensor_bytes} bytes"
+            )
+        size = math.prod(spec.shape) * dtype.itemsize
+        total += size
+        if total > limits.set_bytes:
+            raise TensorError(
+                f"tensor '{name}': with it the set has {total} bytes, above {limits.set_bytes}"
+            )
+        entries.append(_Entry(name, dtype, tuple(spec.shape), spec.sha256, spec.unchanged, size))
+    return entries
+
+
+def _collect(stream: Iterator[pb.TensorSetPart], size: int, limits: Limits) -> bytearray:
+    # Grown as bytes arrive: a header alone cannot make this process allocate what it announces.
+    buffer = bytearray()
+    for part in stream:
+        if part.WhichOneof("part") != "chunk":
+            raise TensorError("tensor stream: expected chunks after the header")
+        # An empty chunk brings nothing: a stream of them would never end.
+        if not 0 < len(part.chunk) <= limits.chunk_bytes:
+            raise TensorError(
+                f"tensor stream: expected a chunk of 1 to {limits.chunk_bytes} bytes, "
+                f"got {len(part.chunk)}"
+            )
+        if len(buffer) + len(part.chunk) > size:
+            raise TensorError(f"tensor stream: expected {size} bytes, more came")
+        buffer += part.chunk
+    if len(buffer) != size:
+        raise TensorError(f"tensor stream: expected {size} bytes, it ended after {len(buffer)}")
+    return buffer
+
+
+def _raw(tensor: Tensor) -> memoryview:
+    little = np.ascontiguousarray(tensor, dtype=tensor.dtype.newbyteorder("<"))
+    return memoryview(little.reshape(-1).view(np.uint8).data)

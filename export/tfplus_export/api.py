@@ -1,0 +1,224 @@
+"""Export as a function: from a source to a checked artifact."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfplus import __version__, artifact
+from tfplus.artifact import Artifact
+from tfplus.errors import ExportError, UsageError
+from tfplus.manifest import Manifest, Signature, TensorInfo, Variable
+from tfplus_export import convert, flatbuffer, parity, training
+from tfplus_export.optimizer import LEARNING_RATE, Sgd
+from tfplus_export.signatures import StatefulModule
+from tfplus_export.source import Source
+from tfplus_export.training import Training
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to export.
+
+    Attributes:
+      batch_size: samples in a training step.
+      infer_batch_size: samples in one `infer`; None for `batch_size`.
+      optimizer: None for the compiled one, or SGD at 0.01.
+      parity_steps: optimizer steps that are compared with TensorFlow.
+      seed: of the data for that comparison.
+    """
+
+    batch_size: int = 32
+    infer_batch_size: int | None = None
+    optimizer: Sgd | None = None
+    parity_steps: int = 5
+    seed: int = 0
+
+
+def export(source: Source, path: Path, options: Options, progress: Progress) -> Artifact:
+    """Exports a model and checks the file against TensorFlow before it is written.
+
+    Args:
+      source: the model.
+      path: where the file goes.
+      options: how.
+      progress: told what is being done.
+
+    Raises:
+      ExportError: the model cannot be exported, or the file does not compute what TensorFlow does;
+        nothing is written then.
+    """
+    return _export(source, source.model, source.classes, path, options, progress)
+
+
+def export_sub_model(
+    source: Source, classes: tuple[int, ...], path: Path, options: Options, progress: Progress
+) -> Artifact:
+    """Exports the sub-model of some classes: the shared layers and their branches.
+
+    Its initial weights are those of the whole model, slice by slice.
+
+    Raises:
+      UsageError: the source cannot build sub-models, or a class is not one of the model's.
+    """
+    if source.rebuild is None:
+        raise UsageError(f"{source.name} takes no classes: it cannot be cut into sub-models")
+    unknown = sorted(set(classes) - set(source.classes))
+    if unknown or not classes or len(set(classes)) != len(classes):
+        raise UsageError(
+            f"sub-model of classes {list(classes)}: expected distinct classes out of "
+            f"{list(source.classes)}"
+        )
+    model = source.rebuild(classes)
+    whole = {v.path: v for v in source.model.variables}
+    for variable in model.variables:
+        original = whole.get(variable.path)
+        if original is None or tuple(original.shape) != tuple(variable.shape):
+            raise ExportError(
+                f"sub-model: '{variable.path}' of shape {tuple(variable.shape)} is not a slice of "
+                "the whole model; branches of a class are layers named task_<class>_<layer>"
+            )
+        variable.assign(original)
+    return _export(source, model, classes, path, options, progress)
+
+
+def _export(
+    source: Source,
+    model: keras.Model,
+    classes: tuple[int, ...],
+    path: Path,
+    options: Options,
+    progress: Progress,
+) -> Artifact:
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent}: no such directory for the output")
+    progress("tracing the training step")
+    step = _training(source, model, options)
+    progress("converting to TFLite operators")
+    module = StatefulModule(step)
+    marked = convert.to_flatbuffer(module)
+    offsets = dict(
+        zip(module.names, flatbuffer.variable_offsets(marked, module.shapes), strict=True)
+    )
+    values = _initial_values(step, model)
+    content = _fill(marked, offsets, values)
+    counts = flatbuffer.operators(content)
+    flex = flatbuffer.flex_operators(counts)
+    if flex:
+        raise ExportError(f"operators {', '.join(flex)} need the Flex delegate")
+    progress(f"comparing {options.parity_steps} steps with TensorFlow")
+    measured = parity.verify(content, model, step, steps=options.parity_steps, seed=options.seed)
+    progress("writing")
+    variables = _variables(step, values, offsets)
+    signatures = _signatures(step, variables)
+    optimizer = step.optimizer.describe()
+    manifest = Manifest(
+        name=source.name,
+        tfplus_version=__version__,
+        architecture_hash=_architecture_hash(variables, signatures, optimizer),
+        flatbuffer_bytes=len(content),
+        flatbuffer_sha256="",
+        batch_size=options.batch_size,
+        infer_batch_size=options.infer_batch_size or options.batch_size,
+        input_shape=tuple(int(d) for d in step.train_graph.x.shape[1:]),
+        classes=classes,
+        loss="sparse_categorical_crossentropy",
+        optimizer=optimizer,
+        parameters=sum(int(np.prod(w.shape)) for w in step.weights if w.trainable),
+        flops_per_step=flatbuffer.matmul_flops(content, "train"),
+        signatures=signatures,
+        variables=variables,
+        operators=counts,
+        flex_operators=flex,
+        parity=measured,
+        preprocessing=source.preprocessing,
+    )
+    return artifact.write(path, content, manifest)
+
+
+def _training(source: Source, model: keras.Model, options: Options) -> Training:
+    step = training.build(
+        model,
+        options.optimizer or source.optimizer or Sgd(),
+        from_logits=True if source.from_logits is None else source.from_logits,
+        batch_size=options.batch_size,
+        infer_batch_size=options.infer_batch_size or options.batch_size,
+    )
+    if source.from_logits is None and training.ends_in_softmax(step.train_graph):
+        return dataclasses.replace(step, from_logits=False)
+    if not any(w.trainable for w in step.weights):
+        raise ExportError("the model has no trainable weight")
+    return step
+
+
+def _initial_values(step: Training, model: keras.Model) -> dict[str, np.ndarray]:
+    weights = {w.name: np.array(model.variables[w.index].numpy(), np.float32) for w in step.weights}
+    trainable = {w.name: w.shape for w in step.weights if w.trainable}
+    return weights | step.optimizer.state(trainable)
+
+
+def _fill(content: bytes, offsets: Mapping[str, int], values: Mapping[str, np.ndarray]) -> bytes:
+    filled = bytearray(content)
+    for name, value in values.items():
+        raw = np.ascontiguousarray(value, "<f4").tobytes()
+        filled[offsets[name] : offsets[name] + len(raw)] = raw
+    return bytes(filled)
+
+
+def _variables(
+    step: Training, values: Mapping[str, np.ndarray], offsets: Mapping[str, int]
+) -> tuple[Variable, ...]:
+    trainable = {w.name: w.trainable for w in step.weights}
+    return tuple(
+        Variable(
+            name=name,
+            shape=tuple(value.shape),
+            dtype="float32",
+            role="weight"
+            if name in trainable
+            else ("hyperparameter" if name == LEARNING_RATE else "optimizer"),
+            trainable=trainable.get(name, False),
+            offset=offsets[name],
+        )
+        for name, value in values.items()
+    )
+
+
+def _signatures(step: Training, variables: tuple[Variable, ...]) -> dict[str, Signature]:
+    x = tuple(int(d) for d in step.train_graph.x.shape)
+    infer_x = tuple(int(d) for d in step.infer_graph.x.shape)
+    logits = tuple(int(d) for d in step.infer_graph.output.shape)
+    state = {v.name: TensorInfo(v.shape, v.dtype) for v in variables}
+    scalar = TensorInfo((1,), "float32")
+    return {
+        "train": Signature(
+            {"x": TensorInfo(x, "float32"), "y": TensorInfo(x[:1], "int32")},
+            {"loss": scalar, "accuracy": scalar},
+        ),
+        "infer": Signature(
+            {"x": TensorInfo(infer_x, "float32")}, {"logits": TensorInfo(logits, "float32")}
+        ),
+        "save": Signature({}, state),
+        "restore": Signature(state, {"ok": TensorInfo((1,), "int32")}),
+    }
+
+
+def _architecture_hash(
+    variables: tuple[Variable, ...], signatures: dict[str, Signature], optimizer: dict[str, Any]
+) -> str:
+    described = {
+        "variables": [[v.name, v.shape, v.dtype, v.trainable] for v in variables],
+        "signatures": {k: dataclasses.asdict(s) for k, s in signatures.items()},
+        "optimizer": optimizer,
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,177 @@
+"""`tfplus export`: from a Keras model to a file that trains on a device."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from tfplus.artifact import Artifact
+from tfplus.cli.output import print_json, stdout_console
+from tfplus.errors import MissingExtraError, UsageError
+from tfplus_export.quiet import quiet_stderr
+
+app = typer.Typer()
+
+_EXAMPLES = """
+Examples:
+
+  tfplus export zoo:lenet -o lenet.tflite --batch-size 32 --input-shape 32,32,3 --classes 10
+
+  tfplus export my_model.keras -o my_model.tflite
+
+  tfplus export mypackage.models:build -o model.tflite --learning-rate 0.05 --momentum 0.9
+
+  tfplus export zoo:digits -o all.tflite --sub-model a=9,0,1,2,3 --sub-model b=2,3,4,5,6
+"""
+
+
+@app.command(epilog=_EXAMPLES)
+def export(
+    source: Annotated[
+        str, typer.Argument(help="zoo:NAME, a .keras file, or package.module:function")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .tflite file to write.")],
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a training step.")] = 32,
+    infer_batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Samples in one infer; as --batch-size if not given.")
+    ] = None,
+    input_shape: Annotated[
+        str | None, typer.Option(help="One sample, such as 32,32,3 (zoo and functions).")
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Number of classes, or their labels in order, such as 9,0,1."),
+    ] = None,
+    sub_model: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=LABELS: also write the sub-model of these classes. Repeatable."),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=0.0, help="Of SGD, instead of the compiled optimizer.")
+    ] = None,
+    momentum: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Of SGD, likewise.")
+    ] = None,
+    nesterov: Annotated[bool, typer.Option("--nesterov", help="Look ahead.")] = False,
+    parity_steps: Annotated[
+        int, typer.Option(min=1, help="Training steps that are compared with TensorFlow.")
+    ] = 5,
+    seed: Annotated[int, typer.Option(help="Of initial weights and of the comparison.")] = 0,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Export a Keras model to one .tflite file that trains on the stock runtime.
+
+    The file holds the signatures train, infer, save and restore, of builtin operators alone. It is
+    written only if its steps equal TensorFlow's.
+    """
+    shape = None if input_shape is None else _numbers("--input-shape", input_shape)
+    labels = None if classes is None else _labels(classes)
+    subs = [_sub_model(text, output) for text in sub_model or []]
+    if output.is_dir():
+        raise UsageError(f"{output}: is a directory; expected the path of a .tflite file")
+    missing = [m for m in ("tensorflow", "ai_edge_litert") if importlib.util.find_spec(m) is None]
+    if missing:
+        raise MissingExtraError.of("tfplus export", "export")
+    with quiet_stderr() as terminal, _progress(Console(file=terminal)) as show:
+        show("importing TensorFlow")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        from tfplus_export import api
+        from tfplus_export import source as sources
+        from tfplus_export.optimizer import Sgd
+
+        loaded = sources.load(source, input_shape=shape, classes=labels, seed=seed)
+        optimizer = loaded.optimizer
+        if learning_rate is not None or momentum is not None or nesterov:
+            base = optimizer or Sgd()
+            optimizer = Sgd(
+                base.learning_rate if learning_rate is None else learning_rate,
+                base.momentum if momentum is None else momentum,
+                nesterov or base.nesterov,
+            )
+        options = api.Options(batch_size, infer_batch_size, optimizer, parity_steps, seed)
+        written = [api.export(loaded, output, options, show)]
+        for path, chosen in subs:
+            named = functools.partial(_show_named, show, path.name)
+            written.append(api.export_sub_model(loaded, chosen, path, options, named))
+    if json_output:
+        print_json({"models": [_summary(a) for a in written]})
+    else:
+        for artifact in written:
+            _report(stdout_console(), artifact)
+
+
+def _summary(artifact: Artifact) -> dict[str, object]:
+    manifest = artifact.manifest
+    return {
+        "path": str(artifact.path),
+        "sha256": artifact.sha256,
+        "size_bytes": artifact.size_bytes,
+        "parameters": manifest.parameters,
+        "classes": list(manifest.classes),
+        "batch_size": manifest.batch_size,
+        "flops_per_step": manifest.flops_per_step,
+        "parity": manifest.parity,
+    }
+
+
+def _report(console: Console, artifact: Artifact) -> None:
+    manifest = artifact.manifest
+    worst = max(run["update"] for run in manifest.parity["runs"])
+    console.print(
+        f"[bold]{artifact.path}[/bold]: {manifest.parameters:,} parameters, "
+        f"{artifact.size_bytes / 1e6:.2f} MB, batch {manifest.batch_size}, "
+        f"{sum(manifest.operators.values())} builtin operators; updates equal "
+        f"TensorFlow's to {worst:.0e}"
+    )
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} '{text}': expected whole numbers with commas") from None
+    if option == "--input-shape" and min(numbers) < 1:
+        raise UsageError(f"{option} '{text}': expected dimensions of at least 1")
+    return numbers
+
+
+def _labels(text: str) -> tuple[int, ...]:
+    numbers = _numbers("--classes", text)
+    if len(numbers) == 1 and numbers[0] > 0 and "," not in text:
+        return tuple(range(numbers[0]))
+    if len(set(numbers)) != len(numbers) or min(numbers) < 0:
+        raise UsageError(f"--classes '{text}': expected distinct labels that are not negative")
+    return numbers
+
+
+def _sub_model(text: str, output: Path) -> tuple[Path, tuple[int, ...]]:
+    name, equals, labels = text.partition("=")
+    if not equals or not name.replace("-", "").replace("_", "").isalnum():
+        raise UsageError(f"--sub-model '{text}': expected NAME=LABELS, such as a=9,0,1,2,3")
+    path = output.with_name(f"{output.stem}-{name}{output.suffix}")
+    return path, _numbers("--sub-model", labels)
+
+
+@contextlib.contextmanager
+def _progress(console: Console) -> Generator[Callable[[str], None]]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("")
+
+        def show(text: str) -> None:
+            progress.update(task, description=text)
+
+        yield show
+
+
+def _show_named(show: Callable[[str], None], name: str, text: str) -> None:
+    show(f"{name}: {text}")

@@ -1,0 +1,101 @@
+"""What a converted model holds: its operators, their cost, and where its variables start."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tfplus.errors import ExportError
+
+_NAMES = {
+    value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")
+}
+
+
+def operators(content: bytes) -> dict[str, int]:
+    """Operator name → how often it stands in the file; a custom one by its custom code."""
+    model = schema.Model.GetRootAs(content, 0)
+    counts: Counter[str] = Counter()
+    for graph in _graphs(model):
+        counts.update(_name(model, graph.Operators(i)) for i in range(graph.OperatorsLength()))
+    return dict(sorted(counts.items()))
+
+
+def flex_operators(counts: dict[str, int]) -> tuple[str, ...]:
+    """The operators that only the Flex delegate runs."""
+    return tuple(name for name in counts if name.startswith("Flex"))
+
+
+def matmul_flops(content: bytes, signature: str) -> int:
+    """Floating-point operations of a signature's matrix products: 2·M·K·N each."""
+    model = schema.Model.GetRootAs(content, 0)
+    graph = _signature_graph(model, signature)
+    total = 0
+    for i in range(graph.OperatorsLength()):
+        operator = graph.Operators(i)
+        name = _name(model, operator)
+        if name not in ("BATCH_MATMUL", "FULLY_CONNECTED"):
+            continue
+        inner = int(graph.Tensors(operator.Inputs(0)).ShapeAsNumpy()[-1])
+        total += 2 * inner * int(np.prod(graph.Tensors(operator.Outputs(0)).ShapeAsNumpy()))
+    return total
+
+
+def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[int]:
+    """Finds where the initial value of each variable lies.
+
+    Args:
+      content: a model in which every element of variable i starts as i + 1.
+      shapes: shape of each variable.
+
+    Returns:
+      Offset of each variable's value, bytes from the start of the file.
+
+    Raises:
+      ExportError: the converter stored an initial value in a form that is not understood.
+    """
+    model = schema.Model.GetRootAs(content, 0)
+    base = np.frombuffer(content, np.uint8).__array_interface__["data"][0]
+    offsets: dict[int, int] = {}
+    for graph in _graphs(model):
+        for i in range(graph.OperatorsLength()):
+            operator = graph.Operators(i)
+            if _name(model, operator) != "ASSIGN_VARIABLE":
+                continue
+            buffer: Any = model.Buffers(graph.Tensors(operator.Inputs(1)).Buffer())
+            data = buffer.DataAsNumpy()
+            if isinstance(data, np.ndarray):
+                values = data.view(np.float32)
+                index = int(values[0]) - 1
+                if 0 <= index < len(shapes) and np.all(values == values[0]):
+                    offsets[index] = data.__array_interface__["data"][0] - base
+    for index, shape in enumerate(shapes):
+        if index not in offsets:
+            raise ExportError(f"variable {index} of shape {list(shape)} has no initial value")
+    if len(set(offsets.values())) != len(shapes):
+        raise ExportError("two variables share the bytes of their initial value")
+    return [offsets[i] for i in range(len(shapes))]
+
+
+def _graphs(model: Any) -> list[Any]:
+    return [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
+
+
+def _signature_graph(model: Any, signature: str) -> Any:
+    for i in range(model.SignatureDefsLength()):
+        definition = model.SignatureDefs(i)
+        if definition.SignatureKey() == signature.encode():
+            return model.Subgraphs(definition.SubgraphIndex())
+    raise ExportError(f"the converted model has no signature '{signature}'")
+
+
+def _name(model: Any, operator: Any) -> str:
+    code = model.OperatorCodes(operator.OpcodeIndex())
+    builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    if _NAMES[builtin] == "CUSTOM":
+        return code.CustomCode().decode()
+    return _NAMES[builtin]

@@ -1,0 +1,60 @@
+"""Sums, differences and products with broadcasting, and the bias."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfplus.errors import ExportError
+from tfplus_export.lowering.rule import Rule
+from tfplus_export.tf_types import Op, Tensor
+
+
+def unbroadcast(gradient: Tensor, shape: Sequence[int]) -> Tensor:
+    """Sums a gradient over the axes along which an operand of `shape` was broadcast."""
+    extra = len(gradient.shape) - len(shape)
+    axes = list(range(extra)) + [
+        i + extra for i, d in enumerate(shape) if d == 1 and gradient.shape[i + extra] != 1
+    ]
+    if axes:
+        gradient = tf.reduce_sum(gradient, axes)
+    return gradient if gradient.shape == shape else tf.reshape(gradient, shape)
+
+
+def _add_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    return [unbroadcast(dy, t.shape) if w else None for t, w in zip(inputs, wanted, strict=True)]
+
+
+def _sub_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    a, b = inputs
+    return [
+        unbroadcast(dy, a.shape) if wanted[0] else None,
+        unbroadcast(-dy, b.shape) if wanted[1] else None,
+    ]
+
+
+def _mul_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    a, b = inputs
+    return [
+        unbroadcast(dy * b, a.shape) if wanted[0] else None,
+        unbroadcast(dy * a, b.shape) if wanted[1] else None,
+    ]
+
+
+def _bias_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
+    if op.get_attr("data_format") != b"NHWC":
+        raise ExportError("expected data_format channels_last (NHWC), got channels_first")
+    return inputs[0] + inputs[1]
+
+
+ADD = Rule(lambda op, inputs: inputs[0] + inputs[1], _add_gradient)
+SUB = Rule(lambda op, inputs: inputs[0] - inputs[1], _sub_gradient)
+MUL = Rule(lambda op, inputs: inputs[0] * inputs[1], _mul_gradient)
+BIAS_ADD = Rule(_bias_forward, _add_gradient)

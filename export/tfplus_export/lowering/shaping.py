@@ -1,0 +1,90 @@
+"""Operations that move values without changing them: reshapes, concatenation, space to batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfplus.errors import ExportError
+from tfplus_export.graph import static_value
+from tfplus_export.lowering.rule import Rule
+from tfplus_export.lowering.window import crop
+from tfplus_export.tf_types import Op, Tensor
+
+
+def _reshape_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
+    return tf.reshape(inputs[0], op.outputs[0].shape)
+
+
+def _reshape_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    return [tf.reshape(dy, inputs[0].shape), *[None] * (len(inputs) - 1)]
+
+
+def _concat_axis(op: Op) -> int:
+    axis = static_value(op.inputs[-1])
+    if axis is None:
+        raise ExportError("expected an axis that is known at export")
+    return int(axis) % len(op.outputs[0].shape)
+
+
+def _concat_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
+    return tf.concat(list(inputs[:-1]), _concat_axis(op))
+
+
+def _concat_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    axis = _concat_axis(op)
+    parts: list[Tensor | None] = []
+    start = 0
+    for part, need in zip(inputs[:-1], wanted, strict=False):
+        size = int(part.shape[axis])
+        parts.append(crop(dy, axis, start, size) if need else None)
+        start += size
+    return [*parts, None]
+
+
+def _stop_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    return [None]
+
+
+def _space_to_batch_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
+    return tf.space_to_batch_nd(inputs[0], _static(op, 1), _static(op, 2))
+
+
+def _space_to_batch_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    return [tf.batch_to_space(dy, _static(op, 1), _static(op, 2)), None, None]
+
+
+def _batch_to_space_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
+    return tf.batch_to_space(inputs[0], _static(op, 1), _static(op, 2))
+
+
+def _batch_to_space_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    return [tf.space_to_batch_nd(dy, _static(op, 1), _static(op, 2)), None, None]
+
+
+def _static(op: Op, index: int) -> np.ndarray:
+    value = static_value(op.inputs[index])
+    if value is None:
+        raise ExportError("expected block sizes and paddings that are known at export")
+    return value
+
+
+# TensorFlow runs a dilated convolution as a plain one between these two.
+SPACE_TO_BATCH = Rule(_space_to_batch_forward, _space_to_batch_gradient)
+BATCH_TO_SPACE = Rule(_batch_to_space_forward, _batch_to_space_gradient)
+# Squeeze and ExpandDims are reshapes once every shape is known.
+RESHAPE = Rule(_reshape_forward, _reshape_gradient)
+CONCAT = Rule(_concat_forward, _concat_gradient)
+STOP_GRADIENT = Rule(lambda op, inputs: inputs[0], _stop_gradient)

@@ -1,0 +1,44 @@
+"""The table of lowering rules: TensorFlow operation → rule."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from tfplus_export.lowering.activations import RELU, SOFTMAX
+from tfplus_export.lowering.conv2d import CONV2D
+from tfplus_export.lowering.elementwise import ADD, BIAS_ADD, MUL, SUB
+from tfplus_export.lowering.matmul import MATMUL
+from tfplus_export.lowering.pooling import AVG_POOL, MAX_POOL
+from tfplus_export.lowering.reductions import MAX, MEAN
+from tfplus_export.lowering.shaping import (
+    BATCH_TO_SPACE,
+    CONCAT,
+    RESHAPE,
+    SPACE_TO_BATCH,
+    STOP_GRADIENT,
+)
+
+RULES = MappingProxyType(
+    {
+        "Add": ADD,
+        "AddV2": ADD,
+        "AvgPool": AVG_POOL,
+        "BatchToSpaceND": BATCH_TO_SPACE,
+        "BiasAdd": BIAS_ADD,
+        "ConcatV2": CONCAT,
+        "Conv2D": CONV2D,
+        "ExpandDims": RESHAPE,
+        "MatMul": MATMUL,
+        "Max": MAX,
+        "MaxPool": MAX_POOL,
+        "Mean": MEAN,
+        "Mul": MUL,
+        "Relu": RELU,
+        "Reshape": RESHAPE,
+        "Softmax": SOFTMAX,
+        "SpaceToBatchND": SPACE_TO_BATCH,
+        "Squeeze": RESHAPE,
+        "StopGradient": STOP_GRADIENT,
+        "Sub": SUB,
+    }
+)

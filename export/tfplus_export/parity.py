@@ -1,0 +1,235 @@
+"""Does the exported file compute what TensorFlow computes? Asked at every export.
+
+The same batches train the Keras model under `tf.GradientTape`, with Keras' own loss and optimizer,
+and the file under LiteRT, with and without XNNPACK. The file is put to TensorFlow's state before
+each step, and the step's loss and its update of every variable are compared. A free run would not
+tell whether each gradient is right: a pre-activation of ±1e-9 falls on either side of a ReLU, and
+the two drift apart.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from tfplus.errors import ExportError
+from tfplus_export.training import Training
+
+State = Mapping[str, np.ndarray]
+
+# Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close
+# to a ReLU's corner or to a second maximum that rounding decides where its gradient goes.
+SHORT_ROWS = 2
+# TFLite's own BATCH_MATMUL is tens of times slower than XNNPACK's.
+STEPS_WITHOUT_XNNPACK = 2
+TOLERANCE = {"loss": 1e-4, "logits": 1e-4, "update": 1e-3}
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far the file was off, as relative errors.
+
+    Attributes:
+      steps: optimizer steps that were compared.
+      batch_size: samples in each.
+      loss: largest error of a loss.
+      logits: largest error of `infer` before training, relative to the largest logit.
+      update: error of a variable's update in one step, ‖got − want‖₂ / ‖want‖₂; the lower
+        median over the steps (a ReLU that flips strikes one step, a wrong gradient all), for the
+        worst variable. What float32 cannot resolve beside the variable itself is left out.
+      worst_variable: the variable of that error.
+      xnnpack: whether the file ran with XNNPACK.
+    """
+
+    steps: int
+    batch_size: int
+    loss: float
+    logits: float
+    update: float
+    worst_variable: str
+    xnnpack: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether every error is within its tolerance; NaN is not."""
+        return all(getattr(self, name) <= limit for name, limit in TOLERANCE.items())
+
+
+class Reference:
+    """The Keras model, trained by TensorFlow alone."""
+
+    def __init__(self, model: keras.Model, training: Training) -> None:
+        self._model = model
+        self._names = {w.index: w.name for w in training.weights}
+        self._sgd = training.optimizer
+        self._optimizer = training.optimizer.keras()
+        trainable = [i for i, v in enumerate(model.variables) if v.trainable]
+        self._variables = [model.variables[i] for i in trainable]
+        self._trainable = [self._names.get(i, "") for i in trainable]
+        self._optimizer.build(self._variables)
+        loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=training.from_logits)
+
+        def step(x: Any, y: Any) -> Any:
+            with tf.GradientTape() as tape:
+                loss = loss_of(y, model(x, training=True))
+            gradients: Any = tape.gradient(cast("Any", loss), self._variables)
+            self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
+            return loss
+
+        self._step: Any = tf.function(step, autograph=False)
+
+    def outputs(self, x: np.ndarray) -> np.ndarray:
+        """What the model returns for one inference batch."""
+        return np.asarray(self._model(x, training=False))
+
+    def step(self, x: np.ndarray, y: np.ndarray) -> float:
+        """Trains on one batch and returns its loss."""
+        return float(self._step(x, y))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Every variable of the exported model, with the value it has here."""
+        weights = {n: np.array(self._model.variables[i].numpy()) for i, n in self._names.items()}
+        state = self._sgd.keras_state(self._optimizer, self._trainable)
+        return weights | {n: v for n, v in state.items() if not n.endswith("/")}
+
+
+class Candidate:
+    """The exported file under LiteRT."""
+
+    def __init__(self, content: bytes, *, xnnpack: bool) -> None:
+        resolver = (
+            OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        )
+        self.xnnpack = xnnpack
+        self._interpreter = Interpreter(
+            model_content=content, num_threads=2, experimental_op_resolver_type=resolver
+        )
+        self.infer = self._interpreter.get_signature_runner("infer")
+        self._restore = self._interpreter.get_signature_runner("restore")
+        self._train = self._interpreter.get_signature_runner("train")
+        self._save = self._interpreter.get_signature_runner("save")
+        self.loss_errors: list[float] = []
+        self.update_errors: dict[str, list[float]] = {}
+
+    def step(self, x: np.ndarray, y: np.ndarray, before: State, after: State, loss: float) -> None:
+        """Takes one step from TensorFlow's state and notes the errors."""
+        self._restore(**before)
+        got = float(self._train(x=x, y=y)["loss"][0])
+        self.loss_errors.append(abs(got - loss) / max(abs(loss), 1e-6))
+        state = self._save()
+        for name, want in after.items():
+            error = update_error(before[name], want, state[name])
+            self.update_errors.setdefault(name, []).append(error)
+
+
+def update_error(before: np.ndarray, want: np.ndarray, got: np.ndarray) -> float:
+    """Relative error of an update in the 2-norm, beyond what float32 rounding explains."""
+    update = float(np.linalg.norm(want.astype(np.float64) - before))
+    error = float(np.linalg.norm(got.astype(np.float64) - want))
+    rounding = float(np.finfo(np.float32).eps) * float(np.linalg.norm(want))
+    return 0.0 if error <= rounding else (error - rounding) / max(update, 1e-30)
+
+
+def verify(
+    content: bytes, model: keras.Model, training: Training, *, steps: int, seed: int
+) -> dict[str, Any]:
+    """Compares the file with TensorFlow; the model's weights are put back afterwards.
+
+    Args:
+      content: the flatbuffer.
+      model: the Keras model it was made of.
+      training: the step that it holds.
+      steps: how many batches of random data.
+      seed: of those data.
+
+    Returns:
+      What was measured, for the manifest.
+
+    Raises:
+      ExportError: an error is above its tolerance; nothing should be written then.
+    """
+    kept = model.get_weights()
+    try:
+        results = _measure(content, model, training, steps, np.random.default_rng(seed))
+    finally:
+        model.set_weights(kept)
+    for result in results:
+        if not result.holds:
+            raise ExportError(_complaint(result))
+    return {
+        "against": f"tf.GradientTape, TensorFlow {tf.__version__}, Keras {keras.__version__}",
+        "data": f"standard normal, seed {seed}",
+        "rows": f"{SHORT_ROWS} a step, the rest padding; the last step full",
+        "tolerance": TOLERANCE,
+        "runs": [asdict(result) for result in results],
+    }
+
+
+def _measure(
+    content: bytes, model: keras.Model, training: Training, steps: int, rng: np.random.Generator
+) -> list[Parity]:
+    shape = [int(d) for d in training.train_graph.x.shape]
+    infer_shape = [int(d) for d in training.infer_graph.x.shape]
+    classes = int(training.train_graph.output.shape[-1])
+    expected = Reference(model, training)
+    candidates = [Candidate(content, xnnpack=on) for on in (True, False)]
+    infer_x = rng.standard_normal(infer_shape, np.float32)
+    want = expected.outputs(infer_x)
+    logits_errors = [
+        _output_error(want, c.infer(x=infer_x)["logits"], training.from_logits) for c in candidates
+    ]
+    for step in range(steps):
+        x = rng.standard_normal(shape, np.float32)
+        y = rng.integers(0, classes, shape[0], np.int32)
+        rows = shape[0] if step == steps - 1 else min(SHORT_ROWS, shape[0])
+        before = expected.state()
+        loss = expected.step(x[:rows], y[:rows])
+        after = expected.state()
+        y[rows:] = -1
+        for candidate in candidates:
+            if candidate.xnnpack or step < STEPS_WITHOUT_XNNPACK:
+                candidate.step(x, y, before, after, loss)
+    results: list[Parity] = []
+    for candidate, logits_error in zip(candidates, logits_errors, strict=True):
+        medians = {n: statistics.median_low(e) for n, e in candidate.update_errors.items()}
+        worst = max(medians, key=lambda n: np.nan_to_num(medians[n], nan=np.inf))
+        results.append(
+            Parity(
+                steps=len(candidate.loss_errors),
+                batch_size=shape[0],
+                loss=float(np.max(candidate.loss_errors)),
+                logits=logits_error,
+                update=medians[worst],
+                worst_variable=worst,
+                xnnpack=candidate.xnnpack,
+            )
+        )
+    return results
+
+
+def _output_error(want: np.ndarray, logits: np.ndarray, from_logits: bool) -> float:
+    got = logits
+    if not from_logits:
+        got = np.exp(logits - logits.max(1, keepdims=True))
+        got /= got.sum(1, keepdims=True)
+    return float(np.max(np.abs(got - want)) / max(float(np.max(np.abs(want))), 1e-6))
+
+
+def _complaint(result: Parity) -> str:
+    errors = ", ".join(
+        f"{name} {getattr(result, name):.1e} (at most {limit:.0e})"
+        for name, limit in TOLERANCE.items()
+    )
+    return (
+        "the exported step does not compute what TensorFlow does "
+        f"({'with' if result.xnnpack else 'without'} XNNPACK, {result.steps} steps): relative "
+        f"errors {errors}, worst at '{result.worst_variable}'. No file was written. A very large "
+        "learning rate can cause this; else it is a bug worth reporting"
+    )

@@ -1,0 +1,153 @@
+"""The training step as one pure function: (batch, weights, state) → (metrics, weights, state)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+
+from tfplus.errors import ExportError
+from tfplus.slices import slice_name
+from tfplus_export.graph import PASS_THROUGH, Graph, trace
+from tfplus_export.loss import softmax_cross_entropy
+from tfplus_export.lowering.replay import replay
+from tfplus_export.lowering.table import RULES
+from tfplus_export.optimizer import Sgd
+from tfplus_export.tf_types import Tensor
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One variable of the Keras model that the forward pass reads.
+
+    Attributes:
+      name: its slice name.
+      index: its place in `model.variables`.
+      shape: dimensions.
+      trainable: whether the step updates it.
+    """
+
+    name: str
+    index: int
+    shape: tuple[int, ...]
+    trainable: bool
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What one step brings: metrics and the weights and state that changed, by name."""
+
+    loss: Tensor
+    accuracy: Tensor
+    weights: dict[str, Tensor]
+    state: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A Keras model's training step, lowered to operations that TFLite has builtin.
+
+    Attributes:
+      weights: what the step reads and changes.
+      optimizer: how it changes them.
+      from_logits: whether the model returns logits rather than probabilities.
+      train_graph: forward pass of a training batch.
+      infer_graph: forward pass of an inference batch.
+    """
+
+    weights: tuple[Weight, ...]
+    optimizer: Sgd
+    from_logits: bool
+    train_graph: Graph
+    infer_graph: Graph
+
+    def step(
+        self, x: Tensor, y: Tensor, weights: Mapping[str, Tensor], state: Mapping[str, Tensor]
+    ) -> StepOutput:
+        """One optimizer step.
+
+        Args:
+          x: float32 [batch, ...].
+          y: int32 [batch], index of each sample's logit, or −1 for a padding row.
+          weights: name → value, for all of `self.weights`.
+          state: as `self.optimizer.state` names it.
+        """
+        tape = replay(self.train_graph, RULES, x, self._by_index(weights))
+        at = _logits(self.train_graph, self.from_logits)
+        loss = softmax_cross_entropy(tape.values[at.name], y)
+        trainable = {w.index for w in self.weights if w.trainable}
+        gradients = tape.gradients(at, loss.dlogits, trainable)
+        names = {w.index: w.name for w in self.weights}
+        new_weights, new_state = self.optimizer.apply(
+            weights, {names[i]: g for i, g in gradients.items()}, state
+        )
+        return StepOutput(loss.loss, loss.accuracy, new_weights, new_state)
+
+    def logits(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Logits of one inference batch, float32 [batch, classes]."""
+        tape = replay(self.infer_graph, RULES, x, self._by_index(weights))
+        return tape.values[_logits(self.infer_graph, self.from_logits).name]
+
+    def _by_index(self, weights: Mapping[str, Tensor]) -> dict[int, Tensor]:
+        return {w.index: weights[w.name] for w in self.weights}
+
+
+def build(
+    model: keras.Model,
+    optimizer: Sgd,
+    *,
+    from_logits: bool,
+    batch_size: int,
+    infer_batch_size: int,
+) -> Training:
+    """Traces a model and names its weights.
+
+    Raises:
+      ExportError: two variables have one name, or one is not float32.
+    """
+    train_graph = trace(model, batch_size, training=True)
+    infer_graph = trace(model, infer_batch_size, training=False)
+    used = set(train_graph.variables.values()) | set(infer_graph.variables.values())
+    trainable = {id(v) for v in model.trainable_variables}
+    weights: dict[str, Weight] = {}
+    for index, variable in enumerate(model.variables):
+        if index not in used:
+            continue
+        name = _slice_of(variable.path, model.name)
+        if name in weights:
+            raise ExportError(f"two variables are named '{name}': expected unique layer names")
+        if variable.dtype != "float32":
+            raise ExportError(f"variable '{name}': expected float32, got {variable.dtype}")
+        weights[name] = Weight(name, index, tuple(variable.shape), id(variable) in trainable)
+    return Training(tuple(weights.values()), optimizer, from_logits, train_graph, infer_graph)
+
+
+def _slice_of(path: str, model_name: str) -> str:
+    # Sequential models put their own name in front of their layers' names, functional ones do not.
+    *layer, tensor = path.removeprefix(f"{model_name}/").split("/")
+    return slice_name("/".join(layer), tensor)
+
+
+def ends_in_softmax(graph: Graph) -> bool:
+    """Whether the model's last operation is a softmax."""
+    return _last(graph).op.type == "Softmax"
+
+
+def _last(graph: Graph) -> Tensor:
+    output = graph.output
+    while output.op.type in PASS_THROUGH:
+        output = output.op.inputs[0]
+    return output
+
+
+def _logits(graph: Graph, from_logits: bool) -> Tensor:
+    if from_logits:
+        return graph.output
+    output = _last(graph)
+    if output.op.type != "Softmax":
+        raise ExportError(
+            f"the loss expects probabilities, but the model ends in {output.op.type}: end it in a "
+            "softmax, or compile it with SparseCategoricalCrossentropy(from_logits=True)"
+        )
+    return output.op.inputs[0]

@@ -1,0 +1,26 @@
+"""TensorFlow, quiet, and the models that several tests export once."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.insert(0, str(Path(__file__).parent))
+
+with warnings.catch_warnings():
+    # What TensorFlow's own imports warn of is not this project's to mend.
+    warnings.simplefilter("ignore")
+    import keras
+    import tensorflow as tf  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """The same initial weights in every test, whatever ran before."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)

@@ -1,0 +1,43 @@
+"""TensorFlow's own gradients, as the judge of the rules."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfplus_export.graph import trace
+from tfplus_export.lowering.replay import replay
+from tfplus_export.lowering.table import RULES
+
+
+def both(
+    model: keras.Model, x: np.ndarray, dy_seed: int = 1
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Output and gradients of every trainable variable: by the rules, and by TensorFlow.
+
+    The gradients are those of sum(output * dy) for one random dy.
+    """
+    graph = trace(model, x.shape[0], training=True)
+    weights = {i: tf.constant(np.asarray(v)) for i, v in enumerate(model.variables)}
+    trainable = [i for i, v in enumerate(model.variables) if v.trainable]
+    tape = replay(graph, RULES, tf.constant(x), weights)
+    with tf.GradientTape() as reference:
+        want = model(x, training=True)
+        dy = np.random.default_rng(dy_seed).normal(size=want.shape).astype(np.float32)
+        total = tf.reduce_sum(want * dy)
+    expected = reference.gradient(total, [model.variables[i].value for i in trainable])
+    got = tape.gradients(graph.output, tf.constant(dy), trainable)
+    return (
+        [tape.output.numpy(), *(got[i].numpy() for i in trainable)],
+        [np.asarray(want), *(np.asarray(g) for g in expected)],
+    )
+
+
+def assert_equal(model: keras.Model, x: np.ndarray, tolerance: float = 2e-5) -> None:
+    """Asserts that rules and TensorFlow agree, relative to the largest element of each array."""
+    got, want = both(model, x)
+    for g, w in zip(got, want, strict=True):
+        assert g.shape == w.shape
+        scale = max(float(np.max(np.abs(w))), 1e-6)
+        np.testing.assert_allclose(g / scale, w / scale, atol=tolerance)

@@ -1,0 +1,221 @@
+"""Every rule of the table against TensorFlow's own gradients."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from oracle import assert_equal, both
+
+from tfplus.errors import ExportError
+from tfplus_export.lowering.table import RULES
+
+rng = np.random.default_rng(0)
+
+
+def after_a_layer(layer: Callable[..., object], shape: tuple[int, ...]) -> keras.Model:
+    """The layer behind a trainable 1x1 convolution, so that its input gradient is needed too."""
+    return keras.Sequential([keras.Input(shape), layers.Conv2D(shape[-1], 1), layer])
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "size"),
+    [
+        *itertools.product([1, 2, 3, 5], [1, 2, 3], ["same", "valid"], [(7, 7), (8, 6)]),
+        ((3, 1), (1, 2), "same", (5, 9)),
+        ((1, 4), (3, 1), "valid", (9, 5)),
+        ((2, 5), (4, 3), "same", (13, 11)),
+        (3, 1, "same", (1, 1)),
+        (5, 5, "valid", (5, 5)),
+        (1, 4, "same", (9, 9)),
+    ],
+)
+def test_conv2d(kernel: object, stride: object, padding: str, size: tuple[int, int]) -> None:
+    model = after_a_layer(layers.Conv2D(4, kernel, stride, padding), (*size, 3))
+    assert_equal(model, rng.normal(size=(2, *size, 3)).astype(np.float32))
+
+
+@pytest.mark.parametrize("dilation", [(2, 2), (1, 3), (3, 2)])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_conv2d_dilated(dilation: tuple[int, int], padding: str) -> None:
+    model = after_a_layer(layers.Conv2D(2, 3, padding=padding, dilation_rate=dilation), (9, 10, 2))
+    assert_equal(model, rng.normal(size=(3, 9, 10, 2)).astype(np.float32))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 33])
+def test_conv2d_batches(batch: int) -> None:
+    model = after_a_layer(layers.Conv2D(5, 3, 2, "same", use_bias=False), (6, 6, 1))
+    assert_equal(model, rng.normal(size=(batch, 6, 6, 1)).astype(np.float32))
+
+
+@pytest.mark.parametrize("pooling", [layers.MaxPooling2D, layers.AveragePooling2D])
+@pytest.mark.parametrize(
+    ("window", "stride", "padding", "size"),
+    [
+        *itertools.product([2, 3], [1, 2, 3], ["same", "valid"], [(7, 8)]),
+        ((3, 2), (1, 2), "same", (5, 5)),
+        (2, 4, "valid", (8, 8)),
+        (5, 2, "same", (4, 4)),
+    ],
+)
+def test_pooling(
+    pooling: type, window: object, stride: object, padding: str, size: tuple[int, int]
+) -> None:
+    model = after_a_layer(pooling(window, stride, padding), (*size, 3))
+    assert_equal(model, rng.normal(size=(2, *size, 3)).astype(np.float32))
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_max_pooling_breaks_ties_as_tensorflow_does(padding: str, stride: int) -> None:
+    # Few distinct values, zeros among them and negative windows at the border: ties everywhere.
+    x = rng.integers(-2, 2, (4, 7, 7, 2)).astype(np.float32)
+    model = after_a_layer(layers.MaxPooling2D(3, stride, padding), (7, 7, 2))
+    kernel = model.layers[0].get_weights()[0] * 0 + np.eye(2, dtype=np.float32)
+    model.layers[0].set_weights([kernel, np.zeros(2, np.float32)])
+    assert_equal(model, x)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("pooling", [layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D])
+def test_global_pooling(pooling: type, keepdims: bool) -> None:
+    model = after_a_layer(pooling(keepdims=keepdims), (5, 4, 3))
+    assert_equal(model, rng.normal(size=(2, 5, 4, 3)).astype(np.float32))
+
+
+def test_global_max_pooling_shares_among_equal_maxima_as_tensorflow_does() -> None:
+    model = after_a_layer(layers.GlobalMaxPooling2D(), (3, 3, 2))
+    model.layers[0].set_weights([np.eye(2, dtype=np.float32)[None, None], np.zeros(2, np.float32)])
+    assert_equal(model, rng.integers(0, 2, (4, 3, 3, 2)).astype(np.float32))
+
+
+@pytest.mark.parametrize(("inputs", "units", "batch"), [(1, 2, 1), (7, 5, 3), (64, 10, 32)])
+@pytest.mark.parametrize("activation", [None, "relu", "softmax"])
+def test_dense(inputs: int, units: int, batch: int, activation: str | None) -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((inputs,)),
+            layers.Dense(inputs, activation="relu"),
+            layers.Dense(units, activation=activation, bias_initializer="normal"),
+        ]
+    )
+    assert_equal(model, rng.normal(size=(batch, inputs)).astype(np.float32))
+
+
+def test_relu_gives_no_gradient_at_zero() -> None:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.ReLU()])
+    model.layers[0].set_weights([np.eye(4, dtype=np.float32), np.zeros(4, np.float32)])
+    x = np.array([[0.0, -1.0, 1e-30, 2.0]], np.float32)
+    got, want = both(model, x)
+    np.testing.assert_array_equal(got[2], want[2])
+
+
+def branching() -> keras.Model:
+    image = keras.Input((6, 6, 2))
+    a = layers.Conv2D(3, 3, padding="same", activation="relu")(image)
+    b = layers.Conv2D(3, 1)(image)
+    both_ways = layers.Add()([a, b])
+    difference = layers.Subtract()([a, both_ways])
+    joined = layers.Concatenate()([both_ways, difference, a])
+    product = layers.Multiply()([joined, layers.Rescaling(0.5, 1.0)(joined)])
+    flat = layers.Flatten()(layers.MaxPooling2D()(product))
+    heads = [layers.Dense(1, name=f"task_{c}_logit")(flat) for c in range(3)]
+    return keras.Model(image, layers.Concatenate()(heads))
+
+
+def test_branches_that_part_and_join() -> None:
+    assert_equal(branching(), rng.normal(size=(3, 6, 6, 2)).astype(np.float32))
+
+
+def test_a_layer_that_is_used_twice() -> None:
+    shared = layers.Dense(4, activation="relu")
+    x = keras.Input((4,))
+    model = keras.Model(x, shared(shared(x)))
+    assert_equal(model, rng.normal(size=(3, 4)).astype(np.float32))
+
+
+def test_a_model_within_a_model() -> None:
+    inner = keras.Sequential([keras.Input((5, 5, 1)), layers.Conv2D(2, 3), layers.Flatten()])
+    model = keras.Sequential([keras.Input((5, 5, 1)), inner, layers.Dense(2)])
+    assert_equal(model, rng.normal(size=(2, 5, 5, 1)).astype(np.float32))
+
+
+def test_reshaping() -> None:
+    model = keras.Sequential(
+        [keras.Input((4, 6)), layers.Reshape((2, 4, 3)), layers.Conv2D(2, 2), layers.Flatten()]
+    )
+    assert_equal(model, rng.normal(size=(2, 4, 6)).astype(np.float32))
+
+
+def test_conv2d_against_finite_differences() -> None:
+    model = keras.Sequential([keras.Input((5, 4, 2)), layers.Conv2D(2, 3, 2, "same")])
+    x = rng.normal(size=(2, 5, 4, 2)).astype(np.float32)
+    got, want = both(model, x)
+    dy = np.random.default_rng(1).normal(size=want[0].shape)
+    kernel, bias = (w.astype(np.float64) for w in model.get_weights())
+    padded = np.pad(x.astype(np.float64), [(0, 0), (1, 1), (0, 1), (0, 0)])
+
+    def total(k: np.ndarray) -> float:
+        value = 0.0
+        for r, s in itertools.product(range(3), range(2)):
+            patch = padded[:, 2 * r : 2 * r + 3, 2 * s : 2 * s + 3]
+            value += np.sum((np.einsum("nijc,ijck->nk", patch, k) + bias) * dy[:, r, s])
+        return float(value)
+
+    for index in [(0, 0, 0, 0), (2, 1, 1, 0), (1, 2, 0, 1)]:
+        step = np.zeros_like(kernel)
+        step[index] = 1e-4
+        slope = (total(kernel + step) - total(kernel - step)) / 2e-4
+        np.testing.assert_allclose(got[1][index], slope, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "layer_name", "operation"),
+    [
+        (layers.DepthwiseConv2D(3, name="deep"), "deep", "DepthwiseConv2dNative"),
+        (layers.Conv2D(4, 3, groups=2, name="grouped"), "grouped", "operation"),
+        (layers.LayerNormalization(name="norm"), "norm", "operation"),
+        (layers.Dropout(0.5, name="drop"), "drop", "operation"),
+        (layers.Activation("gelu", name="smooth"), "smooth", "operation"),
+    ],
+)
+def test_an_operation_without_a_rule_names_layer_and_operation(
+    layer: object, layer_name: str, operation: str
+) -> None:
+    model = after_a_layer(layer, (6, 6, 4))
+    with pytest.raises(ExportError, match=layer_name) as caught:
+        both(model, rng.normal(size=(1, 6, 6, 4)).astype(np.float32))
+    assert operation in str(caught.value)
+
+
+def test_every_rule_of_the_table_is_exercised() -> None:
+    source = Path(__file__).read_text()
+    exercised = {
+        "Add": "Add()",
+        "AddV2": "Add()",
+        "AvgPool": "AveragePooling2D",
+        "BatchToSpaceND": "dilation_rate",
+        "BiasAdd": "Dense",
+        "ConcatV2": "Concatenate",
+        "Conv2D": "Conv2D",
+        "ExpandDims": "GlobalMaxPooling2D",
+        "MatMul": "Dense",
+        "Max": "GlobalMaxPooling2D",
+        "MaxPool": "MaxPooling2D",
+        "Mean": "GlobalAveragePooling2D",
+        "Mul": "Multiply",
+        "Relu": "ReLU",
+        "Reshape": "Reshape",
+        "Softmax": "softmax",
+        "SpaceToBatchND": "dilation_rate",
+        "Squeeze": "Conv2D",
+        "StopGradient": "StopGradient",
+        "Sub": "Subtract",
+    }
+    assert set(exercised) == set(RULES)
+    assert all(name in source for name in exercised.values())

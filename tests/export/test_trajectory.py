@@ -1,0 +1,105 @@
+"""Ten steps of an exported file under every runtime, against TensorFlow's ten steps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from tfplus_export import api, source
+from tfplus_export.optimizer import Sgd
+from tfplus_export.source import Source
+
+from tfplus import artifact
+from tfplus.manifest import Preprocessing
+
+STEPS, BATCH = 10, 8
+RUNNER = Path(__file__).parent / "run_steps.py"
+
+
+def lenet() -> Source:
+    return source.load("zoo:lenet", input_shape=(16, 16, 3), classes=None, seed=0)
+
+
+def digits() -> Source:
+    return source.load("zoo:digits", input_shape=None, classes=(9, 0, 1), seed=0)
+
+
+def strided() -> Source:
+    """Strides above one, every padding, overlapping and average pooling, a softmax at the end."""
+    model = keras.Sequential(
+        [
+            keras.Input((13, 11, 2)),
+            layers.Conv2D(8, 3, 2, "same", activation="relu"),
+            layers.Conv2D(8, (2, 3), padding="valid", dilation_rate=(1, 2)),
+            layers.MaxPooling2D(3, 2, "same"),
+            layers.Conv2D(6, 3, (1, 2), "same", use_bias=False, activation="relu"),
+            layers.AveragePooling2D(2, 1, "same"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(5, activation="softmax"),
+        ]
+    )
+    return Source("test:strided", model, tuple(range(5)), None, None, Preprocessing(), None)
+
+
+@pytest.mark.parametrize("make", [lenet, digits, strided])
+@pytest.mark.parametrize("sgd", [Sgd(0.02), Sgd(0.02, 0.9)], ids=["plain", "momentum"])
+def test_losses_equal_tensorflow_over_ten_steps(
+    make: Callable[[], Source], sgd: Sgd, tmp_path: Path
+) -> None:
+    loaded = make()
+    path = tmp_path / "model.tflite"
+    written = api.export(loaded, path, api.Options(BATCH, optimizer=sgd), lambda text: None)
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(STEPS, BATCH, *written.manifest.input_shape)).astype(np.float32)
+    y = rng.integers(0, len(written.manifest.classes), (STEPS, BATCH)).astype(np.int32)
+    np.savez(tmp_path / "batches.npz", x=x, y=y)
+
+    want = tensorflow_losses(loaded.model, sgd, x, y, from_logits=make is not strided)
+    for python, runtime in runtimes():
+        got = np.array(run(python, runtime, path, tmp_path / "batches.npz"))
+        np.testing.assert_allclose(got, want, rtol=1e-5, err_msg=f"{runtime}")
+    assert artifact.read(path).sha256 == written.sha256
+
+
+def tensorflow_losses(
+    model: keras.Model, sgd: Sgd, x: np.ndarray, y: np.ndarray, *, from_logits: bool
+) -> list[float]:
+    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
+    optimizer = sgd.keras()
+    losses = []
+    for batch, labels in zip(x, y, strict=True):
+        with tf.GradientTape() as tape:
+            loss = loss_of(labels, model(batch, training=True))
+        variables = model.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        losses.append(float(loss))
+    return losses
+
+
+def runtimes() -> list[tuple[str, str]]:
+    """Python and runtime: the current one with and without XNNPACK, the old one where it is."""
+    chosen = [(sys.executable, "xnnpack"), (sys.executable, "plain")]
+    legacy = os.environ.get("TFPLUS_LEGACY_PYTHON")
+    if legacy:
+        chosen += [(legacy, "xnnpack"), (legacy, "plain")]
+    return chosen
+
+
+def run(python: str, runtime: str, model: Path, batches: Path) -> list[float]:
+    done = subprocess.run(
+        [python, str(RUNNER), runtime, str(model), str(batches)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return [float(line) for line in done.stdout.split()]

@@ -1,0 +1,27 @@
+"""The same step under `tf.function`.
+
+usage: tensorflow_function.py NAME BATCH THREADS
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import tensorflow as tf
+from keras_model import build, step_of
+from protocol import serve
+
+name, batch, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+tf.config.threading.set_intra_op_parallelism_threads(threads)
+model, entry = build(name)
+step = tf.function(step_of(model))
+serve(
+    lambda x, y: step(x, y).numpy(),
+    f"TensorFlow {tf.__version__} tf.function",
+    entry.input_shape,
+    batch,
+    entry.classes,
+)

@@ -1,0 +1,5 @@
+"""`python -m tfplus`."""
+
+from tfplus.cli.main import main
+
+main()

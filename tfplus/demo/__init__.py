@@ -1,0 +1,1 @@
+"""The demo: four devices on one machine that learn together."""

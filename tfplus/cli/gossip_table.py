@@ -1,0 +1,158 @@
+"""The table that `tfplus gossip` shows: live on a terminal, else line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from tfplus.gossip.updates import Ended, Rejoined, Round, Update
+
+_STYLES = {"finished": "green", "running": "", "stopped": "yellow", "failed": "red", "lost": "red"}
+
+
+@dataclass
+class Totals:
+    """One agent, as far as it has come."""
+
+    state: str = "running"
+    round: int = 0
+    loss: float | None = None
+    accuracy: float | None = None
+    eval_accuracy: float | None = None
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    missing: tuple[str, ...] = ()
+
+
+class GossipTable:
+    """Shows updates as they come; a context manager.
+
+    Attributes:
+      totals: agent → what was shown of it last.
+
+    Args:
+      names: the agents, in the order of the rows.
+      rounds: of the run.
+      console: where to.
+    """
+
+    def __init__(self, names: Sequence[str], rounds: int, console: Console) -> None:
+        self.totals = {name: Totals() for name in names}
+        self._rounds = rounds
+        self._console = console
+        self._note = ""
+        self._live = (
+            Live(self._table(), console=console, refresh_per_second=4)
+            if console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> GossipTable:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, update: Update) -> None:
+        """Takes an update in and shows it."""
+        totals = self.totals[update.agent]
+        match update:
+            case Round():
+                totals.state = "running"
+                totals.round = update.round
+                totals.loss, totals.accuracy = update.loss, update.accuracy
+                totals.eval_accuracy = update.eval_accuracy
+                totals.missing = update.missing
+            case Ended():
+                totals.state = update.state
+                totals.round = max(totals.round, update.round)
+            case Rejoined():
+                totals.state = "running"
+        if isinstance(update, (Round, Ended)):
+            totals.sent_bytes += update.sent_bytes
+            totals.received_bytes += update.received_bytes
+        if self._live is None:
+            self._print(self._line(update))
+        else:
+            if not isinstance(update, Round):
+                self._print(self._line(update))
+            self._live.update(self._table())
+        if isinstance(update, Round) and update.note:
+            self._print(f"{update.agent}: {update.note}")
+
+    def note(self, text: str) -> None:
+        """Shows a line about the run as a whole: below the table, or by itself."""
+        self._note = text
+        if self._live is None:
+            self._print(text)
+        else:
+            self._live.update(self._table())
+
+    def _print(self, text: str) -> None:
+        # Names and reasons come from agents: nothing of them is markup or steers the terminal.
+        safe = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+        self._console.print(safe, markup=False, soft_wrap=True)
+
+    def _line(self, update: Update) -> str:
+        name = update.agent
+        match update:
+            case Round():
+                evaluated = (
+                    ""
+                    if update.eval_accuracy is None
+                    else f", evaluated {update.eval_accuracy:.3f}"
+                )
+                missing = f", without {', '.join(update.missing)}" if update.missing else ""
+                return (
+                    f"{name}: round {update.round}/{self._rounds}, loss {update.loss:.4f}, "
+                    f"accuracy {update.accuracy:.3f}{evaluated}{missing}"
+                )
+            case Ended():
+                return f"{name}: {update.state}" + (f": {update.error}" if update.error else "")
+            case Rejoined():
+                return f"{name}: is back, goes on with round {update.round}"
+
+    def _table(self) -> Table:
+        table = Table(caption=self._note or None)
+        table.add_column("agent")
+        for heading in ("round", "loss", "accuracy", "evaluated", "sent", "received"):
+            table.add_column(heading, justify="right")
+        table.add_column("without")
+        table.add_column("state")
+        for name, totals in self.totals.items():
+            table.add_row(
+                Text(name),
+                f"{totals.round}/{self._rounds}",
+                _number(totals.loss, 4),
+                _number(totals.accuracy, 3),
+                _number(totals.eval_accuracy, 3),
+                _size(totals.sent_bytes),
+                _size(totals.received_bytes),
+                Text(", ".join(totals.missing)),
+                Text(totals.state, style=_STYLES[totals.state]),
+            )
+        return table
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes < 1_000_000:
+        return f"{size_bytes / 1000:.1f} kB"
+    return f"{size_bytes / 1_000_000:.1f} MB"

@@ -1,0 +1,1 @@
+"""Gossip: neighbours average the slices that they share, with no coordinator."""

@@ -1,0 +1,174 @@
+"""What goes into the gossip core and what comes out of it: frozen events, effects, contributions.
+
+Time enters as `now`, seconds of the local monotonic clock. A peer's clock is never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import TypeAlias
+
+from tfplus.slices import Tensor, Tensors
+
+
+@dataclass(frozen=True, eq=False)
+class RoundContribution:
+    """What one peer brings to one round; counted at most once per (peer, incarnation, round).
+
+    Attributes:
+      peer: who trained it.
+      incarnation: grows with every start of that peer.
+      round: 1 for the first.
+      degree: how many neighbours the peer has.
+      tensors: the slices it holds, read-only.
+      slice_weights: samples behind each slice; the same keys.
+      schema_hash: `tfplus.slices.schema_hash` as the peer stated it; empty when it said none.
+    """
+
+    peer: str
+    incarnation: int
+    round: int
+    degree: int
+    tensors: Tensors
+    slice_weights: Mapping[str, float]
+    schema_hash: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tensors", read_only(self.tensors))
+        object.__setattr__(self, "slice_weights", MappingProxyType(dict(self.slice_weights)))
+
+
+def read_only(tensors: Tensors) -> Tensors:
+    """Returns views that refuse to be written: what two nodes look at, neither may change."""
+    views: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        view = tensor.view()
+        view.flags.writeable = False
+        views[name] = view
+    return MappingProxyType(views)
+
+
+class Outcome(Enum):
+    """What became of a contribution that came in."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    REFUSED = "refused"
+
+
+# --- events: what happens to a node ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Started:
+    """The node may begin with its first round."""
+
+    now: float
+
+
+@dataclass(frozen=True, eq=False)
+class LocalDone:
+    """Local training of `round` ended with these weights."""
+
+    now: float
+    round: int
+    tensors: Tensors
+    slice_weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Received:
+    """A contribution came in."""
+
+    now: float
+    contribution: RoundContribution
+
+
+@dataclass(frozen=True)
+class PeerUnreachable:
+    """The transport gave up sending to a neighbour."""
+
+    now: float
+    peer: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time went by."""
+
+    now: float
+
+
+Event: TypeAlias = Started | LocalDone | Received | PeerUnreachable | Tick
+
+# --- effects: what the shell shall do, in this order ----------------------------------------------
+
+
+@dataclass(frozen=True)
+class TrainLocally:
+    """Train, then feed `LocalDone` of this round."""
+
+    round: int
+
+
+@dataclass(frozen=True)
+class Send:
+    """Bring this contribution to every neighbour."""
+
+    contribution: RoundContribution
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Reply to the contribution that was just fed; `reason` says why one was refused."""
+
+    outcome: Outcome
+    round: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One contribution that went into an average."""
+
+    peer: str
+    incarnation: int
+    round: int
+
+
+@dataclass(frozen=True, eq=False)
+class RoundDone:
+    """The average of a round: take these weights over and write them down.
+
+    Attributes:
+      round: which one.
+      tensors: the node's slices after mixing.
+      counted: whose contributions went in, sorted by peer, without the node itself.
+      missing: neighbours that brought nothing, sorted.
+      waited_s: from the end of local training to the average.
+    """
+
+    round: int
+    tensors: Tensors
+    counted: tuple[Counted, ...]
+    missing: tuple[str, ...]
+    waited_s: float
+
+    @property
+    def responders(self) -> tuple[str, ...]:
+        """Names of those whose contributions went in."""
+        return tuple(c.peer for c in self.counted)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last round is done."""
+
+    round: int
+
+
+Effect: TypeAlias = TrainLocally | Send | Answer | RoundDone | Finished

@@ -1,0 +1,112 @@
+"""What whoever watches a gossip run gets to see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from tfplus.proto.v1 import agent_pb2 as pb
+
+EndState: TypeAlias = Literal["finished", "failed", "stopped", "lost"]
+
+
+@dataclass(frozen=True)
+class Round:
+    """An agent has averaged a round.
+
+    Attributes:
+      agent: which one.
+      round: which one; an agent that was away may leave some out.
+      loss: mean over the round's local training.
+      accuracy: likewise, 0 to 1.
+      eval_accuracy: on the agent's evaluation data after the average; None without such data.
+      responders: neighbours in the average.
+      missing: neighbours that were not.
+      sent_bytes: between neighbours, since the agent's update before.
+      received_bytes: likewise.
+      train_s: local training.
+      wait_s: for neighbours.
+      note: which neighbours could not be reached, and why; mostly empty.
+    """
+
+    agent: str
+    round: int
+    loss: float
+    accuracy: float
+    eval_accuracy: float | None
+    responders: tuple[str, ...]
+    missing: tuple[str, ...]
+    sent_bytes: int
+    received_bytes: int
+    train_s: float
+    wait_s: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An agent's run is over; one that is lost may be back before all others have ended.
+
+    Attributes:
+      agent: which one.
+      state: how.
+      round: the last one known of.
+      error: why it failed or is lost.
+      sent_bytes: between neighbours, since the agent's update before.
+      received_bytes: likewise.
+      slice_weights: samples behind each slice, where it finished.
+    """
+
+    agent: str
+    state: EndState
+    round: int
+    error: str = ""
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    slice_weights: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True)
+class Rejoined:
+    """An agent that was lost is back, and goes on from this round."""
+
+    agent: str
+    round: int
+
+
+Update: TypeAlias = Round | Ended | Rejoined
+
+_END_STATES: dict[int, EndState] = {
+    pb.GossipEvent.FINISHED: "finished",
+    pb.GossipEvent.FAILED: "failed",
+    pb.GossipEvent.STOPPED: "stopped",
+}
+
+
+def from_event(agent: str, event: pb.GossipEvent) -> Round | Ended:
+    """Builds the update that an agent's event stands for."""
+    if event.state in _END_STATES:
+        return Ended(
+            agent=agent,
+            state=_END_STATES[event.state],
+            round=event.round,
+            error=event.error,
+            sent_bytes=event.bytes_sent,
+            received_bytes=event.bytes_received,
+            slice_weights=dict(event.slice_weights),
+        )
+    return Round(
+        agent=agent,
+        round=event.round,
+        loss=event.train_loss,
+        accuracy=event.train_accuracy,
+        eval_accuracy=event.eval_accuracy if event.HasField("eval_accuracy") else None,
+        responders=tuple(event.responders),
+        missing=tuple(event.missing),
+        sent_bytes=event.bytes_sent,
+        received_bytes=event.bytes_received,
+        train_s=event.train_seconds,
+        wait_s=event.wait_seconds,
+        note=event.error,
+    )

@@ -76,7 +76,8 @@ def write(path: Path, flatbuffer: bytes, manifest: Manifest) -> Artifact:
     )
     buffer = io.BytesIO()
     buffer.write(flatbuffer)
-    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+    # Not compressed: what zlib makes of it differs by version, and with it the file's address.
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:
         for name, text in (
             (MANIFEST_NAME, manifest.to_json()),
             (LABELS_NAME, "".join(f"{label}\n" for label in manifest.classes)),

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from tfplus_export import api, source
-from tfplus_export.optimizer import Sgd
-from tfplus_export.source import Source
 
 from tfplus import artifact
 from tfplus.manifest import Preprocessing
+from tfplus_export import api, source
+from tfplus_export.optimizer import Sgd
+from tfplus_export.source import Source
 
 STEPS, BATCH = 10, 8
 RUNNER = Path(__file__).parent / "run_steps.py"
@@ -49,24 +49,66 @@ def strided() -> Source:
     return Source("test:strided", model, tuple(range(5)), None, None, Preprocessing(), None)
 
 
-@pytest.mark.parametrize("make", [lenet, digits, strided])
+MODELS = pytest.mark.parametrize("make", [lenet, digits, strided])
+ROOT = Path(__file__).parents[2]
+ARM64_ROOT = Path(os.environ.get("ARM64_ROOT", "/var/tmp/arm64-root"))
+
+
+@MODELS
 @pytest.mark.parametrize("sgd", [Sgd(0.02), Sgd(0.02, 0.9)], ids=["plain", "momentum"])
 def test_losses_equal_tensorflow_over_ten_steps(
     make: Callable[[], Source], sgd: Sgd, tmp_path: Path
 ) -> None:
+    want = train_in_tensorflow(make, sgd, tmp_path)
+    pythons = [sys.executable, *filter(None, [os.environ.get("TFPLUS_LEGACY_PYTHON")])]
+    for python in pythons:
+        for delegate in ("xnnpack", "plain"):
+            assert_losses(want, [python, str(RUNNER)], delegate, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not (ARM64_ROOT / "v").is_dir(),
+    reason="needs root and an emulated Pi: scripts/arm64-root builds one",
+)
+@MODELS
+def test_losses_equal_tensorflow_on_an_emulated_pi(
+    make: Callable[[], Source], tmp_path: Path
+) -> None:
+    want = train_in_tensorflow(make, Sgd(0.02, 0.9), tmp_path)
+    for runtime in ("litert", "tflite"):
+        command = [str(ROOT / "scripts/arm64-run"), "--bind", str(tmp_path)]
+        command += [f"/v/{runtime}/bin/python", "/tfplus/tests/export/run_steps.py"]
+        assert_losses(want, command, "xnnpack", tmp_path, Path("/mnt"))
+
+
+def train_in_tensorflow(make: Callable[[], Source], sgd: Sgd, folder: Path) -> list[float]:
+    """Exports a model and its batches into the folder, and returns TensorFlow's losses on them."""
     loaded = make()
-    path = tmp_path / "model.tflite"
+    path = folder / "model.tflite"
     written = api.export(loaded, path, api.Options(BATCH, optimizer=sgd), lambda text: None)
     rng = np.random.default_rng(3)
     x = rng.normal(size=(STEPS, BATCH, *written.manifest.input_shape)).astype(np.float32)
     y = rng.integers(0, len(written.manifest.classes), (STEPS, BATCH)).astype(np.int32)
-    np.savez(tmp_path / "batches.npz", x=x, y=y)
-
-    want = tensorflow_losses(loaded.model, sgd, x, y, from_logits=make is not strided)
-    for python, runtime in runtimes():
-        got = np.array(run(python, runtime, path, tmp_path / "batches.npz"))
-        np.testing.assert_allclose(got, want, rtol=1e-5, err_msg=f"{runtime}")
+    np.savez(folder / "batches.npz", x=x, y=y)
     assert artifact.read(path).sha256 == written.sha256
+    return tensorflow_losses(loaded.model, sgd, x, y, from_logits=make is not strided)
+
+
+def assert_losses(
+    want: list[float], command: list[str], delegate: str, folder: Path, seen: Path | None = None
+) -> None:
+    seen = seen or folder
+    done = subprocess.run(
+        [*command, delegate, str(seen / "model.tflite"), str(seen / "batches.npz")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    got = [float(line) for line in done.stdout.split()]
+    np.testing.assert_allclose(got, want, rtol=1e-5, err_msg=f"{command[0]} {delegate}")
 
 
 def tensorflow_losses(
@@ -82,24 +124,3 @@ def tensorflow_losses(
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         losses.append(float(loss))
     return losses
-
-
-def runtimes() -> list[tuple[str, str]]:
-    """Python and runtime: the current one with and without XNNPACK, the old one where it is."""
-    chosen = [(sys.executable, "xnnpack"), (sys.executable, "plain")]
-    legacy = os.environ.get("TFPLUS_LEGACY_PYTHON")
-    if legacy:
-        chosen += [(legacy, "xnnpack"), (legacy, "plain")]
-    return chosen
-
-
-def run(python: str, runtime: str, model: Path, batches: Path) -> list[float]:
-    done = subprocess.run(
-        [python, str(RUNNER), runtime, str(model), str(batches)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return [float(line) for line in done.stdout.split()]

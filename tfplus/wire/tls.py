@@ -132,8 +132,8 @@ def require_loopback_or_insecure(host: str, insecure: bool) -> None:
     if not insecure and not is_loopback(host):
         raise UsageError(
             f"'{host}' is not loopback, and without TLS everyone on the way could read and change "
-            "what is sent: give certificates (--tls-dir DIR, see `tfplus certs`), or --insecure on a "
-            "network that you trust"
+            "what is sent: give certificates (--tls-dir DIR, see `tfplus certs`), or --insecure on "
+            "a network that you trust"
         )
 
 

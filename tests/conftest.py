@@ -1,0 +1,117 @@
+"""What tests of several areas share: a hypothesis profile, a small artifact without TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from tfplus import artifact
+from tfplus.artifact import Artifact
+from tfplus.manifest import Manifest, Preprocessing, Signature, TensorInfo, Variable
+
+# The same examples on every machine, and no deadline: a shared machine is slow now and then.
+settings.register_profile("tfplus", derandomize=True, deadline=None, max_examples=60)
+settings.load_profile("tfplus")
+
+SHAPES = {
+    "shared/dense/kernel": (4, 3),
+    "shared/dense/bias": (3,),
+    "task/7/dense/kernel": (3, 1),
+    "optimizer/learning_rate": (1,),
+}
+FLATBUFFER_BYTES = 512
+
+
+def toy_values(seed: int = 0) -> dict[str, np.ndarray]:
+    """A value for each variable of the toy artifact."""
+    rng = np.random.default_rng(seed)
+    return {n: rng.normal(size=s).astype(np.float32) for n, s in SHAPES.items()}
+
+
+def toy_flatbuffer(seed: int = 0) -> bytes:
+    """Bytes that start like a TFLite file and hold the variables one after the other from 64 on."""
+    content = bytearray(np.random.default_rng(99).bytes(FLATBUFFER_BYTES))
+    content[4:8] = b"TFL3"
+    offset = 64
+    for value in toy_values(seed).values():
+        raw = value.tobytes()
+        content[offset : offset + len(raw)] = raw
+        offset += len(raw)
+    return bytes(content)
+
+
+def toy_manifest() -> Manifest:
+    """A manifest for `toy_flatbuffer`; its length and hash are set by `artifact.write`."""
+    offset = 64
+    variables: list[Variable] = []
+    for name, shape in SHAPES.items():
+        is_weight = not name.startswith("optimizer/")
+        variables.append(
+            Variable(
+                name=name,
+                shape=shape,
+                dtype="float32",
+                role="weight" if is_weight else "hyperparameter",
+                trainable=is_weight,
+                offset=offset,
+            )
+        )
+        offset += variables[-1].size_bytes
+    state = {v.name: TensorInfo(v.shape, v.dtype) for v in variables}
+    scalar = TensorInfo((1,), "float32")
+    return Manifest(
+        name="test:toy",
+        tfplus_version="0.1.0",
+        architecture_hash="ab" * 32,
+        flatbuffer_bytes=1,
+        flatbuffer_sha256="",
+        batch_size=8,
+        infer_batch_size=16,
+        input_shape=(4,),
+        classes=(7, 2),
+        loss="sparse_categorical_crossentropy",
+        optimizer={"name": "sgd", "learning_rate": 0.1, "momentum": 0.0},
+        parameters=18,
+        flops_per_step=1234,
+        signatures={
+            "train": Signature(
+                {"x": TensorInfo((8, 4), "float32"), "y": TensorInfo((8,), "int32")},
+                {"loss": scalar, "accuracy": scalar},
+            ),
+            "infer": Signature(
+                {"x": TensorInfo((16, 4), "float32")}, {"logits": TensorInfo((16, 2), "float32")}
+            ),
+            "save": Signature({}, state),
+            "restore": Signature(state, {"ok": TensorInfo((1,), "int32")}),
+        },
+        variables=tuple(variables),
+        operators={"BATCH_MATMUL": 3, "ADD": 2},
+        flex_operators=(),
+        parity={"steps": 3, "max_relative_loss_error": 1e-7},
+        preprocessing=Preprocessing(scale=1 / 16, offset=-0.5),
+    )
+
+
+MakeArtifact = Callable[..., Artifact]
+
+
+@pytest.fixture
+def make_artifact(tmp_path: Path) -> MakeArtifact:
+    """Writes the toy artifact, with fields of its manifest replaced by keyword."""
+
+    def make(file_name: str = "toy.tflite", **changes: object) -> Artifact:
+        manifest = dataclasses.replace(toy_manifest(), **changes)
+        return artifact.write(tmp_path / file_name, toy_flatbuffer(), manifest)
+
+    return make
+
+
+@pytest.fixture
+def toy(make_artifact: MakeArtifact) -> Artifact:
+    """The toy artifact as it is."""
+    return make_artifact()

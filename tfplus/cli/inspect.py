@@ -1,0 +1,128 @@
+"""`tfplus inspect`: what an exported file contains, without TensorFlow or a runtime."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tfplus.cli.output import print_json, stdout_console
+
+if TYPE_CHECKING:
+    from tfplus.manifest import Manifest, Signature, TensorInfo, Variable
+
+app = typer.Typer()
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A .tflite file written by `tfplus export`.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as JSON, for scripts.")
+    ] = False,
+) -> None:
+    """Shows what an exported model holds: signatures, variables, operators, parity.
+
+    The file is checked on the way: its manifest, and the hash of its graph.
+
+    \b
+    Examples:
+      tfplus inspect lenet.tflite
+      tfplus inspect lenet.tflite --json | jq .operators
+    """
+    from tfplus import artifact
+
+    found = artifact.read(file)
+    if as_json:
+        print_json(report(found.manifest, found.sha256, found.size_bytes))
+    else:
+        _show(found.manifest, found.sha256, found.size_bytes, stdout_console())
+
+
+def report(manifest: Manifest, sha256: str, size_bytes: int) -> dict[str, Any]:
+    """Builds the JSON form: the whole manifest, with the file's own hash and size.
+
+    Args:
+      manifest: of the file.
+      sha256: of the whole file (hex).
+      size_bytes: of the whole file.
+    """
+    return {
+        **dataclasses.asdict(manifest),
+        "sha256": sha256,
+        "size_bytes": size_bytes,
+    }
+
+
+def _show(manifest: Manifest, sha256: str, size_bytes: int, console: Console) -> None:
+    facts = Table.grid(padding=(0, 2))
+    rows = {
+        "model": manifest.name,
+        "sha256": sha256,
+        "size": f"{size_bytes:,} bytes (graph {manifest.flatbuffer_bytes:,})",
+        "parameters": f"{manifest.parameters:,}",
+        "input": f"float32{list(manifest.input_shape)} a sample",
+        "classes": " ".join(str(c) for c in manifest.classes),
+        "batch size": f"{manifest.batch_size} to train, {manifest.infer_batch_size} to infer",
+        "loss": manifest.loss,
+        "optimizer": _pairs(manifest.optimizer),
+        "FLOPs per step": f"{manifest.flops_per_step:,}",
+        "architecture": manifest.architecture_hash,
+        "exported by": f"tfplus {manifest.tfplus_version} (schema {manifest.schema_version})",
+        "flex operators": " ".join(manifest.flex_operators) or "none",
+        "parity": _pairs(manifest.parity),
+    }
+    for label, value in rows.items():
+        facts.add_row(Text(label, style="bold"), Text(value))
+    console.print(facts)
+    for table in (
+        _signatures(manifest.signatures),
+        _variables(manifest.variables),
+        _operators(manifest.operators),
+    ):
+        console.print()
+        console.print(table)
+
+
+def _signatures(signatures: dict[str, Signature]) -> Table:
+    table = Table("signature", "inputs", "outputs", title="Signatures", title_justify="left")
+    for name, signature in sorted(signatures.items()):
+        table.add_row(Text(name), _tensors(signature.inputs), _tensors(signature.outputs))
+    return table
+
+
+def _variables(variables: tuple[Variable, ...]) -> Table:
+    table = Table("variable", "shape", "dtype", "role", title="Variables", title_justify="left")
+    for variable in variables:
+        role = variable.role if variable.trainable or variable.role != "weight" else "weight, fixed"
+        shape = "×".join(str(d) for d in variable.shape) or "scalar"
+        table.add_row(Text(variable.name), shape, variable.dtype, role)
+    return table
+
+
+def _operators(operators: dict[str, int]) -> Table:
+    table = Table("operator", title="Operators", title_justify="left")
+    table.add_column("count", justify="right")
+    for name, count in sorted(operators.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(Text(name), str(count))
+    return table
+
+
+def _tensors(tensors: dict[str, TensorInfo]) -> Text:
+    # `save` and `restore` name every variable, which the table of variables shows already.
+    if len(tensors) > 4:
+        return Text(f"{len(tensors)} variables")
+    return Text("\n".join(f"{n}: {t.dtype}{list(t.shape)}" for n, t in tensors.items()) or "none")
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{k}={_short(v)}" for k, v in values.items()) or "none"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,205 @@
+"""Reading `tfplus.json`: every field is checked, for the file may come from anyone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, cast
+
+from tfplus.errors import ArtifactError
+from tfplus.manifest import (
+    SCHEMA_VERSION,
+    Manifest,
+    Preprocessing,
+    Role,
+    Signature,
+    TensorInfo,
+    Variable,
+)
+from tfplus.wire.limits import DEFAULT_LIMITS, Limits
+
+DTYPES = frozenset({"bool", "float16", "float32", "float64", "int8", "int32", "int64", "uint8"})
+_MAX_INTEGER = 2**63 - 1
+ROLES = frozenset({"weight", "optimizer", "hyperparameter"})
+
+
+def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
+    """Reads a manifest.
+
+    Fields that are not known are passed over, so that a later tfplus can add some without a new
+    schema version.
+
+    Args:
+      text: JSON.
+      limits: caps the number of variables, their rank, size and the length of their names.
+
+    Raises:
+      ArtifactError: it is no JSON, of a newer schema, or a field is missing or of a wrong form; the
+        message names the field.
+    """
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"tfplus.json: expected JSON, got {error}") from None
+    fields = _Fields(raw, "")
+    version = fields.integer("schema_version", minimum=1)
+    if version > SCHEMA_VERSION:
+        raise ArtifactError(
+            f"tfplus.json: schema version {version} is newer than {SCHEMA_VERSION}, the newest "
+            "that this tfplus reads: upgrade tfplus, or export again with this version"
+        )
+    variables = tuple(_variable(f, limits) for f in fields.objects("variables"))
+    if len(variables) > limits.tensors:
+        raise fields.wrong("variables", f"at most {limits.tensors}", len(variables))
+    if len({v.name for v in variables}) < len(variables):
+        raise fields.wrong("variables", "distinct names", "a name twice")
+    classes = fields.integers("classes")
+    if not classes or len(set(classes)) < len(classes):
+        raise fields.wrong("classes", "distinct labels, at least one", list(classes))
+    preprocessing = fields.object("preprocessing")
+    return Manifest(
+        name=fields.text("name"),
+        tfplus_version=fields.text("tfplus_version"),
+        architecture_hash=fields.text("architecture_hash"),
+        flatbuffer_bytes=fields.integer("flatbuffer_bytes", minimum=1),
+        flatbuffer_sha256=fields.text("flatbuffer_sha256"),
+        batch_size=fields.integer("batch_size", minimum=1),
+        infer_batch_size=fields.integer("infer_batch_size", minimum=1),
+        input_shape=fields.integers("input_shape", minimum=1),
+        classes=classes,
+        loss=fields.text("loss"),
+        optimizer=fields.mapping("optimizer"),
+        parameters=fields.integer("parameters"),
+        flops_per_step=fields.integer("flops_per_step"),
+        signatures={n: _signature(s) for n, s in fields.object("signatures").members()},
+        variables=variables,
+        operators=fields.object("operators").counts(),
+        flex_operators=fields.texts("flex_operators"),
+        parity=fields.mapping("parity"),
+        preprocessing=Preprocessing(
+            scale=preprocessing.number("scale"), offset=preprocessing.number("offset")
+        ),
+        schema_version=version,
+    )
+
+
+def _variable(fields: _Fields, limits: Limits) -> Variable:
+    name = fields.text("name")
+    if not name or len(name) > limits.name_chars or not name.isprintable():
+        raise fields.wrong("name", f"1 to {limits.name_chars} printable characters", name)
+    role = fields.text("role")
+    if role not in ROLES:
+        raise fields.wrong("role", f"one of {sorted(ROLES)}", role)
+    variable = Variable(
+        name=name,
+        shape=fields.shape(limits),
+        dtype=fields.dtype(),
+        role=cast("Role", role),
+        trainable=fields.boolean("trainable"),
+        offset=fields.integer("offset"),
+    )
+    if variable.size_bytes > limits.tensor_bytes:
+        raise fields.wrong("shape", f"at most {limits.tensor_bytes} bytes", variable.size_bytes)
+    return variable
+
+
+def _signature(fields: _Fields) -> Signature:
+    return Signature(_tensors(fields.object("inputs")), _tensors(fields.object("outputs")))
+
+
+def _tensors(fields: _Fields) -> dict[str, TensorInfo]:
+    return {n: TensorInfo(f.shape(DEFAULT_LIMITS), f.dtype()) for n, f in fields.members()}
+
+
+class _Fields:
+    """A JSON object whose fields are read by type; errors name the path to the field."""
+
+    def __init__(self, raw: Any, path: str) -> None:
+        self._path = path
+        if not isinstance(raw, dict):
+            raise ArtifactError(
+                f"tfplus.json: {path.rstrip('.') or 'the whole'}: expected an object, "
+                f"got {_shown(raw)}"
+            )
+        self._raw = cast("dict[str, Any]", raw)
+
+    def wrong(self, name: str, expected: str, got: Any) -> ArtifactError:
+        """The error for a field of a wrong form."""
+        return ArtifactError(
+            f"tfplus.json: {self._path}{name}: expected {expected}, got {_shown(got)}"
+        )
+
+    def _get(self, name: str, kind: type | tuple[type, ...], expected: str) -> Any:
+        if name not in self._raw:
+            raise ArtifactError(f"tfplus.json: {self._path}{name} is missing")
+        value = self._raw[name]
+        # In Python True is an int; in a manifest it is not.
+        if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+            raise self.wrong(name, expected, value)
+        return value
+
+    def text(self, name: str) -> str:
+        return self._get(name, str, "a text")
+
+    def boolean(self, name: str) -> bool:
+        return self._get(name, bool, "true or false")
+
+    def integer(self, name: str, minimum: int = 0) -> int:
+        value = self._get(name, int, "an integer")
+        if not minimum <= value <= _MAX_INTEGER:
+            raise self.wrong(name, f"an integer of at least {minimum}", value)
+        return value
+
+    def number(self, name: str) -> float:
+        value = self._get(name, (int, float), "a number")
+        if not abs(value) <= sys.float_info.max:
+            raise self.wrong(name, "a finite number", value)
+        return float(value)
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        return self._get(name, dict, "an object")
+
+    def object(self, name: str) -> _Fields:
+        return _Fields(self.mapping(name), f"{self._path}{name}.")
+
+    def members(self) -> list[tuple[str, _Fields]]:
+        return [(n, _Fields(v, f"{self._path}{n}.")) for n, v in self._raw.items()]
+
+    def counts(self) -> dict[str, int]:
+        return {n: self.integer(n) for n in self._raw}
+
+    def objects(self, name: str) -> list[_Fields]:
+        values = cast("list[Any]", self._get(name, list, "a list"))
+        return [_Fields(v, f"{self._path}{name}[{i}].") for i, v in enumerate(values)]
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        return tuple(cast("list[str]", self._all(name, str, "texts")))
+
+    def integers(self, name: str, minimum: int | None = None) -> tuple[int, ...]:
+        values = tuple(cast("list[int]", self._all(name, int, "integers")))
+        if minimum is not None and any(v < minimum for v in values):
+            raise self.wrong(name, f"integers of at least {minimum}", list(values))
+        return values
+
+    def shape(self, limits: Limits) -> tuple[int, ...]:
+        shape = self.integers("shape", minimum=0)
+        if len(shape) > limits.rank:
+            raise self.wrong("shape", f"at most {limits.rank} dimensions", len(shape))
+        return shape
+
+    def dtype(self) -> str:
+        dtype = self.text("dtype")
+        if dtype not in DTYPES:
+            raise self.wrong("dtype", f"one of {sorted(DTYPES)}", dtype)
+        return dtype
+
+    def _all(self, name: str, kind: type, expected: str) -> list[Any]:
+        values = cast("list[Any]", self._get(name, list, f"a list of {expected}"))
+        if not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
+            raise self.wrong(name, f"a list of {expected}", values)
+        return values
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

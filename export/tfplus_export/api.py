@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,15 +71,8 @@ def export_sub_model(
     Raises:
       UsageError: the source cannot build sub-models, or a class is not one of the model's.
     """
-    if source.rebuild is None:
-        raise UsageError(f"{source.name} takes no classes: it cannot be cut into sub-models")
-    unknown = sorted(set(classes) - set(source.classes))
-    if unknown or not classes or len(set(classes)) != len(classes):
-        raise UsageError(
-            f"sub-model of classes {list(classes)}: expected distinct classes out of "
-            f"{list(source.classes)}"
-        )
-    model = source.rebuild(classes)
+    rebuild = check_sub_model(source, classes)
+    model = rebuild(classes)
     whole = {v.path: v for v in source.model.variables}
     for variable in model.variables:
         original = whole.get(variable.path)
@@ -90,6 +83,25 @@ def export_sub_model(
             )
         variable.assign(original)
     return _export(source, model, classes, path, options, progress)
+
+
+def check_sub_model(
+    source: Source, classes: tuple[int, ...]
+) -> Callable[[Sequence[int]], keras.Model]:
+    """Checks that a source has a sub-model of these classes, and returns what builds it.
+
+    Raises:
+      UsageError: the source cannot build sub-models, or a class is not one of the model's.
+    """
+    if source.rebuild is None:
+        raise UsageError(f"{source.name} takes no classes: it cannot be cut into sub-models")
+    unknown = sorted(set(classes) - set(source.classes))
+    if unknown or not classes or len(set(classes)) != len(classes):
+        raise UsageError(
+            f"sub-model of classes {list(classes)}: expected distinct classes out of "
+            f"{list(source.classes)}"
+        )
+    return source.rebuild
 
 
 def _export(

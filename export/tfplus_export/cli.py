@@ -89,6 +89,8 @@ def export(
         from tfplus_export.optimizer import Sgd
 
         loaded = sources.load(source, input_shape=shape, classes=labels, seed=seed)
+        for _, chosen in subs:
+            api.check_sub_model(loaded, chosen)
         optimizer = loaded.optimizer
         if learning_rate is not None or momentum is not None or nesterov:
             base = optimizer or Sgd()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,21 +25,19 @@ class Graph:
       output: the tensor that the model returns.
       operations: every operation that `output` depends on, inputs before users.
       variables: name of a captured handle placeholder → index into `model.variables`.
-      layers: names of all layers of the model, nested ones included.
+      owners: name of an operation → name of the Keras layer that made it.
     """
 
     x: Tensor
     output: Tensor
     operations: tuple[Op, ...]
     variables: dict[str, int]
-    layers: frozenset[str]
+    owners: dict[str, str]
 
     def layer_of(self, op: Op) -> str:
         """The Keras layer that made the operation, or the operation's own name."""
-        for part in reversed(op.name.split("/")):
-            if part in self.layers:
-                return part
-        return op.name
+        name: str = op.name
+        return self.owners.get(name, name)
 
 
 def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
@@ -50,7 +50,8 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     """
     spec = tf.TensorSpec([batch_size, *model.input_shape[1:]], tf.float32, name="x")
     function = tf.function(lambda x: model(x, training=training), autograph=False)
-    concrete = function.get_concrete_function(spec)
+    with _recording() as owners:
+        concrete = function.get_concrete_function(spec)
     by_handle = {id(v.value.handle): i for i, v in enumerate(model.variables)}
     variables = {
         internal.op.name: by_handle[id(external)]
@@ -63,7 +64,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         output=output,
         operations=_ancestors(output),
         variables=variables,
-        layers=_layer_names(model),
+        owners=owners,
     )
 
 
@@ -72,10 +73,30 @@ def static_value(tensor: Tensor) -> Any:
     return tf.get_static_value(tensor)
 
 
-def _layer_names(layer: Any) -> frozenset[str]:
-    """Names of all layers, those of nested models included."""
-    inner: list[Any] = getattr(layer, "layers", [])
-    return frozenset(child.name for child in inner).union(*(_layer_names(c) for c in inner))
+@contextlib.contextmanager
+def _recording() -> Generator[dict[str, str]]:
+    """Notes which layer makes each operation: operation name → layer name, the innermost layer's.
+
+    Name scopes do not tell: Keras numbers them on its own, so that the scope `conv2d_1` may be that
+    of the layer `conv2d`.
+    """
+    owners: dict[str, str] = {}
+    layer_class: Any = keras.Layer
+    original = layer_class.__call__
+
+    def call(layer: Any, *arguments: Any, **keywords: Any) -> Any:
+        graph = tf.compat.v1.get_default_graph()
+        before = len(graph.get_operations())
+        result = original(layer, *arguments, **keywords)
+        for op in graph.get_operations()[before:]:
+            owners.setdefault(op.name, layer.name)
+        return result
+
+    layer_class.__call__ = call
+    try:
+        yield owners
+    finally:
+        layer_class.__call__ = original
 
 
 def _ancestors(output: Tensor) -> tuple[Op, ...]:

@@ -26,7 +26,7 @@ def main() -> None:
         model_path=model, num_threads=2, experimental_op_resolver_type=RESOLVERS[runtime]
     )
     train = interpreter.get_signature_runner("train")
-    for x, y in zip(batches["x"], batches["y"]):
+    for x, y in zip(batches["x"], batches["y"], strict=True):
         sys.stdout.write(f"{float(train(x=x, y=y)['loss'][0])!r}\n")
 
 

@@ -188,7 +188,7 @@ def test_an_operation_without_a_rule_names_layer_and_operation(
     layer: object, layer_name: str, operation: str
 ) -> None:
     model = after_a_layer(layer, (6, 6, 4))
-    with pytest.raises(ExportError, match=layer_name) as caught:
+    with pytest.raises(ExportError, match=f"layer '{layer_name}'") as caught:
         both(model, rng.normal(size=(1, 6, 6, 4)).astype(np.float32))
     assert operation in str(caught.value)
 

@@ -51,7 +51,7 @@ def strided() -> Source:
 
 MODELS = pytest.mark.parametrize("make", [lenet, digits, strided])
 ROOT = Path(__file__).parents[2]
-ARM64_ROOT = Path(os.environ.get("ARM64_ROOT", "/var/tmp/arm64-root"))
+ARM64_ROOT = Path(os.environ.get("ARM64_ROOT", "/var/tmp/arm64-root"))  # noqa: S108
 
 
 @MODELS

@@ -26,9 +26,9 @@ def demo(
         Path | None,
         typer.Option("--output", "-o", help="Run folder; runs/demo-DATE-TIME if not given."),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How often neighbours average.")] = 24,
-    epochs: Annotated[int, typer.Option(min=1, help="Local epochs before each average.")] = 2,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a step.")] = 32,
+    rounds: Annotated[int, typer.Option(min=1, help="How often neighbours average.")] = 30,
+    epochs: Annotated[int, typer.Option(min=1, help="Local epochs before each average.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a step.")] = 16,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="Of SGD.")] = 0.05,
     momentum: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of SGD.")] = 0.9,
     seed: Annotated[

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfplus.errors import MissingExtraError
+from tfplus.gossip.topology import ring
 
 # Who knows which digits: neighbours on the ring share some (Chen & Qin's four devices).
 RING: Mapping[str, tuple[int, ...]] = {
@@ -18,6 +19,27 @@ RING: Mapping[str, tuple[int, ...]] = {
     "device-4": (8, 9, 0, 1, 2),
 }
 HELD_OUT = 0.25
+
+
+def branches(known: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    """The classes that each device's sub-model has a branch for: its own and its neighbours'.
+
+    A device that never hears of a class cannot learn what tells its own classes from it.
+
+    Args:
+      known: device → classes that it has samples of, in the order of the ring.
+
+    Returns:
+      device → its own classes, then those that only a neighbour knows, in ascending order.
+    """
+    neighbours = ring(list(known))
+    return {
+        name: (
+            *own,
+            *sorted({c for n in neighbours[name] for c in known[n]} - set(own)),
+        )
+        for name, own in known.items()
+    }
 
 
 @dataclass(frozen=True)

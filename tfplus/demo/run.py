@@ -45,9 +45,9 @@ class DemoOptions:
       seed: of the split, the initial weights and the order of samples.
     """
 
-    rounds: int = 24
-    epochs: int = 2
-    batch_size: int = 32
+    rounds: int = 30
+    epochs: int = 1
+    batch_size: int = 16
     learning_rate: float = 0.05
     momentum: float = 0.9
     seed: int = 0
@@ -109,7 +109,12 @@ class Demo:
             "gossip_seconds": together_s,
             "held_out_samples": self._held_out_count,
             "devices": [
-                {"name": n, "classes": list(c), "samples": sum(self._counts[n].values())}
+                {
+                    "name": n,
+                    "classes": list(c),
+                    "branches": list(digits.branches(digits.RING)[n]),
+                    "samples": sum(self._counts[n].values()),
+                }
                 for n, c in digits.RING.items()
             ],
             "by_round": rounds,
@@ -143,7 +148,7 @@ class Demo:
         command += ["--batch-size", str(options.batch_size), "--seed", str(options.seed)]
         command += ["--learning-rate", str(options.learning_rate)]
         command += ["--momentum", str(options.momentum)]
-        for name, classes in digits.RING.items():
+        for name, classes in digits.branches(digits.RING).items():
             command += ["--sub-model", f"{name}={','.join(map(str, classes))}"]
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False

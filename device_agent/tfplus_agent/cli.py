@@ -1,0 +1,134 @@
+"""The command `tfplus agent`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tfplus.errors import MissingExtraError, UsageError
+from tfplus.files import write_atomic
+
+if TYPE_CHECKING:
+    from tfplus_agent.server import AgentServer
+
+app = typer.Typer(add_completion=False)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+@app.command()
+def agent(
+    data: Annotated[
+        Path,
+        typer.Option(help="Training data: an .npz with x and y, or a directory with x.npy, y.npy."),
+    ],
+    eval_data: Annotated[
+        Path | None, typer.Option(help="Evaluation data, of the same form.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name among its peers; the host name by default.")
+    ] = None,
+    listen: Annotated[
+        str, typer.Option(help="HOST:PORT to serve on; port 0 takes a free one.")
+    ] = "127.0.0.1:50051",
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(help="Models and checkpoints; $XDG_STATE_HOME/tfplus/NAME by default."),
+    ] = None,
+    tls_dir: Annotated[
+        Path | None,
+        typer.Option(help="Own certificates: ca.pem, cert.pem, key.pem (see `tfplus certs`)."),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Plaintext, also where others can listen.")
+    ] = False,
+    threads: Annotated[
+        int, typer.Option(min=0, max=256, help="Of the interpreter; 0 for every core.")
+    ] = 0,
+    runtime: Annotated[str, typer.Option(help="auto, ai-edge-litert or tflite-runtime.")] = "auto",
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Write the ready line here once it serves.")
+    ] = None,
+    end_with_parent: Annotated[
+        bool,
+        typer.Option("--end-with-parent", help="End when the process that started it ends."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The ready line as JSON.")] = False,
+) -> None:
+    """Serve this device: it trains on its own data, which never leaves it.
+
+    Runs until SIGTERM or Ctrl-C; what was learned is on disk by then.
+    Without --tls-dir it serves plaintext, on loopback alone unless --insecure.
+
+    \b
+    Examples:
+      tfplus agent --data digits.npz
+      tfplus agent --data /srv/samples --eval-data held_out.npz --name pi-3 \\
+          --listen 0.0.0.0:50051 --tls-dir certs/pi-3
+      tfplus agent --data digits.npz --listen 127.0.0.1:0 --json
+    """
+    # gRPC's C core would write its own line about a port in use beside the error message.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    try:
+        from tfplus_agent import server, signals
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("tfplus"):
+            raise
+        raise MissingExtraError.of("tfplus agent", "agent") from error
+    from tfplus.wire.tls import TlsFiles
+    from tfplus_agent.device import DeviceConfig
+
+    name = _valid_name(name)
+    if end_with_parent:
+        signals.end_with_parent()
+    if tls_dir is not None and insecure:
+        raise UsageError("--tls-dir and --insecure: give one of them")
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    config = server.ServerConfig(
+        DeviceConfig(
+            name, state_dir or _default_state_dir(name), data, eval_data, runtime, threads
+        ),
+        listen,
+        TlsFiles.load(tls_dir) if tls_dir else None,
+        insecure,
+    )
+
+    def on_ready(serving: AgentServer) -> None:
+        line = json.dumps({"address": serving.address, "name": name, "pid": os.getpid()})
+        if ready_file is not None:
+            write_atomic(ready_file, f"{line}\n".encode())
+        found = serving.device.runtime
+        # typer.echo flushes, so that a reader of a pipe sees the line at once.
+        typer.echo(
+            line
+            if as_json
+            else f"agent '{name}' serves on {serving.address} ({found.name} {found.version}, "
+            f"{serving.device.train_samples} samples); Ctrl-C ends it"
+        )
+
+    if server.serve(config, on_ready) == signal.SIGINT:
+        raise KeyboardInterrupt
+
+
+def _valid_name(name: str | None) -> str:
+    if name is None:
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", platform.node()).strip("-._")[:63] or "device"
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"--name '{name}': expected 1 to 63 letters, digits, '.', '_' or '-', "
+            "a letter or digit first"
+        )
+    return name
+
+
+def _default_state_dir(name: str) -> Path:
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "tfplus" / name

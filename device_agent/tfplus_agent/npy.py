@@ -1,0 +1,95 @@
+"""Opening `.npy` and `.npz` arrays whose headers are checked against the bytes that are there.
+
+NumPy allocates what a header announces before it reads, so the announced size is compared with the
+file's first. Object arrays, which would need pickle, are refused.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfplus.errors import DataError
+
+
+@dataclass(frozen=True)
+class Header:
+    """Shape and dtype of a stored array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def header(path: Path, name: str) -> Header:
+    """Reads the header of array `name`, and of no more than that.
+
+    Args:
+      path: an `.npz` file, or a directory with `<name>.npy`.
+      name: such as `x`.
+
+    Raises:
+      DataError: the array is missing or cut off, or its file is no such file.
+    """
+    where = f"{path}: array '{name}'"
+    if path.is_dir():
+        file_path = path / f"{name}.npy"
+        if not file_path.is_file():
+            raise DataError(f"{path}: expected the files x.npy and y.npy, found no {name}.npy")
+        with file_path.open("rb") as file:
+            return _checked_header(file, file_path.stat().st_size, where)
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(_member(archive, path, name)) as file:
+            return _checked_header(file, archive.getinfo(f"{name}.npy").file_size, where)
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{path}: expected an .npz with the arrays x and y: {error}") from None
+
+
+def array(path: Path, name: str) -> npt.NDArray[Any]:
+    """Opens array `name`: memory-mapped from a directory, read from an `.npz`.
+
+    Raises:
+      DataError: as `header` does.
+    """
+    header(path, name)
+    try:
+        if path.is_dir():
+            return np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        with np.load(path, allow_pickle=False) as archive:
+            return archive[name]
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: array '{name}' cannot be read: {error}") from None
+
+
+def _member(archive: zipfile.ZipFile, path: Path, name: str) -> str:
+    member = f"{name}.npy"
+    if member not in archive.namelist():
+        held = ", ".join(sorted(n.removesuffix(".npy") for n in archive.namelist()[:8]))
+        raise DataError(f"{path}: expected the arrays x and y, found only: {held or 'nothing'}")
+    return member
+
+
+def _checked_header(file: IO[bytes], size_bytes: int, where: str) -> Header:
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, _, dtype = read(file)
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{where}: expected a NumPy array file: {error}") from None
+    if dtype.hasobject:
+        raise DataError(f"{where}: expected numbers, got Python objects, which are never loaded")
+    expected = file.tell() + math.prod(shape) * dtype.itemsize
+    if size_bytes < expected:
+        raise DataError(
+            f"{where}: its header announces {dtype.name}{list(shape)}, {expected} bytes, "
+            f"but {size_bytes} are there: the file was truncated"
+        )
+    return Header(tuple(shape), dtype)

@@ -1,0 +1,82 @@
+"""What an agent tells of its work, free of wire and interpreter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MemoryReading:
+    """Resident memory of the daemon and of the worker that owns the interpreter, in bytes.
+
+    A value that could not be read is 0, which no living process has.
+    """
+
+    daemon_rss_bytes: int = 0
+    worker_rss_bytes: int = 0
+    worker_peak_rss_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """One training step.
+
+    Attributes:
+      step: counted from 1 within this call.
+      steps_total: steps that the call will take.
+      epoch: counted from 0 within this call.
+      loss: mean over the step's samples.
+      accuracy: share of the step's samples that were right before the update.
+      milliseconds: time in the interpreter.
+    """
+
+    step: int
+    steps_total: int
+    epoch: int
+    loss: float
+    accuracy: float
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """One call of `train`, after its checkpoint is on disk.
+
+    Attributes:
+      steps: steps taken.
+      samples: samples seen, repeats counted.
+      mean_loss: over those samples.
+      mean_accuracy: over those samples.
+      median_step_milliseconds: time of one step in the interpreter.
+      seconds: the whole call.
+      trained_steps: all steps of this model on this device, also of earlier runs.
+      memory: read at the end.
+    """
+
+    steps: int
+    samples: int
+    mean_loss: float
+    mean_accuracy: float
+    median_step_milliseconds: float
+    seconds: float
+    trained_steps: int
+    memory: MemoryReading
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """Accuracy on the evaluation data.
+
+    Attributes:
+      samples: all samples.
+      accuracy: over all; a sample of a class that the model lacks counts as wrong.
+      seconds: the whole call.
+      known_samples: samples of classes that the model has.
+      known_accuracy: over those alone; 0 when there are none.
+    """
+
+    samples: int
+    accuracy: float
+    seconds: float
+    known_samples: int
+    known_accuracy: float

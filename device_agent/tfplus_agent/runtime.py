@@ -1,0 +1,195 @@
+"""ai-edge-litert and tflite-runtime behind one small interface.
+
+Only the worker process opens models: an abort inside the C library takes its whole process along.
+The daemon merely asks which runtime is installed, which imports nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfplus.errors import ArtifactError, MissingExtraError, TensorError, UsageError
+from tfplus.manifest import Manifest, TensorInfo
+from tfplus.slices import Tensor, Tensors, check_against
+
+AUTO = "auto"
+
+# Distribution → module with its Interpreter; the first that is installed is the default.
+_RUNTIMES = {
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+}
+NAMES = (AUTO, *_RUNTIMES)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """An installed runtime.
+
+    Attributes:
+      name: its distribution, such as `ai-edge-litert`.
+      version: of the distribution.
+    """
+
+    name: str
+    version: str
+
+    def open(self, path: Path, manifest: Manifest, *, threads: int, xnnpack: bool) -> Model:
+        """Opens an exported file for training.
+
+        Args:
+          path: the file; it was read and checked by `tfplus.artifact.read`.
+          manifest: what it says of itself.
+          threads: of the interpreter; 0 for every core that this process may use.
+          xnnpack: whether the XNNPACK delegate takes what it can.
+
+        Raises:
+          ArtifactError: the runtime does not take the file, or its graph is not what the manifest
+            says.
+        """
+        module = importlib.import_module(_RUNTIMES[self.name])
+        resolvers = module.OpResolverType
+        resolver = resolvers.AUTO if xnnpack else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        try:
+            interpreter = module.Interpreter(
+                model_path=str(path),
+                num_threads=threads or usable_cores(),
+                experimental_op_resolver_type=resolver,
+            )
+        except (ValueError, RuntimeError) as error:
+            raise ArtifactError(
+                f"{path.name}: {self.name} {self.version} does not take this model: {error}"
+            ) from None
+        return Model(interpreter, manifest)
+
+
+def find(name: str = AUTO) -> Runtime:
+    """Finds an installed runtime without importing it.
+
+    Args:
+      name: `auto` for the first that is installed, or one of `NAMES`.
+
+    Raises:
+      MissingExtraError: it is not installed.
+      UsageError: no runtime has that name.
+    """
+    if name not in NAMES:
+        raise UsageError(f"runtime '{name}': expected one of {', '.join(NAMES)}")
+    for candidate in _RUNTIMES if name == AUTO else (name,):
+        try:
+            return Runtime(candidate, importlib.metadata.version(candidate))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    if name == "tflite-runtime":
+        raise MissingExtraError.of("the runtime tflite-runtime", "agent-legacy")
+    raise MissingExtraError.of("the device agent", "agent")
+
+
+def usable_cores() -> int:
+    """Cores that this process may use; a container or `taskset` may allow fewer than there are."""
+    return len(os.sched_getaffinity(0))
+
+
+class Model:
+    """An open model: its training state lives in the interpreter and dies with it.
+
+    Every shape and dtype is checked before the interpreter sees it: the signature runner would
+    resize the graph to whatever comes, and variables are copied without a look at their size.
+    """
+
+    def __init__(self, interpreter: Any, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self._interpreter = interpreter
+        self._runners: dict[str, Any] = {}
+        for name in ("train", "infer", "save", "restore"):
+            try:
+                runner = interpreter.get_signature_runner(name)
+            except ValueError:
+                raise ArtifactError(
+                    f"{manifest.name}: the graph has no signature '{name}'"
+                ) from None
+            self._runners[name] = runner
+        batch, infer_batch = manifest.batch_size, manifest.infer_batch_size
+        self._train_x = TensorInfo((batch, *manifest.input_shape), "float32")
+        self._train_y = TensorInfo((batch,), "int32")
+        self._infer_x = TensorInfo((infer_batch, *manifest.input_shape), "float32")
+        self._check_inputs("train", {"x": self._train_x, "y": self._train_y})
+        self._check_inputs("infer", {"x": self._infer_x})
+        self._check_inputs("save", {})
+        self._check_inputs(
+            "restore", {v.name: TensorInfo(v.shape, v.dtype) for v in manifest.variables}
+        )
+
+    def train_step(
+        self, x: npt.NDArray[np.float32], y: npt.NDArray[np.int32]
+    ) -> tuple[float, float]:
+        """Takes one training step.
+
+        Args:
+          x: float32 [batch, ...].
+          y: int32 [batch], index into `manifest.classes`; -1 for a row that counts for nothing.
+
+        Returns:
+          Loss and accuracy, means over the rows that count.
+
+        Raises:
+          TensorError: a shape or dtype differs, or an index is out of range.
+        """
+        _check("x", x, self._train_x)
+        _check("y", y, self._train_y)
+        if y.min() < -1 or y.max() >= len(self.manifest.classes):
+            raise TensorError(f"y: expected -1 to {len(self.manifest.classes) - 1}, got {y}")
+        out = self._runners["train"](x=x, y=y)
+        return float(out["loss"].reshape(-1)[0]), float(out["accuracy"].reshape(-1)[0])
+
+    def infer(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Returns the logits float32 [infer_batch, classes] of x float32 [infer_batch, ...].
+
+        Raises:
+          TensorError: the shape or dtype differs.
+        """
+        _check("x", x, self._infer_x)
+        return self._runners["infer"](x=x)["logits"]
+
+    def save(self) -> dict[str, Tensor]:
+        """Returns a copy of every variable: name → array."""
+        values = self._runners["save"]()
+        return {v.name: values[v.name] for v in self.manifest.variables}
+
+    def restore(self, tensors: Tensors) -> None:
+        """Sets every variable.
+
+        Raises:
+          TensorError: they are not exactly the model's variables, or not finite.
+        """
+        check_against(tensors, self.manifest.expected())
+        self._runners["restore"](**{n: np.ascontiguousarray(t) for n, t in tensors.items()})
+
+    def _check_inputs(self, signature: str, expected: dict[str, TensorInfo]) -> None:
+        details: dict[str, Any] = self._runners[signature].get_input_details()
+        found = {
+            name: TensorInfo(tuple(int(d) for d in item["shape"]), np.dtype(item["dtype"]).name)
+            for name, item in details.items()
+        }
+        for name in sorted(set(expected) | set(found)):
+            if expected.get(name) != found.get(name):
+                raise ArtifactError(
+                    f"{self.manifest.name}: signature '{signature}', input '{name}': the manifest "
+                    f"says {expected.get(name)}, the graph has {found.get(name)}"
+                )
+
+
+def _check(name: str, tensor: Tensor, expected: TensorInfo) -> None:
+    if tensor.shape != expected.shape or tensor.dtype.name != expected.dtype:
+        raise TensorError(
+            f"{name}: expected {expected.dtype}{list(expected.shape)}, "
+            f"got {tensor.dtype.name}{list(tensor.shape)}"
+        )

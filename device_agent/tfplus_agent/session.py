@@ -1,0 +1,190 @@
+"""A loaded model at work: its worker, its checkpoints, and how many steps stand behind them.
+
+In memory it is at its last checkpoint or ahead of it. After any failure of the worker it stands at
+the last checkpoint again, in a fresh worker that the next use starts. Not thread-safe.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tfplus.errors import DataError, TensorError, WorkerError
+from tfplus.manifest import Manifest
+from tfplus.slices import Tensor, check_against
+from tfplus_agent.checkpoint import Checkpoint, CheckpointStore
+from tfplus_agent.results import StepEvent
+from tfplus_agent.state import LoadedModel
+from tfplus_agent.worker_client import EpochPlan, EpochResult, WorkerClient, WorkerSetup
+
+_LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+class Session:
+    """One loaded model.
+
+    Args:
+      request: what LoadModel asked for.
+      manifest: of the model.
+      setup: what the worker loads.
+      checkpoints: of the model.
+      log_path: where the worker's error output goes.
+    """
+
+    def __init__(
+        self,
+        request: LoadedModel,
+        manifest: Manifest,
+        setup: WorkerSetup,
+        checkpoints: CheckpointStore,
+        log_path: Path,
+    ) -> None:
+        self.request = request
+        self.manifest = manifest
+        self._setup = setup
+        self._checkpoints = checkpoints
+        self._log_path = log_path
+        self._worker: WorkerClient | None = None
+        checkpoint = checkpoints.load()
+        self._saved_steps = checkpoint.step if checkpoint else 0
+        self.steps = self._saved_steps
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the worker, if one was started."""
+        worker = self._worker
+        return worker.pid if worker else None
+
+    def worker(self) -> WorkerClient:
+        """The worker, started and restored from the last checkpoint where none lives.
+
+        Raises:
+          TfplusError: the model or the data cannot be loaded.
+          WorkerError: it cannot be started, or died.
+        """
+        if self._worker is not None and self._worker.alive:
+            return self._worker
+        self.close()
+        worker = WorkerClient(self._setup, self._log_path)
+        try:
+            checkpoint = self._checkpoints.load()
+            if checkpoint is not None:
+                worker.restore(checkpoint.tensors)
+        except BaseException:
+            worker.close()
+            raise
+        self.steps = self._saved_steps = checkpoint.step if checkpoint else 0
+        self._worker = worker
+        return worker
+
+    def start_over(self) -> None:
+        """Goes back to the weights in the file; on disk when this returns."""
+        self.close()
+        worker = WorkerClient(self._setup, self._log_path)
+        try:
+            self._save(Checkpoint(0, worker.save()))
+        except BaseException:
+            worker.close()
+            raise
+        self._worker = worker
+
+    def values(self) -> dict[str, Tensor]:
+        """Returns every variable: name → array."""
+        return self._ask(lambda worker: worker.save())
+
+    def set_values(self, tensors: Mapping[str, Tensor], steps: int | None) -> None:
+        """Sets some or all variables; on disk before the worker takes them.
+
+        Raises:
+          TensorError: a name, shape or dtype that the model does not have, or NaN.
+          StorageError: the disk is full; nothing was set.
+        """
+        if not tensors:
+            raise TensorError("no tensors came: expected at least one of the model's")
+        expected = self.manifest.expected()
+        check_against(tensors, {n: e for n, e in expected.items() if n in tensors})
+        values = {**self.values(), **tensors}
+        self._save(Checkpoint(self.steps if steps is None else steps, values))
+        self._ask(lambda worker: worker.restore(values))
+
+    def train_epoch(
+        self,
+        plan: EpochPlan,
+        on_step: Callable[[StepEvent], None] | None,
+        cancelled: Callable[[], bool],
+    ) -> EpochResult:
+        """Trains one epoch in memory; `checkpoint` makes it last.
+
+        Raises:
+          DataError: the training diverged.
+        """
+
+        def report(event: Mapping[str, Any]) -> None:
+            if on_step is not None:
+                on_step(
+                    StepEvent(
+                        step=int(event["step"]),
+                        steps_total=plan.steps_total,
+                        epoch=plan.epoch,
+                        loss=float(event["loss"]),
+                        accuracy=float(event["accuracy"]),
+                        milliseconds=float(event["milliseconds"]),
+                    )
+                )
+
+        result = self._ask(lambda worker: worker.train(plan, report, cancelled))
+        self.steps += len(result.step_ms)
+        return result
+
+    def evaluate(self) -> tuple[int, int, int]:
+        """Returns samples, samples of known classes, and how many were right."""
+        return self._ask(lambda worker: worker.evaluate())
+
+    def checkpoint(self) -> None:
+        """Writes what was learned to disk.
+
+        Raises:
+          StorageError: the disk is full; it stays in memory.
+          DataError: a weight is not finite; the last checkpoint holds again.
+        """
+        try:
+            self._save(Checkpoint(self.steps, self.values()))
+        except TensorError as error:
+            self._roll_back()
+            raise DataError(
+                f"training diverged: {error}; the weights are put back to the last checkpoint: "
+                "scale the data, or set a smaller learning rate"
+            ) from None
+
+    def kill_worker(self) -> None:
+        """Ends the worker at once, from any thread."""
+        worker = self._worker
+        if worker is not None:
+            worker.kill()
+
+    def close(self) -> None:
+        """Ends the worker; what is not on disk is gone."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.close()
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        self._checkpoints.save(checkpoint)
+        self.steps = self._saved_steps = checkpoint.step
+
+    def _ask(self, ask: Callable[[WorkerClient], _T]) -> _T:
+        worker = self.worker()
+        try:
+            return ask(worker)
+        except BaseException as error:
+            if isinstance(error, WorkerError):
+                _LOG.error("worker %d: %s", worker.pid, error)
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        self.close()
+        self.steps = self._saved_steps

@@ -1,0 +1,187 @@
+"""The process that owns the interpreter: it may abort, and takes nothing but itself along.
+
+It reads requests from its standard input and answers on its standard output, one after the other;
+see `framing`. It ends when its input does, that is, when the daemon is gone.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load as from_safetensors
+from safetensors.numpy import save as to_safetensors
+
+from tfplus import artifact
+from tfplus.errors import DataError, TfplusError, WorkerError
+from tfplus_agent import data, runtime
+from tfplus_agent.framing import Reader, Writer, read_message, write_message
+
+Reply = tuple[dict[str, Any], bytes]
+
+
+class Worker:
+    """Answers requests with one model and one device's data.
+
+    Args:
+      send: writes an event ahead of the reply.
+      cancelled: whether the daemon asked to stop the request under way.
+    """
+
+    def __init__(
+        self, send: Callable[[dict[str, Any]], None], cancelled: Callable[[], bool]
+    ) -> None:
+        self._send = send
+        self._cancelled = cancelled
+        self._model: runtime.Model | None = None
+        self._train: data.Dataset | None = None
+        self._eval: data.Dataset | None = None
+
+    def answer(self, request: dict[str, Any], blob: bytes) -> Reply:
+        """Carries out one request.
+
+        Raises:
+          TfplusError: it cannot be done.
+        """
+        commands: dict[str, Callable[[dict[str, Any], bytes], Reply]] = {
+            "load": self._load,
+            "train": self._train_epoch,
+            "evaluate": self._evaluate,
+            "save": self._save,
+            "restore": self._restore,
+        }
+        command = commands.get(str(request.get("command")))
+        if command is None:
+            raise WorkerError(f"worker: no command '{request.get('command')}'")
+        return command(request, blob)
+
+    def _load(self, request: dict[str, Any], _: bytes) -> Reply:
+        read = artifact.read(Path(request["model"]))
+        self._train = data.load(Path(request["data"]), read.manifest, for_training=True)
+        if request["eval_data"]:
+            self._eval = data.load(Path(request["eval_data"]), read.manifest, for_training=False)
+        self._model = runtime.find(request["runtime"]).open(
+            read.path, read.manifest, threads=request["threads"], xnnpack=request["xnnpack"]
+        )
+        counts = list(self._train.class_counts().items())
+        return {"train_samples": len(self._train), "class_counts": counts}, b""
+
+    def _train_epoch(self, request: dict[str, Any], _: bytes) -> Reply:
+        model, samples = self._loaded()
+        # Seed and epoch together, so that every epoch has its own order, resumed or not.
+        rng = np.random.default_rng([request["seed"], request["epoch"]])
+        loss_sum = accuracy_sum = 0.0
+        seen, times_ms = 0, list[float]()
+        for batch in data.batches(samples, model.manifest, model.manifest.batch_size, rng):
+            if len(times_ms) >= request["max_steps"] or self._cancelled():
+                break
+            started = time.perf_counter()
+            loss, accuracy = model.train_step(batch.x, batch.y)
+            times_ms.append((time.perf_counter() - started) * 1e3)
+            step = request["first_step"] + len(times_ms)
+            if not math.isfinite(loss):
+                raise DataError(
+                    f"training diverged: the loss is {loss} at step {step}; the weights are put "
+                    "back to the last checkpoint: scale the data, or set a smaller learning rate"
+                )
+            loss_sum += loss * batch.valid
+            accuracy_sum += accuracy * batch.valid
+            seen += batch.valid
+            if step % request["report_every"] == 0 or step == request["steps_total"]:
+                self._send(
+                    {
+                        "event": "step",
+                        "step": step,
+                        "loss": loss,
+                        "accuracy": accuracy,
+                        "milliseconds": times_ms[-1],
+                    }
+                )
+        sums = {"samples": seen, "loss_sum": loss_sum, "accuracy_sum": accuracy_sum}
+        return sums, np.asarray(times_ms, "<f8").tobytes()
+
+    def _evaluate(self, _request: dict[str, Any], _: bytes) -> Reply:
+        model, _train = self._loaded()
+        if self._eval is None:
+            raise DataError("no evaluation data: start the agent with --eval-data")
+        right = 0
+        size = model.manifest.infer_batch_size
+        for batch in data.batches(self._eval, model.manifest, size):
+            best = model.infer(batch.x).argmax(axis=1)
+            right += int((best == batch.y)[: batch.valid].sum())
+        known = int((self._eval.indices >= 0).sum())
+        return {"samples": len(self._eval), "known_samples": known, "right": right}, b""
+
+    def _save(self, _request: dict[str, Any], _: bytes) -> Reply:
+        model, _train = self._loaded()
+        return {}, to_safetensors({n: np.ascontiguousarray(t) for n, t in model.save().items()})
+
+    def _restore(self, _request: dict[str, Any], blob: bytes) -> Reply:
+        model, _train = self._loaded()
+        model.restore(from_safetensors(blob))
+        return {}, b""
+
+    def _loaded(self) -> tuple[runtime.Model, data.Dataset]:
+        if self._model is None or self._train is None:
+            raise WorkerError("worker: no model is loaded")
+        return self._model, self._train
+
+
+def serve(requests: Reader, replies: Writer, cancelled: Callable[[], bool]) -> None:
+    """Answers requests until there are no more.
+
+    An error of the user's making is a reply. After any other the interpreter's state is not to be
+    trusted: the reply says that it is the last one.
+    """
+    worker = Worker(lambda event: write_message(replies, event), cancelled)
+    while (message := read_message(requests)) is not None:
+        request, blob = message
+        if request.get("command") == "cancel":
+            continue
+        try:
+            reply, out = worker.answer(request, blob)
+        except TfplusError as error:
+            reply, out = {"error": type(error).__name__, "message": str(error)}, b""
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            write_message(replies, {"error": "WorkerError", "message": text, "last": True})
+            raise
+        write_message(replies, {**reply, "event": "reply"}, out)
+
+
+def main() -> None:
+    """Serves on the pipes that this process was started with."""
+    requests_fd, replies_fd = os.dup(0), os.dup(1)
+    # Whatever the C library prints goes to the log and cannot get in between two messages.
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 (the number of the file is what counts)
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    arrived = select.poll()
+    arrived.register(requests_fd, select.POLLIN | select.POLLHUP)
+    with (
+        os.fdopen(requests_fd, "rb", buffering=0) as requests,
+        os.fdopen(replies_fd, "wb", buffering=0) as replies,
+    ):
+
+        def cancelled() -> bool:
+            if not arrived.poll(0):
+                return False
+            # Nothing but a cancel comes while a request is under way; the end means: stop too.
+            read_message(requests)
+            return True
+
+        try:
+            serve(requests, replies, cancelled)
+        except BrokenPipeError:
+            sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""The daemon's end of the worker: it starts the process, asks, and says how it died."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load as from_safetensors
+from safetensors.numpy import save as to_safetensors
+
+from tfplus import errors
+from tfplus.errors import TfplusError, WorkerError
+from tfplus.slices import Tensor, Tensors
+from tfplus_agent.framing import FramingError, read_message, write_message
+
+_CANCEL_POLL_MS = 100
+_EXIT_TIMEOUT_S = 5.0
+_LOG_TAIL_BYTES = 2000
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """What a worker loads.
+
+    Attributes:
+      model: an exported file.
+      data: training data.
+      eval_data: evaluation data, if any.
+      runtime: its distribution.
+      threads: of the interpreter; 0 for every core.
+      xnnpack: whether XNNPACK is used.
+    """
+
+    model: Path
+    data: Path
+    eval_data: Path | None
+    runtime: str
+    threads: int
+    xnnpack: bool
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """One epoch, or the start of one.
+
+    Attributes:
+      seed: of the whole call.
+      epoch: counted from 0.
+      first_step: steps taken before this epoch.
+      steps_total: steps of the whole call.
+      report_every: steps from event to event.
+      max_steps: stop after so many steps of this epoch.
+    """
+
+    seed: int
+    epoch: int
+    first_step: int
+    steps_total: int
+    report_every: int
+    max_steps: int
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """Sums over one epoch; `step_ms` holds the time of each step, float64 [steps]."""
+
+    samples: int
+    loss_sum: float
+    accuracy_sum: float
+    step_ms: npt.NDArray[np.float64]
+
+
+class WorkerClient:
+    """A worker process with a loaded model. Not thread-safe: one request at a time.
+
+    Args:
+      setup: what it loads.
+      log_path: where its error output goes.
+
+    Raises:
+      TfplusError: the model or the data cannot be loaded.
+      WorkerError: the process cannot be started, or died.
+    """
+
+    def __init__(self, setup: WorkerSetup, log_path: Path) -> None:
+        self._log_path = log_path
+        try:
+            with log_path.open("wb") as log:
+                # A session of its own keeps the terminal's Ctrl-C away from it: the daemon ends it.
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "tfplus_agent.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    bufsize=0,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise WorkerError(f"the worker cannot be started: {error}") from None
+        self._requests = cast("IO[bytes]", self._process.stdin)
+        self._replies = cast("IO[bytes]", self._process.stdout)
+        try:
+            about, _ = self._ask(
+                "load",
+                model=str(setup.model),
+                data=str(setup.data),
+                eval_data=str(setup.eval_data) if setup.eval_data else "",
+                runtime=setup.runtime,
+                threads=setup.threads,
+                xnnpack=setup.xnnpack,
+            )
+        except BaseException:
+            self.close()
+            raise
+        self.train_samples = int(about["train_samples"])
+        self.class_counts = {int(label): int(n) for label, n in about["class_counts"]}
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def train(
+        self,
+        plan: EpochPlan,
+        on_step: Callable[[dict[str, Any]], None],
+        cancelled: Callable[[], bool],
+    ) -> EpochResult:
+        """Trains one epoch.
+
+        Args:
+          plan: which one.
+          on_step: called with the fields of each event.
+          cancelled: asked every now and then; once true, training stops after the step under way.
+        """
+        about, blob = self._ask("train", on_step=on_step, cancelled=cancelled, **vars(plan))
+        return EpochResult(
+            int(about["samples"]),
+            float(about["loss_sum"]),
+            float(about["accuracy_sum"]),
+            np.frombuffer(blob, "<f8"),
+        )
+
+    def evaluate(self) -> tuple[int, int, int]:
+        """Returns samples, samples of known classes, and how many were right."""
+        about, _ = self._ask("evaluate")
+        return int(about["samples"]), int(about["known_samples"]), int(about["right"])
+
+    def save(self) -> dict[str, Tensor]:
+        """Returns every variable."""
+        _, blob = self._ask("save")
+        return from_safetensors(blob)
+
+    def restore(self, tensors: Tensors) -> None:
+        """Sets every variable."""
+        self._ask(
+            "restore", to_safetensors({n: np.ascontiguousarray(t) for n, t in tensors.items()})
+        )
+
+    def kill(self) -> None:
+        """Ends the process at once; a request under way raises WorkerError in its own thread."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Ends the process: by itself if it listens, else by force."""
+        for pipe in (self._requests, self._replies):
+            with contextlib.suppress(OSError):
+                pipe.close()
+        try:
+            self._process.wait(_EXIT_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _ask(
+        self,
+        command: str,
+        blob: bytes = b"",
+        *,
+        on_step: Callable[[dict[str, Any]], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        **fields: Any,
+    ) -> tuple[dict[str, Any], bytes]:
+        self._send(command, {"command": command, **fields}, blob)
+        asked_to_stop = False
+        while True:
+            if cancelled is not None and not asked_to_stop:
+                asked_to_stop = self._wait(cancelled)
+                if asked_to_stop:
+                    self._send(command, {"command": "cancel"})
+            header, out = self._receive(command)
+            if "error" in header:
+                raise _error(header, command)
+            if header.get("event") != "step":
+                return header, out
+            if on_step is not None:
+                on_step(header)
+
+    def _send(self, command: str, header: dict[str, Any], blob: bytes = b"") -> None:
+        try:
+            write_message(self._requests, header, blob)
+        except (OSError, ValueError):
+            raise WorkerError(self._how_it_died(command)) from None
+
+    def _receive(self, command: str) -> tuple[dict[str, Any], bytes]:
+        try:
+            message = read_message(self._replies)
+        except (OSError, ValueError, FramingError):
+            message = None
+        if message is None:
+            raise WorkerError(self._how_it_died(command))
+        return message
+
+    def _wait(self, cancelled: Callable[[], bool]) -> bool:
+        """Waits for something to read; true when cancelled before."""
+        arrived = select.poll()
+        arrived.register(self._replies.fileno(), select.POLLIN | select.POLLHUP)
+        while not cancelled():
+            if arrived.poll(_CANCEL_POLL_MS):
+                return False
+        return True
+
+    def _how_it_died(self, command: str) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_EXIT_TIMEOUT_S)
+        code = self._process.poll()
+        if code is None:
+            how = "stopped answering"
+        elif code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
+        else:
+            how = f"ended with exit code {code}"
+        return (
+            f"the worker that owns the interpreter {how} during '{command}'; the next call starts "
+            f"a fresh one from the last checkpoint{self._last_words()}"
+        )
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = self._log_path.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
+            if lines.strip():
+                return f" (it last wrote: {lines.strip().splitlines()[-1]})"
+        return ""
+
+
+def _error(header: dict[str, Any], command: str) -> TfplusError:
+    kind = getattr(errors, str(header["error"]), None)
+    if not (isinstance(kind, type) and issubclass(kind, TfplusError)):
+        kind = WorkerError
+    message = str(header.get("message"))
+    if kind is WorkerError:
+        message = f"the worker failed during '{command}': {message}"
+    return kind(message)

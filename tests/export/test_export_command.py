@@ -1,0 +1,246 @@
+"""`tfplus export` as a user meets it: good input, bad input, and no file left behind."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from keras import layers
+from typer.testing import CliRunner
+
+from tfplus import artifact
+from tfplus.cli.main import app
+from tfplus.slices import schema_hash
+from tfplus_export import parity
+
+# Keras' own code, with a numpy newer than it knows.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments: str) -> tuple[int, str, str]:
+        result = CliRunner().invoke(app, ["export", *arguments])
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke
+
+
+def small(name: str = "m", **compiled: object) -> keras.Model:
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 1)),
+            layers.Conv2D(2, 2, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ],
+        name=name,
+    )
+    if compiled:
+        model.compile(**compiled)
+    return model
+
+
+def test_the_readme_command(run, tmp_path: Path) -> None:
+    code, out, err = run(
+        "zoo:lenet", "-o", "lenet.tflite", "--batch-size", "32", "--input-shape", "32,32,3",
+        "--classes", "10", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    written = artifact.read(tmp_path / "lenet.tflite")
+    manifest = written.manifest
+    assert json.loads(out)["models"][0]["sha256"] == written.sha256
+    assert set(manifest.signatures) == {"train", "infer", "save", "restore"}
+    assert manifest.flex_operators == ()
+    assert manifest.signatures["train"].inputs["x"].shape == (32, 32, 32, 3)
+    # 5*5*3*6+6, 5*5*6*16+16, 6*6*16*120+120, 120*84+84, 84*10+10
+    assert manifest.parameters == 456 + 2416 + 69240 + 10164 + 850
+    assert {r["xnnpack"] for r in manifest.parity["runs"]} == {True, False}
+    assert set(zipfile.ZipFile(tmp_path / "lenet.tflite").namelist()) == {
+        "tfplus.json",
+        "labels.txt",
+    }
+
+
+def test_a_keras_file_brings_its_optimizer_and_loss(run, tmp_path: Path) -> None:
+    model = small(
+        optimizer=keras.optimizers.SGD(0.125, 0.5), loss="sparse_categorical_crossentropy"
+    )
+    model.save(tmp_path / "m.keras")
+    code, _, err = run("m.keras", "-o", "m.tflite", "--batch-size", "4")
+    assert code == 0, err
+    manifest = artifact.read(tmp_path / "m.tflite").manifest
+    assert manifest.optimizer == {
+        "name": "sgd", "learning_rate": 0.125, "momentum": 0.5, "nesterov": False
+    }  # fmt: skip
+    values = artifact.initial_values(artifact.read(tmp_path / "m.tflite"))
+    np.testing.assert_array_equal(values["shared/dense/kernel"], model.layers[-1].get_weights()[0])
+    assert values["optimizer/learning_rate"] == np.float32(0.125)
+
+
+def test_a_function_is_given_what_it_takes(run, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        textwrap.dedent("""
+        import keras
+
+        def build(classes=(0, 1), input_shape=(5,)):
+            layers = [keras.Input(input_shape), keras.layers.Dense(len(classes))]
+            return keras.Sequential(layers)
+        """)
+    )
+    code, _, err = run(
+        "mine:build", "-o", "m.tflite", "--classes", "7,3,5", "--input-shape", "6",
+        "--infer-batch-size", "1",
+    )  # fmt: skip
+    assert code == 0, err
+    manifest = artifact.read(tmp_path / "m.tflite").manifest
+    assert (manifest.classes, manifest.input_shape) == ((7, 3, 5), (6,))
+    assert manifest.signatures["infer"].outputs["logits"].shape == (1, 3)
+
+
+def test_sub_models_start_as_slices_of_the_whole(run, tmp_path: Path) -> None:
+    code, _, err = run(
+        "zoo:digits", "-o", "all.tflite", "--sub-model", "a=9,0", "--momentum", "0.5"
+    )
+    assert code == 0, err
+    whole = artifact.initial_values(artifact.read(tmp_path / "all.tflite"))
+    part = artifact.read(tmp_path / "all-a.tflite")
+    values = artifact.initial_values(part)
+    assert part.manifest.classes == (9, 0)
+    held = {n for n in values if n.startswith(("shared/", "task/"))}
+    assert {n.split("/")[1] for n in held if n.startswith("task/")} == {"9", "0"}
+    for name in held:
+        np.testing.assert_array_equal(values[name], whole[name])
+    slices_of_whole = {n: whole[n] for n in held}
+    assert schema_hash(slices_of_whole) == schema_hash({n: values[n] for n in held})
+
+
+def test_save_and_restore_carry_every_variable(run, tmp_path: Path) -> None:
+    assert run("zoo:digits", "-o", "m.tflite", "--classes", "3", "--momentum", "0.9")[0] == 0
+    written = artifact.read(tmp_path / "m.tflite")
+    interpreter = Interpreter(str(written.path))
+    save = interpreter.get_signature_runner("save")
+    start = save()
+    assert set(start) == {v.name for v in written.manifest.variables}
+    for name, value in artifact.initial_values(written).items():
+        np.testing.assert_array_equal(start[name], value)
+    rng = np.random.default_rng(0)
+    other = {n: rng.normal(size=v.shape).astype(np.float32) for n, v in start.items()}
+    interpreter.get_signature_runner("restore")(**other)
+    for name, value in save().items():
+        np.testing.assert_array_equal(value, other[name])
+    changed = artifact.with_values(written, other, tmp_path / "other.tflite")
+    again = Interpreter(str(changed.path)).get_signature_runner("save")()
+    for name, value in again.items():
+        np.testing.assert_array_equal(value, other[name])
+
+
+def test_the_same_export_twice_is_the_same_file(run, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        assert run("zoo:digits", "-o", f"{name}.tflite", "--classes", "2")[0] == 0
+    values = [artifact.initial_values(artifact.read(tmp_path / f"{n}.tflite")) for n in "ab"]
+    for name, value in values[0].items():
+        np.testing.assert_array_equal(value, values[1][name])
+
+
+def broken(keras_file: str):
+    def make(folder: Path) -> str:
+        model = small()
+        if keras_file == "nan":
+            kernel, bias = model.layers[0].get_weights()
+            model.layers[0].set_weights([kernel * np.nan, bias])
+        elif keras_file == "adam":
+            model.compile("adam", "sparse_categorical_crossentropy")
+        elif keras_file == "mse":
+            model.compile("sgd", "mse")
+        elif keras_file == "norm":
+            parts = [layers.LayerNormalization(name="norm"), layers.Dense(3)]
+            model = keras.Sequential([keras.Input((3,)), *parts])
+        elif keras_file == "lambda":
+            model = keras.Sequential([keras.Input((3,)), layers.Lambda(lambda x: x * 2)])
+        elif keras_file == "open":
+            model = keras.Sequential([keras.Input((None, None, 1)), layers.GlobalMaxPooling2D()])
+        elif keras_file == "two":
+            a, b = keras.Input((3,)), keras.Input((3,))
+            model = keras.Model([a, b], layers.Add()([a, b]))
+        path = folder / f"{keras_file}.keras"
+        model.save(path)
+        if keras_file == "truncated":
+            path.write_bytes(path.read_bytes()[:-100])
+        return path.name
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "code", "said"),
+    [
+        ("lenet", [], 2, "zoo:NAME"),
+        ("zoo:nothing", [], 2, "expected one of"),
+        ("nothing.keras", [], 4, "no such file"),
+        ("no.such.module:build", [], 2, "no"),
+        ("json:loads_nothing", [], 2, "loads_nothing"),
+        ("zoo:lenet", ["--input-shape", "32,x"], 2, "whole numbers"),
+        ("zoo:lenet", ["--input-shape", "3,3,1"], 4, "cannot be built"),
+        ("zoo:lenet", ["--classes", "1,1"], 2, "distinct"),
+        ("zoo:digits", ["--sub-model", "a=11"], 2, "classes out of"),
+        ("zoo:digits", ["--sub-model", "a"], 2, "NAME=LABELS"),
+        ("zoo:lenet", ["-o", "no/such/folder/m.tflite"], 2, "no such directory"),
+        ("zoo:lenet", ["--learning-rate", "1e9"], 4, "does not compute what TensorFlow"),
+        (broken("nan"), [], 4, "NaN"),
+        (broken("adam"), [], 4, "Adam"),
+        (broken("mse"), [], 4, "mse"),
+        (broken("norm"), [], 4, "layer 'norm'"),
+        (broken("lambda"), [], 4, "Lambda"),
+        (broken("open"), [], 4, "fixed dimensions"),
+        (broken("two"), [], 4, "one input"),
+        (broken("truncated"), [], 4, "truncated"),
+        (broken("plain"), ["--classes", "5"], 4, "5 classes"),
+        (broken("plain"), ["--input-shape", "4,4,1"], 2, "has its own"),
+    ],
+)
+def test_bad_input_is_named_and_leaves_nothing(
+    run, tmp_path: Path, source: object, arguments: list[str], code: int, said: str
+) -> None:
+    name = source(tmp_path) if callable(source) else str(source)
+    before = set(tmp_path.rglob("*"))
+    got, out, err = run(name, "-o", "out.tflite", *arguments)
+    assert got == code, err
+    assert said in err
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+    assert out == ""
+    assert {p for p in set(tmp_path.rglob("*")) - before if "__pycache__" not in str(p)} == set()
+
+
+def test_a_wrong_gradient_is_refused(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tfplus_export import optimizer
+
+    apply = optimizer.Sgd.apply
+
+    def slightly_wrong(self, weights, gradients, state):
+        return apply(self, weights, {n: g * 1.01 for n, g in gradients.items()}, state)
+
+    monkeypatch.setattr(optimizer.Sgd, "apply", slightly_wrong)
+    code, _, err = run("zoo:digits", "-o", "m.tflite", "--classes", "2")
+    assert code == 4
+    assert "update" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_update_errors_are_relative_to_the_update() -> None:
+    before = np.zeros(4, np.float32)
+    want = np.array([3.0, 0.0, 4.0, 0.0], np.float32)
+    got = want + np.array([0.0, 0.05, 0.0, 0.0], np.float32)
+    assert parity.update_error(before, want, got) == pytest.approx(0.01, rel=1e-3)
+    assert parity.update_error(want, want, want) == 0
+    assert parity.update_error(before, want, want + np.float32(1e-8)) == 0
+    assert not parity.update_error(before, want, np.full(4, np.nan, np.float32)) <= 1e-3

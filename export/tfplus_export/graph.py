@@ -50,7 +50,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     """
     spec = tf.TensorSpec([batch_size, *model.input_shape[1:]], tf.float32, name="x")
     function = tf.function(lambda x: model(x, training=training), autograph=False)
-    with _recording() as owners:
+    with _recording() as owners, _inlined():
         concrete = function.get_concrete_function(spec)
     by_handle = {id(v.value.handle): i for i, v in enumerate(model.variables)}
     variables = {
@@ -97,6 +97,21 @@ def _recording() -> Generator[dict[str, str]]:
         yield owners
     finally:
         layer_class.__call__ = original
+
+
+@contextlib.contextmanager
+def _inlined() -> Generator[None]:
+    """Traces the body of a `tf.function` within the model in its place.
+
+    Keras puts some layers into functions of their own, to compile them (a grouped convolution is
+    one); as a call the converter might take them, but no rule sees inside.
+    """
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 def _ancestors(output: Tensor) -> tuple[Op, ...]:

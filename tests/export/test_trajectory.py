@@ -49,7 +49,24 @@ def strided() -> Source:
     return Source("test:strided", model, tuple(range(5)), None, None, Preprocessing(), None)
 
 
-MODELS = pytest.mark.parametrize("make", [lenet, digits, strided])
+def depthwise() -> Source:
+    """Depthwise convolutions of several strides and multipliers, separable and grouped ones."""
+    model = keras.Sequential(
+        [
+            keras.Input((12, 11, 3)),
+            layers.DepthwiseConv2D(3, 1, "same", depth_multiplier=2, activation="relu"),
+            layers.SeparableConv2D(8, 3, 2, "same", activation="relu"),
+            layers.DepthwiseConv2D((3, 2), padding="same", dilation_rate=(2, 1)),
+            layers.Conv2D(12, 3, 2, "same", groups=4, activation="relu"),
+            layers.DepthwiseConv2D(3, 2, "valid", use_bias=False),
+            layers.Flatten(),
+            layers.Dense(5),
+        ]
+    )
+    return Source("test:depthwise", model, tuple(range(5)), None, None, Preprocessing(), None)
+
+
+MODELS = pytest.mark.parametrize("make", [lenet, digits, strided, depthwise])
 ROOT = Path(__file__).parents[2]
 ARM64_ROOT = Path(os.environ.get("ARM64_ROOT", "/var/tmp/arm64-root"))  # noqa: S108
 

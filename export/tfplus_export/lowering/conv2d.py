@@ -3,6 +3,10 @@
 With weights known only at run time, TFLite's CONV_2D falls to a slow kernel, while BATCH_MATMUL is
 fast. Full im2col copies every input kh·kw times; here only the kw horizontal taps are laid side by
 side, and the kh vertical ones are slices of that: y = Σ_i rows_i · W_i.
+
+The groups of a grouped convolution are the batch of each product, and stand in front of the batch
+of the data: [G·N, H, W, C]. A plain convolution has one group. Below, C and K are channels and
+filters of one group.
 """
 
 from __future__ import annotations
@@ -11,68 +15,95 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfplus.errors import ExportError
-from tfplus_export.lowering.matmul import product
+from tfplus_export.lowering.matmul import batch_product
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.window import Tap, Window, crop, merge, phases, window_of
 from tfplus_export.tf_types import Op, Tensor
 
 
 def _window(op: Op) -> Window:
-    x, w = op.inputs
-    if x.shape[3] != w.shape[2]:
-        raise ExportError(
-            f"grouped convolution has no rule: its filter takes {w.shape[2]} of the "
-            f"{x.shape[3]} channels"
-        )
-    return window_of(op, w.shape[:2])
+    return window_of(op, op.inputs[1].shape[:2])
 
 
-def _rows(x: Tensor, window: Window) -> list[Tensor]:
-    """For each vertical tap, the rows it reads: [N·OH·OW, kw·C]."""
-    split = phases(x, window)
-    h, w = window.h, window.w
-    columns: dict[int, Tensor] = {}
-    for a in {h.phase(i) for i in range(h.kernel)}:
-        parts = [crop(split[a, w.phase(j)], 2, w.shift(j), w.out) for j in range(w.kernel)]
-        columns[a] = parts[0] if len(parts) == 1 else tf.concat(parts, 3)
-    return [_flat(crop(columns[h.phase(i)], 1, h.shift(i), h.out)) for i in range(h.kernel)]
+def _groups(op: Op) -> int:
+    x, weight = op.inputs
+    return int(x.shape[3]) // int(weight.shape[2])
+
+
+def _part(x: Tensor, groups: int) -> Tensor:
+    """[A, B, D, G·C] → [G·A, B, D, C]."""
+    if groups == 1:
+        return x
+    a, b, d, c = x.shape
+    parts = tf.transpose(tf.reshape(x, [a * b * d, groups, c // groups]), [1, 0, 2])
+    return tf.reshape(parts, [groups * a, b, d, c // groups])
+
+
+def _join(x: Tensor, groups: int) -> Tensor:
+    """[G·A, B, D, C] → [A, B, D, G·C]."""
+    if groups == 1:
+        return x
+    a, b, d, c = x.shape
+    parts = tf.reshape(x, [groups, a // groups * b * d, c])
+    return tf.reshape(tf.transpose(parts, [1, 0, 2]), [a // groups, b, d, groups * c])
 
 
 def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     x, weight = inputs
-    window = _window(op)
-    terms = [product(row, _filter_row(weight, i)) for i, row in enumerate(_rows(x, window))]
-    return tf.reshape(_sum(terms), op.outputs[0].shape)
+    window, groups = _window(op), _groups(op)
+    filters = _filter_rows(_part(weight, groups), groups)
+    rows = _rows(_part(x, groups), window, groups)
+    terms = [batch_product(row, _row(filters, i)) for i, row in enumerate(rows)]
+    n, h, w, k = op.outputs[0].shape
+    return _join(tf.reshape(_sum(terms), [groups * n, h, w, k // groups]), groups)
 
 
 def _gradient(
     op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
     x, weight = inputs
-    window = _window(op)
-    return [
-        _input_gradient(dy, weight, window) if wanted[0] else None,
-        _filter_gradient(x, dy, weight, window) if wanted[1] else None,
-    ]
+    window, groups = _window(op), _groups(op)
+    dy = _part(dy, groups)
+    dx, dw = None, None
+    if wanted[0]:
+        dx = _join(_input_gradient(dy, _part(weight, groups), window, groups), groups)
+    if wanted[1]:
+        dw = tf.reshape(_filter_gradient(_part(x, groups), dy, window, groups), weight.shape)
+    return [dx, dw]
 
 
-def _filter_gradient(x: Tensor, dy: Tensor, weight: Tensor, window: Window) -> Tensor:
-    _, kw, c, k = weight.shape
+def _rows(x: Tensor, window: Window, groups: int) -> list[Tensor]:
+    """For each vertical tap, the rows it reads: [G, N·OH·OW, kw·C]."""
+    split = phases(x, window)
+    h, w = window.h, window.w
+    columns: dict[int, Tensor] = {}
+    for a in {h.phase(i) for i in range(h.kernel)}:
+        parts = [crop(split[a, w.phase(j)], 2, w.shift(j), w.out) for j in range(w.kernel)]
+        columns[a] = parts[0] if len(parts) == 1 else tf.concat(parts, 3)
+    return [_flat(crop(columns[h.phase(i)], 1, h.shift(i), h.out), groups) for i in range(h.kernel)]
+
+
+def _filter_gradient(x: Tensor, dy: Tensor, window: Window, groups: int) -> Tensor:
+    """dW, [kh, kw·C, G·K]."""
     # Transposing dY once serves all vertical taps, and dY is no larger than the columns.
-    dy_t = tf.transpose(_flat(dy))
-    rows = [tf.reshape(tf.transpose(product(dy_t, row)), [1, kw, c, k]) for row in _rows(x, window)]
+    dy_t = tf.transpose(_flat(dy, groups), [0, 2, 1])
+    rows: list[Tensor] = []
+    for row in _rows(x, window, groups):
+        # [G, K, kw·C] → [1, kw·C, G·K]: filters of a group stand side by side, groups in order.
+        product = batch_product(dy_t, row)
+        flat = tf.reshape(product, [product.shape[0] * product.shape[1], product.shape[2]])
+        rows.append(tf.expand_dims(tf.transpose(flat), 0))
     return rows[0] if len(rows) == 1 else tf.concat(rows, 0)
 
 
-def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
+def _input_gradient(dy: Tensor, weight: Tensor, window: Window, groups: int) -> Tensor:
     """Each phase of dX is a convolution of dY, at stride 1, with the taps that read the phase.
 
     Reading dY backwards instead of the filter spares a REVERSE, and phases spare the products with
     zeros that a dilated dY would cost.
     """
     h, w = window.h, window.w
-    swapped = tf.transpose(weight, [0, 1, 3, 2])
+    swapped = _filter_rows(tf.transpose(weight, [0, 1, 3, 2]), groups)
     split: dict[Tap, Tensor] = {}
     for a in range(h.stride):
         for b in range(w.stride):
@@ -86,27 +117,37 @@ def _phase_gradient(
     dy: Tensor, swapped: Tensor, window: Window, vertical: list[int], horizontal: list[int]
 ) -> Tensor:
     h, w = window.h, window.w
+    groups, k = swapped.shape[0], dy.shape[3]
     up, left = max(h.shift(i) for i in vertical), max(w.shift(j) for j in horizontal)
     padded = tf.pad(dy, [[0, 0], [up, h.rows - h.out], [left, w.rows - w.out], [0, 0]])
     parts = [crop(padded, 2, left - w.shift(j), w.rows) for j in horizontal]
     columns = parts[0] if len(parts) == 1 else tf.concat(parts, 3)
     terms: list[Tensor] = []
     for i in vertical:
-        row = _flat(crop(columns, 1, up - h.shift(i), h.rows))
-        filters = crop(swapped, 0, i, 1)
+        row = _flat(crop(columns, 1, up - h.shift(i), h.rows), groups)
+        filters = _row(swapped, i)
         if len(horizontal) < w.kernel:
-            filters = tf.concat([crop(filters, 1, j, 1) for j in horizontal], 1)
-        terms.append(product(row, _flat(filters)))
+            filters = tf.concat([crop(filters, 1, j * k, k) for j in horizontal], 1)
+        terms.append(batch_product(row, filters))
     return tf.reshape(_sum(terms), [dy.shape[0], h.rows, w.rows, swapped.shape[3]])
 
 
-def _filter_row(weight: Tensor, i: int) -> Tensor:
-    return _flat(crop(weight, 0, i, 1))
+def _filter_rows(weight: Tensor, groups: int) -> Tensor:
+    """[G·kh, kw, C, K] → [G, kh, kw·C, K]."""
+    kh, kw, c, k = weight.shape
+    return tf.reshape(weight, [groups, kh // groups, kw * c, k])
 
 
-def _flat(x: Tensor) -> Tensor:
-    """[A, B, C, D] → [A·B·C, D]."""
-    return tf.reshape(x, [-1, x.shape[3]])
+def _row(filters: Tensor, i: int) -> Tensor:
+    """[G, kh, kw·C, K] → [G, kw·C, K], of one vertical tap."""
+    groups, _, inner, k = filters.shape
+    return tf.reshape(crop(filters, 1, i, 1), [groups, inner, k])
+
+
+def _flat(x: Tensor, groups: int) -> Tensor:
+    """[G·N, H, W, C] → [G, N·H·W, C]."""
+    n, h, w, c = x.shape
+    return tf.reshape(x, [groups, n // groups * h * w, c])
 
 
 def _sum(terms: list[Tensor]) -> Tensor:

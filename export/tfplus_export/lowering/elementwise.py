@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus_export.lowering.rule import Rule
+from tfplus_export.lowering.sums import sum_over
 from tfplus_export.tf_types import Op, Tensor
 
 
@@ -18,7 +19,7 @@ def unbroadcast(gradient: Tensor, shape: Sequence[int]) -> Tensor:
         i + extra for i, d in enumerate(shape) if d == 1 and gradient.shape[i + extra] != 1
     ]
     if axes:
-        gradient = tf.reduce_sum(gradient, axes)
+        gradient = sum_over(gradient, axes)
     return gradient if gradient.shape == shape else tf.reshape(gradient, shape)
 
 

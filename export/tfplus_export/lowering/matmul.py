@@ -18,8 +18,13 @@ from tfplus_export.tf_types import Op, Tensor
 
 def product(a: Tensor, b: Tensor, *, transpose_b: bool = False) -> Tensor:
     """`a @ b` for [M, K] and [K, N] ([N, K] when `transpose_b`), as one BATCH_MATMUL."""
-    c = tf.raw_ops.BatchMatMulV2(x=tf.expand_dims(a, 0), y=tf.expand_dims(b, 0), adj_y=transpose_b)
+    c = batch_product(tf.expand_dims(a, 0), tf.expand_dims(b, 0), transpose_b=transpose_b)
     return tf.reshape(c, c.shape[1:])
+
+
+def batch_product(a: Tensor, b: Tensor, *, transpose_b: bool = False) -> Tensor:
+    """`a @ b` for [G, M, K] and [G, K, N] ([G, N, K] when `transpose_b`)."""
+    return tf.raw_ops.BatchMatMulV2(x=a, y=b, adj_y=transpose_b)
 
 
 def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:

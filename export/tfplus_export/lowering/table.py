@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from tfplus_export.lowering.activations import RELU, SOFTMAX
 from tfplus_export.lowering.conv2d import CONV2D
+from tfplus_export.lowering.depthwise import DEPTHWISE_CONV2D
 from tfplus_export.lowering.elementwise import ADD, BIAS_ADD, MUL, SUB
 from tfplus_export.lowering.matmul import MATMUL
 from tfplus_export.lowering.pooling import AVG_POOL, MAX_POOL
@@ -27,6 +28,7 @@ RULES = MappingProxyType(
         "BiasAdd": BIAS_ADD,
         "ConcatV2": CONCAT,
         "Conv2D": CONV2D,
+        "DepthwiseConv2dNative": DEPTHWISE_CONV2D,
         "ExpandDims": RESHAPE,
         "MatMul": MATMUL,
         "Max": MAX,

@@ -8,12 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from tfplus.errors import ExportError
 from tfplus_export.tf_types import Op, Tensor
 
 # Operations that only pass a value on.
 PASS_THROUGH = frozenset({"Identity", "Snapshot"})
+
+# Operations that write a variable.
+ASSIGNMENTS = frozenset({"AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"})
+
+_REDUCTIONS = frozenset({"Max", "Mean", "Min", "Prod", "Sum"})
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,8 @@ class Graph:
     Attributes:
       x: the input placeholder, [batch, ...].
       output: the tensor that the model returns.
-      operations: every operation that `output` depends on, inputs before users.
+      operations: every operation that `output` or an assigned variable depends on, in the order in
+        which the model ran them; assignments are among them.
       variables: name of a captured handle placeholder → index into `model.variables`.
       owners: name of an operation → name of the Keras layer that made it.
     """
@@ -38,6 +46,36 @@ class Graph:
         """The Keras layer that made the operation, or the operation's own name."""
         name: str = op.name
         return self.owners.get(name, name)
+
+    def variable_of(self, op: Op) -> int:
+        """The variable that a read or an assignment is of, as index into `model.variables`.
+
+        Raises:
+          ExportError: it is none of the model's.
+        """
+        index = self.variables.get(op.inputs[0].op.name)
+        if index is None:
+            raise ExportError(
+                f"layer '{self.layer_of(op)}': operation {op.type} uses a variable that is no "
+                "weight of the model: expected one that the layer made with add_weight"
+            )
+        return index
+
+    @property
+    def mixes_rows(self) -> bool:
+        """Whether a sample's output depends on the others in its batch, through batch statistics.
+
+        Told by a reduction over the first axis of anything that depends on the input.
+        """
+        dependent = {self.x.name}
+        for op in self.operations:
+            if any(t.name in dependent for t in op.inputs):
+                dependent.update(t.name for t in op.outputs)
+                if op.type in _REDUCTIONS:
+                    axes, rank = static_value(op.inputs[1]), len(op.inputs[0].shape)
+                    if axes is None or any(int(a) % rank == 0 for a in np.ravel(axes)):
+                        return True
+        return False
 
 
 def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
@@ -62,7 +100,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     return Graph(
         x=concrete.inputs[0],
         output=output,
-        operations=_ancestors(output),
+        operations=_ancestors(concrete.graph, output),
         variables=variables,
         owners=owners,
     )
@@ -114,13 +152,14 @@ def _inlined() -> Generator[None]:
         tf.config.run_functions_eagerly(before)
 
 
-def _ancestors(output: Tensor) -> tuple[Op, ...]:
+def _ancestors(graph: Any, output: Tensor) -> tuple[Op, ...]:
+    # A graph lists its operations in the order in which they were made: inputs come first.
+    operations = graph.get_operations()
     needed: set[str] = set()
-    pending = [output.op]
+    pending = [output.op, *(op for op in operations if op.type in ASSIGNMENTS)]
     while pending:
         op = pending.pop()
         if op.name not in needed:
             needed.add(op.name)
             pending.extend(t.op for t in op.inputs)
-    # A graph lists its operations in the order in which they were made: inputs come first.
-    return tuple(op for op in output.graph.get_operations() if op.name in needed)
+    return tuple(op for op in operations if op.name in needed)

@@ -13,6 +13,8 @@ from tfplus.errors import ExportError
 from tfplus_export.tf_types import Tensor
 
 LEARNING_RATE = "optimizer/learning_rate"
+# What a weight's velocity is named: this and the weight's own name.
+VELOCITY = "optimizer/momentum/"
 
 
 @dataclass(frozen=True)
@@ -131,4 +133,4 @@ def from_keras(optimizer: keras.optimizers.Optimizer) -> Sgd:
 
 
 def _velocity(name: str) -> str:
-    return f"optimizer/momentum/{name}"
+    return VELOCITY + name

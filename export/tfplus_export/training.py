@@ -9,7 +9,7 @@ import keras
 
 from tfplus.errors import ExportError
 from tfplus.slices import slice_name
-from tfplus_export.graph import PASS_THROUGH, Graph, trace
+from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, Graph, trace
 from tfplus_export.loss import softmax_cross_entropy
 from tfplus_export.lowering.replay import replay
 from tfplus_export.lowering.table import RULES
@@ -19,13 +19,14 @@ from tfplus_export.tf_types import Tensor
 
 @dataclass(frozen=True)
 class Weight:
-    """One variable of the Keras model that the forward pass reads.
+    """One variable of the Keras model that the step or `infer` reads or writes.
 
     Attributes:
       name: its slice name.
       index: its place in `model.variables`.
       shape: dimensions.
-      trainable: whether the step updates it.
+      trainable: whether the optimizer updates it. The step may write it nevertheless, as it does
+        moving averages.
     """
 
     name: str
@@ -62,6 +63,17 @@ class Training:
     train_graph: Graph
     infer_graph: Graph
 
+    @property
+    def batch_dependent(self) -> bool:
+        """Whether samples of a training batch act on each other, as in batch normalization.
+
+        Batch statistics are taken over all rows: a padding row (label −1) has no loss of its own,
+        but it counts in mean and variance, and through them in the other rows' gradients and in
+        the moving averages. A short batch trains as TensorFlow trains it if its padding repeats
+        the real rows, each equally often.
+        """
+        return self.train_graph.mixes_rows
+
     def step(
         self, x: Tensor, y: Tensor, weights: Mapping[str, Tensor], state: Mapping[str, Tensor]
     ) -> StepOutput:
@@ -69,7 +81,8 @@ class Training:
 
         Args:
           x: float32 [batch, ...].
-          y: int32 [batch], index of each sample's logit, or −1 for a padding row.
+          y: int32 [batch], index of each sample's logit, or −1 for a padding row; see
+            `batch_dependent` for what padding does to batch statistics.
           weights: name → value, for all of `self.weights`.
           state: as `self.optimizer.state` names it.
         """
@@ -79,10 +92,11 @@ class Training:
         trainable = {w.index for w in self.weights if w.trainable}
         gradients = tape.gradients(at, loss.dlogits, trainable)
         names = {w.index: w.name for w in self.weights}
+        assigned = {names[i]: value for i, value in tape.updates.items()}
         new_weights, new_state = self.optimizer.apply(
-            weights, {names[i]: g for i, g in gradients.items()}, state
+            {**weights, **assigned}, {names[i]: g for i, g in gradients.items()}, state
         )
-        return StepOutput(loss.loss, loss.accuracy, new_weights, new_state)
+        return StepOutput(loss.loss, loss.accuracy, assigned | new_weights, new_state)
 
     def logits(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits of one inference batch, float32 [batch, classes]."""
@@ -104,10 +118,16 @@ def build(
     """Traces a model and names its weights.
 
     Raises:
-      ExportError: two variables have one name, or one is not float32.
+      ExportError: two variables have one name, one is not float32, or inference writes one.
     """
     train_graph = trace(model, batch_size, training=True)
     infer_graph = trace(model, infer_batch_size, training=False)
+    for op in infer_graph.operations:
+        if op.type in ASSIGNMENTS:
+            raise ExportError(
+                f"layer '{infer_graph.layer_of(op)}' writes a variable in inference: expected "
+                "layers that do so in training alone"
+            )
     used = set(train_graph.variables.values()) | set(infer_graph.variables.values())
     trainable = {id(v) for v in model.trainable_variables}
     weights: dict[str, Weight] = {}

@@ -14,9 +14,10 @@ from tfplus_export.lowering.table import RULES
 def both(
     model: keras.Model, x: np.ndarray, dy_seed: int = 1
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Output and gradients of every trainable variable: by the rules, and by TensorFlow.
+    """Output, gradients of every trainable variable and updates: by the rules, and by TensorFlow.
 
-    The gradients are those of sum(output * dy) for one random dy.
+    Updates are the values of variables that the pass itself assigns, such as moving averages. The
+    gradients are those of sum(output * dy) for one random dy.
     """
     graph = trace(model, x.shape[0], training=True)
     weights = {i: tf.constant(np.asarray(v)) for i, v in enumerate(model.variables)}
@@ -28,9 +29,20 @@ def both(
         total = tf.reduce_sum(want * dy)
     expected = reference.gradient(total, [model.variables[i].value for i in trainable])
     got = tape.gradients(graph.output, tf.constant(dy), trainable)
+    changed = [i for i, v in enumerate(model.variables) if np.any(weights[i] != np.asarray(v))]
+    assert set(changed) <= set(tape.updates)
+    updated = sorted(tape.updates)
     return (
-        [tape.output.numpy(), *(got[i].numpy() for i in trainable)],
-        [np.asarray(want), *(np.asarray(g) for g in expected)],
+        [
+            tape.output.numpy(),
+            *(got[i].numpy() for i in trainable),
+            *(tape.updates[i].numpy() for i in updated),
+        ],
+        [
+            np.asarray(want),
+            *(np.asarray(g) for g in expected),
+            *(np.asarray(model.variables[i]) for i in updated),
+        ],
     )
 
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from tfplus import artifact
 from tfplus.cli.main import app
 from tfplus.slices import schema_hash
-from tfplus_export import parity
+from tfplus_export.update_error import layer_rounding, update_error
 
 # Keras' own code, with a numpy newer than it knows.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")
@@ -240,7 +240,18 @@ def test_update_errors_are_relative_to_the_update() -> None:
     before = np.zeros(4, np.float32)
     want = np.array([3.0, 0.0, 4.0, 0.0], np.float32)
     got = want + np.array([0.0, 0.05, 0.0, 0.0], np.float32)
-    assert parity.update_error(before, want, got) == pytest.approx(0.01, rel=1e-3)
-    assert parity.update_error(want, want, want) == 0
-    assert parity.update_error(before, want, want + np.float32(1e-8)) == 0
-    assert not parity.update_error(before, want, np.full(4, np.nan, np.float32)) <= 1e-3
+    assert update_error(before, want, got) == pytest.approx(0.01, rel=1e-3)
+    assert update_error(want, want, want) == 0
+    assert update_error(before, want, want + np.float32(1e-8)) == 0
+    assert not update_error(before, want, np.full(4, np.nan, np.float32)) <= 1e-3
+
+
+def test_what_rounds_to_nothing_beside_its_layer_counts_as_no_error() -> None:
+    before = {n: np.zeros(4, np.float32) for n in ("shared/a/kernel", "shared/a/bias")}
+    after = {"shared/a/kernel": np.full(4, 2.0), "shared/a/bias": np.full(4, 1e-7)}
+    rounding = layer_rounding(before, after, ["shared/a/kernel", "shared/a/bias"])
+    assert rounding["shared/a/bias"] == pytest.approx(2 * 32 * 2**-23)
+    bias = before["shared/a/bias"], after["shared/a/bias"]
+    assert update_error(*bias, -after["shared/a/bias"], rounding["shared/a/bias"]) == 0
+    assert update_error(*bias, np.full(4, 1e-4), rounding["shared/a/bias"]) > 100
+    assert layer_rounding(before, after, [])["shared/a/bias"] == 0

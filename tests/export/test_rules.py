@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from keras import layers
 from oracle import assert_equal, both
 
 from tfplus.errors import ExportError
+from tfplus_export.graph import trace
 from tfplus_export.lowering.table import RULES
 
 rng = np.random.default_rng(0)
@@ -194,6 +196,68 @@ def test_relu_gives_no_gradient_at_zero() -> None:
     np.testing.assert_array_equal(got[2], want[2])
 
 
+@pytest.mark.parametrize("shape", [(5,), (9, 3), (7, 6, 4), (1, 1, 2)])
+@pytest.mark.parametrize("batch", [3, 16])
+@pytest.mark.parametrize("parts", [{}, {"scale": False}, {"center": False}, {"momentum": 0.5}])
+def test_batch_normalization(shape: tuple[int, ...], batch: int, parts: dict[str, Any]) -> None:
+    layer = layers.BatchNormalization(
+        gamma_initializer="normal", beta_initializer="normal", **parts
+    )
+    model = keras.Sequential([keras.Input(shape), layers.Dense(shape[-1]), layer])
+    x = rng.normal(1.0, 2.0, (batch, *shape)).astype(np.float32)
+    got, want = both(model, x)
+    assert len(got) == len(model.variables) + 1
+    for g, w in zip(got, want, strict=True):
+        # A bias before the normalization has no effect: both gradients of it are rounding.
+        if w.shape == got[2].shape and np.max(np.abs(w)) < 1e-4:
+            assert np.max(np.abs(g)) < 1e-4
+            continue
+        np.testing.assert_allclose(g, w, rtol=0, atol=5e-5 * np.max(np.abs(w)))
+
+
+def test_batch_normalization_over_another_axis() -> None:
+    model = keras.Sequential(
+        [keras.Input((4, 5, 2)), layers.Conv2D(2, 1), layers.BatchNormalization(axis=1)]
+    )
+    assert_equal(model, rng.normal(size=(6, 4, 5, 2)).astype(np.float32), 1e-4)
+
+
+def test_batch_normalization_that_is_used_twice_updates_its_averages_twice() -> None:
+    norm = layers.BatchNormalization(momentum=0.7)
+    x = keras.Input((6,))
+    model = keras.Model(x, norm(layers.Dense(6, activation="relu")(norm(x))))
+    assert_equal(model, rng.normal(2.0, 1.0, (12, 6)).astype(np.float32), 1e-4)
+
+
+def test_frozen_batch_normalization_runs_in_inference_mode() -> None:
+    norm = layers.BatchNormalization()
+    model = after_a_layer(norm, (5, 5, 3))
+    norm.set_weights([rng.uniform(0.5, 2, 3).astype(np.float32) for _ in range(4)])
+    norm.trainable = False
+    got, _ = both(model, x := rng.normal(size=(4, 5, 5, 3)).astype(np.float32))
+    assert len(got) == 3
+    assert_equal(model, x)
+
+
+def test_variance_alone() -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((4, 5)),
+            layers.Dense(5),
+            layers.Lambda(lambda x: tf.nn.moments(x, (0, 1), keepdims=True)[1] * x),
+        ]
+    )
+    assert_equal(model, rng.normal(size=(3, 4, 5)).astype(np.float32))
+
+
+def test_only_batch_statistics_make_a_batch_dependent() -> None:
+    plain = after_a_layer(layers.GlobalAveragePooling2D(), (4, 4, 2))
+    normed = after_a_layer(layers.BatchNormalization(), (4, 4, 2))
+    assert not trace(plain, 4, training=True).mixes_rows
+    assert trace(normed, 4, training=True).mixes_rows
+    assert not trace(normed, 4, training=False).mixes_rows
+
+
 def test_a_function_within_a_model_is_traced_in_its_place() -> None:
     @tf.function(jit_compile=True, autograph=False)
     def doubled(x: tf.Tensor) -> tf.Tensor:
@@ -298,10 +362,13 @@ def test_every_rule_of_the_table_is_exercised() -> None:
         "MaxPool": "MaxPooling2D",
         "Mean": "GlobalAveragePooling2D",
         "Mul": "Multiply",
+        "Neg": "center",
         "Relu": "ReLU",
         "Reshape": "Reshape",
         "Softmax": "softmax",
+        "Rsqrt": "BatchNormalization",
         "SpaceToBatchND": "dilation_rate",
+        "SquaredDifference": "BatchNormalization",
         "Squeeze": "Conv2D",
         "StopGradient": "StopGradient",
         "Sub": "Subtract",

@@ -66,7 +66,28 @@ def depthwise() -> Source:
     return Source("test:depthwise", model, tuple(range(5)), None, None, Preprocessing(), None)
 
 
-MODELS = pytest.mark.parametrize("make", [lenet, digits, strided, depthwise])
+def normalized() -> Source:
+    """Batch normalization after convolutions and a dense layer, and a frozen one."""
+    model = keras.Sequential(
+        [
+            keras.Input((12, 11, 3)),
+            layers.BatchNormalization(trainable=False),
+            layers.Conv2D(8, 3, 2, "same", use_bias=False),
+            layers.BatchNormalization(momentum=0.9),
+            layers.ReLU(),
+            layers.DepthwiseConv2D(3, padding="same", use_bias=False),
+            layers.BatchNormalization(scale=False),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dense(12),
+            layers.BatchNormalization(momentum=0.5),
+            layers.Dense(5),
+        ]
+    )
+    return Source("test:normalized", model, tuple(range(5)), None, None, Preprocessing(), None)
+
+
+MODELS = pytest.mark.parametrize("make", [lenet, digits, strided, depthwise, normalized])
 ROOT = Path(__file__).parents[2]
 ARM64_ROOT = Path(os.environ.get("ARM64_ROOT", "/var/tmp/arm64-root"))  # noqa: S108
 

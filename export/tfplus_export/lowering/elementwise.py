@@ -49,6 +49,29 @@ def _mul_gradient(
     ]
 
 
+def _negative_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    return [-dy]
+
+
+def _squared_difference_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    a, b = inputs
+    da = (a - b) * dy * 2.0
+    return [
+        unbroadcast(da, a.shape) if wanted[0] else None,
+        unbroadcast(-da, b.shape) if wanted[1] else None,
+    ]
+
+
+def _rsqrt_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    return [output * output * output * dy * -0.5]
+
+
 def _bias_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     if op.get_attr("data_format") != b"NHWC":
         raise ExportError("expected data_format channels_last (NHWC), got channels_first")
@@ -59,3 +82,9 @@ ADD = Rule(lambda op, inputs: inputs[0] + inputs[1], _add_gradient)
 SUB = Rule(lambda op, inputs: inputs[0] - inputs[1], _sub_gradient)
 MUL = Rule(lambda op, inputs: inputs[0] * inputs[1], _mul_gradient)
 BIAS_ADD = Rule(_bias_forward, _add_gradient)
+NEGATIVE = Rule(lambda op, inputs: -inputs[0], _negative_gradient)
+RSQRT = Rule(lambda op, inputs: tf.math.rsqrt(inputs[0]), _rsqrt_gradient)
+SQUARED_DIFFERENCE = Rule(
+    lambda op, inputs: tf.math.squared_difference(inputs[0], inputs[1]),
+    _squared_difference_gradient,
+)

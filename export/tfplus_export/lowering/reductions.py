@@ -1,7 +1,8 @@
-"""Reductions over axes, as global pooling uses them."""
+"""Reductions over axes: mean and maximum, and the variance in one piece."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from tfplus.errors import ExportError
 from tfplus_export.graph import static_value
 from tfplus_export.lowering.masks import zero
 from tfplus_export.lowering.rule import Rule
+from tfplus_export.lowering.sums import sum_over
 from tfplus_export.tf_types import Op, Tensor
 
 
@@ -28,22 +30,54 @@ def _kept(op: Op) -> list[int]:
     return [1 if i in axes else int(d) for i, d in enumerate(op.inputs[0].shape)]
 
 
-def _ones(op: Op) -> np.ndarray:
-    """Ones along the reduced axes: a product with them broadcasts a gradient back."""
-    axes = _axes(op)
-    shape = [int(d) if i in axes else 1 for i, d in enumerate(op.inputs[0].shape)]
-    return np.ones(shape, np.float32)
+def _count(op: Op) -> int:
+    """How many elements one mean is of."""
+    return math.prod(int(op.inputs[0].shape[a]) for a in _axes(op))
+
+
+def _mean(op: Op, x: Tensor) -> Tensor:
+    axes, keepdims = _axes(op), op.get_attr("keep_dims")
+    if 0 not in axes:
+        return tf.reduce_mean(x, axes, keepdims=keepdims)
+    return sum_over(x, axes, keepdims=keepdims) * (1.0 / _count(op))
 
 
 def _mean_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    return tf.reduce_mean(inputs[0], _axes(op), keepdims=op.get_attr("keep_dims"))
+    return _mean(op, inputs[0])
 
 
 def _mean_gradient(
     op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
-    ones = _ones(op)
-    return [tf.reshape(dy, _kept(op)) * tf.constant(ones / ones.size), None]
+    return [tf.reshape(dy, _kept(op)) * (1.0 / _count(op)), None]
+
+
+def _moments(op: Op) -> Sequence[Tensor] | None:
+    """(x, mean of x) where the operation is the mean of (x − mean of x)², else None."""
+    squared = op.inputs[0].op
+    if squared.type != "SquaredDifference":
+        return None
+    x, mean = squared.inputs
+    if mean.op.type == "StopGradient":
+        mean = mean.op.inputs[0]
+    if mean.op.type != "Mean" or mean.op.inputs[0].name != x.name or mean.shape != _kept(op):
+        return None
+    return (x, mean) if _axes(mean.op) == _axes(op) else None
+
+
+def _variance_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
+    return _mean(op, tf.math.squared_difference(inputs[0], inputs[1]))
+
+
+def _variance_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    # The variance is E[x²] − mean². The second term's share of dx is constant over the reduced
+    # axes: sent through the mean it costs no pass over the data, and what batch normalization
+    # sends to its input is the fused a·dy + b·x + c.
+    x, mean = inputs
+    dy = tf.reshape(dy, _kept(op))
+    return [x * (dy * (2.0 / _count(op))), mean * (dy * -2.0)]
 
 
 def _max_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
@@ -59,5 +93,6 @@ def _max_gradient(
     return [largest * (tf.reshape(dy, _kept(op)) / count), None]
 
 
+VARIANCE = Rule(_variance_forward, _variance_gradient, _moments)
 MEAN = Rule(_mean_forward, _mean_gradient)
 MAX = Rule(_max_forward, _max_gradient)

@@ -7,14 +7,15 @@ instead of an operator that the device lacks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.graph import PASS_THROUGH, Graph, static_value
-from tfplus_export.lowering.rule import Rule
+from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, Graph, static_value
+from tfplus_export.lowering.rule import Rule, Rules, choose
 from tfplus_export.tf_types import Op, Tensor
 
 
@@ -22,6 +23,7 @@ from tfplus_export.tf_types import Op, Tensor
 class _Step:
     op: Op
     rule: Rule
+    sources: tuple[str, ...]
     inputs: tuple[Tensor, ...]
     output: Tensor
 
@@ -33,10 +35,12 @@ class Tape:
     Attributes:
       output: what the model returns, [batch, ...].
       values: name of a tensor of the traced graph → its replayed value.
+      updates: index of a variable that the pass assigns → the value that it leaves there.
     """
 
     output: Tensor
     values: dict[str, Tensor]
+    updates: dict[int, Tensor]
     _steps: tuple[_Step, ...]
     _reads: dict[str, int]
 
@@ -54,77 +58,100 @@ class Tape:
         """
         wanted = {name for name, index in self._reads.items() if index in trainable}
         for step in self._steps:
-            if any(t.name in wanted for t in step.op.inputs):
+            if any(name in wanted for name in step.sources):
                 wanted.add(step.op.outputs[0].name)
         arrived = {at.name: dy}
         for step in reversed(self._steps):
             grad = arrived.pop(step.op.outputs[0].name, None)
             if grad is None:
                 continue
-            needs = [t.name in wanted for t in step.op.inputs]
+            needs = [name in wanted for name in step.sources]
             if not any(needs):
                 continue
+            grad = _spread(grad, step.output.shape)
             back = step.rule.gradient(step.op, step.inputs, step.output, grad, needs)
-            for tensor, need, part in zip(step.op.inputs, needs, back, strict=True):
+            for name, need, part in zip(step.sources, needs, back, strict=True):
                 if not need or part is None:
                     continue
                 # Chained ADD: AddN of more than two inputs keeps accelerators from the step.
-                seen = arrived.get(tensor.name)
-                arrived[tensor.name] = part if seen is None else seen + part
+                seen = arrived.get(name)
+                arrived[name] = part if seen is None else seen + part
         total: dict[int, Tensor] = {}
         for name, index in self._reads.items():
             # A shared layer reads its variable once for each use.
             if name in arrived:
-                seen = total.get(index)
-                total[index] = arrived[name] if seen is None else seen + arrived[name]
+                part = _spread(arrived[name], self.values[name].shape)
+                total[index] = part if index not in total else total[index] + part
         return total
 
 
-def replay(
-    graph: Graph, rules: Mapping[str, Rule], x: Tensor, weights: Mapping[int, Tensor]
-) -> Tape:
+def _spread(gradient: Tensor, shape: Sequence[int]) -> Tensor:
+    """Broadcasts a gradient along the axes where it is constant."""
+    if gradient.shape == shape:
+        return gradient
+    # A product with ones: XNNPACK has no BROADCAST_TO. Axes of equal extent need none.
+    ones = [1 if have == want else want for have, want in zip(gradient.shape, shape, strict=True)]
+    return gradient * tf.constant(np.ones(ones, np.float32))
+
+
+def replay(graph: Graph, rules: Rules, x: Tensor, weights: Mapping[int, Tensor]) -> Tape:
     """Runs the forward pass with every operation replaced by its rule's forward.
 
     Args:
       graph: the traced pass.
-      rules: operation type → rule.
+      rules: the table.
       x: one batch, of the traced shape.
       weights: index into the model's variables → value.
 
     Raises:
-      ExportError: an operation has no rule; the message names its layer.
+      ExportError: an operation has no rule; the message names its layer. Or a variable is used
+        that is none of the model's.
     """
     values: dict[str, Tensor] = {graph.x.name: x}
     reads: dict[str, int] = {}
+    updates: dict[int, Tensor] = {}
     steps: list[_Step] = []
     for op in graph.operations:
         if op.type == "Placeholder":
             continue
+        if op.type in ASSIGNMENTS:
+            index = graph.variable_of(op)
+            before = updates.get(index, weights[index])
+            updates[index] = _assigned(op, before, values[op.inputs[1].name])
+            continue
         output = op.outputs[0]
         if op.type == "ReadVariableOp":
-            index = graph.variables[op.inputs[0].op.name]
-            values[output.name] = weights[index]
+            index = graph.variable_of(op)
+            values[output.name] = updates.get(index, weights[index])
             reads[output.name] = index
             continue
         constant = static_value(output)
         if constant is not None:
             values[output.name] = tf.constant(constant)
             continue
-        rule = _IDENTITY if op.type in PASS_THROUGH else rules.get(op.type)
-        if rule is None:
+        chosen = choose(rules, op) if op.type not in PASS_THROUGH else (_IDENTITY, op.inputs)
+        if chosen is None:
             raise unsupported(graph, op, rules)
-        inputs = tuple(values[t.name] for t in op.inputs)
+        rule, sources = chosen
+        inputs = tuple(values[t.name] for t in sources)
         try:
             values[output.name] = rule.forward(op, inputs)
         except ExportError as error:
             raise ExportError(
                 f"layer '{graph.layer_of(op)}', operation {op.type}: {error}"
             ) from None
-        steps.append(_Step(op, rule, inputs, values[output.name]))
-    return Tape(values[graph.output.name], values, tuple(steps), reads)
+        names = tuple(t.name for t in sources)
+        steps.append(_Step(op, rule, names, inputs, values[output.name]))
+    return Tape(values[graph.output.name], values, updates, tuple(steps), reads)
 
 
-def unsupported(graph: Graph, op: Op, rules: Mapping[str, Rule]) -> ExportError:
+def _assigned(op: Op, before: Tensor, value: Tensor) -> Tensor:
+    if op.type == "AssignAddVariableOp":
+        return before + value
+    return before - value if op.type == "AssignSubVariableOp" else value
+
+
+def unsupported(graph: Graph, op: Op, rules: Rules) -> ExportError:
     """The error for an operation without a rule."""
     return ExportError(
         f"layer '{graph.layer_of(op)}': operation {op.type} has no rule, so it cannot train on a "

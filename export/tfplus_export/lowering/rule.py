@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfplus_export.tf_types import Op, Tensor
 
 Forward = Callable[[Op, Sequence[Tensor]], Tensor]
 Gradient = Callable[[Op, Sequence[Tensor], Tensor, Tensor, Sequence[bool]], list[Tensor | None]]
+Sources = Callable[[Op], Sequence[Tensor] | None]
+
+
+def _own_inputs(op: Op) -> Sequence[Tensor]:
+    return tuple(op.inputs)
 
 
 @dataclass(frozen=True)
@@ -19,8 +24,30 @@ class Rule:
       forward: (op, inputs) → output. `op` gives attributes and static shapes; inputs are the
         replayed tensors in the operation's own order.
       gradient: (op, inputs, output, dy, wanted) → one gradient for each input. `dy` has the shape
-        of `output`; an input whose `wanted` is False needs none and gets None.
+        of `output`; an input whose `wanted` is False needs none and gets None. A gradient may have
+        extent 1 along an axis where it is constant: adding it to another costs one pass less then.
+      sources: op → the tensors of the traced graph that are the rule's inputs, or None where the
+        rule does not apply. A rule that stands for several operations reaches past its own inputs.
     """
 
     forward: Forward
     gradient: Gradient
+    sources: Sources = _own_inputs
+
+
+Rules = Mapping[str, Rule | tuple[Rule, ...]]
+
+
+def choose(rules: Rules, op: Op) -> tuple[Rule, tuple[Tensor, ...]] | None:
+    """The first rule of the table that applies to an operation, and its inputs; None without one.
+
+    Args:
+      rules: operation type → its rule, or several in order of preference.
+      op: of the traced graph.
+    """
+    entry = rules.get(op.type, ())
+    for rule in (entry,) if isinstance(entry, Rule) else entry:
+        sources = rule.sources(op)
+        if sources is not None:
+            return rule, tuple(sources)
+    return None

@@ -1,0 +1,54 @@
+"""How far an update of a variable is off, beyond what float32 rounding explains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from tfplus_export.optimizer import VELOCITY
+
+State = Mapping[str, np.ndarray]
+
+# A bias in front of a batch normalization has no gradient but the rounding of its sum, a few times
+# eps of the terms; those are of the size of the layer's other gradients.
+ROUNDING_IN_LAYER = 32 * float(np.finfo(np.float32).eps)
+
+
+def update_error(
+    before: np.ndarray, want: np.ndarray, got: np.ndarray, rounding_of_element: float = 0.0
+) -> float:
+    """Relative error of an update in the 2-norm, beyond what float32 rounding explains.
+
+    Args:
+      before: value before the step.
+      want: TensorFlow's value after it.
+      got: the file's value after it.
+      rounding_of_element: rounding error of one element's gradient, times the learning rate.
+    """
+    update = float(np.linalg.norm(want.astype(np.float64) - before))
+    error = float(np.linalg.norm(got.astype(np.float64) - want))
+    rounding = float(np.finfo(np.float32).eps) * float(np.linalg.norm(want))
+    rounding += rounding_of_element * math.sqrt(want.size)
+    return 0.0 if error <= rounding else (error - rounding) / max(update, 1e-30)
+
+
+def layer_rounding(before: State, after: State, trainable: Collection[str]) -> dict[str, float]:
+    """For each variable, the rounding error of one element of its update.
+
+    Args:
+      before: every variable before a step.
+      after: every variable after it.
+      trainable: the weights that the optimizer updates; their updates give the scale.
+    """
+    largest: dict[str, float] = {}
+    for name in trainable:
+        update = after[name].astype(np.float64) - before[name]
+        size = float(np.linalg.norm(update)) / math.sqrt(max(update.size, 1))
+        largest[_layer(name)] = max(size, largest.get(_layer(name), 0.0))
+    return {name: ROUNDING_IN_LAYER * largest.get(_layer(name), 0.0) for name in after}
+
+
+def _layer(name: str) -> str:
+    return name.removeprefix(VELOCITY).rpartition("/")[0]

@@ -87,7 +87,23 @@ def normalized() -> Source:
     return Source("test:normalized", model, tuple(range(5)), None, None, Preprocessing(), None)
 
 
-MODELS = pytest.mark.parametrize("make", [lenet, digits, strided, depthwise, normalized])
+def activated() -> Source:
+    """One dense layer for each activation, joined; then layer normalization."""
+    image = keras.Input((6, 4))
+    names = "relu6 leaky_relu elu selu gelu swish hard_sigmoid hard_swish sigmoid tanh softplus"
+    x = layers.PReLU("normal")(layers.Dense(4)(image))
+    parts = [
+        layers.Dense(3, activation=name)(x)
+        for name in [*names.split(), "mish", "softsign", "celu", "hard_tanh", "exponential"]
+    ]
+    smooth = layers.Dense(3)(x)
+    parts.append(keras.activations.gelu(smooth, approximate=True))
+    x = layers.LayerNormalization()(layers.Concatenate()(parts))
+    model = keras.Model(image, layers.Dense(5)(layers.Flatten()(x)))
+    return Source("test:activated", model, tuple(range(5)), None, None, Preprocessing(), None)
+
+
+MODELS = pytest.mark.parametrize("make", [lenet, digits, strided, depthwise, normalized, activated])
 ROOT = Path(__file__).parents[2]
 ARM64_ROOT = Path(os.environ.get("ARM64_ROOT", "/var/tmp/arm64-root"))  # noqa: S108
 

@@ -1,4 +1,4 @@
-"""Sums, differences and products with broadcasting, and the bias."""
+"""Arithmetic of two tensors with broadcasting, and the bias."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.lowering.rule import Rule
+from tfplus_export.lowering.masks import positive
+from tfplus_export.lowering.rule import Gradient, Rule, unary
 from tfplus_export.lowering.sums import sum_over
 from tfplus_export.tf_types import Op, Tensor
 
@@ -49,12 +50,6 @@ def _mul_gradient(
     ]
 
 
-def _negative_gradient(
-    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
-) -> list[Tensor | None]:
-    return [-dy]
-
-
 def _squared_difference_gradient(
     op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
@@ -66,10 +61,31 @@ def _squared_difference_gradient(
     ]
 
 
-def _rsqrt_gradient(
+def _div_gradient(
     op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
-    return [output * output * output * dy * -0.5]
+    a, b = inputs
+    da = dy / b
+    return [
+        unbroadcast(da, a.shape) if wanted[0] else None,
+        unbroadcast(-da * output, b.shape) if wanted[1] else None,
+    ]
+
+
+def _choice_gradient(sign: float) -> Gradient:
+    """Of the larger (sign 1) or the smaller (−1) of two; the first of equal ones gets it all."""
+
+    def gradient(
+        op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+    ) -> list[Tensor | None]:
+        a, b = inputs
+        to_second = dy * positive((output - a) * sign)
+        return [
+            unbroadcast(dy - to_second, a.shape) if wanted[0] else None,
+            unbroadcast(to_second, b.shape) if wanted[1] else None,
+        ]
+
+    return gradient
 
 
 def _bias_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
@@ -82,8 +98,10 @@ ADD = Rule(lambda op, inputs: inputs[0] + inputs[1], _add_gradient)
 SUB = Rule(lambda op, inputs: inputs[0] - inputs[1], _sub_gradient)
 MUL = Rule(lambda op, inputs: inputs[0] * inputs[1], _mul_gradient)
 BIAS_ADD = Rule(_bias_forward, _add_gradient)
-NEGATIVE = Rule(lambda op, inputs: -inputs[0], _negative_gradient)
-RSQRT = Rule(lambda op, inputs: tf.math.rsqrt(inputs[0]), _rsqrt_gradient)
+DIV = Rule(lambda op, inputs: inputs[0] / inputs[1], _div_gradient)
+NEG = unary(lambda x: -x, lambda x, y, dy: -dy)
+MAXIMUM = Rule(lambda op, inputs: tf.maximum(inputs[0], inputs[1]), _choice_gradient(1.0))
+MINIMUM = Rule(lambda op, inputs: tf.minimum(inputs[0], inputs[1]), _choice_gradient(-1.0))
 SQUARED_DIFFERENCE = Rule(
     lambda op, inputs: tf.math.squared_difference(inputs[0], inputs[1]),
     _squared_difference_gradient,

@@ -1,4 +1,4 @@
-"""Reductions over axes: mean and maximum, and the variance in one piece."""
+"""Reductions over axes: sum, mean and maximum, and the variance in one piece."""
 
 from __future__ import annotations
 
@@ -52,6 +52,16 @@ def _mean_gradient(
     return [tf.reshape(dy, _kept(op)) * (1.0 / _count(op)), None]
 
 
+def _sum_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
+    return sum_over(inputs[0], _axes(op), keepdims=op.get_attr("keep_dims"))
+
+
+def _sum_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    return [tf.reshape(dy, _kept(op)), None]
+
+
 def _moments(op: Op) -> Sequence[Tensor] | None:
     """(x, mean of x) where the operation is the mean of (x − mean of x)², else None."""
     squared = op.inputs[0].op
@@ -93,6 +103,7 @@ def _max_gradient(
     return [largest * (tf.reshape(dy, _kept(op)) / count), None]
 
 
+SUM = Rule(_sum_forward, _sum_gradient)
 VARIANCE = Rule(_variance_forward, _variance_gradient, _moments)
 MEAN = Rule(_mean_forward, _mean_gradient)
 MAX = Rule(_max_forward, _max_gradient)

@@ -18,6 +18,8 @@ from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, Graph, static_value
 from tfplus_export.lowering.rule import Rule, Rules, choose
 from tfplus_export.tf_types import Op, Tensor
 
+MOST_DIMENSIONS = 4
+
 
 @dataclass(frozen=True)
 class _Step:
@@ -133,6 +135,7 @@ def replay(graph: Graph, rules: Rules, x: Tensor, weights: Mapping[int, Tensor])
         if chosen is None:
             raise unsupported(graph, op, rules)
         rule, sources = chosen
+        _check(graph, op, sources, values)
         inputs = tuple(values[t.name] for t in sources)
         try:
             values[output.name] = rule.forward(op, inputs)
@@ -143,6 +146,21 @@ def replay(graph: Graph, rules: Rules, x: Tensor, weights: Mapping[int, Tensor])
         names = tuple(t.name for t in sources)
         steps.append(_Step(op, rule, names, inputs, values[output.name]))
     return Tape(values[graph.output.name], values, updates, tuple(steps), reads)
+
+
+def _check(graph: Graph, op: Op, sources: Sequence[Tensor], values: Mapping[str, Tensor]) -> None:
+    if len(op.outputs[0].shape) > MOST_DIMENSIONS:
+        raise ExportError(
+            f"layer '{graph.layer_of(op)}': operation {op.type} makes a tensor of shape "
+            f"{list(op.outputs[0].shape)}, expected at most {MOST_DIMENSIONS} dimensions: "
+            "tflite-runtime aborts beyond, and accelerators do not take the step"
+        )
+    for tensor in sources:
+        if tensor.name not in values:
+            raise ExportError(
+                f"layer '{graph.layer_of(op)}': operation {op.type} takes output "
+                f"{tensor.value_index} of {tensor.op.type}, whose rule has the first alone"
+            )
 
 
 def _assigned(op: Op, before: Tensor, value: Tensor) -> Tensor:

@@ -35,6 +35,16 @@ class Rule:
     sources: Sources = _own_inputs
 
 
+def unary(
+    forward: Callable[[Tensor], Tensor], gradient: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> Rule:
+    """The rule of an operation of one tensor: x → y, and (x, y, dy) → dx."""
+    return Rule(
+        lambda op, inputs: forward(inputs[0]),
+        lambda op, inputs, output, dy, wanted: [gradient(inputs[0], output, dy)],
+    )
+
+
 Rules = Mapping[str, Rule | tuple[Rule, ...]]
 
 

@@ -54,6 +54,23 @@ def _stop_gradient(
     return [None]
 
 
+def _first_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    return [dy, *[None] * (len(inputs) - 1)]
+
+
+def _pad_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
+    return tf.pad(inputs[0], _static(op, 1))
+
+
+def _pad_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    begin = [int(before) for before, _ in _static(op, 1)]
+    return [tf.slice(dy, begin, [int(d) for d in inputs[0].shape]), None]
+
+
 def _space_to_batch_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     return tf.space_to_batch_nd(inputs[0], _static(op, 1), _static(op, 2))
 
@@ -77,7 +94,7 @@ def _batch_to_space_gradient(
 def _static(op: Op, index: int) -> np.ndarray:
     value = static_value(op.inputs[index])
     if value is None:
-        raise ExportError("expected block sizes and paddings that are known at export")
+        raise ExportError("expected sizes and paddings that are known at export")
     return value
 
 
@@ -88,3 +105,7 @@ BATCH_TO_SPACE = Rule(_batch_to_space_forward, _batch_to_space_gradient)
 RESHAPE = Rule(_reshape_forward, _reshape_gradient)
 CONCAT = Rule(_concat_forward, _concat_gradient)
 STOP_GRADIENT = Rule(lambda op, inputs: inputs[0], _stop_gradient)
+PAD = Rule(_pad_forward, _pad_gradient)
+# What a custom gradient wraps: its value, then what the gradient is computed from. The value's own
+# rules give that gradient, unless it was meant to be another; the check at export tells.
+IDENTITY_N = Rule(lambda op, inputs: inputs[0], _first_gradient)

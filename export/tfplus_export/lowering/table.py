@@ -4,55 +4,68 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from tfplus_export.lowering.activations import RELU, SOFTMAX
+from tfplus_export.lowering import (
+    elementwise,
+    powers,
+    rectifiers,
+    reductions,
+    shaping,
+    sigmoids,
+)
 from tfplus_export.lowering.conv2d import CONV2D
 from tfplus_export.lowering.depthwise import DEPTHWISE_CONV2D
-from tfplus_export.lowering.elementwise import (
-    ADD,
-    BIAS_ADD,
-    MUL,
-    NEGATIVE,
-    RSQRT,
-    SQUARED_DIFFERENCE,
-    SUB,
-)
+from tfplus_export.lowering.erf import ERFC
 from tfplus_export.lowering.matmul import MATMUL
 from tfplus_export.lowering.pooling import AVG_POOL, MAX_POOL
-from tfplus_export.lowering.reductions import MAX, MEAN, VARIANCE
 from tfplus_export.lowering.rule import Rules
-from tfplus_export.lowering.shaping import (
-    BATCH_TO_SPACE,
-    CONCAT,
-    RESHAPE,
-    SPACE_TO_BATCH,
-    STOP_GRADIENT,
-)
+from tfplus_export.lowering.softmax import SOFTMAX
 
 RULES: Rules = MappingProxyType(
     {
-        "Add": ADD,
-        "AddV2": ADD,
+        "Add": elementwise.ADD,
+        "AddV2": elementwise.ADD,
         "AvgPool": AVG_POOL,
-        "BatchToSpaceND": BATCH_TO_SPACE,
-        "BiasAdd": BIAS_ADD,
-        "ConcatV2": CONCAT,
+        "BatchToSpaceND": shaping.BATCH_TO_SPACE,
+        "BiasAdd": elementwise.BIAS_ADD,
+        "ConcatV2": shaping.CONCAT,
         "Conv2D": CONV2D,
         "DepthwiseConv2dNative": DEPTHWISE_CONV2D,
-        "ExpandDims": RESHAPE,
+        "Elu": rectifiers.ELU,
+        "Erfc": ERFC,
+        "Exp": powers.EXP,
+        "ExpandDims": shaping.RESHAPE,
+        "Expm1": powers.EXPM1,
+        "IdentityN": shaping.IDENTITY_N,
+        "LeakyRelu": rectifiers.LEAKY_RELU,
+        "Log": powers.LOG,
         "MatMul": MATMUL,
-        "Max": MAX,
+        "Max": reductions.MAX,
         "MaxPool": MAX_POOL,
-        "Mean": (VARIANCE, MEAN),
-        "Mul": MUL,
-        "Neg": NEGATIVE,
-        "Relu": RELU,
-        "Reshape": RESHAPE,
-        "Rsqrt": RSQRT,
+        "Maximum": elementwise.MAXIMUM,
+        "Mean": (reductions.VARIANCE, reductions.MEAN),
+        "Minimum": elementwise.MINIMUM,
+        "Mul": elementwise.MUL,
+        "Neg": elementwise.NEG,
+        "Pad": shaping.PAD,
+        "Pow": powers.POW,
+        "RealDiv": elementwise.DIV,
+        "Relu": rectifiers.RELU,
+        "Relu6": rectifiers.RELU6,
+        "Reshape": shaping.RESHAPE,
+        "Rsqrt": powers.RSQRT,
+        "Selu": rectifiers.SELU,
+        "Sigmoid": sigmoids.SIGMOID,
         "Softmax": SOFTMAX,
-        "SpaceToBatchND": SPACE_TO_BATCH,
-        "SquaredDifference": SQUARED_DIFFERENCE,
-        "Squeeze": RESHAPE,
-        "StopGradient": STOP_GRADIENT,
-        "Sub": SUB,
+        "Softplus": sigmoids.SOFTPLUS,
+        "Softsign": sigmoids.SOFTSIGN,
+        "SpaceToBatchND": shaping.SPACE_TO_BATCH,
+        "Sqrt": powers.SQRT,
+        "Square": powers.SQUARE,
+        "SquaredDifference": elementwise.SQUARED_DIFFERENCE,
+        "Squeeze": shaping.RESHAPE,
+        "StopGradient": shaping.STOP_GRADIENT,
+        "Sub": elementwise.SUB,
+        "Sum": reductions.SUM,
+        "Tanh": sigmoids.TANH,
     }
 )

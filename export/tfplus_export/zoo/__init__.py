@@ -10,7 +10,7 @@ import keras
 
 from tfplus.errors import UsageError
 from tfplus.manifest import Preprocessing
-from tfplus_export.zoo import digits, lenet, small_cnn, vgg_small
+from tfplus_export.zoo import digits, lenet, reduced_mobilenet, reduced_resnet, small_cnn, vgg_small
 
 Build = Callable[[tuple[int, ...], Sequence[int]], keras.Model]
 
@@ -44,6 +44,18 @@ MODELS = MappingProxyType(
             Preprocessing(scale=1 / 16),
         ),
         "lenet": Entry(lenet.build, (28, 28, 1), 10, "LeNet-5 with ReLU and max pooling"),
+        "reduced-mobilenet": Entry(
+            reduced_mobilenet.build,
+            (32, 32, 3),
+            10,
+            "a convolution and five depthwise-separable blocks, batch-normalized",
+        ),
+        "reduced-resnet": Entry(
+            reduced_resnet.build,
+            (32, 32, 3),
+            10,
+            "a convolution and five wide residual blocks, batch-normalized",
+        ),
         "small-cnn": Entry(small_cnn.build, (32, 32, 3), 10, "three convolutions, average pooled"),
         "vgg-small": Entry(vgg_small.build, (32, 32, 3), 10, "six convolutions in three blocks"),
     }

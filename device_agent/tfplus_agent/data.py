@@ -62,7 +62,7 @@ class Batch:
     """One batch as the model takes it.
 
     Attributes:
-      x: float32 [size, ...]; rows behind `valid` are zero.
+      x: float32 [size, ...]; rows behind `valid` repeat the real ones in turn.
       y: int32 [size], index into the model's classes; -1 behind `valid`.
       valid: rows that hold a sample.
     """
@@ -151,9 +151,10 @@ def batches(
     order = np.arange(len(data)) if rng is None else rng.permutation(len(data))
     for start in range(0, len(order), size):
         rows = order[start : start + size]
-        x = np.zeros((size, *manifest.input_shape), np.float32)
+        # Batch normalization takes its statistics over all rows, padding included: repeated rows
+        # leave them as they are, zeros would not.
+        x = _as_input(data.x[np.resize(rows, size)], manifest)
         y = np.full(size, -1, np.int32)
-        x[: len(rows)] = _as_input(data.x[rows], manifest)
         y[: len(rows)] = data.indices[rows]
         yield Batch(x, y, len(rows))
 

@@ -11,7 +11,7 @@ from tfplus.errors import ExportError
 from tfplus.slices import slice_name
 from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, Graph, trace
 from tfplus_export.loss import softmax_cross_entropy
-from tfplus_export.lowering.replay import replay
+from tfplus_export.lowering.replay import check_rules, replay
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizer import Sgd
 from tfplus_export.tf_types import Tensor
@@ -118,10 +118,13 @@ def build(
     """Traces a model and names its weights.
 
     Raises:
-      ExportError: two variables have one name, one is not float32, or inference writes one.
+      ExportError: an operation has no rule, two variables have one name, one is not float32, or
+        inference writes one.
     """
     train_graph = trace(model, batch_size, training=True)
     infer_graph = trace(model, infer_batch_size, training=False)
+    for graph in (train_graph, infer_graph):
+        check_rules(graph, RULES)
     for op in infer_graph.operations:
         if op.type in ASSIGNMENTS:
             raise ExportError(

@@ -161,8 +161,8 @@ def broken(keras_file: str):
             model.compile("adam", "sparse_categorical_crossentropy")
         elif keras_file == "mse":
             model.compile("sgd", "mse")
-        elif keras_file == "norm":
-            parts = [layers.LayerNormalization(name="norm"), layers.Dense(3)]
+        elif keras_file == "dropout":
+            parts = [layers.Dropout(0.5, name="drop"), layers.Dense(3)]
             model = keras.Sequential([keras.Input((3,)), *parts])
         elif keras_file == "lambda":
             model = keras.Sequential([keras.Input((3,)), layers.Lambda(lambda x: x * 2)])
@@ -198,7 +198,7 @@ def broken(keras_file: str):
         (broken("nan"), [], 4, "NaN"),
         (broken("adam"), [], 4, "Adam"),
         (broken("mse"), [], 4, "mse"),
-        (broken("norm"), [], 4, "layer 'norm'"),
+        (broken("dropout"), [], 4, "layer 'drop': operation"),
         (broken("lambda"), [], 4, "Lambda"),
         (broken("open"), [], 4, "fixed dimensions"),
         (broken("two"), [], 4, "one input"),

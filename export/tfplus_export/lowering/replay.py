@@ -148,6 +148,20 @@ def replay(graph: Graph, rules: Rules, x: Tensor, weights: Mapping[int, Tensor])
     return Tape(values[graph.output.name], values, updates, tuple(steps), reads)
 
 
+def check_rules(graph: Graph, rules: Rules) -> None:
+    """Checks that every operation has a rule, without running any.
+
+    Raises:
+      ExportError: naming the first that has none, and its layer.
+    """
+    known = {"Placeholder", "ReadVariableOp", *ASSIGNMENTS, *PASS_THROUGH}
+    for op in graph.operations:
+        if op.type in known or choose(rules, op) is not None:
+            continue
+        if static_value(op.outputs[0]) is None:
+            raise unsupported(graph, op, rules)
+
+
 def _check(graph: Graph, op: Op, sources: Sequence[Tensor], values: Mapping[str, Tensor]) -> None:
     if len(op.outputs[0].shape) > MOST_DIMENSIONS:
         raise ExportError(

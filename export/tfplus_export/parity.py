@@ -27,7 +27,7 @@ State = Mapping[str, np.ndarray]
 # Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close
 # to a ReLU's corner or to a second maximum that rounding decides where its gradient goes.
 SHORT_ROWS = 2
-# TFLite's own BATCH_MATMUL is tens of times slower than XNNPACK's.
+# TFLite's own BATCH_MATMUL is much slower than XNNPACK's.
 STEPS_WITHOUT_XNNPACK = 2
 TOLERANCE = {"loss": 1e-4, "logits": 1e-4, "update": 1e-3}
 

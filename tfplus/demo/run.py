@@ -43,6 +43,8 @@ class DemoOptions:
       learning_rate: of SGD.
       momentum: of SGD; each device keeps its own velocity.
       seed: of the split, the initial weights and the order of samples.
+      own_branches_only: sub-models have branches for a device's own classes alone, and not for
+        those of its neighbours.
     """
 
     rounds: int = 30
@@ -51,6 +53,12 @@ class DemoOptions:
     learning_rate: float = 0.05
     momentum: float = 0.9
     seed: int = 0
+    own_branches_only: bool = False
+
+    @property
+    def branches(self) -> Mapping[str, tuple[int, ...]]:
+        """Device → classes that its sub-model has a branch for."""
+        return digits.RING if self.own_branches_only else digits.with_neighbours(digits.RING)
 
 
 @dataclass
@@ -112,7 +120,7 @@ class Demo:
                 {
                     "name": n,
                     "classes": list(c),
-                    "branches": list(digits.branches(digits.RING)[n]),
+                    "branches": list(self._options.branches[n]),
                     "samples": sum(self._counts[n].values()),
                 }
                 for n, c in digits.RING.items()
@@ -148,7 +156,7 @@ class Demo:
         command += ["--batch-size", str(options.batch_size), "--seed", str(options.seed)]
         command += ["--learning-rate", str(options.learning_rate)]
         command += ["--momentum", str(options.momentum)]
-        for name, classes in digits.branches(digits.RING).items():
+        for name, classes in options.branches.items():
             command += ["--sub-model", f"{name}={','.join(map(str, classes))}"]
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False

@@ -21,8 +21,8 @@ def render(result: Result) -> str:
       result: what `result.json` holds: `global_accuracy`, `central_accuracy`, `alone_accuracy`
         (list), `rounds`, `bytes_sent`, `seconds`, `devices` (list of `name`, `classes`, `branches`,
         `samples`), `by_round` (list of `round`, `global_accuracy`, `device_accuracy`, `train_loss`,
-        `seconds`, `bytes_sent`), `seed`, `versions`, `machine` and `date`. Accuracies are fractions. Whatever
-        is absent or null is shown as absent.
+        `seconds`, `bytes_sent`), `seed`, `versions`, `machine` and `date`. Accuracies are
+        fractions. Whatever is absent or null is shown as absent.
 
     Returns:
       HTML that is well-formed XML too, with style and drawings inside and no script.

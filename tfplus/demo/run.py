@@ -7,7 +7,6 @@ loopback. `Demo` does the steps in order and tells a listener what happens; it p
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +20,8 @@ from safetensors.numpy import save
 
 from tfplus.client import AgentClient
 from tfplus.demo import digits
-from tfplus.demo.agents import LocalAgents
+from tfplus.demo.agents import LocalAgents, last_line
+from tfplus.demo.children import Children
 from tfplus.errors import ExportError, MissingExtraError
 from tfplus.files import write_atomic
 from tfplus.gossip.run import GossipSession, RunOptions, write_global
@@ -94,11 +94,12 @@ class Demo:
     def run(self) -> dict[str, Any]:
         """Runs everything and returns what `result.json` holds, without provenance."""
         started = time.monotonic()
-        with LocalAgents(self._folder / "agents") as agents:
+        with Children() as children:
+            agents = LocalAgents(children, self._folder / "agents")
             self._listen("phase", {"name": "dealing out the digits and starting five agents"})
             self._start(agents, self._deal())
             self._listen("phase", {"name": "exporting the model and four sub-models"})
-            models = self._export()
+            models = self._export(children)
             self._addresses = {name: agents.address(name) for name in [*digits.RING, CENTRAL]}
             self._listen("phase", {"name": "training centrally, and each device alone"})
             alone, central = self._train_without_gossip(models)
@@ -148,7 +149,7 @@ class Demo:
         for name in [*digits.RING, CENTRAL]:
             agents.start(name, data[name], data["held-out"])
 
-    def _export(self) -> dict[str, Path]:
+    def _export(self, children: Children) -> dict[str, Path]:
         options, folder = self._options, self._folder / "models"
         folder.mkdir()
         whole = folder / "digits.tflite"
@@ -158,14 +159,12 @@ class Demo:
         command += ["--momentum", str(options.momentum)]
         for name, classes in options.branches.items():
             command += ["--sub-model", f"{name}={','.join(map(str, classes))}"]
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-        if done.returncode == MissingExtraError.exit_code:
+        log = folder / "export.log"
+        exit_code = children.start(command, log).wait()
+        if exit_code == MissingExtraError.exit_code:
             raise MissingExtraError.of("tfplus demo", "demo")
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or ["it said nothing"]
-            raise ExportError(f"the export failed: {lines[-1].removeprefix('error: ')}")
+        if exit_code != 0:
+            raise ExportError(f"the export failed: {last_line(log)}")
         return {
             CENTRAL: whole,
             **{name: folder / f"digits-{name}.tflite" for name in digits.RING},

@@ -10,10 +10,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfplus.errors import ExportError
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.user_code import first_line
 
 # Operations that only pass a value on.
 PASS_THROUGH = frozenset({"Identity", "Snapshot"})
+# No output depends on them, so a replay of what the output depends on would lose them.
+_ASSIGNMENTS = frozenset({"AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"})
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,25 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
       model: built, with one input and one output.
       batch_size: leading dimension of the input.
       training: passed to the model.
+
+    Raises:
+      ExportError: TensorFlow cannot trace it, or a layer changes variables in the forward pass.
     """
     spec = tf.TensorSpec([batch_size, *model.input_shape[1:]], tf.float32, name="x")
     function = tf.function(lambda x: model(x, training=training), autograph=False)
     with _recording() as owners:
-        concrete = function.get_concrete_function(spec)
+        try:
+            concrete = function.get_concrete_function(spec)
+        except Exception as error:
+            raise ExportError(
+                f"TensorFlow cannot trace the model: {type(error).__name__}: {first_line(error)}"
+            ) from error
+    for op in concrete.graph.get_operations():
+        if op.type in _ASSIGNMENTS:
+            raise ExportError(
+                f"layer '{owners.get(op.name, op.name)}' changes a variable in the forward pass, "
+                "as BatchNormalization and Dropout do, which has no rule: leave the layer out"
+            )
     by_handle = {id(v.value.handle): i for i, v in enumerate(model.variables)}
     variables = {
         internal.op.name: by_handle[id(external)]

@@ -9,6 +9,7 @@ import keras
 
 from tfplus.errors import ExportError
 from tfplus.slices import slice_name
+from tfplus_export.checks import check_traced
 from tfplus_export.graph import PASS_THROUGH, Graph, trace
 from tfplus_export.loss import softmax_cross_entropy
 from tfplus_export.lowering.replay import replay
@@ -107,6 +108,7 @@ def build(
       ExportError: two variables have one name, or one is not float32.
     """
     train_graph = trace(model, batch_size, training=True)
+    check_traced(model)
     infer_graph = trace(model, infer_batch_size, training=False)
     used = set(train_graph.variables.values()) | set(infer_graph.variables.values())
     trainable = {id(v) for v in model.trainable_variables}
@@ -124,8 +126,10 @@ def build(
 
 
 def _slice_of(path: str, model_name: str) -> str:
-    # Sequential models put their own name in front of their layers' names, functional ones do not.
-    *layer, tensor = path.removeprefix(f"{model_name}/").split("/")
+    # Sequential models put their own name in front of their layers' names, functional ones do not:
+    # there it may be the name of a layer.
+    inner = path.removeprefix(f"{model_name}/")
+    *layer, tensor = (inner if "/" in inner else path).split("/")
     return slice_name("/".join(layer), tensor)
 
 

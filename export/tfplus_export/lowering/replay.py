@@ -102,7 +102,12 @@ def replay(
             continue
         output = op.outputs[0]
         if op.type == "ReadVariableOp":
-            index = graph.variables[op.inputs[0].op.name]
+            index = graph.variables.get(op.inputs[0].op.name)
+            if index is None:
+                raise ExportError(
+                    f"layer '{graph.layer_of(op)}' reads a variable that Keras does not know of: "
+                    "make it with add_weight"
+                )
             values[output.name] = weights[index]
             reads[output.name] = index
             continue
@@ -113,6 +118,12 @@ def replay(
         rule = _IDENTITY if op.type in PASS_THROUGH else rules.get(op.type)
         if rule is None:
             raise unsupported(graph, op, rules)
+        unknown = [t.name for t in op.inputs if t.name not in values]
+        if unknown:
+            raise ExportError(
+                f"layer '{graph.layer_of(op)}' uses a tensor that was made outside of the model: "
+                "make it within call(), or with add_weight(trainable=False)"
+            )
         inputs = tuple(values[t.name] for t in op.inputs)
         try:
             values[output.name] = rule.forward(op, inputs)

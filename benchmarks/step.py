@@ -13,14 +13,19 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 MODELS = ("lenet", "small-cnn", "vgg-small")
-SYSTEMS = ("tfplus", "tensorflow", "pytorch", "flex")
+SCRIPTS = {
+    "tfplus": "exported.py",
+    "tensorflow": "tensorflow_function.py",
+    "pytorch": "pytorch.py",
+    "flex": "tflite_flex.py",
+}
+SYSTEMS = tuple(SCRIPTS)
 REFERENCE = "tfplus"
 
 
@@ -65,23 +70,12 @@ class Process:
 
 def command(system: str, model: str, artifact: Path, options: argparse.Namespace) -> list[str]:
     """The command line of one system's process."""
-    common = [model, str(options.batch_size), str(options.threads)]
-    systems: dict[str, Callable[[], list[str]]] = {
-        "tfplus": lambda: [
-            sys.executable,
-            str(HERE / "systems/exported.py"),
-            str(artifact),
-            str(options.threads),
-        ],
-        "tensorflow": lambda: [
-            sys.executable,
-            str(HERE / "systems/tensorflow_function.py"),
-            *common,
-        ],
-        "pytorch": lambda: [sys.executable, str(HERE / "systems/pytorch.py"), *common],
-        "flex": lambda: [options.flex_python, str(HERE / "systems/tflite_flex.py"), *common],
-    }
-    return systems[system]()
+    pythons = dict(text.partition("=")[::2] for text in options.python)
+    python = pythons.get(system, sys.executable)
+    arguments = [model, str(options.batch_size), str(options.threads)]
+    if system == REFERENCE:
+        arguments = [str(artifact), str(options.threads)]
+    return [python, str(HERE / "systems" / SCRIPTS[system]), *arguments]
 
 
 def measure(model: str, options: argparse.Namespace) -> list[Process]:
@@ -170,12 +164,17 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=7, help="blocks of each system, in turn")
     parser.add_argument("--steps", type=int, default=10, help="steps in a block")
     parser.add_argument("--warmup", type=int, default=5, help="steps that are not counted")
-    parser.add_argument("--flex-python", help="Python of an environment with TensorFlow 2.18")
+    parser.add_argument(
+        "--python", nargs="+", default=[], metavar="SYSTEM=PATH", help="Python of one system"
+    )
     parser.add_argument("--json", type=Path, help="also write the results there")
     parser.add_argument("--verbose", action="store_true", help="show what the systems print")
     options = parser.parse_args()
-    if "flex" in options.systems and not options.flex_python:
-        parser.error("system flex needs --flex-python")
+    for text in options.python:
+        if text.partition("=")[0] not in SYSTEMS:
+            parser.error(f"--python {text}: expected one of {', '.join(SYSTEMS)}, then =PATH")
+    if "flex" in options.systems and not any(p.startswith("flex=") for p in options.python):
+        parser.error("system flex needs --python flex=PATH, with TensorFlow 2.18 there")
     about = machine()
     print(f"{about['cpu']}, {about['cores']} cores, {options.threads} threads, {about['system']}")
     print(f"batch {options.batch_size}, {options.blocks} blocks of {options.steps} steps in turn")

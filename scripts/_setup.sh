@@ -73,3 +73,12 @@ ensure_venv() {
   fi
   exec 9>&-
 }
+
+# Has the kernel run arm64 programs under qemu-user; it forgets when it restarts.
+register_arm64() {
+  local binfmt=/proc/sys/fs/binfmt_misc
+  if [ ! -e $binfmt/status ]; then mount -t binfmt_misc binfmt_misc $binfmt; fi
+  if [ ! -e $binfmt/qemu-aarch64 ]; then
+    cat /usr/lib/binfmt.d/qemu-aarch64.conf >$binfmt/register
+  fi
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -18,9 +19,18 @@ def write_atomic(path: Path, chunks: bytes | Iterable[bytes], *, mode: int = 0o6
       mode: permissions of the file; it never has wider ones on the way.
 
     Raises:
-      OSError: the disk is full, or the directory is missing or not writable; the old file stays.
+      OSError: the disk is full, the directory is missing or not writable, or there is something
+        that is no regular file; it names `path`, and the old file stays.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    if path.exists() and not path.is_file():
+        # A rename would put a file in the place of a device such as /dev/null.
+        raise FileExistsError(errno.EEXIST, "is not a regular file", str(path))
+    try:
+        handle, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".part"
+        )
+    except OSError as error:
+        raise _of(error, path) from None
     try:
         with os.fdopen(handle, "wb") as file:
             for chunk in [chunks] if isinstance(chunks, bytes) else chunks:
@@ -29,10 +39,17 @@ def write_atomic(path: Path, chunks: bytes | Iterable[bytes], *, mode: int = 0o6
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _of(error, path) from None
         raise
     sync_directory(path.parent)
+
+
+def _of(error: OSError, path: Path) -> OSError:
+    # A full disk is told without a name, and that of the temporary file would mean nothing.
+    return OSError(error.errno, error.strerror, str(path))
 
 
 def sync_directory(path: Path) -> None:

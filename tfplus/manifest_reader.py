@@ -177,8 +177,9 @@ class _Fields:
 
     def integers(self, name: str, minimum: int | None = None) -> tuple[int, ...]:
         values = tuple(cast("list[int]", self._all(name, int, "integers")))
-        if minimum is not None and any(v < minimum for v in values):
-            raise self.wrong(name, f"integers of at least {minimum}", list(values))
+        least = -_MAX_INTEGER if minimum is None else minimum
+        if any(not least <= v <= _MAX_INTEGER for v in values):
+            raise self.wrong(name, f"integers from {least} to {_MAX_INTEGER}", list(values))
         return values
 
     def shape(self, limits: Limits) -> tuple[int, ...]:

@@ -13,11 +13,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfplus import __version__, artifact
+from tfplus import __version__, artifact, manifest_reader
 from tfplus.artifact import Artifact
-from tfplus.errors import ExportError, UsageError
+from tfplus.errors import ArtifactError, ExportError, UsageError
 from tfplus.manifest import Manifest, Signature, TensorInfo, Variable
 from tfplus_export import convert, flatbuffer, parity, training
+from tfplus_export.checks import check_model
 from tfplus_export.optimizer import LEARNING_RATE, Sgd
 from tfplus_export.signatures import StatefulModule
 from tfplus_export.source import Source
@@ -79,7 +80,8 @@ def export_sub_model(
         if original is None or tuple(original.shape) != tuple(variable.shape):
             raise ExportError(
                 f"sub-model: '{variable.path}' of shape {tuple(variable.shape)} is not a slice of "
-                "the whole model; branches of a class are layers named task_<class>_<layer>"
+                "the whole model: give every layer a name, those of a class's branch "
+                "task_<class>_<layer>"
             )
         variable.assign(original)
     return _export(source, model, classes, path, options, progress)
@@ -115,6 +117,7 @@ def _export(
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such directory for the output")
     progress("tracing the training step")
+    check_model(model, len(classes))
     step = _training(source, model, options)
     progress("converting to TFLite operators")
     module = StatefulModule(step)
@@ -129,7 +132,16 @@ def _export(
     if flex:
         raise ExportError(f"operators {', '.join(flex)} need the Flex delegate")
     progress(f"comparing {options.parity_steps} steps with TensorFlow")
-    measured = parity.verify(content, model, step, steps=options.parity_steps, seed=options.seed)
+    try:
+        measured = parity.verify(
+            content, model, step, steps=options.parity_steps, seed=options.seed
+        )
+    except RuntimeError as error:
+        # LiteRT's own, which often says nothing.
+        raise ExportError(
+            f"LiteRT cannot run the exported step ({error or 'it gives no reason'}): a smaller "
+            "batch needs less memory; else it is a bug worth reporting"
+        ) from error
     progress("writing")
     variables = _variables(step, values, offsets)
     signatures = _signatures(step, variables)
@@ -155,6 +167,11 @@ def _export(
         parity=measured,
         preprocessing=source.preprocessing,
     )
+    try:
+        # What a device would refuse to read, such as a layer's name of 300 characters.
+        manifest_reader.from_json(manifest.to_json())
+    except ArtifactError as error:
+        raise ExportError(f"no device would take the file: {error}") from error
     return artifact.write(path, content, manifest)
 
 
@@ -166,11 +183,16 @@ def _training(source: Source, model: keras.Model, options: Options) -> Training:
         batch_size=options.batch_size,
         infer_batch_size=options.infer_batch_size or options.batch_size,
     )
-    if source.from_logits is None and training.ends_in_softmax(step.train_graph):
-        return dataclasses.replace(step, from_logits=False)
     if not any(w.trainable for w in step.weights):
         raise ExportError("the model has no trainable weight")
-    return step
+    if not training.ends_in_softmax(step.train_graph):
+        return step
+    if source.from_logits:
+        raise ExportError(
+            "the model ends in a softmax, but its loss was compiled with from_logits=True: take "
+            "away one of the two"
+        )
+    return dataclasses.replace(step, from_logits=False)
 
 
 def _initial_values(step: Training, model: keras.Model) -> dict[str, np.ndarray]:

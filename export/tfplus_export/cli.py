@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import importlib.util
 import os
+import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Annotated
@@ -16,10 +18,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tfplus.artifact import Artifact
 from tfplus.cli.output import print_json, stdout_console
-from tfplus.errors import MissingExtraError, UsageError
+from tfplus.errors import ExportError, MissingExtraError, UsageError
 from tfplus_export.quiet import quiet_stderr
 
 app = typer.Typer()
+
+_MAX_CLASSES = 100_000
+_MAX_LABEL = 2**31 - 1
 
 _EXAMPLES = """
 Examples:
@@ -65,7 +70,10 @@ def export(
     parity_steps: Annotated[
         int, typer.Option(min=1, help="Training steps that are compared with TensorFlow.")
     ] = 5,
-    seed: Annotated[int, typer.Option(help="Of initial weights and of the comparison.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**32 - 1, help="Of initial weights and of the comparison."),
+    ] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Export a Keras model to one .tflite file that trains on the stock runtime.
@@ -76,19 +84,34 @@ def export(
     shape = None if input_shape is None else _numbers("--input-shape", input_shape)
     labels = None if classes is None else _labels(classes)
     subs = [_sub_model(text, output) for text in sub_model or []]
-    if output.is_dir():
-        raise UsageError(f"{output}: is a directory; expected the path of a .tflite file")
+    paths = [path for path, _ in subs]
+    if len(set(paths)) < len(paths):
+        raise UsageError("--sub-model: expected another NAME for each, got one twice")
+    for path in (output, *paths):
+        if path.exists() and not path.is_file():
+            kind = "a directory" if path.is_dir() else "not a regular file"
+            raise UsageError(f"{path}: is {kind}; expected the path of a .tflite file")
     missing = [m for m in ("tensorflow", "ai_edge_litert") if importlib.util.find_spec(m) is None]
     if missing:
         raise MissingExtraError.of("tfplus export", "export")
-    with quiet_stderr() as terminal, _progress(Console(file=terminal)) as show:
+    with (
+        quiet_stderr() as terminal,
+        _progress(Console(file=terminal)) as show,
+        _enough_room(),
+    ):
         show("importing TensorFlow")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         from tfplus_export import api
         from tfplus_export import source as sources
         from tfplus_export.optimizer import Sgd
 
-        loaded = sources.load(source, input_shape=shape, classes=labels, seed=seed)
+        loaded = sources.load(
+            source,
+            input_shape=shape,
+            classes=labels,
+            seed=seed,
+            replace_optimizer=learning_rate is not None,
+        )
         for _, chosen in subs:
             api.check_sub_model(loaded, chosen)
         optimizer = loaded.optimizer
@@ -148,10 +171,15 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
 
 def _labels(text: str) -> tuple[int, ...]:
     numbers = _numbers("--classes", text)
-    if len(numbers) == 1 and numbers[0] > 0 and "," not in text:
+    if len(numbers) == 1:
+        if not 1 <= numbers[0] <= _MAX_CLASSES:
+            raise UsageError(f"--classes {text}: expected 1 to {_MAX_CLASSES} classes")
         return tuple(range(numbers[0]))
-    if len(set(numbers)) != len(numbers) or min(numbers) < 0:
-        raise UsageError(f"--classes '{text}': expected distinct labels that are not negative")
+    if len(set(numbers)) != len(numbers) or min(numbers) < 0 or max(numbers) > _MAX_LABEL:
+        raise UsageError(
+            f"--classes '{text}': expected distinct labels that are not negative, at most "
+            f"{_MAX_LABEL}"
+        )
     return numbers
 
 
@@ -161,6 +189,23 @@ def _sub_model(text: str, output: Path) -> tuple[Path, tuple[int, ...]]:
         raise UsageError(f"--sub-model '{text}': expected NAME=LABELS, such as a=9,0,1,2,3")
     path = output.with_name(f"{output.stem}-{name}{output.suffix}")
     return path, _numbers("--sub-model", labels)
+
+
+@contextlib.contextmanager
+def _enough_room() -> Generator[None]:
+    try:
+        yield
+    except Exception as error:
+        # TensorFlow has an error class of its own for it, which is not imported out here.
+        exhausted = type(error).__name__ == "ResourceExhaustedError"
+        if exhausted and "No space left" in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), tempfile.gettempdir()) from error
+        if exhausted or isinstance(error, MemoryError):
+            raise ExportError(
+                "not enough memory on this machine: choose a smaller --batch-size, "
+                "--input-shape or model"
+            ) from error
+        raise
 
 
 @contextlib.contextmanager

@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.user_code import first_line
 
 # Operations that only pass a value on.
 PASS_THROUGH = frozenset({"Identity", "Snapshot"})
-
 # Operations that write a variable.
 ASSIGNMENTS = frozenset({"AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"})
 
@@ -85,11 +85,19 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
       model: built, with one input and one output.
       batch_size: leading dimension of the input.
       training: passed to the model.
+
+    Raises:
+      ExportError: TensorFlow cannot trace it, or a layer changes variables in the forward pass.
     """
     spec = tf.TensorSpec([batch_size, *model.input_shape[1:]], tf.float32, name="x")
     function = tf.function(lambda x: model(x, training=training), autograph=False)
     with _recording() as owners, _inlined():
-        concrete = function.get_concrete_function(spec)
+        try:
+            concrete = function.get_concrete_function(spec)
+        except Exception as error:
+            raise ExportError(
+                f"TensorFlow cannot trace the model: {type(error).__name__}: {first_line(error)}"
+            ) from error
     by_handle = {id(v.value.handle): i for i, v in enumerate(model.variables)}
     variables = {
         internal.op.name: by_handle[id(external)]

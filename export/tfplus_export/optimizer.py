@@ -102,18 +102,23 @@ class Sgd:
         return state
 
 
+def has_rule(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether a compiled optimizer is one of those that `from_keras` reads."""
+    return type(optimizer) is keras.optimizers.SGD
+
+
 def from_keras(optimizer: keras.optimizers.Optimizer) -> Sgd:
     """Reads a compiled optimizer.
 
     Raises:
       ExportError: it is no SGD, or uses something that the step on the device would not do.
     """
-    if type(optimizer) is not keras.optimizers.SGD:
+    if not has_rule(optimizer):
         raise ExportError(
             f"optimizer {type(optimizer).__name__} has no rule: expected SGD, with or without "
-            "momentum; name one with --optimizer sgd"
+            "momentum; give --learning-rate to train with SGD instead"
         )
-    config = optimizer.get_config()
+    config: Any = optimizer.get_config()
     if not isinstance(config["learning_rate"], float):
         raise ExportError("expected a constant learning rate, got a schedule")
     extras = (

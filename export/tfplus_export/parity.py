@@ -28,7 +28,7 @@ from tfplus_export.update_error import State, layer_rounding, update_error
 SHORT_ROWS = 2
 # With batch statistics, more: normalized over two rows, everything is ±1 and gradients vanish.
 SHORT_ROWS_OF_STATISTICS = 8
-# TFLite's own BATCH_MATMUL is tens of times slower than XNNPACK's.
+# TFLite's own BATCH_MATMUL is much slower than XNNPACK's.
 STEPS_WITHOUT_XNNPACK = 2
 TOLERANCE = {"loss": 1e-4, "logits": 1e-4, "update": 1e-3}
 

@@ -26,7 +26,7 @@ def quiet_stderr() -> Generator[TextIO]:
             os.dup2(captured.fileno(), 2)
             try:
                 yield terminal
-            except (TfplusError, KeyboardInterrupt):
+            except (TfplusError, OSError, KeyboardInterrupt):
                 raise
             except BaseException:
                 captured.seek(0)

@@ -9,6 +9,7 @@ import keras
 
 from tfplus.errors import ExportError
 from tfplus.slices import slice_name
+from tfplus_export.checks import check_traced
 from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, Graph, trace
 from tfplus_export.loss import softmax_cross_entropy
 from tfplus_export.lowering.replay import check_rules, replay
@@ -122,6 +123,7 @@ def build(
         inference writes one.
     """
     train_graph = trace(model, batch_size, training=True)
+    check_traced(model)
     infer_graph = trace(model, infer_batch_size, training=False)
     for graph in (train_graph, infer_graph):
         check_rules(graph, RULES)
@@ -140,6 +142,11 @@ def build(
         name = _slice_of(variable.path, model.name)
         if name in weights:
             raise ExportError(f"two variables are named '{name}': expected unique layer names")
+        if not variable.shape:
+            raise ExportError(
+                f"variable '{name}' is a scalar, which does not survive a step on XNNPACK: give it "
+                "the shape (1,)"
+            )
         if variable.dtype != "float32":
             raise ExportError(f"variable '{name}': expected float32, got {variable.dtype}")
         weights[name] = Weight(name, index, tuple(variable.shape), id(variable) in trainable)
@@ -147,8 +154,10 @@ def build(
 
 
 def _slice_of(path: str, model_name: str) -> str:
-    # Sequential models put their own name in front of their layers' names, functional ones do not.
-    *layer, tensor = path.removeprefix(f"{model_name}/").split("/")
+    # Sequential models put their own name in front of their layers' names, functional ones do not:
+    # there it may be the name of a layer.
+    inner = path.removeprefix(f"{model_name}/")
+    *layer, tensor = (inner if "/" in inner else path).split("/")
     return slice_name("/".join(layer), tensor)
 
 

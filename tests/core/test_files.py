@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -80,6 +81,30 @@ def test_permissions(tmp_path: Path) -> None:
 def test_missing_directory(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomic(tmp_path / "none" / "file", b"")
+
+
+def test_errors_name_the_file_and_not_the_temporary_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space") as raised:
+        write_atomic(tmp_path / "file", b"x")
+    assert raised.value.filename == str(tmp_path / "file")
+    with pytest.raises(FileNotFoundError) as missing:
+        write_atomic(tmp_path / "none" / "file", b"")
+    assert missing.value.filename == str(tmp_path / "none" / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(FileExistsError, match="regular file"):
+            write_atomic(path, b"x")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
 def test_sha256_of_a_file_longer_than_one_piece(tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def test_junk_anywhere_is_refused_or_harmless(toy: Artifact, junk: Any) -> None:
         ({"classes": []}, "classes"),
         ({"classes": [3, 3]}, "distinct"),
         ({"classes": ["3"]}, "classes"),
+        ({"classes": [2**70]}, "classes: expected integers from"),
         ({"input_shape": [28, -1]}, "input_shape"),
         ({"preprocessing": {"scale": "1", "offset": 0}}, r"preprocessing\.scale"),
         ({"signatures": {"train": {"inputs": {}}}}, r"signatures\.train\.outputs"),

@@ -22,7 +22,7 @@ RESULT: dict[str, Any] = {
     "bytes_sent": 12_345_678,
     "seconds": 41.27,
     "devices": [
-        {"name": "north", "classes": [9, 0, 1], "samples": 561},
+        {"name": "north", "classes": [9, 0, 1], "branches": [9, 0, 1, 2], "samples": 561},
         {"name": "south", "classes": [1, 2, 3], "samples": 498},
     ],
     "by_round": [
@@ -166,7 +166,7 @@ def test_labels_do_not_cover_each_other() -> None:
 def test_tables() -> None:
     page = parsed(RESULT)
     rows = [[words(c) for c in row] for row in page.iter("tr")]
-    assert ["north", "9, 0, 1", "561", "49 %"] in rows
+    assert ["north", "9, 0, 1", "9, 0, 1, 2", "561", "49 %"] in rows
     assert ["2", "70 %", "40 %", "33 %", "3.0 s", "1 MB"] in rows
     for row in (["seed", "7"], ["date", "2024-05-06"], ["tfplus", "0.1.0"], ["memory gb", "—"]):
         assert row in rows

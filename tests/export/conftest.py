@@ -8,6 +8,9 @@ import warnings
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from tfplus.cli.main import app
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,3 +27,15 @@ def _seeded() -> None:
     """The same initial weights in every test, whatever ran before."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs `tfplus export` in a folder of its own: arguments → exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments: str) -> tuple[int, str, str]:
+        result = CliRunner().invoke(app, ["export", *arguments])
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke

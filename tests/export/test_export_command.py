@@ -12,41 +12,14 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
-from typer.testing import CliRunner
+from small import small
 
 from tfplus import artifact
-from tfplus.cli.main import app
 from tfplus.slices import schema_hash
 from tfplus_export.update_error import layer_rounding, update_error
 
 # Keras' own code, with a numpy newer than it knows.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-
-    def invoke(*arguments: str) -> tuple[int, str, str]:
-        result = CliRunner().invoke(app, ["export", *arguments])
-        return result.exit_code, result.stdout, result.stderr
-
-    return invoke
-
-
-def small(name: str = "m", **compiled: object) -> keras.Model:
-    model = keras.Sequential(
-        [
-            keras.Input((4, 4, 1)),
-            layers.Conv2D(2, 2, activation="relu"),
-            layers.Flatten(),
-            layers.Dense(3, activation="softmax"),
-        ],
-        name=name,
-    )
-    if compiled:
-        model.compile(**compiled)
-    return model
 
 
 def test_the_readme_command(run, tmp_path: Path) -> None:
@@ -151,6 +124,25 @@ def test_the_same_export_twice_is_the_same_file(run, tmp_path: Path) -> None:
         np.testing.assert_array_equal(value, values[1][name])
 
 
+# What Keras adds to the loss or the update beside the loss that a model is compiled with.
+ADDED_BY_FIT = {
+    "regularizer": {"bias_regularizer": "l1"},
+    "constraint": {"kernel_constraint": keras.constraints.MaxNorm(50.0)},
+    "activity": {"activity_regularizer": "l2"},
+    "half": {"dtype": "mixed_float16"},
+}
+CROSSENTROPY = keras.losses.SparseCategoricalCrossentropy
+COMPILED = {
+    "sum": {"optimizer": "sgd", "loss": CROSSENTROPY(reduction="sum")},
+    "twice": {"optimizer": "sgd", "loss": CROSSENTROPY(from_logits=True)},
+    "scaled": {
+        "optimizer": "sgd",
+        "loss": "sparse_categorical_crossentropy",
+        "loss_weights": 0.5,
+    },
+}
+
+
 def broken(keras_file: str):
     def make(folder: Path) -> str:
         model = small()
@@ -166,6 +158,21 @@ def broken(keras_file: str):
             model = keras.Sequential([keras.Input((3,)), *parts])
         elif keras_file == "lambda":
             model = keras.Sequential([keras.Input((3,)), layers.Lambda(lambda x: x * 2)])
+        elif keras_file == "dropout":
+            parts = [layers.Dropout(0.5, name="drop"), layers.Dense(3)]
+            model = keras.Sequential([keras.Input((3,)), *parts])
+        elif keras_file == "frozen":
+            model.trainable = False
+        elif keras_file == "odd-name":
+            model = keras.Sequential([keras.Input((3,)), layers.Dense(3, name="größe")])
+        elif keras_file == "long-name":
+            model = keras.Sequential([keras.Input((3,)), layers.Dense(3, name="n" * 300)])
+        elif keras_file in ADDED_BY_FIT:
+            dense = layers.Dense(3, name="deep", **ADDED_BY_FIT[keras_file])
+            inner = keras.Sequential([keras.Input((3,)), dense])
+            model = keras.Sequential([keras.Input((3,)), inner])
+        elif keras_file in COMPILED:
+            model = small(**COMPILED[keras_file])
         elif keras_file == "open":
             model = keras.Sequential([keras.Input((None, None, 1)), layers.GlobalMaxPooling2D()])
         elif keras_file == "two":
@@ -191,12 +198,27 @@ def broken(keras_file: str):
         ("zoo:lenet", ["--input-shape", "32,x"], 2, "whole numbers"),
         ("zoo:lenet", ["--input-shape", "3,3,1"], 4, "cannot be built"),
         ("zoo:lenet", ["--classes", "1,1"], 2, "distinct"),
+        ("zoo:lenet", ["--classes", "0"], 2, "1 to 100000 classes"),
+        ("zoo:lenet", ["--classes", "99999999999"], 2, "1 to 100000 classes"),
+        ("zoo:lenet", ["--classes", "1,99999999999"], 2, "at most 2147483647"),
+        ("zoo:lenet", ["--input-shape", "100000,100000,3"], 4, "not enough memory"),
+        ("zoo:digits", ["--sub-model", "a=1", "--sub-model", "a=2"], 2, "one twice"),
         ("zoo:digits", ["--sub-model", "a=11"], 2, "classes out of"),
         ("zoo:digits", ["--sub-model", "a"], 2, "NAME=LABELS"),
         ("zoo:lenet", ["-o", "no/such/folder/m.tflite"], 2, "no such directory"),
         ("zoo:lenet", ["--learning-rate", "1e9"], 4, "does not compute what TensorFlow"),
         (broken("nan"), [], 4, "NaN"),
         (broken("adam"), [], 4, "Adam"),
+        (broken("regularizer"), [], 4, "deep/bias' has a regularizer"),
+        (broken("constraint"), [], 4, "deep/kernel' has a constraint"),
+        (broken("activity"), [], 4, "layer 'deep' has an activity_regularizer"),
+        (broken("half"), [], 4, "layer 'deep' computes in float16"),
+        (broken("sum"), [], 4, "reduction='sum'"),
+        (broken("twice"), [], 4, "ends in a softmax"),
+        (broken("scaled"), [], 4, "loss_weights=0.5"),
+        (broken("frozen"), [], 4, "no trainable weight"),
+        (broken("odd-name"), [], 4, "größe"),
+        (broken("long-name"), [], 4, "1 to 256 printable characters"),
         (broken("mse"), [], 4, "mse"),
         (broken("dropout"), [], 4, "layer 'drop': operation"),
         (broken("lambda"), [], 4, "Lambda"),

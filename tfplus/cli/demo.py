@@ -34,6 +34,13 @@ def demo(
     seed: Annotated[
         int, typer.Option(min=0, help="Of the split, the weights and the order of samples.")
     ] = 0,
+    own_branches_only: Annotated[
+        bool,
+        typer.Option(
+            "--own-branches-only",
+            help="Give devices no branches for the classes that only a neighbour knows.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print result.json.")] = False,
 ) -> None:
     """Four devices that know five digits each learn all ten, without a coordinator.
@@ -57,7 +64,9 @@ def demo(
 
     folder = _fresh(output)
     console = stderr_console()
-    options = DemoOptions(rounds, epochs, batch_size, learning_rate, momentum, seed)
+    options = DemoOptions(
+        rounds, epochs, batch_size, learning_rate, momentum, seed, own_branches_only
+    )
     with _View(console, rounds) as view:
         result = Demo(folder, options, view.listen).run()
     result |= _provenance()

@@ -21,10 +21,11 @@ RING: Mapping[str, tuple[int, ...]] = {
 HELD_OUT = 0.25
 
 
-def branches(known: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
-    """The classes that each device's sub-model has a branch for: its own and its neighbours'.
+def with_neighbours(known: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    """The classes that each device or one of its neighbours on the ring knows.
 
-    A device that never hears of a class cannot learn what tells its own classes from it.
+    A device whose sub-model has no branch for a class cannot learn what tells its own classes from
+    it.
 
     Args:
       known: device → classes that it has samples of, in the order of the ring.

@@ -19,10 +19,10 @@ def render(result: Result) -> str:
 
     Args:
       result: what `result.json` holds: `global_accuracy`, `central_accuracy`, `alone_accuracy`
-        (list), `rounds`, `bytes_sent`, `seconds`, `devices` (list of `name`, `classes`, `samples`),
-        `by_round` (list of `round`, `global_accuracy`, `device_accuracy`, `train_loss`, `seconds`,
-        `bytes_sent`), `seed`, `versions`, `machine` and `date`. Accuracies are fractions. Whatever
-        is absent or null is shown as absent.
+        (list), `rounds`, `bytes_sent`, `seconds`, `devices` (list of `name`, `classes`, `branches`,
+        `samples`), `by_round` (list of `round`, `global_accuracy`, `device_accuracy`, `train_loss`,
+        `seconds`, `bytes_sent`), `seed`, `versions`, `machine` and `date`. Accuracies are
+        fractions. Whatever is absent or null is shown as absent.
 
     Returns:
       HTML that is well-formed XML too, with style and drawings inside and no script.
@@ -54,7 +54,8 @@ def _head(result: Result, devices: int) -> str:
     count = f"{devices} devices" if devices != 1 else "1 device"
     return (
         f"<h1>{count} learned together</h1>"
-        "<p>Each device trained on its own classes and never showed its data. Neighbours averaged "
+        "<p>Devices are processes on one machine here; all else is real. "
+        "Each trained on its own classes and never showed its data. Neighbours averaged "
         "the parts of the model that they have in common, without a coordinator; the global model "
         "was put together from what all of them learned, and measured on samples that none had "
         "seen.</p>"
@@ -106,7 +107,8 @@ def _accuracy(result: Result, rounds: Sequence[Result], names: Sequence[str]) ->
     )
     return _section(
         "Accuracy by round",
-        "On held-out samples of all classes; a device can be right only on those that it knows.",
+        "On held-out samples of all classes; a device can be right only on the classes that its "
+        "model has a branch for.",
         chart,
     )
 
@@ -144,12 +146,18 @@ def _devices(result: Result) -> str:
             [
                 str(device.get("name", ABSENT)),
                 ", ".join(str(c) for c in _list(device, "classes")) or ABSENT,
+                ", ".join(str(c) for c in _list(device, "branches")) or ABSENT,
                 _count(_get(device, "samples")),
                 _percent(alone[i] if i < len(alone) else None),
             ]
         )
-    table = _table(["device", "classes", "samples", "accuracy alone"], rows, numbers=2)
-    return _section("Devices", "What each of them knows, and how far it gets by itself.", table)
+    head = ["device", "has samples of", "has branches for", "samples", "accuracy alone"]
+    return _section(
+        "Devices",
+        "What each of them knows: its own classes, and branches for those of its neighbours too. "
+        "The last column is how far it gets by itself.",
+        _table(head, rows, numbers=3),
+    )
 
 
 def _round_table(rounds: Sequence[Result], names: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ loopback. `Demo` does the steps in order and tells a listener what happens; it p
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +20,8 @@ from safetensors.numpy import save
 
 from tfplus.client import AgentClient
 from tfplus.demo import digits
-from tfplus.demo.agents import LocalAgents
+from tfplus.demo.agents import LocalAgents, last_line
+from tfplus.demo.children import Children
 from tfplus.errors import ExportError, MissingExtraError
 from tfplus.files import write_atomic
 from tfplus.gossip.run import GossipSession, RunOptions, write_global
@@ -43,6 +43,8 @@ class DemoOptions:
       learning_rate: of SGD.
       momentum: of SGD; each device keeps its own velocity.
       seed: of the split, the initial weights and the order of samples.
+      own_branches_only: sub-models have branches for a device's own classes alone, and not for
+        those of its neighbours.
     """
 
     rounds: int = 30
@@ -51,6 +53,12 @@ class DemoOptions:
     learning_rate: float = 0.05
     momentum: float = 0.9
     seed: int = 0
+    own_branches_only: bool = False
+
+    @property
+    def branches(self) -> Mapping[str, tuple[int, ...]]:
+        """Device → classes that its sub-model has a branch for."""
+        return digits.RING if self.own_branches_only else digits.with_neighbours(digits.RING)
 
 
 @dataclass
@@ -86,11 +94,12 @@ class Demo:
     def run(self) -> dict[str, Any]:
         """Runs everything and returns what `result.json` holds, without provenance."""
         started = time.monotonic()
-        with LocalAgents(self._folder / "agents") as agents:
+        with Children() as children:
+            agents = LocalAgents(children, self._folder / "agents")
             self._listen("phase", {"name": "dealing out the digits and starting five agents"})
             self._start(agents, self._deal())
             self._listen("phase", {"name": "exporting the model and four sub-models"})
-            models = self._export()
+            models = self._export(children)
             self._addresses = {name: agents.address(name) for name in [*digits.RING, CENTRAL]}
             self._listen("phase", {"name": "training centrally, and each device alone"})
             alone, central = self._train_without_gossip(models)
@@ -112,7 +121,7 @@ class Demo:
                 {
                     "name": n,
                     "classes": list(c),
-                    "branches": list(digits.branches(digits.RING)[n]),
+                    "branches": list(self._options.branches[n]),
                     "samples": sum(self._counts[n].values()),
                 }
                 for n, c in digits.RING.items()
@@ -140,7 +149,7 @@ class Demo:
         for name in [*digits.RING, CENTRAL]:
             agents.start(name, data[name], data["held-out"])
 
-    def _export(self) -> dict[str, Path]:
+    def _export(self, children: Children) -> dict[str, Path]:
         options, folder = self._options, self._folder / "models"
         folder.mkdir()
         whole = folder / "digits.tflite"
@@ -148,16 +157,14 @@ class Demo:
         command += ["--batch-size", str(options.batch_size), "--seed", str(options.seed)]
         command += ["--learning-rate", str(options.learning_rate)]
         command += ["--momentum", str(options.momentum)]
-        for name, classes in digits.branches(digits.RING).items():
+        for name, classes in options.branches.items():
             command += ["--sub-model", f"{name}={','.join(map(str, classes))}"]
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-        if done.returncode == MissingExtraError.exit_code:
+        log = folder / "export.log"
+        exit_code = children.start(command, log).wait()
+        if exit_code == MissingExtraError.exit_code:
             raise MissingExtraError.of("tfplus demo", "demo")
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or ["it said nothing"]
-            raise ExportError(f"the export failed: {lines[-1].removeprefix('error: ')}")
+        if exit_code != 0:
+            raise ExportError(f"the export failed: {last_line(log)}")
         return {
             CENTRAL: whole,
             **{name: folder / f"digits-{name}.tflite" for name in digits.RING},

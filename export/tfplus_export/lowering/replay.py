@@ -170,6 +170,11 @@ def _check(graph: Graph, op: Op, sources: Sequence[Tensor], values: Mapping[str,
             "tflite-runtime aborts beyond, and accelerators do not take the step"
         )
     for tensor in sources:
+        if tensor.name not in values and tensor.op.type == "Placeholder":
+            raise ExportError(
+                f"layer '{graph.layer_of(op)}' uses a tensor that was made outside of the model: "
+                "make it within call(), or with add_weight(trainable=False)"
+            )
         if tensor.name not in values:
             raise ExportError(
                 f"layer '{graph.layer_of(op)}': operation {op.type} takes output "

@@ -142,7 +142,7 @@ def build(
         name = _slice_of(variable.path, model.name)
         if name in weights:
             raise ExportError(f"two variables are named '{name}': expected unique layer names")
-        if not variable.shape:
+        if len(variable.shape) == 0:
             raise ExportError(
                 f"variable '{name}' is a scalar, which does not survive a step on XNNPACK: give it "
                 "the shape (1,)"

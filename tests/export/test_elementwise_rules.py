@@ -50,6 +50,9 @@ ACTIVATIONS: dict[Any, tuple[str, ...]] = {
     "quotient": ("RealDiv", "Sum"),
 }
 
+# Many small cases: `scripts/test --all` and CI run them.
+pytestmark = pytest.mark.slow
+
 
 def layer_of(name: str) -> keras.Layer:
     written: dict[str, Any] = {

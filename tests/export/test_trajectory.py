@@ -128,6 +128,7 @@ def test_losses_equal_tensorflow_over_ten_steps(
             assert_losses(want, [python, str(RUNNER)], delegate, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [mobilenet, resnet])
 def test_losses_of_batch_normalized_nets(make: Callable[[], Source], tmp_path: Path) -> None:
     # At a small rate: deep under batch normalization, the last bit of a weight grows by the step.

@@ -17,6 +17,7 @@ from tfplus.errors import MissingExtraError, UsageError
 from tfplus.files import write_atomic
 
 if TYPE_CHECKING:
+    from tfplus.wire.tls import TlsFiles
     from tfplus_agent.server import AgentServer
 
 app = typer.Typer(add_completion=False)
@@ -34,7 +35,8 @@ def agent(
         Path | None, typer.Option(help="Evaluation data, of the same form.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name among its peers; the host name by default.")
+        str | None,
+        typer.Option(help="Name among its peers; by default its certificate's, or the host name."),
     ] = None,
     listen: Annotated[
         str, typer.Option(help="HOST:PORT to serve on; port 0 takes a free one.")
@@ -86,18 +88,19 @@ def agent(
     from tfplus.wire.tls import TlsFiles
     from tfplus_agent.device import DeviceConfig
 
-    name = _valid_name(name)
     if end_with_parent:
         signals.end_with_parent()
     if tls_dir is not None and insecure:
         raise UsageError("--tls-dir and --insecure: give one of them")
+    tls = TlsFiles.load(tls_dir) if tls_dir else None
+    name = _valid_name(_own_name(name, tls))
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     config = server.ServerConfig(
         DeviceConfig(
             name, state_dir or _default_state_dir(name), data, eval_data, runtime, threads
         ),
         listen,
-        TlsFiles.load(tls_dir) if tls_dir else None,
+        tls,
         insecure,
     )
 
@@ -116,6 +119,20 @@ def agent(
 
     if server.serve(config, on_ready) == signal.SIGINT:
         raise KeyboardInterrupt
+
+
+def _own_name(name: str | None, tls: TlsFiles | None) -> str | None:
+    from tfplus.wire.identity import certified_name
+
+    if tls is None:
+        return name
+    certified = certified_name(tls)
+    if name not in (None, certified):
+        raise UsageError(
+            f"--name {name}: the certificate {tls.cert} is of '{certified}', and peers go by the "
+            f"certificate: leave --name out, or issue one with `tfplus certs issue {name}`"
+        )
+    return certified
 
 
 def _valid_name(name: str | None) -> str:

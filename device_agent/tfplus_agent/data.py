@@ -86,6 +86,9 @@ def inspect(path: Path) -> DataInfo:
             f"{path}: no such data; expected an .npz with the arrays x and y, or a directory with "
             "x.npy and y.npy"
         )
+    if not path.is_file() and not path.is_dir():
+        # To read a pipe or a device might never end.
+        raise DataError(f"{path}: expected a file or a directory, got neither")
     x, y = npy.header(path, "x"), npy.header(path, "y")
     if x.dtype.kind not in "fiu":
         raise DataError(f"{path}: x: expected floats or integers, got {x.dtype.name}")

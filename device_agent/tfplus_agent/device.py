@@ -121,6 +121,8 @@ class Device:
         Raises:
           TfplusError: the model or the data does not fit; what was loaded before stays loaded.
         """
+        if not 0 <= threads <= runtime.MAX_THREADS:
+            raise UsageError(f"threads: expected 0 to {runtime.MAX_THREADS}, got {threads}")
         request = LoadedModel(sha256, threads or self._config.threads, disable_xnnpack)
         with self._exclusive.hold("loading a model"):
             session = self._open(request)

@@ -21,6 +21,8 @@ from tfplus.manifest import Manifest, TensorInfo
 from tfplus.slices import Tensor, Tensors, check_against
 
 AUTO = "auto"
+# The interpreter starts as many as it is asked for, at once.
+MAX_THREADS = 256
 
 # Distribution → module with its Interpreter; the first that is installed is the default.
 _RUNTIMES = {
@@ -127,6 +129,10 @@ class Model:
         self._check_inputs(
             "restore", {v.name: TensorInfo(v.shape, v.dtype) for v in manifest.variables}
         )
+        scalar = TensorInfo((1,), "float32")
+        logits = TensorInfo((infer_batch, len(manifest.classes)), "float32")
+        self._check_outputs("train", {"loss": scalar, "accuracy": scalar})
+        self._check_outputs("infer", {"logits": logits})
 
     def train_step(
         self, x: npt.NDArray[np.float32], y: npt.NDArray[np.int32]
@@ -174,17 +180,29 @@ class Model:
         self._runners["restore"](**{n: np.ascontiguousarray(t) for n, t in tensors.items()})
 
     def _check_inputs(self, signature: str, expected: dict[str, TensorInfo]) -> None:
-        details: dict[str, Any] = self._runners[signature].get_input_details()
-        found = {
-            name: TensorInfo(tuple(int(d) for d in item["shape"]), np.dtype(item["dtype"]).name)
-            for name, item in details.items()
-        }
+        found = _described(self._runners[signature].get_input_details())
+        self._compare(f"signature '{signature}', input", expected, found)
+
+    def _check_outputs(self, signature: str, expected: dict[str, TensorInfo]) -> None:
+        found = _described(self._runners[signature].get_output_details())
+        self._compare(f"signature '{signature}', output", expected, found)
+
+    def _compare(
+        self, where: str, expected: dict[str, TensorInfo], found: dict[str, TensorInfo]
+    ) -> None:
         for name in sorted(set(expected) | set(found)):
             if expected.get(name) != found.get(name):
                 raise ArtifactError(
-                    f"{self.manifest.name}: signature '{signature}', input '{name}': the manifest "
-                    f"says {expected.get(name)}, the graph has {found.get(name)}"
+                    f"{self.manifest.name}: {where} '{name}': the manifest says "
+                    f"{expected.get(name)}, the graph has {found.get(name)}"
                 )
+
+
+def _described(details: dict[str, Any]) -> dict[str, TensorInfo]:
+    return {
+        name: TensorInfo(tuple(int(d) for d in item["shape"]), np.dtype(item["dtype"]).name)
+        for name, item in details.items()
+    }
 
 
 def _check(name: str, tensor: Tensor, expected: TensorInfo) -> None:

@@ -60,9 +60,12 @@ class StateDirectory:
                 f"{path}: another agent (pid {holder}) uses this state directory: give each agent "
                 "its own with --state-dir or --name"
             ) from None
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+        try:
+            self._lock.truncate(0)
+            os.write(self._lock.fileno(), str(os.getpid()).encode())
+        except OSError as error:
+            self._lock.close()
+            raise UsageError(f"{path}: cannot be the state directory: {error.strerror}") from None
 
     def next_incarnation(self) -> int:
         """Returns a number that grows with every start; it is on disk when this returns.

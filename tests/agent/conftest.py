@@ -137,7 +137,7 @@ def start_agent(
     """Starts agents on one state directory; ends what is left of them."""
     started: list[AgentProcess] = []
 
-    def start(**changes: str) -> AgentProcess:
+    def start(**changes: str | None) -> AgentProcess:
         options = {
             "data": str(train_data),
             "eval-data": str(eval_data),
@@ -147,7 +147,8 @@ def start_agent(
             "threads": "1",
             **changes,
         }
-        agent = AgentProcess(*(text for k, v in options.items() for text in (f"--{k}", v)))
+        given = {k: v for k, v in options.items() if v is not None}
+        agent = AgentProcess(*(text for k, v in given.items() for text in (f"--{k}", v)))
         started.append(agent)
         return agent
 

@@ -390,13 +390,29 @@ def test_mutual_tls_lets_in_the_projects_own_alone(start_agent: Start, tmp_path:
         certs.create_ca(tmp_path / ca, now)
         for name in ("pi", "desk"):
             certs.issue(name, ["localhost"], tmp_path / ca, tmp_path / f"{ca}-{name}", now)
-    agent = start_agent(**{"tls-dir": str(tmp_path / "ours-pi"), "listen": "localhost:0"})
+    tls_dir = str(tmp_path / "ours-pi")
+    agent = start_agent(**{"tls-dir": tls_dir, "listen": "localhost:0", "name": "pi"})
     address = agent.ready["address"]
     with AgentClient(address, TlsFiles.load(tmp_path / "ours-desk")) as client:
-        assert client.status().name == "a"
+        assert client.status().name == "pi"
     for stranger in (TlsFiles.load(tmp_path / "theirs-desk"), None):
         with (
             AgentClient(address, stranger, timeout_s=5) as client,
             pytest.raises(RemoteError, match="do both sides use TLS"),
         ):
             client.status()
+
+
+def test_a_certificate_gives_the_name_and_takes_no_other(
+    start_agent: Start, tmp_path: Path, train_data: Path
+) -> None:
+    certs.create_ca(tmp_path / "ca", datetime.datetime.now(datetime.timezone.utc))
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certs.issue("pi", ["localhost"], tmp_path / "ca", tmp_path / "pi", now)
+    arguments = ["--data", str(train_data), "--listen", "localhost:0"]
+    arguments += ["--state-dir", str(tmp_path / "state"), "--tls-dir", str(tmp_path / "pi")]
+    result = run_agent(*arguments, "--name", "other")
+    assert result.returncode == 2
+    assert "is of 'pi'" in result.stderr
+    agent = start_agent(**{"tls-dir": str(tmp_path / "pi"), "listen": "localhost:0", "name": None})
+    assert agent.ready["name"] == "pi"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -136,6 +137,13 @@ def test_values_that_are_not_finite_are_found(tmp_path: Path, store: Any, bad: f
 def test_a_missing_path_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such data; expected an .npz"):
         data.inspect(tmp_path / "none.npz")
+
+
+def test_a_pipe_or_a_device_is_refused_unread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.npz")
+    for path in (tmp_path / "pipe.npz", Path("/dev/zero")):
+        with pytest.raises(DataError, match="expected a file or a directory"):
+            data.inspect(path)
 
 
 def test_every_truncation_of_an_npz_is_refused(tmp_path: Path) -> None:

@@ -322,6 +322,14 @@ def test_a_model_that_cannot_be_loaded_leaves_the_one_before(
     assert device.train(1, seed=2).trained_steps == 20
 
 
+@pytest.mark.parametrize("threads", [-1, 257, 2**31 - 1])
+def test_a_peer_cannot_ask_for_any_number_of_threads(
+    open_device: Open, model: Artifact, threads: int
+) -> None:
+    with pytest.raises(UsageError, match="threads: expected 0 to 256"):
+        open_device().load(model.sha256, threads=threads)
+
+
 def test_labels_that_the_model_lacks_count_as_wrong(
     open_device: Open, make_data: Callable[..., Path]
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_manifest_that_is_not_of_this_graph_is_refused(model: Artifact) -> Non
         ({"batch_size": 17}, "signature 'train', input 'x'"),
         ({"input_shape": (8, 8, 2)}, "signature 'train', input 'x'"),
         ({"infer_batch_size": 1}, "signature 'infer', input 'x'"),
+        ({"classes": (3, 4)}, "signature 'infer', output 'logits'"),
     ):
         with pytest.raises(ArtifactError, match=message):
             opened(model, **changes)

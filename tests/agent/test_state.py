@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -49,3 +50,14 @@ def test_a_path_that_cannot_be_a_directory_is_a_usage_error(tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be the state directory"):
         StateDirectory(tmp_path / "file")
+
+
+def test_a_full_disk_is_told_of_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(UsageError, match="state directory: No space left"):
+        StateDirectory(tmp_path)

@@ -102,3 +102,21 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "empty folder" in done.stderr
     assert (tmp_path / "kept").read_text() == "mine"
+
+
+def test_a_missing_package_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    shadow = tmp_path / "shadow" / "sklearn"
+    shadow.mkdir(parents=True)
+    (shadow / "__init__.py").write_text("raise ModuleNotFoundError('none', name='sklearn')")
+    done = subprocess.run(
+        DEMO,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(shadow.parent)},
+    )
+    assert done.returncode == 6
+    assert "tfplus[demo]" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["shadow"]

@@ -14,6 +14,7 @@ from cryptography import x509
 
 from tfplus.errors import UsageError
 from tfplus.wire import certs
+from tfplus.wire.identity import certified_name
 from tfplus.wire.limits import Limits
 from tfplus.wire.tls import (
     TlsFiles,
@@ -331,3 +332,25 @@ def test_a_damaged_ca_is_named(ours: Path, theirs: Path, tmp_path: Path) -> None
 def test_the_ca_key_is_kept_away_from_devices(ours: Path) -> None:
     with pytest.raises(UsageError, match="another directory"):
         certs.issue("a", ["a"], ours / "ca", ours / "ca", NOW)
+
+
+def test_the_name_in_a_certificate(ours: Path) -> None:
+    assert certified_name(TlsFiles.load(ours / "pi1")) == "pi1"
+
+
+def test_files_that_no_peer_would_accept_are_told_of(ours: Path, theirs: Path) -> None:
+    mine = TlsFiles.load(ours / "pi1")
+    other_key = TlsFiles(mine.ca, mine.cert, ours / "server" / "key.pem")
+    with pytest.raises(UsageError, match="not a certificate and its key"):
+        certified_name(other_key)
+    other_ca = TlsFiles(theirs / "pi1" / "ca.pem", mine.cert, mine.key)
+    with pytest.raises(UsageError, match="peers would refuse"):
+        certified_name(other_ca)
+
+
+def test_a_certificate_that_has_expired_is_told_of(tmp_path: Path) -> None:
+    long_ago = NOW - datetime.timedelta(days=100)
+    certs.create_ca(tmp_path / "ca", long_ago)
+    certs.issue("pi1", ["127.0.0.1"], tmp_path / "ca", tmp_path / "pi1", long_ago, days=10)
+    with pytest.raises(UsageError, match="expired"):
+        certified_name(TlsFiles.load(tmp_path / "pi1"))

@@ -26,13 +26,20 @@ def demo(
         Path | None,
         typer.Option("--output", "-o", help="Run folder; runs/demo-DATE-TIME if not given."),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How often neighbours average.")] = 30,
-    epochs: Annotated[int, typer.Option(min=1, help="Local epochs before each average.")] = 1,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=10_000, help="How often neighbours average.")
+    ] = 30,
+    epochs: Annotated[
+        int, typer.Option(min=1, max=1_000, help="Local epochs before each average.")
+    ] = 1,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples in a step.")] = 16,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="Of SGD.")] = 0.05,
     momentum: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of SGD.")] = 0.9,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of the split, the weights and the order of samples.")
+        int,
+        typer.Option(
+            min=0, max=2**32 - 1, help="Of the split, the weights and the order of samples."
+        ),
     ] = 0,
     own_branches_only: Annotated[
         bool,
@@ -59,9 +66,10 @@ def demo(
       tfplus demo --json > result.json
     """
     from tfplus.demo.report import render
-    from tfplus.demo.run import Demo, DemoOptions, write_result
+    from tfplus.demo.run import Demo, DemoOptions, check_installed, write_result
     from tfplus.files import write_atomic
 
+    check_installed()
     folder = _fresh(output)
     console = stderr_console()
     options = DemoOptions(

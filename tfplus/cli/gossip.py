@@ -30,7 +30,7 @@ def gossip(
         list[str],
         typer.Option(help="Exported file for every agent, or NAME=FILE for one; repeat."),
     ],
-    rounds: Annotated[int, typer.Option(min=1, help="How often neighbours average.")],
+    rounds: Annotated[int, typer.Option(min=1, max=100_000, help="How often neighbours average.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Directory that the result goes to.")
     ],
@@ -41,8 +41,10 @@ def gossip(
     agents_file: Annotated[
         Path | None, typer.Option(help="More agents: one HOST:PORT a line; # starts a comment.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Local epochs before each average.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Shuffles the samples.")] = 0,
+    epochs: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Local epochs before each average.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="Shuffles the samples.")] = 0,
     round_timeout: Annotated[
         float,
         typer.Option(min=0.1, max=600, help="Seconds to wait for neighbours, then average."),

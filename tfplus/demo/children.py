@@ -28,13 +28,13 @@ class Children:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with _interrupt_deferred():
+        with interrupt_deferred():
             self.stop()
 
     def start(self, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
         """Starts a process whose output goes to a file."""
         # Ctrl-C between the fork and the next line would leave a child that nobody knows.
-        with _interrupt_deferred(), log.open("wb") as out:
+        with interrupt_deferred(), log.open("wb") as out:
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -62,7 +62,7 @@ class Children:
 
 
 @contextlib.contextmanager
-def _interrupt_deferred() -> Generator[None]:
+def interrupt_deferred() -> Generator[None]:
     """Holds a SIGINT back until the block is done."""
     arrived: list[int] = []
 

@@ -6,6 +6,7 @@ loopback. `Demo` does the steps in order and tells a listener what happens; it p
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 import time
@@ -21,7 +22,7 @@ from safetensors.numpy import save
 from tfplus.client import AgentClient
 from tfplus.demo import digits
 from tfplus.demo.agents import LocalAgents, last_line
-from tfplus.demo.children import Children
+from tfplus.demo.children import Children, interrupt_deferred
 from tfplus.errors import ExportError, MissingExtraError
 from tfplus.files import write_atomic
 from tfplus.gossip.run import GossipSession, RunOptions, write_global
@@ -72,6 +73,19 @@ class Tally:
 
 
 Listener = Callable[[str, Mapping[str, Any]], None]
+
+
+def check_installed() -> None:
+    """Tells of what is missing before anything is made.
+
+    Raises:
+      MissingExtraError: a package of the extra `demo` is not installed.
+    """
+    for package in ("sklearn", "tensorflow", "ai_edge_litert", "grpc_health"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError.of("tfplus demo", "demo")
+    with interrupt_deferred():
+        digits.load()
 
 
 class Demo:
@@ -131,8 +145,12 @@ class Demo:
         }
 
     def _deal(self) -> dict[str, Path]:
-        rng = np.random.default_rng(self._options.seed)
-        train, held_out = digits.split(digits.load(), digits.HELD_OUT, rng)
+        # Extension modules, as of numpy.random and scikit-learn, can swallow an interrupt that
+        # meets them while they are imported.
+        with interrupt_deferred():
+            rng = np.random.default_rng(self._options.seed)
+            samples = digits.load()
+        train, held_out = digits.split(samples, digits.HELD_OUT, rng)
         self._held_out_count = len(held_out.y)
         folder = self._folder / "data"
         folder.mkdir()

@@ -7,13 +7,16 @@ import errno
 import functools
 import importlib.util
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tfplus.artifact import Artifact
@@ -98,6 +101,7 @@ def export(
         quiet_stderr() as terminal,
         _progress(Console(file=terminal)) as show,
         _enough_room(),
+        _end_on_sigterm(),
     ):
         show("importing TensorFlow")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -152,7 +156,7 @@ def _report(console: Console, artifact: Artifact) -> None:
     manifest = artifact.manifest
     worst = max(run["update"] for run in manifest.parity["runs"])
     console.print(
-        f"[bold]{artifact.path}[/bold]: {manifest.parameters:,} parameters, "
+        f"[bold]{escape(str(artifact.path))}[/bold]: {manifest.parameters:,} parameters, "
         f"{artifact.size_bytes / 1e6:.2f} MB, batch {manifest.batch_size}, "
         f"{sum(manifest.operators.values())} builtin operators; updates equal "
         f"TensorFlow's to {worst:.0e}"
@@ -192,6 +196,19 @@ def _sub_model(text: str, output: Path) -> tuple[Path, tuple[int, ...]]:
 
 
 @contextlib.contextmanager
+def _end_on_sigterm() -> Generator[None]:
+    # By default a process ends at once, and what the converter wrote to /tmp stays there.
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
 def _enough_room() -> Generator[None]:
     try:
         yield
@@ -210,7 +227,7 @@ def _enough_room() -> Generator[None]:
 
 @contextlib.contextmanager
 def _progress(console: Console) -> Generator[Callable[[str], None]]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("")
 

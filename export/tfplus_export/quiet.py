@@ -26,7 +26,7 @@ def quiet_stderr() -> Generator[TextIO]:
             os.dup2(captured.fileno(), 2)
             try:
                 yield terminal
-            except (TfplusError, OSError, KeyboardInterrupt):
+            except (TfplusError, OSError, KeyboardInterrupt, SystemExit):
                 raise
             except BaseException:
                 captured.seek(0)

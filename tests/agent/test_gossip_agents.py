@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import signal
@@ -301,6 +302,22 @@ def test_model_that_is_none_is_told_before_any_agent_is_asked(tmp_path: Path) ->
     assert end.returncode == 3
     assert "no such file" in end.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_models_that_cannot_be_averaged_are_told_before_any_agent_is_asked(
+    toy: Artifact, tmp_path: Path
+) -> None:
+    first, *rest = toy.manifest.variables
+    turned = dataclasses.replace(first, shape=first.shape[::-1])
+    manifest = dataclasses.replace(toy.manifest, variables=(turned, *rest))
+    content = toy.path.read_bytes()[: toy.manifest.flatbuffer_bytes]
+    other = artifact.write(tmp_path / "other.tflite", content, manifest).path
+    run = ["--agent", "127.0.0.1:9", "--rounds", "1", "-o", str(tmp_path / "out")]
+    for arguments in (["--model", f"b={other}"], ["--recompose", str(other)]):
+        end = run_command(*run, "--model", str(toy.path), *arguments)
+        assert end.returncode == 3, end.stderr
+        assert f"slice '{first.name}'" in end.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_over_mutual_tls(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import tempfile
 import textwrap
 import zipfile
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 from small import small
@@ -94,6 +97,12 @@ def test_sub_models_start_as_slices_of_the_whole(run, tmp_path: Path) -> None:
         np.testing.assert_array_equal(values[name], whole[name])
     slices_of_whole = {n: whole[n] for n in held}
     assert schema_hash(slices_of_whole) == schema_hash({n: values[n] for n in held})
+
+
+def test_names_are_no_markup(run, tmp_path: Path) -> None:
+    code, out, err = run("zoo:digits", "-o", "[bold]m[-x].tflite", "--classes", "2")
+    assert code == 0, err
+    assert "[bold]m[-x].tflite" in out
 
 
 def test_save_and_restore_carry_every_variable(run, tmp_path: Path) -> None:
@@ -277,3 +286,22 @@ def test_what_rounds_to_nothing_beside_its_layer_counts_as_no_error() -> None:
     assert update_error(*bias, -after["shared/a/bias"], rounding["shared/a/bias"]) == 0
     assert update_error(*bias, np.full(4, 1e-4), rounding["shared/a/bias"]) > 100
     assert layer_rounding(before, after, [])["shared/a/bias"] == 0
+
+
+def test_an_end_from_outside_leaves_nothing(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfplus_export import convert
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    real = tf.saved_model.save
+
+    def save(*arguments: object, **keywords: object) -> None:
+        real(*arguments, **keywords)
+        assert list(tmp_path.glob("tfplus-export-*"))
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(convert.tf.saved_model, "save", save)
+    code, out, _ = run("zoo:digits", "-o", "m.tflite", "--classes", "2")
+    assert (code, out) == (128 + signal.SIGTERM, "")
+    assert list(tmp_path.iterdir()) == []

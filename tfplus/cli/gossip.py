@@ -201,12 +201,14 @@ def _write(
 def _check_files(models: Sequence[str], recompose: Path | None) -> None:
     # Before any agent is asked for anything: a typing error should cost no round.
     from tfplus import artifact
+    from tfplus.gossip.models import check_common_slices
 
-    for text in models:
-        named = _NAMED.fullmatch(text)
-        artifact.read(Path(named[2] if named else text))
+    paths = [Path(named[2] if (named := _NAMED.fullmatch(text)) else text) for text in models]
+    check_common_slices([artifact.read(path) for path in paths])
     if recompose is not None:
-        artifact.read(recompose)
+        whole = artifact.read(recompose)
+        for path in paths:
+            check_common_slices([whole, artifact.read(path)], at_least_one=True)
 
 
 def _models_by_name(models: Sequence[str], names: Sequence[str]) -> Mapping[str, Path]:

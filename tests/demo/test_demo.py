@@ -33,6 +33,7 @@ def agents_of(folder: Path) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_short_run_leaves_a_whole_result(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     done = subprocess.run(

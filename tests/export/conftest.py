@@ -42,12 +42,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a sweep over many shapes, each fifth case is fast; `scripts/test --all` runs them all."""
+    """Of a sweep over many shapes, each tenth case is fast; `scripts/test --all` runs them all."""
     seen: dict[str, int] = {}
     for item in items:
         if item.path.name == "test_rules.py":
             name = getattr(item, "originalname", item.name)
             place = seen.get(name, 0)
             seen[name] = place + 1
-            if place >= 4 and place % 5:
+            if place >= 2 and place % 10:
                 item.add_marker(pytest.mark.slow)

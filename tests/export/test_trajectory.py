@@ -117,7 +117,11 @@ ARM64_ROOT = Path(os.environ.get("ARM64_ROOT", "/var/tmp/arm64-root"))  # noqa: 
 
 
 @MODELS
-@pytest.mark.parametrize("sgd", [Sgd(0.02), Sgd(0.02, 0.9)], ids=["plain", "momentum"])
+@pytest.mark.parametrize(
+    "sgd",
+    [pytest.param(Sgd(0.02), marks=pytest.mark.slow), Sgd(0.02, 0.9)],
+    ids=["plain", "momentum"],
+)
 def test_losses_equal_tensorflow_over_ten_steps(
     make: Callable[[], Source], sgd: Sgd, tmp_path: Path
 ) -> None:

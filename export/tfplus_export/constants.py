@@ -25,13 +25,14 @@ def fold(graph: Any, operations: Sequence[Op]) -> dict[str, np.ndarray]:
       name of a tensor → value, for what operations that do depend on data take.
     """
     known: set[str] = set()
-    static: dict[Any, Any] = {}
+    static: dict[str, Any] = {}
     folded: dict[str, Tensor] = {}
     for op in operations:
         values = [tf.get_static_value(t) for t in op.outputs]
         if values and all(v is not None for v in values):
             known.add(op.name)
-            static.update({t.ref(): v for t, v in zip(op.outputs, values, strict=True)})
+            pairs = zip(op.outputs, values, strict=True)
+            static.update({t.name: v for t, v in pairs if graph.is_feedable(t)})
         elif _foldable(op) and all(t.op.name in known for t in op.inputs):
             known.add(op.name)
             folded.update({t.name: t for t in op.outputs})
@@ -41,9 +42,7 @@ def fold(graph: Any, operations: Sequence[Op]) -> dict[str, np.ndarray]:
         return {}
     with tf.compat.v1.Session(graph=graph) as session:
         # What is static may come from data all the same, as their shape does.
-        tensors = {ref.deref(): value for ref, value in static.items()}
-        feeds = {t: v for t, v in tensors.items() if graph.is_feedable(t)}
-        return session.run(wanted, feeds)
+        return session.run(wanted, static)
 
 
 def _foldable(op: Op) -> bool:

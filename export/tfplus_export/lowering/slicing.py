@@ -154,7 +154,7 @@ def repeated(x: Tensor, axis: int, times: int) -> Tensor:
     if x.shape[axis] == 1:
         # A product with ones: XNNPACK has neither TILE nor BROADCAST_TO.
         ones = [times if i == axis else 1 for i in range(len(x.shape))]
-        return x * tf.constant(np.ones(ones, np.float32))
+        return x * tf.ones(ones, x.dtype)
     return tf.concat([x] * times, axis)
 
 
@@ -181,9 +181,8 @@ def _tile_gradient(
 def _broadcast_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     shape = [int(d) for d in op.outputs[0].shape]
     x = tf.reshape(inputs[0], [1] * (len(shape) - len(inputs[0].shape)) + list(inputs[0].shape))
-    for axis, size in enumerate(shape):
-        x = repeated(x, axis, size // int(x.shape[axis]))
-    return x
+    ones = [1 if have == want else want for have, want in zip(x.shape, shape, strict=True)]
+    return x * tf.ones(ones, x.dtype)
 
 
 def _broadcast_gradient(

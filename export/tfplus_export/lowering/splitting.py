@@ -1,4 +1,4 @@
-"""Tensors cut into several and several joined to one: splits, stacks, attention heads, RNN steps."""
+"""Tensors cut into several, and several joined: splits, stacks, heads, steps of an RNN."""
 
 from __future__ import annotations
 

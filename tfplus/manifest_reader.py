@@ -9,6 +9,7 @@ from typing import Any, cast
 from tfplus.errors import ArtifactError
 from tfplus.manifest import (
     SCHEMA_VERSION,
+    FrozenWeight,
     Manifest,
     Preprocessing,
     Role,
@@ -79,14 +80,24 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         preprocessing=Preprocessing(
             scale=preprocessing.number("scale"), offset=preprocessing.number("offset")
         ),
+        frozen=tuple(_frozen(f, limits) for f in fields.objects_if_any("frozen")),
         schema_version=version,
     )
 
 
-def _variable(fields: _Fields, limits: Limits) -> Variable:
+def _name(fields: _Fields, limits: Limits) -> str:
     name = fields.text("name")
     if not name or len(name) > limits.name_chars or not name.isprintable():
         raise fields.wrong("name", f"1 to {limits.name_chars} printable characters", name)
+    return name
+
+
+def _frozen(fields: _Fields, limits: Limits) -> FrozenWeight:
+    return FrozenWeight(_name(fields, limits), fields.shape(limits), fields.text("sha256"))
+
+
+def _variable(fields: _Fields, limits: Limits) -> Variable:
+    name = _name(fields, limits)
     role = fields.text("role")
     if role not in ROLES:
         raise fields.wrong("role", f"one of {sorted(ROLES)}", role)
@@ -171,6 +182,10 @@ class _Fields:
     def objects(self, name: str) -> list[_Fields]:
         values = cast("list[Any]", self._get(name, list, "a list"))
         return [_Fields(v, f"{self._path}{name}[{i}].") for i, v in enumerate(values)]
+
+    def objects_if_any(self, name: str) -> list[_Fields]:
+        """As `objects`; none where an older tfplus left the field out."""
+        return self.objects(name) if name in self._raw else []
 
     def texts(self, name: str) -> tuple[str, ...]:
         return tuple(cast("list[str]", self._all(name, str, "texts")))

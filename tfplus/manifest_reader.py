@@ -80,7 +80,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         preprocessing=Preprocessing(
             scale=preprocessing.number("scale"), offset=preprocessing.number("offset")
         ),
-        frozen=tuple(_frozen(f, limits) for f in fields.objects_if_any("frozen")),
+        frozen=tuple(_frozen(f, limits) for f in fields.objects("frozen")),
         schema_version=version,
     )
 
@@ -182,10 +182,6 @@ class _Fields:
     def objects(self, name: str) -> list[_Fields]:
         values = cast("list[Any]", self._get(name, list, "a list"))
         return [_Fields(v, f"{self._path}{name}[{i}].") for i, v in enumerate(values)]
-
-    def objects_if_any(self, name: str) -> list[_Fields]:
-        """As `objects`; none where an older tfplus left the field out."""
-        return self.objects(name) if name in self._raw else []
 
     def texts(self, name: str) -> tuple[str, ...]:
         return tuple(cast("list[str]", self._all(name, str, "texts")))

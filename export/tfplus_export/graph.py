@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.constants import fold
+from tfplus_export.folding import fold
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.user_code import first_line
 

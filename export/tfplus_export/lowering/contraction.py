@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from tfplus_export.lowering.constants import is_constant
 from tfplus_export.lowering.matmul import batch_product
 from tfplus_export.tf_types import Tensor
 
@@ -80,15 +81,19 @@ class Contraction:
         def size(letters: str) -> int:
             return math.prod(int(extent[c]) for c in letters)
 
-        a = tf.reshape(
-            _permuted(a, self.left, batch + rows + inner), [size(batch), size(rows), size(inner)]
-        )
+        a = _permuted(a, self.left, batch + rows + inner)
         # BATCH_MATMUL reads its right side transposed at no cost.
         transposed = self.right != batch + inner + columns
         order = batch + (columns + inner if transposed else inner + columns)
         b = _permuted(b, self.right, order)
         shape = [size(columns), size(inner)] if transposed else [size(inner), size(columns)]
-        c = batch_product(a, tf.reshape(b, [size(batch), *shape]), transpose_b=transposed)
+        if not batch and is_constant(b):
+            # The weights of a frozen layer: FULLY_CONNECTED.
+            a = tf.reshape(a, [size(rows), size(inner)])
+            c = tf.matmul(a, tf.reshape(b, shape), transpose_b=transposed)
+        else:
+            a = tf.reshape(a, [size(batch), size(rows), size(inner)])
+            c = batch_product(a, tf.reshape(b, [size(batch), *shape]), transpose_b=transposed)
         given = batch + rows + columns
         return _permuted(tf.reshape(c, [extent[c] for c in given]), given, self.out)
 

@@ -2,7 +2,8 @@
 
 A rank-2 product with a runtime right side becomes FULLY_CONNECTED, whose weights XNNPACK wants to
 be constant; at rank 3 it stays BATCH_MATMUL, which XNNPACK takes. BATCH_MATMUL with a transposed
-left side it leaves, so left sides are transposed by TRANSPOSE.
+left side it leaves, so left sides are transposed by TRANSPOSE. A frozen weight is a constant, and
+its products are FULLY_CONNECTED.
 """
 
 from __future__ import annotations

@@ -100,6 +100,9 @@ def export(
         int,
         typer.Option(min=0, max=2**32 - 1, help="Of initial weights and of the comparison."),
     ] = 0,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run the code that a .keras file holds (Lambda).")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Export a Keras model to one .tflite file that trains on the stock runtime.
@@ -139,6 +142,7 @@ def export(
             classes=labels,
             seed=seed,
             replace_optimizer=learning_rate is not None,
+            trust_code=trust_code,
         )
         for _, chosen in subs:
             api.check_sub_model(loaded, chosen)

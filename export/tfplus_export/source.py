@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import keras
 
 from tfplus.errors import ExportError, UsageError
 from tfplus.manifest import Preprocessing
-from tfplus_export import user_code, zoo
+from tfplus_export import keras_file, user_code, zoo
 from tfplus_export.optimizer import Sgd, from_keras, has_rule
 from tfplus_export.user_code import first_line
 
@@ -50,6 +49,7 @@ def load(
     classes: tuple[int, ...] | None,
     seed: int,
     replace_optimizer: bool = False,
+    trust_code: bool = False,
 ) -> Source:
     """Loads or builds a model.
 
@@ -59,6 +59,7 @@ def load(
       classes: labels in the order of the logits, likewise.
       seed: seeds the initial weights of models that are built here.
       replace_optimizer: a compiled optimizer without a rule is passed over instead of refused.
+      trust_code: whether code in a `.keras` file may run.
 
     Raises:
       UsageError: the source is not of a known form, or an argument does not apply to it.
@@ -68,7 +69,7 @@ def load(
     if name.startswith("zoo:"):
         source = _from_zoo(name, input_shape, classes)
     elif name.endswith(".keras"):
-        source = _from_file(name, input_shape, classes, replace_optimizer)
+        source = _from_file(name, input_shape, classes, replace_optimizer, trust_code)
     elif ":" in name:
         source = _from_function(name, input_shape, classes, replace_optimizer)
     else:
@@ -102,18 +103,11 @@ def _from_file(
     input_shape: tuple[int, ...] | None,
     classes: tuple[int, ...] | None,
     replace_optimizer: bool,
+    trust_code: bool,
 ) -> Source:
-    path = Path(name)
-    if not path.is_file():
-        raise ExportError(f"{path}: no such file; expected a model saved by model.save()")
-    if not zipfile.is_zipfile(path):
-        raise ExportError(f"{path}: not a .keras file, or it was truncated")
     if input_shape:
         raise UsageError("--input-shape does not apply to a .keras file: it has its own")
-    try:
-        model: Any = keras.models.load_model(path)
-    except Exception as error:
-        raise ExportError(f"{path}: Keras cannot load it: {first_line(error)}") from error
+    model: Any = keras_file.load(Path(name), trust_code=trust_code)
     return _given(name, model, classes, None, replace_optimizer)
 
 

@@ -19,7 +19,7 @@ from tfplus.errors import ArtifactError, ExportError, UsageError
 from tfplus.manifest import Manifest, Signature, TensorInfo, Variable
 from tfplus_export import convert, flatbuffer, parity, training
 from tfplus_export.checks import check_model
-from tfplus_export.optimizer import LEARNING_RATE, Sgd
+from tfplus_export.optimizers import LEARNING_RATE, Optimizer, Sgd
 from tfplus_export.signatures import StatefulModule
 from tfplus_export.source import Source
 from tfplus_export.training import Training
@@ -41,7 +41,7 @@ class Options:
 
     batch_size: int = 32
     infer_batch_size: int | None = None
-    optimizer: Sgd | None = None
+    optimizer: Optimizer | None = None
     parity_steps: int = 5
     seed: int = 0
 

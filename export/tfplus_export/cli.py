@@ -38,6 +38,8 @@ Examples:
 
   tfplus export mypackage.models:build -o model.tflite --learning-rate 0.05 --momentum 0.9
 
+  tfplus export my_model.keras -o model.tflite --optimizer adamw --clip-global-norm 1
+
   tfplus export zoo:digits -o all.tflite --sub-model a=9,0,1,2,3 --sub-model b=2,3,4,5,6
 """
 
@@ -63,13 +65,32 @@ def export(
         list[str] | None,
         typer.Option(help="NAME=LABELS: also write the sub-model of these classes. Repeatable."),
     ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(help="sgd, adam, adamw or rmsprop; the compiled one, or sgd, if not given."),
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(min=0.0, help="Of SGD, instead of the compiled optimizer.")
+        float | None,
+        typer.Option(min=0.0, help="Initial rate; as compiled, or Keras' default, if not given."),
     ] = None,
     momentum: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Of SGD, likewise.")
+        float | None, typer.Option(min=0.0, max=1.0, help="Of sgd or rmsprop.")
     ] = None,
-    nesterov: Annotated[bool, typer.Option("--nesterov", help="Look ahead.")] = False,
+    nesterov: Annotated[
+        bool, typer.Option("--nesterov", help="Look ahead: of sgd with momentum.")
+    ] = False,
+    weight_decay: Annotated[
+        float | None, typer.Option(min=0.0, help="Decoupled from the gradient; 0 for none.")
+    ] = None,
+    clip_norm: Annotated[
+        float | None, typer.Option(min=0.0, help="Largest 2-norm of each weight's gradient.")
+    ] = None,
+    clip_global_norm: Annotated[
+        float | None, typer.Option(min=0.0, help="Largest 2-norm of all gradients together.")
+    ] = None,
+    clip_value: Annotated[
+        float | None, typer.Option(min=0.0, help="Largest element of a gradient.")
+    ] = None,
     parity_steps: Annotated[
         int, typer.Option(min=1, help="Training steps that are compared with TensorFlow.")
     ] = 5,
@@ -107,26 +128,28 @@ def export(
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         from tfplus_export import api
         from tfplus_export import source as sources
-        from tfplus_export.optimizer import Sgd
+        from tfplus_export.optimizers import choice as optimizers
 
+        choice = optimizers.choose(
+            optimizer,
+            learning_rate,
+            momentum,
+            nesterov,
+            weight_decay,
+            {"clipnorm": clip_norm, "global_clipnorm": clip_global_norm, "clipvalue": clip_value},
+        )
         loaded = sources.load(
             source,
             input_shape=shape,
             classes=labels,
             seed=seed,
-            replace_optimizer=learning_rate is not None,
+            replace_optimizer=optimizer is not None,
         )
         for _, chosen in subs:
             api.check_sub_model(loaded, chosen)
-        optimizer = loaded.optimizer
-        if learning_rate is not None or momentum is not None or nesterov:
-            base = optimizer or Sgd()
-            optimizer = Sgd(
-                base.learning_rate if learning_rate is None else learning_rate,
-                base.momentum if momentum is None else momentum,
-                nesterov or base.nesterov,
-            )
-        options = api.Options(batch_size, infer_batch_size, optimizer, parity_steps, seed)
+        options = api.Options(
+            batch_size, infer_batch_size, choice.optimizer(loaded.optimizer), parity_steps, seed
+        )
         written = [api.export(loaded, output, options, show)]
         for path, chosen in subs:
             named = functools.partial(_show_named, show, path.name)

@@ -27,16 +27,22 @@ class ErrorInterceptor(grpc.ServerInterceptor):
         handler: Any = continuation(handler_call_details)
         if handler is None:
             return None
-        make, method = next(
-            (make, getattr(handler, kind))
-            for kind, make in _MAKERS.items()
-            if getattr(handler, kind) is not None
-        )
-        return make(
-            _streams(method) if handler.response_streaming else _answers(method),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
+        return rewrapped(handler, _streams if handler.response_streaming else _answers)
+
+
+def rewrapped(handler: Any, wrap: Callable[[Callable[[Any, Any], Any]], Any]) -> Any:
+    """The same handler with its method wrapped, for interceptors.
+
+    Args:
+      handler: of any of the four kinds.
+      wrap: method → method.
+    """
+    make, method = next(
+        (make, getattr(handler, kind))
+        for kind, make in _MAKERS.items()
+        if getattr(handler, kind) is not None
+    )
+    return make(wrap(method), handler.request_deserializer, handler.response_serializer)
 
 
 _MAKERS: dict[str, Callable[..., Any]] = {

@@ -18,6 +18,7 @@ from tfplus.wire.tls import TlsFiles
 from tfplus_agent.device import Device, DeviceConfig
 from tfplus_agent.gossip_runner import GossipRunner
 from tfplus_agent.grpc_errors import ErrorInterceptor
+from tfplus_agent.idle_streams import IdleStreamInterceptor
 from tfplus_agent.service import AgentService
 from tfplus_agent.signals import StopSignals
 
@@ -35,12 +36,14 @@ class ServerConfig:
       listen: `host:port`; port 0 takes a free one.
       tls: own certificate files; None for plaintext.
       insecure: plaintext also where others can listen.
+      stream_idle_limit_s: ends a call whose caller sends nothing more for so long, in seconds.
     """
 
     device: DeviceConfig
     listen: str = "127.0.0.1:50051"
     tls: TlsFiles | None = None
     insecure: bool = False
+    stream_idle_limit_s: float = 60.0
 
 
 class AgentServer:
@@ -71,7 +74,7 @@ class AgentServer:
         self._health = health.HealthServicer()
         self._server = grpc.server(
             futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="rpc"),
-            interceptors=[ErrorInterceptor()],
+            interceptors=[ErrorInterceptor(), IdleStreamInterceptor(config.stream_idle_limit_s)],
             options=wire_tls.server_options(),
             maximum_concurrent_rpcs=_THREADS,
         )

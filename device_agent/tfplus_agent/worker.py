@@ -10,6 +10,7 @@ import math
 import os
 import select
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from safetensors.numpy import save as to_safetensors
 
 from tfplus import artifact
 from tfplus.errors import DataError, TfplusError, WorkerError
-from tfplus_agent import data, runtime
+from tfplus_agent import data, heartbeat, runtime
 from tfplus_agent.framing import Reader, Writer, read_message, write_message
 
 Reply = tuple[dict[str, Any], bytes]
@@ -134,19 +135,37 @@ class Worker:
         return self._model, self._train
 
 
-def serve(requests: Reader, replies: Writer, cancelled: Callable[[], bool]) -> None:
+def serve(
+    requests: Reader,
+    replies: Writer,
+    cancelled: Callable[[], bool],
+    heartbeat_s: float = heartbeat.INTERVAL_S,
+) -> None:
     """Answers requests until there are no more.
 
     An error of the user's making is a reply. After any other the interpreter's state is not to be
     trusted: the reply says that it is the last one.
+
+    Args:
+      requests: where they come from.
+      replies: where answers go, and a sign of life every `heartbeat_s` seconds in between.
+      cancelled: whether the daemon asked to stop the request under way.
+      heartbeat_s: seconds.
     """
-    worker = Worker(lambda event: write_message(replies, event), cancelled)
+    one_at_a_time = threading.Lock()
+
+    def send(event: dict[str, Any]) -> None:
+        with one_at_a_time:
+            write_message(replies, event)
+
+    worker = Worker(send, cancelled)
     while (message := read_message(requests)) is not None:
         request, blob = message
         if request.get("command") == "cancel":
             continue
         try:
-            reply, out = worker.answer(request, blob)
+            with heartbeat.Heartbeat(lambda: send({"event": "alive"}), heartbeat_s):
+                reply, out = worker.answer(request, blob)
         except TfplusError as error:
             reply, out = {"error": type(error).__name__, "message": str(error)}, b""
         except Exception as error:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +20,10 @@ from tfplus import errors
 from tfplus.errors import TfplusError, WorkerError
 from tfplus.slices import Tensor, Tensors
 from tfplus_agent.framing import FramingError, read_message, write_message
+from tfplus_agent.watched_pipe import SilentWorkerError, WatchedPipe
 
-_CANCEL_POLL_MS = 100
+# A small device that swaps may keep a worker from its heartbeat for seconds.
+_SILENCE_LIMIT_S = 60.0
 _EXIT_TIMEOUT_S = 5.0
 _LOG_TAIL_BYTES = 2000
 
@@ -85,13 +86,16 @@ class WorkerClient:
     Args:
       setup: what it loads.
       log_path: where its error output goes.
+      silence_limit_s: ends it when it gives no sign of life for so long, in seconds.
 
     Raises:
       TfplusError: the model or the data cannot be loaded.
-      WorkerError: the process cannot be started, or died.
+      WorkerError: the process cannot be started, died, or hangs.
     """
 
-    def __init__(self, setup: WorkerSetup, log_path: Path) -> None:
+    def __init__(
+        self, setup: WorkerSetup, log_path: Path, silence_limit_s: float = _SILENCE_LIMIT_S
+    ) -> None:
         self._log_path = log_path
         try:
             with log_path.open("wb") as log:
@@ -106,8 +110,10 @@ class WorkerClient:
                 )
         except OSError as error:
             raise WorkerError(f"the worker cannot be started: {error}") from None
-        self._requests = cast("IO[bytes]", self._process.stdin)
-        self._replies = cast("IO[bytes]", self._process.stdout)
+        if self._process.stdin is None or self._process.stdout is None:
+            raise WorkerError("the worker was started without its pipes")
+        self._requests = WatchedPipe(self._process.stdin, silence_limit_s)
+        self._replies = WatchedPipe(self._process.stdout, silence_limit_s)
         try:
             about, _ = self._ask(
                 "load",
@@ -197,14 +203,21 @@ class WorkerClient:
     ) -> tuple[dict[str, Any], bytes]:
         self._send(command, {"command": command, **fields}, blob)
         asked_to_stop = False
+
+        def stop_if_asked() -> None:
+            nonlocal asked_to_stop
+            if cancelled is not None and not asked_to_stop and cancelled():
+                asked_to_stop = True
+                self._send(command, {"command": "cancel"})
+
+        self._replies.on_idle = stop_if_asked
         while True:
-            if cancelled is not None and not asked_to_stop:
-                asked_to_stop = self._wait(cancelled)
-                if asked_to_stop:
-                    self._send(command, {"command": "cancel"})
+            stop_if_asked()
             header, out = self._receive(command)
             if "error" in header:
                 raise _error(header, command)
+            if header.get("event") == "alive":
+                continue
             if header.get("event") != "step":
                 return header, out
             if on_step is not None:
@@ -213,26 +226,29 @@ class WorkerClient:
     def _send(self, command: str, header: dict[str, Any], blob: bytes = b"") -> None:
         try:
             write_message(self._requests, header, blob)
+        except SilentWorkerError as error:
+            raise self._given_up(command, error) from None
         except (OSError, ValueError):
             raise WorkerError(self._how_it_died(command)) from None
 
     def _receive(self, command: str) -> tuple[dict[str, Any], bytes]:
         try:
             message = read_message(self._replies)
+        except SilentWorkerError as error:
+            raise self._given_up(command, error) from None
         except (OSError, ValueError, FramingError):
             message = None
         if message is None:
             raise WorkerError(self._how_it_died(command))
         return message
 
-    def _wait(self, cancelled: Callable[[], bool]) -> bool:
-        """Waits for something to read; true when cancelled before."""
-        arrived = select.poll()
-        arrived.register(self._replies.fileno(), select.POLLIN | select.POLLHUP)
-        while not cancelled():
-            if arrived.poll(_CANCEL_POLL_MS):
-                return False
-        return True
+    def _given_up(self, command: str, error: SilentWorkerError) -> WorkerError:
+        self._process.kill()
+        self._process.wait()
+        return WorkerError(
+            f"the worker that owns the interpreter hung during '{command}' ({error}) and was "
+            "ended; the next call starts a fresh one from the last checkpoint"
+        )
 
     def _how_it_died(self, command: str) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):

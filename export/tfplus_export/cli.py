@@ -12,22 +12,28 @@ import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from tfplus.artifact import Artifact
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import ExportError, MissingExtraError, UsageError
 from tfplus_export.quiet import quiet_stderr
 
+if TYPE_CHECKING:
+    from tfplus_export.savings import Savings
+
 app = typer.Typer()
 
 _MAX_CLASSES = 100_000
 _MAX_LABEL = 2**31 - 1
+
+_OPTIMIZER = "Optimizer"
 
 _EXAMPLES = """
 Examples:
@@ -39,6 +45,8 @@ Examples:
   tfplus export mypackage.models:build -o model.tflite --learning-rate 0.05 --momentum 0.9
 
   tfplus export my_model.keras -o model.tflite --optimizer adamw --clip-global-norm 1
+
+  tfplus export my_model.keras -o head.tflite --train last:1
 
   tfplus export zoo:digits -o all.tflite --sub-model a=9,0,1,2,3 --sub-model b=2,3,4,5,6
 """
@@ -67,29 +75,68 @@ def export(
     ] = None,
     optimizer: Annotated[
         str | None,
-        typer.Option(help="sgd, adam, adamw or rmsprop; the compiled one, or sgd, if not given."),
+        typer.Option(
+            metavar="NAME",
+            help="sgd, adam, adamw or rmsprop; the compiled one, or sgd, if not given.",
+            rich_help_panel=_OPTIMIZER,
+        ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Initial rate; as compiled, or Keras' default, if not given."),
+        typer.Option(
+            min=0.0,
+            help="Initial rate; as compiled, or Keras' default, if not given.",
+            rich_help_panel=_OPTIMIZER,
+        ),
     ] = None,
     momentum: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Of sgd or rmsprop.")
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Of sgd or rmsprop.", rich_help_panel=_OPTIMIZER),
     ] = None,
     nesterov: Annotated[
-        bool, typer.Option("--nesterov", help="Look ahead: of sgd with momentum.")
+        bool,
+        typer.Option(
+            "--nesterov", help="Look ahead: sgd with momentum.", rich_help_panel=_OPTIMIZER
+        ),
     ] = False,
     weight_decay: Annotated[
-        float | None, typer.Option(min=0.0, help="Decoupled from the gradient; 0 for none.")
+        float | None,
+        typer.Option(
+            min=0.0, help="Decoupled from the gradient; 0: none.", rich_help_panel=_OPTIMIZER
+        ),
     ] = None,
     clip_norm: Annotated[
-        float | None, typer.Option(min=0.0, help="Largest 2-norm of each weight's gradient.")
+        float | None,
+        typer.Option(
+            min=0.0, help="Largest norm of each weight's gradient.", rich_help_panel=_OPTIMIZER
+        ),
     ] = None,
     clip_global_norm: Annotated[
-        float | None, typer.Option(min=0.0, help="Largest 2-norm of all gradients together.")
+        float | None,
+        typer.Option(
+            min=0.0, help="Largest norm of all gradients together.", rich_help_panel=_OPTIMIZER
+        ),
     ] = None,
     clip_value: Annotated[
-        float | None, typer.Option(min=0.0, help="Largest element of a gradient.")
+        float | None,
+        typer.Option(min=0.0, help="Largest element of a gradient.", rich_help_panel=_OPTIMIZER),
+    ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LAYERS",
+            help="Do not train a layer, by name, pattern ('block1_*') or number of layers from "
+            "the input. Repeatable.",
+            rich_help_panel="What trains",
+        ),
+    ] = None,
+    train: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="bias|last:K",
+            help="Train the biases alone, or the last K layers with weights. Repeatable.",
+            rich_help_panel="What trains",
+        ),
     ] = None,
     parity_steps: Annotated[
         int, typer.Option(min=1, help="Training steps that are compared with TensorFlow.")
@@ -127,6 +174,7 @@ def export(
         show("importing TensorFlow")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         from tfplus_export import api
+        from tfplus_export import freeze as freezing
         from tfplus_export import source as sources
         from tfplus_export.optimizers import choice as optimizers
 
@@ -147,18 +195,29 @@ def export(
         )
         for _, chosen in subs:
             api.check_sub_model(loaded, chosen)
+        frozen = freezing.select(loaded.model, freeze or (), train or ())
         options = api.Options(
-            batch_size, infer_batch_size, choice.optimizer(loaded.optimizer), parity_steps, seed
+            batch_size,
+            infer_batch_size,
+            choice.optimizer(loaded.optimizer),
+            parity_steps,
+            seed,
+            freeze=frozen,
         )
         written = [api.export(loaded, output, options, show)]
+        saved = None
+        if frozen.paths:
+            saved = api.measure_savings(loaded, written[0], options, show)
         for path, chosen in subs:
             named = functools.partial(_show_named, show, path.name)
             written.append(api.export_sub_model(loaded, chosen, path, options, named))
     if json_output:
-        print_json({"models": [_summary(a) for a in written]})
+        print_json({"models": [_summary(a) for a in written], "savings": saved})
     else:
         for artifact in written:
             _report(stdout_console(), artifact)
+        if saved is not None:
+            _report_savings(stdout_console(), saved)
 
 
 def _summary(artifact: Artifact) -> dict[str, object]:
@@ -184,6 +243,23 @@ def _report(console: Console, artifact: Artifact) -> None:
         f"{sum(manifest.operators.values())} builtin operators; updates equal "
         f"TensorFlow's to {worst:.0e}"
     )
+
+
+def _report_savings(console: Console, saved: Savings) -> None:
+    before, after = saved.unfrozen, saved.frozen
+    table = Table("a training step", title="What freezing saves", title_justify="left")
+    for heading in ("trains all", "as asked", "ratio"):
+        table.add_column(heading, justify="right")
+    rows = (
+        ("MFLOP", before.flops / 1e6, after.flops / 1e6),
+        ("activations, MB", before.arena_bytes / 1e6, after.arena_bytes / 1e6),
+        ("graph and constants, MB", before.file_bytes / 1e6, after.file_bytes / 1e6),
+        ("time on this machine, ms", before.step_ms, after.step_ms),
+    )
+    for label, unfrozen, frozen in rows:
+        ratio = f"{frozen / unfrozen:.2f}" if unfrozen else "-"
+        table.add_row(label, f"{unfrozen:.2f}", f"{frozen:.2f}", ratio)
+    console.print(table)
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

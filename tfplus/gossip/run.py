@@ -25,6 +25,8 @@ from tfplus.slices import Tensor, Tensors
 from tfplus.wire.tls import TlsFiles
 
 _CALL_S = 10.0
+# Later than every round: whether a run is known is asked without its events.
+_NO_ROUND = 2**31
 _T = TypeVar("_T")
 _U = TypeVar("_U")
 
@@ -126,8 +128,14 @@ class GossipSession:
         Raises:
           ArtifactError: a file is no exported model.
           RemoteError: an agent cannot be reached, or refused.
+          UsageError: a run is to be gone on with that no agent knows.
         """
         options = self.options
+        if options.resume and not any(self._each(self.names, self._knows_run)):
+            raise UsageError(
+                f"resume: no agent knows a run '{options.run_id}': expected the id that the run "
+                "was started with"
+            )
 
         def bring(name: str) -> None:
             client, path = self._clients[name], models[name]
@@ -260,6 +268,17 @@ class GossipSession:
         if self._follower is not None:
             self._follower.close()
         self._closing.close()
+
+    def _knows_run(self, name: str) -> bool:
+        client, run_id = self._clients[name], self.options.run_id
+        if client.status().gossip_run_id == run_id:
+            return True
+        try:
+            # An older run, which is not under way: what the agent has of it ends at once.
+            next(client.watch_gossip(run_id, from_round=_NO_ROUND), None)
+        except TfplusError:
+            return False
+        return True
 
     def _client(self, address: str, timeout_s: float = 120.0) -> AgentClient:
         options = self.options

@@ -2,7 +2,8 @@
 
 A rank-2 product with a runtime right side becomes FULLY_CONNECTED, whose weights XNNPACK wants to
 be constant; at rank 3 it stays BATCH_MATMUL, which XNNPACK takes. BATCH_MATMUL with a transposed
-left side it leaves, so left sides are transposed by TRANSPOSE.
+left side it leaves, so left sides are transposed by TRANSPOSE. A frozen weight is a constant, and
+its products are FULLY_CONNECTED.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus_export.lowering.constants import is_constant
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.tf_types import Op, Tensor
 
@@ -30,17 +32,21 @@ def batch_product(a: Tensor, b: Tensor, *, transpose_b: bool = False) -> Tensor:
 def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     if op.get_attr("transpose_a") or op.get_attr("transpose_b"):
         raise ExportError("expected a product without transposed operands")
-    return product(inputs[0], inputs[1])
+    x, w = inputs
+    return tf.matmul(x, w) if is_constant(w) else product(x, w)
 
 
 def _gradient(
     op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
     x, w = inputs
-    return [
-        product(dy, w, transpose_b=True) if wanted[0] else None,
-        product(tf.transpose(x), dy) if wanted[1] else None,
-    ]
+    dx, dw = None, None
+    if wanted[0]:
+        constant = is_constant(w)
+        dx = tf.matmul(dy, w, transpose_b=True) if constant else product(dy, w, transpose_b=True)
+    if wanted[1]:
+        dw = product(tf.transpose(x), dy)
+    return [dx, dw]
 
 
 MATMUL = Rule(_forward, _gradient)

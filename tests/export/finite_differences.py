@@ -1,0 +1,65 @@
+"""Slopes in double precision, from values alone: a judge that knows nothing of backpropagation."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+STEP = 1e-6
+
+
+@contextlib.contextmanager
+def double_precision() -> Generator[None]:
+    """Within, Keras builds models of float64."""
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
+
+
+def assert_slopes(
+    build: Callable[[], keras.Model],
+    weights: list[np.ndarray],
+    x: np.ndarray,
+    dy: np.ndarray,
+    gradients: dict[int, np.ndarray],
+    tolerance: float = 2e-4,
+) -> None:
+    """Asserts that gradients of sum(output * dy) equal its slopes along random directions.
+
+    Args:
+      build: makes the model anew; called while Keras builds in float64.
+      weights: values of all its variables, in their order.
+      x: one batch.
+      dy: of the shape of the output.
+      gradients: index of a variable → what it is said to be.
+      tolerance: of |slope - gradient · direction|, relative to |gradient| |direction|.
+    """
+    with double_precision():
+        model = build()
+    rng = np.random.default_rng(5)
+    inputs = tf.constant(x.astype(np.float64) if x.dtype.kind == "f" else x)
+
+    def total(index: int, value: np.ndarray) -> float:
+        for i, (variable, start) in enumerate(zip(model.variables, weights, strict=True)):
+            variable.assign(value if i == index else start)
+        return float(tf.reduce_sum(tf.cast(model(inputs, training=True), tf.float64) * dy))
+
+    for index, gradient in gradients.items():
+        start = weights[index].astype(np.float64)
+        direction = rng.normal(size=start.shape)
+        length = float(np.linalg.norm(direction))
+        step = STEP * direction
+        slope = (total(index, start + step) - total(index, start - step)) / (2 * STEP)
+        got = float(np.sum(gradient.astype(np.float64) * direction))
+        # A gradient that is 0 by nature, as of a bias before a normalization, is rounding.
+        scale = max(float(np.linalg.norm(gradient)) * length, 1e-2 * length)
+        assert abs(slope - got) <= tolerance * scale, (model.variables[index].path, slope, got)

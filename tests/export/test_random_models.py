@@ -1,0 +1,81 @@
+"""Models composed at random from the table of rules: every gradient against TensorFlow's."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import keras
+import numpy as np
+import pytest
+from finite_differences import assert_slopes
+from hypothesis import Phase, given, note, settings
+from hypothesis import strategies as st
+from oracle import both
+from random_models import MOVES, Recipe, draw_recipe
+
+TOLERANCE = 1e-4
+NEGLIGIBLE = 0.05
+# An activation within rounding of a corner (ReLU, a second maximum) may fall on either side of it:
+# that strikes one batch, a wrong rule all of them.
+BATCHES = 3
+CASES = 320
+# To shrink a failure takes minutes; a recipe of six layers can be read as it is.
+PHASES = (Phase.explicit, Phase.generate)
+
+
+def errors(got: list[np.ndarray], want: list[np.ndarray]) -> list[float]:
+    """Largest difference in each array, relative to its largest element.
+
+    What is tiny beside the model's other gradients, as that of a bias in front of a normalization,
+    which is 0 but for rounding, is held to their size.
+    """
+    largest = max(float(np.max(np.abs(w), initial=0)) for w in want)
+    found: list[float] = []
+    for g, w in zip(got, want, strict=True):
+        assert g.shape == w.shape
+        scale = max(float(np.max(np.abs(w), initial=0)), NEGLIGIBLE * largest, 1e-6)
+        found.append(float(np.max(np.abs(g - w), initial=0)) / scale)
+    return found
+
+
+def check(data: st.DataObject) -> Recipe:
+    # Drawn here and not in a strategy, since Keras' layers ask `random` for a seed when made.
+    recipe = draw_recipe(data.draw)
+    note(repr(recipe))
+    keras.utils.set_random_seed(3)
+    model = recipe.build()
+    start = [np.asarray(w) for w in model.get_weights()]
+    worst: list[float] = []
+    for seed in range(BATCHES):
+        model.set_weights(start)
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(recipe.batch, *recipe.input_shape)).astype(np.float32)
+        got, want = both(model, x)
+        worst.append(max(errors(got, want)))
+        if worst[-1] <= TOLERANCE:
+            break
+    assert worst[-1] <= TOLERANCE, worst
+    trainable = [i for i, v in enumerate(model.variables) if v.trainable]
+    dy = np.random.default_rng(1).normal(size=want[0].shape).astype(np.float32)
+    gradients = dict(zip(trainable, got[1 : 1 + len(trainable)], strict=True))
+    assert_slopes(recipe.build, start, x, dy, gradients, 1e-3)
+    return recipe
+
+
+@settings(max_examples=8, phases=PHASES)
+@given(st.data())
+def test_a_few_random_models(data: st.DataObject) -> None:
+    check(data)
+
+
+@pytest.mark.slow
+def test_random_models() -> None:
+    taken: Counter[str] = Counter()
+
+    @settings(max_examples=CASES, phases=PHASES)
+    @given(st.data())
+    def every_case(data: st.DataObject) -> None:
+        taken.update(step.move for step in check(data).steps)
+
+    every_case()
+    assert not set(MOVES) - set(taken), "the draws leave moves out"

@@ -61,6 +61,22 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class FrozenWeight:
+    """A weight of the Keras model that does not train: a constant of the graph, in no slice.
+
+    Attributes:
+      name: the slice name that it would have.
+      shape: dimensions.
+      sha256: hash of its value (hex), little-endian. Models whose slices are to be averaged should
+        agree in it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Preprocessing:
     """How integer samples become the model's float32 input: `x * scale + offset`.
 
@@ -78,7 +94,8 @@ class Manifest:
     Attributes:
       name: what was exported, such as `zoo:lenet`.
       tfplus_version: version of the exporter.
-      architecture_hash: SHA-256 over variables, signatures, loss and optimizer, without values.
+      architecture_hash: SHA-256 over variables, signatures, loss and optimizer, without values,
+        and over the values of frozen weights.
       flatbuffer_bytes: length of the graph; the ZIP with this manifest follows it.
       flatbuffer_sha256: hash of that part.
       batch_size: samples in one `train` step.
@@ -95,6 +112,7 @@ class Manifest:
       flex_operators: operators that would need the Flex delegate; always empty.
       parity: what was compared with TensorFlow at export, and how far it was off.
       preprocessing: for samples stored as integers.
+      frozen: what does not train.
       schema_version: version of this description.
     """
 
@@ -117,6 +135,7 @@ class Manifest:
     flex_operators: tuple[str, ...]
     parity: dict[str, Any]
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    frozen: tuple[FrozenWeight, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -9,6 +9,7 @@ from typing import Any, cast
 from tfplus.errors import ArtifactError
 from tfplus.manifest import (
     SCHEMA_VERSION,
+    FrozenWeight,
     Manifest,
     Preprocessing,
     Role,
@@ -79,14 +80,24 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         preprocessing=Preprocessing(
             scale=preprocessing.number("scale"), offset=preprocessing.number("offset")
         ),
+        frozen=tuple(_frozen(f, limits) for f in fields.objects("frozen")),
         schema_version=version,
     )
 
 
-def _variable(fields: _Fields, limits: Limits) -> Variable:
+def _name(fields: _Fields, limits: Limits) -> str:
     name = fields.text("name")
     if not name or len(name) > limits.name_chars or not name.isprintable():
         raise fields.wrong("name", f"1 to {limits.name_chars} printable characters", name)
+    return name
+
+
+def _frozen(fields: _Fields, limits: Limits) -> FrozenWeight:
+    return FrozenWeight(_name(fields, limits), fields.shape(limits), fields.text("sha256"))
+
+
+def _variable(fields: _Fields, limits: Limits) -> Variable:
+    name = _name(fields, limits)
     role = fields.text("role")
     if role not in ROLES:
         raise fields.wrong("role", f"one of {sorted(ROLES)}", role)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus_export.folding import fold
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.user_code import first_line
 
@@ -32,6 +33,7 @@ class Graph:
       output: the tensor that the model returns.
       operations: every operation that `output` or an assigned variable depends on, in the order in
         which the model ran them; assignments are among them.
+      constants: name of a tensor that they take, and that no operation here makes, → its value.
       variables: name of a captured handle placeholder → index into `model.variables`.
       owners: name of an operation → name of the Keras layer that made it.
     """
@@ -39,6 +41,7 @@ class Graph:
     x: Tensor
     output: Tensor
     operations: tuple[Op, ...]
+    constants: dict[str, np.ndarray]
     variables: dict[str, int]
     owners: dict[str, str]
 
@@ -105,10 +108,12 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         if id(external) in by_handle
     }
     output = concrete.outputs[0]
+    constants = fold(concrete.graph, _ancestors(concrete.graph, output, ()))
     return Graph(
         x=concrete.inputs[0],
         output=output,
-        operations=_ancestors(concrete.graph, output),
+        operations=_ancestors(concrete.graph, output, constants),
+        constants=constants,
         variables=variables,
         owners=owners,
     )
@@ -160,7 +165,7 @@ def _inlined() -> Generator[None]:
         tf.config.run_functions_eagerly(before)
 
 
-def _ancestors(graph: Any, output: Tensor) -> tuple[Op, ...]:
+def _ancestors(graph: Any, output: Tensor, known: Collection[str]) -> tuple[Op, ...]:
     # A graph lists its operations in the order in which they were made: inputs come first.
     operations = graph.get_operations()
     needed: set[str] = set()
@@ -169,5 +174,5 @@ def _ancestors(graph: Any, output: Tensor) -> tuple[Op, ...]:
         op = pending.pop()
         if op.name not in needed:
             needed.add(op.name)
-            pending.extend(t.op for t in op.inputs)
+            pending.extend(t.op for t in op.inputs if t.name not in known)
     return tuple(op for op in operations if op.name in needed)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, Graph, static_value
-from tfplus_export.lowering.rule import Rule, Rules, choose
+from tfplus_export.lowering.rule import AnyRule, Rule, Rules, choose
 from tfplus_export.tf_types import Op, Tensor
 
 MOST_DIMENSIONS = 4
@@ -24,10 +25,15 @@ MOST_DIMENSIONS = 4
 @dataclass(frozen=True)
 class _Step:
     op: Op
-    rule: Rule
+    rule: AnyRule
     sources: tuple[str, ...]
     inputs: tuple[Tensor, ...]
-    output: Tensor
+    outputs: tuple[Tensor, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """What the traced graph calls the outputs."""
+        return [t.name for t, _ in zip(self.op.outputs, self.outputs, strict=False)]
 
 
 @dataclass(frozen=True)
@@ -61,17 +67,18 @@ class Tape:
         wanted = {name for name, index in self._reads.items() if index in trainable}
         for step in self._steps:
             if any(name in wanted for name in step.sources):
-                wanted.add(step.op.outputs[0].name)
+                wanted.update(step.names)
         arrived = {at.name: dy}
         for step in reversed(self._steps):
-            grad = arrived.pop(step.op.outputs[0].name, None)
-            if grad is None:
-                continue
+            grads = [arrived.pop(name, None) for name in step.names]
             needs = [name in wanted for name in step.sources]
-            if not any(needs):
+            if not any(needs) or all(g is None for g in grads):
                 continue
-            grad = _spread(grad, step.output.shape)
-            back = step.rule.gradient(step.op, step.inputs, step.output, grad, needs)
+            grads = [
+                None if g is None else _spread(g, output.shape)
+                for g, output in zip(grads, step.outputs, strict=True)
+            ]
+            back = step.rule.back(step.op, step.inputs, step.outputs, grads, needs)
             for name, need, part in zip(step.sources, needs, back, strict=True):
                 if not need or part is None:
                     continue
@@ -109,7 +116,8 @@ def replay(graph: Graph, rules: Rules, x: Tensor, weights: Mapping[int, Tensor])
       ExportError: an operation has no rule; the message names its layer. Or a variable is used
         that is none of the model's.
     """
-    values: dict[str, Tensor] = {graph.x.name: x}
+    values = {name: _constant(value) for name, value in graph.constants.items()}
+    values[graph.x.name] = x
     reads: dict[str, int] = {}
     updates: dict[int, Tensor] = {}
     steps: list[_Step] = []
@@ -129,7 +137,7 @@ def replay(graph: Graph, rules: Rules, x: Tensor, weights: Mapping[int, Tensor])
             continue
         constant = static_value(output)
         if constant is not None:
-            values[output.name] = tf.constant(constant)
+            values[output.name] = _constant(constant)
             continue
         chosen = choose(rules, op) if op.type not in PASS_THROUGH else (_IDENTITY, op.inputs)
         if chosen is None:
@@ -138,14 +146,21 @@ def replay(graph: Graph, rules: Rules, x: Tensor, weights: Mapping[int, Tensor])
         _check(graph, op, sources, values)
         inputs = tuple(values[t.name] for t in sources)
         try:
-            values[output.name] = rule.forward(op, inputs)
+            outputs = rule.run(op, inputs)
         except ExportError as error:
             raise ExportError(
                 f"layer '{graph.layer_of(op)}', operation {op.type}: {error}"
             ) from None
+        # A rule may leave out outputs that only an operation of its own kind would use.
+        values.update(zip((t.name for t in op.outputs), outputs, strict=False))
         names = tuple(t.name for t in sources)
-        steps.append(_Step(op, rule, names, inputs, values[output.name]))
+        steps.append(_Step(op, rule, names, inputs, tuple(outputs)))
     return Tape(values[graph.output.name], values, updates, tuple(steps), reads)
+
+
+def _constant(value: Any) -> Tensor:
+    # Truth values are 1.0 and 0.0, as comparisons leave them.
+    return tf.constant(value, tf.float32 if np.asarray(value).dtype == np.bool_ else None)
 
 
 def check_rules(graph: Graph, rules: Rules) -> None:
@@ -163,10 +178,11 @@ def check_rules(graph: Graph, rules: Rules) -> None:
 
 
 def _check(graph: Graph, op: Op, sources: Sequence[Tensor], values: Mapping[str, Tensor]) -> None:
-    if len(op.outputs[0].shape) > MOST_DIMENSIONS:
+    too_many = [list(t.shape) for t in op.outputs if len(t.shape) > MOST_DIMENSIONS]
+    if too_many:
         raise ExportError(
             f"layer '{graph.layer_of(op)}': operation {op.type} makes a tensor of shape "
-            f"{list(op.outputs[0].shape)}, expected at most {MOST_DIMENSIONS} dimensions: "
+            f"{too_many[0]}, expected at most {MOST_DIMENSIONS} dimensions: "
             "tflite-runtime aborts beyond, and accelerators do not take the step"
         )
     for tensor in sources:

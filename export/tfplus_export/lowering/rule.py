@@ -10,6 +10,11 @@ from tfplus_export.tf_types import Op, Tensor
 Forward = Callable[[Op, Sequence[Tensor]], Tensor]
 Gradient = Callable[[Op, Sequence[Tensor], Tensor, Tensor, Sequence[bool]], list[Tensor | None]]
 Sources = Callable[[Op], Sequence[Tensor] | None]
+ManyForward = Callable[[Op, Sequence[Tensor]], list[Tensor]]
+ManyGradient = Callable[
+    [Op, Sequence[Tensor], Sequence[Tensor], Sequence[Tensor | None], Sequence[bool]],
+    list[Tensor | None],
+]
 
 
 def _own_inputs(op: Op) -> Sequence[Tensor]:
@@ -34,6 +39,57 @@ class Rule:
     gradient: Gradient
     sources: Sources = _own_inputs
 
+    def run(self, op: Op, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The operation's outputs."""
+        return [self.forward(op, inputs)]
+
+    def back(
+        self,
+        op: Op,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        dys: Sequence[Tensor | None],
+        wanted: Sequence[bool],
+    ) -> list[Tensor | None]:
+        """One gradient for each input."""
+        if dys[0] is None:
+            return [None] * len(inputs)
+        return self.gradient(op, inputs, outputs[0], dys[0], wanted)
+
+
+@dataclass(frozen=True)
+class ManyRule:
+    """How an operation of several outputs runs, such as a split.
+
+    Attributes:
+      forward: (op, inputs) → every output.
+      gradient: (op, inputs, outputs, dys, wanted) → one gradient for each input. An output that the
+        loss does not depend on has None for its dy; at least one has a dy.
+      sources: as in `Rule`.
+    """
+
+    forward: ManyForward
+    gradient: ManyGradient
+    sources: Sources = _own_inputs
+
+    def run(self, op: Op, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The operation's outputs."""
+        return self.forward(op, inputs)
+
+    def back(
+        self,
+        op: Op,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        dys: Sequence[Tensor | None],
+        wanted: Sequence[bool],
+    ) -> list[Tensor | None]:
+        """One gradient for each input."""
+        return self.gradient(op, inputs, outputs, dys, wanted)
+
+
+AnyRule = Rule | ManyRule
+
 
 def unary(
     forward: Callable[[Tensor], Tensor], gradient: Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -45,10 +101,10 @@ def unary(
     )
 
 
-Rules = Mapping[str, Rule | tuple[Rule, ...]]
+Rules = Mapping[str, AnyRule | tuple[AnyRule, ...]]
 
 
-def choose(rules: Rules, op: Op) -> tuple[Rule, tuple[Tensor, ...]] | None:
+def choose(rules: Rules, op: Op) -> tuple[AnyRule, tuple[Tensor, ...]] | None:
     """The first rule of the table that applies to an operation, and its inputs; None without one.
 
     Args:
@@ -56,7 +112,7 @@ def choose(rules: Rules, op: Op) -> tuple[Rule, tuple[Tensor, ...]] | None:
       op: of the traced graph.
     """
     entry = rules.get(op.type, ())
-    for rule in (entry,) if isinstance(entry, Rule) else entry:
+    for rule in entry if isinstance(entry, tuple) else (entry,):
         sources = rule.sources(op)
         if sources is not None:
             return rule, tuple(sources)

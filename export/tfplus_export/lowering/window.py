@@ -133,8 +133,8 @@ def phases(x: Tensor, window: Window) -> dict[Tap, Tensor]:
     """
     n, channels = x.shape[0], x.shape[3]
     h, w = window.h, window.w
-    x = _fit(x, 1, h.before, h.after)
-    x = _fit(x, 2, w.before, w.after)
+    x = fit(x, 1, h.before, h.after)
+    x = fit(x, 2, w.before, w.after)
     split: dict[Tap, Tensor] = {}
     for a in sorted({h.phase(i) for i in range(h.kernel)}):
         rows = x
@@ -173,8 +173,8 @@ def merge(split: Mapping[Tap, Tensor], window: Window) -> Tensor:
     x = bands[0]
     if h.stride > 1:
         x = tf.reshape(tf.concat(bands, 2), [n, h.padded, w.padded, channels])
-    x = _fit(x, 1, -h.before, -h.after)
-    return _fit(x, 2, -w.before, -w.after)
+    x = fit(x, 1, -h.before, -h.after)
+    return fit(x, 2, -w.before, -w.after)
 
 
 def gather(split: Mapping[Tap, Tensor], window: Window, tap: Tap) -> Tensor:
@@ -199,8 +199,8 @@ def scatter(taps: Mapping[Tap, Tensor], window: Window) -> Tensor:
     split: dict[Tap, Tensor] = {}
     for (i, j), value in taps.items():
         up, left = h.shift(i), w.shift(j)
-        value = _fit(value, 1, up, h.rows - h.out - up)
-        value = _fit(value, 2, left, w.rows - w.out - left)
+        value = fit(value, 1, up, h.rows - h.out - up)
+        value = fit(value, 2, left, w.rows - w.out - left)
         key = (h.phase(i), w.phase(j))
         split[key] = value if key not in split else split[key] + value
     return merge(split, window)
@@ -216,7 +216,7 @@ def crop(x: Tensor, axis: int, start: int, size: int) -> Tensor:
     return tf.slice(x, begin, extent)
 
 
-def _fit(x: Tensor, axis: int, before: int, after: int) -> Tensor:
+def fit(x: Tensor, axis: int, before: int, after: int) -> Tensor:
     """Pads with zeros; a negative amount crops."""
     if before < 0 or after < 0:
         start = max(-before, 0)

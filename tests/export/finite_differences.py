@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-STEP = 1e-6
+# So short that it seldom crosses the corner of a ReLU; doubles leave 7 digits of the slope.
+STEP = 3e-8
 
 
 @contextlib.contextmanager
@@ -25,15 +26,14 @@ def double_precision() -> Generator[None]:
         keras.config.set_dtype_policy(before[1])
 
 
-def assert_slopes(
+def slope_error(
     build: Callable[[], keras.Model],
     weights: list[np.ndarray],
     x: np.ndarray,
     dy: np.ndarray,
     gradients: dict[int, np.ndarray],
-    tolerance: float = 2e-4,
-) -> None:
-    """Asserts that gradients of sum(output * dy) equal its slopes along random directions.
+) -> float:
+    """Compares gradients of sum(output * dy) with its slopes along random directions.
 
     Args:
       build: makes the model anew; called while Keras builds in float64.
@@ -41,7 +41,9 @@ def assert_slopes(
       x: one batch.
       dy: of the shape of the output.
       gradients: index of a variable → what it is said to be.
-      tolerance: of |slope - gradient · direction|, relative to |gradient| |direction|.
+
+    Returns:
+      The largest |slope - gradient · direction| relative to |gradient| |direction|.
     """
     with double_precision():
         model = build()
@@ -53,6 +55,9 @@ def assert_slopes(
             variable.assign(value if i == index else start)
         return float(tf.reduce_sum(tf.cast(model(inputs, training=True), tf.float64) * dy))
 
+    # A gradient that is 0 by nature, as of a bias before a normalization, is rounding.
+    floor = max(1e-6, 0.05 * max(float(np.linalg.norm(g)) for g in gradients.values()))
+    worst = 0.0
     for index, gradient in gradients.items():
         start = weights[index].astype(np.float64)
         direction = rng.normal(size=start.shape)
@@ -60,6 +65,6 @@ def assert_slopes(
         step = STEP * direction
         slope = (total(index, start + step) - total(index, start - step)) / (2 * STEP)
         got = float(np.sum(gradient.astype(np.float64) * direction))
-        # A gradient that is 0 by nature, as of a bias before a normalization, is rounding.
-        scale = max(float(np.linalg.norm(gradient)) * length, 1e-2 * length)
-        assert abs(slope - got) <= tolerance * scale, (model.variables[index].path, slope, got)
+        scale = length * max(float(np.linalg.norm(gradient)), floor)
+        worst = max(worst, abs(slope - got) / scale)
+    return worst

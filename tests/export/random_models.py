@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import keras
-from hypothesis import strategies as st
 from keras import layers, ops
 
 Shape = tuple[int, ...]
@@ -52,7 +52,7 @@ class Move:
     """
 
     ranks: tuple[int, ...]
-    arguments: Callable[[st.DrawFn, Shape], dict[str, Any] | None]
+    arguments: Callable[[Random, Shape], dict[str, Any] | None]
     make: Callable[..., Callable[[Any], Any]]
     operands: int = 1
 
@@ -64,47 +64,47 @@ def apply(step: Step, tensors: list[Any]) -> Any:
     return made(chosen[0] if len(chosen) == 1 else chosen)
 
 
-def plain(_draw: st.DrawFn, _shape: Shape) -> dict[str, Any]:
+def plain(_rng: Random, _shape: Shape) -> dict[str, Any]:
     return {}
 
 
-def drawn(**choices: Any) -> Callable[[st.DrawFn, Shape], dict[str, Any]]:
+def drawn(**choices: Any) -> Callable[[Random, Shape], dict[str, Any]]:
     """Arguments that do not depend on the shape: name → strategy."""
     return lambda draw, shape: {name: draw(choice) for name, choice in choices.items()}
 
 
-def _window(draw: st.DrawFn, shape: Shape) -> dict[str, Any] | None:
+def _window(rng: Random, shape: Shape) -> dict[str, Any] | None:
     return {
-        "kernel_size": (draw(st.integers(1, min(3, shape[0]))), draw(st.integers(1, shape[1]))),
-        "strides": draw(st.integers(1, 2)),
-        "padding": draw(st.sampled_from(["same", "valid"])),
+        "kernel_size": (rng.randint(1, min(3, shape[0])), rng.randint(1, shape[1])),
+        "strides": rng.randint(1, 2),
+        "padding": (rng.choice(["same", "valid"])),
     }
 
 
-def _conv(draw: st.DrawFn, shape: Shape) -> dict[str, Any] | None:
-    groups = draw(st.sampled_from([g for g in (1, 2, 3) if shape[-1] % g == 0]))
+def _conv(rng: Random, shape: Shape) -> dict[str, Any] | None:
+    groups = (rng.choice([g for g in (1, 2, 3) if shape[-1] % g == 0]))
     window = _window(draw, shape) or {}
-    dilated = window["strides"] == 1 and min(shape[:2]) >= 3 and draw(st.booleans())
+    dilated = window["strides"] == 1 and min(shape[:2]) >= 3 and rng.choice(BOTH)
     if dilated:
         window |= {"kernel_size": 2, "dilation_rate": 2}
-    return {"filters": groups * draw(st.integers(1, 2)), "groups": groups, **window}
+    return {"filters": groups * rng.randint(1, 2), "groups": groups, **window}
 
 
-def _conv1d(draw: st.DrawFn, shape: Shape) -> dict[str, Any] | None:
+def _conv1d(rng: Random, shape: Shape) -> dict[str, Any] | None:
     return {
-        "filters": draw(st.integers(1, 4)),
-        "kernel_size": draw(st.integers(1, min(3, shape[0]))),
-        "strides": draw(st.integers(1, 2)),
-        "padding": draw(st.sampled_from(["same", "valid", "causal"])),
+        "filters": rng.randint(1, 4),
+        "kernel_size": rng.randint(1, min(3, shape[0])),
+        "strides": rng.randint(1, 2),
+        "padding": (rng.choice(["same", "valid", "causal"])),
     }
 
 
-def _wide(_draw: st.DrawFn, shape: Shape) -> dict[str, Any] | None:
+def _wide(_rng: Random, shape: Shape) -> dict[str, Any] | None:
     # Two numbers normalized are 1 and -1, whatever they were: the gradient is rounding.
     return {} if shape[-1] > 2 else None
 
 
-def _pool(draw: st.DrawFn, shape: Shape) -> dict[str, Any] | None:
+def _pool(rng: Random, shape: Shape) -> dict[str, Any] | None:
     window = _window(draw, shape) or {}
     return {"pool_size": window.pop("kernel_size"), **window}
 
@@ -131,7 +131,7 @@ MOVES: dict[str, Move] = {
         (4,),
         lambda draw, shape: (
             (_window(draw, shape) or {})
-            | {"strides": 1, "depth_multiplier": draw(st.integers(1, 2))}
+            | {"strides": 1, "depth_multiplier": rng.randint(1, 2)}
         ),
         layers.DepthwiseConv2D,
     ),
@@ -166,17 +166,17 @@ MOVES: dict[str, Move] = {
 }
 
 
-def draw_recipe(draw: st.DrawFn) -> Recipe:
+def draw_recipe(rng: Random) -> Recipe:
     """A model of three to six layers over images, sequences or vectors, with branches that join."""
-    kind = draw(st.integers(1, 3))
+    kind = rng.randint(1, 3)
     side = st.integers(2, 7)
-    shape: Shape = (*[draw(side) for _ in range(kind - 1)], draw(st.integers(1, 4)))
+    shape: Shape = (*[draw(side) for _ in range(kind - 1)], rng.randint(1, 4))
     tensors: list[Any] = [keras.Input(shape)]
     steps: list[Step] = []
     # A layer with weights at the start, so that every later one needs the gradient of its input.
     first = "dense" if kind < 3 else "convolution"
     names = [first]
-    count = draw(st.integers(3, 6))
+    count = rng.randint(3, 6)
     while len(steps) < count:
         last = len(tensors) - 1
         current: Shape = tuple(tensors[last].shape[1:])
@@ -186,7 +186,7 @@ def draw_recipe(draw: st.DrawFn) -> Recipe:
             names.append("activation")
             continue
         same = [i for i, t in enumerate(tensors) if t.shape == tensors[last].shape]
-        others = [draw(st.sampled_from(same)) for _ in range(move.operands - 1)]
+        others = [(rng.choice(same)) for _ in range(move.operands - 1)]
         step = Step(names[-1], arguments, (last, *others))
         output = apply(step, tensors)
         size = 1
@@ -197,5 +197,5 @@ def draw_recipe(draw: st.DrawFn) -> Recipe:
             tensors.append(output)
         rank = len(tensors[-1].shape)
         fitting = [n for n, m in MOVES.items() if rank in m.ranks]
-        names.append(draw(st.sampled_from(fitting)))
-    return Recipe(shape, draw(st.integers(4, 6)), tuple(steps))
+        names.append((rng.choice(fitting)))
+    return Recipe(shape, rng.randint(4, 6), tuple(steps))

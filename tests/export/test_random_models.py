@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import keras
 import numpy as np
@@ -39,9 +40,7 @@ def errors(got: list[np.ndarray], want: list[np.ndarray]) -> list[float]:
     return found
 
 
-def check(data: st.DataObject) -> Recipe:
-    # Drawn here and not in a strategy, since Keras' layers ask `random` for a seed when made.
-    recipe = draw_recipe(data.draw)
+def check(recipe: Recipe) -> None:
     note(repr(recipe))
     keras.utils.set_random_seed(3)
     model = recipe.build()
@@ -58,14 +57,19 @@ def check(data: st.DataObject) -> Recipe:
         slopes = slope_error(recipe.build, start, x, dy, gradients)
         found.append((max(errors(got, want)), slopes))
         if found[-1][0] <= TOLERANCE and slopes <= SLOPE_TOLERANCE:
-            return recipe
+            return
     raise AssertionError(f"errors against TensorFlow and against slopes: {found}")
 
 
+# Seeds are drawn rather than each choice: hypothesis prefers small numbers and first elements, and
+# would leave most of the moves out.
+seeds = st.integers(0, 2**32 - 1)
+
+
 @settings(max_examples=8, phases=PHASES)
-@given(st.data())
-def test_a_few_random_models(data: st.DataObject) -> None:
-    check(data)
+@given(seeds)
+def test_a_few_random_models(seed: int) -> None:
+    check(draw_recipe(Random(seed)))  # noqa: S311
 
 
 @pytest.mark.slow
@@ -73,9 +77,11 @@ def test_random_models() -> None:
     taken: Counter[str] = Counter()
 
     @settings(max_examples=CASES, phases=PHASES)
-    @given(st.data())
-    def every_case(data: st.DataObject) -> None:
-        taken.update(step.move for step in check(data).steps)
+    @given(seeds)
+    def every_case(seed: int) -> None:
+        recipe = draw_recipe(Random(seed))  # noqa: S311
+        taken.update(step.move for step in recipe.steps)
+        check(recipe)
 
     every_case()
     assert not set(MOVES) - set(taken), "the draws leave moves out"

@@ -14,6 +14,7 @@ from tfplus.manifest import (
     Preprocessing,
     Role,
     Signature,
+    Target,
     TensorInfo,
     Variable,
 )
@@ -81,6 +82,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
             scale=preprocessing.number("scale"), offset=preprocessing.number("offset")
         ),
         frozen=tuple(_frozen(f, limits) for f in fields.objects("frozen")),
+        targets=tuple(_target(f) for f in fields.objects("targets")),
         schema_version=version,
     )
 
@@ -94,6 +96,15 @@ def _name(fields: _Fields, limits: Limits) -> str:
 
 def _frozen(fields: _Fields, limits: Limits) -> FrozenWeight:
     return FrozenWeight(_name(fields, limits), fields.shape(limits), fields.text("sha256"))
+
+
+def _target(fields: _Fields) -> Target:
+    return Target(
+        name=fields.text("name"),
+        runtime=fields.text("runtime"),
+        runtime_version=fields.text("runtime_version"),
+        peak_memory_bytes=fields.integer("peak_memory_bytes"),
+    )
 
 
 def _variable(fields: _Fields, limits: Limits) -> Variable:

@@ -83,7 +83,7 @@ def step_memory(content: bytes, variables_bytes: int) -> StepMemory:
 
 def packed_bytes(content: bytes, signature: str) -> int:
     """Bytes of the constants of a signature's products, which runtimes keep packed as well."""
-    model = schema.Model.GetRootAs(content, 0)
+    model: Any = schema.Model.GetRootAs(content, 0)
     graph = signature_graph(model, signature)
     constants: dict[int, int] = {}
     for i in range(graph.OperatorsLength()):

@@ -56,17 +56,16 @@ class Preview:
         return low
 
 
-def preview(convert: Callable[[int], bytes], variables_bytes: int) -> Preview:
+def preview(convert: Callable[[int], tuple[bytes, int]]) -> Preview:
     """Converts a step for two batch sizes.
 
     Args:
-      convert: batch size → flatbuffer.
-      variables_bytes: of weights and optimizer state.
+      convert: batch size → flatbuffer, and bytes of weights and optimizer state.
 
     Raises:
       ExportError: the step is another one for another batch size.
     """
-    low, high = (convert(batch) for batch in BATCHES)
+    (low, variables_bytes), (high, _) = (convert(batch) for batch in BATCHES)
     structures = [[(t.first, t.last) for t in cost.lifetimes(c, "train")] for c in (low, high)]
     if structures[0] != structures[1]:
         raise ExportError(

@@ -70,7 +70,7 @@ def runtime(name: str) -> Runtime:
     """
     if name not in RUNTIMES:
         raise UsageError(f"--runtime '{name}': expected one of {', '.join(RUNTIMES)}")
-    text = resources.files("tfplus_export").joinpath("runtimes", f"{name}.json").read_text()
+    text = (resources.files("tfplus_export") / "runtimes" / f"{name}.json").read_text()
     table: dict[str, Any] = json.loads(text)
     return Runtime(table["runtime"], table["version"], table["operators"])
 
@@ -84,6 +84,19 @@ def device(name: str) -> Device:
     if name not in DEVICES:
         raise UsageError(f"--target '{name}': expected one of {', '.join(DEVICES)}")
     return DEVICES[name]
+
+
+def pairs(devices: Sequence[str], runtimes: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Every device with every runtime; the host and ai-edge-litert where none is named.
+
+    Raises:
+      UsageError: there is no such device or runtime.
+    """
+    found = [(d, r) for d in devices or ("host",) for r in runtimes or RUNTIMES[:1]]
+    for name, runtime_name in found:
+        device(name)
+        runtime(runtime_name)
+    return tuple(dict.fromkeys(found))
 
 
 def memory_limit(names: Sequence[str], budget_bytes: int | None) -> int | None:
@@ -122,8 +135,8 @@ def check(content: bytes, memory: StepMemory, target: str, runtime_name: str) ->
 
 
 def operator_problem(content: bytes, found: Runtime) -> str | None:
-    """The first operator that a runtime lacks, lacks in its version, or has for fewer dimensions."""
-    model = schema.Model.GetRootAs(content, 0)
+    """The first operator that a runtime lacks, or lacks in its version or for its dimensions."""
+    model: Any = schema.Model.GetRootAs(content, 0)
     for i in range(model.SubgraphsLength()):
         graph = model.Subgraphs(i)
         for j in range(graph.OperatorsLength()):

@@ -63,6 +63,13 @@ def export(
         list[str] | None,
         typer.Option(help="NAME=LABELS: also write the sub-model of these classes. Repeatable."),
     ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help="As Keras names it, such as mse or binary_crossentropy; for every output, instead "
+            "of the compiled one."
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(min=0.0, help="Of SGD, instead of the compiled optimizer.")
     ] = None,
@@ -115,6 +122,7 @@ def export(
             classes=labels,
             seed=seed,
             replace_optimizer=learning_rate is not None,
+            replace_loss=loss is not None,
         )
         for _, chosen in subs:
             api.check_sub_model(loaded, chosen)
@@ -126,7 +134,7 @@ def export(
                 base.momentum if momentum is None else momentum,
                 nesterov or base.nesterov,
             )
-        options = api.Options(batch_size, infer_batch_size, optimizer, parity_steps, seed)
+        options = api.Options(batch_size, infer_batch_size, optimizer, parity_steps, seed, loss)
         written = [api.export(loaded, output, options, show)]
         for path, chosen in subs:
             named = functools.partial(_show_named, show, path.name)

@@ -13,11 +13,10 @@ import keras
 
 from tfplus.errors import ExportError, UsageError
 from tfplus.manifest import Preprocessing
-from tfplus_export import user_code, zoo
+from tfplus_export import ports, user_code, zoo
+from tfplus_export.losses.compiled import OutputLoss, compiled
 from tfplus_export.optimizer import Sgd, from_keras, has_rule
 from tfplus_export.user_code import first_line
-
-_MEANS = frozenset({"sum_over_batch_size", "mean"})
 
 
 @dataclass(frozen=True)
@@ -27,18 +26,18 @@ class Source:
     Attributes:
       name: as the user named it.
       model: built, one input, one output.
-      classes: label of each logit.
+      classes: label of each class; None where nobody said.
       optimizer: the compiled one, if any.
-      from_logits: what the compiled loss expects; None where the model is not compiled.
+      losses: name of an output → its loss as compiled; None where the model is not.
       preprocessing: of samples stored as integers.
       rebuild: makes the model for other class labels; None where the source cannot.
     """
 
     name: str
     model: keras.Model
-    classes: tuple[int, ...]
+    classes: tuple[int, ...] | None
     optimizer: Sgd | None
-    from_logits: bool | None
+    losses: Mapping[str, OutputLoss] | None
     preprocessing: Preprocessing
     rebuild: Callable[[Sequence[int]], keras.Model] | None
 
@@ -50,6 +49,7 @@ def load(
     classes: tuple[int, ...] | None,
     seed: int,
     replace_optimizer: bool = False,
+    replace_loss: bool = False,
 ) -> Source:
     """Loads or builds a model.
 
@@ -59,6 +59,7 @@ def load(
       classes: labels in the order of the logits, likewise.
       seed: seeds the initial weights of models that are built here.
       replace_optimizer: a compiled optimizer without a rule is passed over instead of refused.
+      replace_loss: a compiled loss is passed over.
 
     Raises:
       UsageError: the source is not of a known form, or an argument does not apply to it.
@@ -68,9 +69,9 @@ def load(
     if name.startswith("zoo:"):
         source = _from_zoo(name, input_shape, classes)
     elif name.endswith(".keras"):
-        source = _from_file(name, input_shape, classes, replace_optimizer)
+        source = _from_file(name, input_shape, classes, replace_optimizer, replace_loss)
     elif ":" in name:
-        source = _from_function(name, input_shape, classes, replace_optimizer)
+        source = _from_function(name, input_shape, classes, replace_optimizer, replace_loss)
     else:
         raise UsageError(
             f"source '{name}': expected zoo:NAME, a .keras file, or package.module:function"
@@ -102,6 +103,7 @@ def _from_file(
     input_shape: tuple[int, ...] | None,
     classes: tuple[int, ...] | None,
     replace_optimizer: bool,
+    replace_loss: bool,
 ) -> Source:
     path = Path(name)
     if not path.is_file():
@@ -114,7 +116,7 @@ def _from_file(
         model: Any = keras.models.load_model(path)
     except Exception as error:
         raise ExportError(f"{path}: Keras cannot load it: {first_line(error)}") from error
-    return _given(name, model, classes, None, replace_optimizer)
+    return _given(name, model, classes, None, replace_optimizer, replace_loss)
 
 
 def _from_function(
@@ -122,6 +124,7 @@ def _from_function(
     input_shape: tuple[int, ...] | None,
     classes: tuple[int, ...] | None,
     replace_optimizer: bool,
+    replace_loss: bool,
 ) -> Source:
     function = user_code.find(name)
     accepted = inspect.signature(function).parameters
@@ -140,7 +143,12 @@ def _from_function(
         return build({"classes": tuple(chosen)})
 
     return _given(
-        name, build({}), classes, rebuild if "classes" in accepted else None, replace_optimizer
+        name,
+        build({}),
+        classes,
+        rebuild if "classes" in accepted else None,
+        replace_optimizer,
+        replace_loss,
     )
 
 
@@ -150,36 +158,16 @@ def _given(
     classes: tuple[int, ...] | None,
     rebuild: Callable[[Sequence[int]], keras.Model] | None,
     replace_optimizer: bool,
+    replace_loss: bool,
 ) -> Source:
-    shape: Any = getattr(model, "output_shape", None) if model.built else None
-    outputs = shape[-1] if isinstance(shape, tuple) else None
-    optimizer, from_logits = None, None
+    optimizer, losses = None, None
+    if model.built and getattr(model, "outputs", None) and not replace_loss:
+        losses = compiled(model, list(ports.outputs(model)))
     if getattr(model, "compiled", False) and model.optimizer is not None:
-        from_logits = _from_logits(model.loss)
         if not replace_optimizer or has_rule(model.optimizer):
             optimizer = from_keras(model.optimizer)
-    labels = classes or tuple(range(outputs or 0))
-    return Source(name, model, labels, optimizer, from_logits, Preprocessing(), rebuild)
+    return Source(name, model, classes, optimizer, losses, Preprocessing(), rebuild)
 
 
 def _is_model(value: Any) -> bool:
     return isinstance(value, keras.Model)
-
-
-def _from_logits(loss: Any) -> bool | None:
-    if loss is None:
-        return None
-    if loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy):
-        return False
-    if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
-        config = loss.get_config()
-        if config.get("ignore_class") is not None:
-            raise ExportError("SparseCategoricalCrossentropy with ignore_class has no rule")
-        if loss.reduction not in _MEANS:
-            raise ExportError(
-                f"SparseCategoricalCrossentropy with reduction='{loss.reduction}' has no rule: "
-                "expected the mean over the batch, sum_over_batch_size"
-            )
-        return bool(config["from_logits"])
-    shown = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
-    raise ExportError(f"loss {shown} has no rule: expected sparse_categorical_crossentropy")

@@ -18,8 +18,8 @@ SCHEMA_VERSION = 2
 Role = Literal["weight", "optimizer", "hyperparameter"]
 # What a loss takes from a model, and `infer` returns.
 Kind = Literal["logits", "probabilities", "values"]
-# What a target says: which class a row is of, how probable each class is, yes or no for each output,
-# or a number for each output.
+# What a target says: which class a row is of, how probable each class is, yes or no for each
+# output, or a number for each output.
 Targets = Literal["label", "distribution", "binary", "value"]
 
 
@@ -73,8 +73,8 @@ class Output:
       name: of the output.
       kind: what `infer` returns of it.
       prediction: its name among the outputs of `infer`.
-      target: its name among the inputs of `train`; int32 [batch, ...] for labels, else float32 of the
-        output's shape.
+      target: its name among the inputs of `train`; int32 [batch, ...] for labels, else float32 of
+        the output's shape.
       targets: what a target says.
       padding: the value of all elements of a target that marks a row as padding.
       metric: name among the outputs of `train` of the accuracy, or for numbers the mean absolute
@@ -95,6 +95,22 @@ class Output:
 
 
 @dataclass(frozen=True)
+class FrozenWeight:
+    """A weight of the Keras model that does not train: a constant of the graph, in no slice.
+
+    Attributes:
+      name: the slice name that it would have.
+      shape: dimensions.
+      sha256: hash of its value (hex), little-endian. Models whose slices are to be averaged should
+        agree in it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Preprocessing:
     """How integer samples become the model's float32 input: `x * scale + offset`.
 
@@ -112,7 +128,8 @@ class Manifest:
     Attributes:
       name: what was exported, such as `zoo:lenet`.
       tfplus_version: version of the exporter.
-      architecture_hash: SHA-256 over variables, signatures, loss and optimizer, without values.
+      architecture_hash: SHA-256 over variables, signatures, loss and optimizer, without values,
+        and over the values of frozen weights.
       flatbuffer_bytes: length of the graph; the ZIP with this manifest follows it.
       flatbuffer_sha256: hash of that part.
       batch_size: samples in one `train` step.
@@ -129,6 +146,7 @@ class Manifest:
       flex_operators: operators that would need the Flex delegate; always empty.
       parity: what was compared with TensorFlow at export, and how far it was off.
       preprocessing: for samples stored as integers.
+      frozen: what does not train.
       schema_version: version of this description.
     """
 
@@ -150,6 +168,7 @@ class Manifest:
     flex_operators: tuple[str, ...]
     parity: dict[str, Any]
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    frozen: tuple[FrozenWeight, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property

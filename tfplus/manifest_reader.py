@@ -10,6 +10,7 @@ from typing import Any, cast, get_args
 from tfplus.errors import ArtifactError
 from tfplus.manifest import (
     SCHEMA_VERSION,
+    FrozenWeight,
     Kind,
     Manifest,
     Output,
@@ -53,7 +54,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         )
     if version < SCHEMA_VERSION:
         raise ArtifactError(
-            f"tfplus.json: schema version {version} is older than {SCHEMA_VERSION}, the one that this "
+            f"tfplus.json: schema version {version} is older than {SCHEMA_VERSION}, which this "
             "tfplus reads: export the model again"
         )
     variables = tuple(_variable(f, limits) for f in fields.objects("variables"))
@@ -86,6 +87,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         preprocessing=Preprocessing(
             scale=preprocessing.number("scale"), offset=preprocessing.number("offset")
         ),
+        frozen=tuple(_frozen(f, limits) for f in fields.objects("frozen")),
         schema_version=version,
     )
     _check_interface(fields, manifest)
@@ -134,10 +136,19 @@ def _output(fields: _Fields) -> Output:
     )
 
 
-def _variable(fields: _Fields, limits: Limits) -> Variable:
+def _name(fields: _Fields, limits: Limits) -> str:
     name = fields.text("name")
     if not name or len(name) > limits.name_chars or not name.isprintable():
         raise fields.wrong("name", f"1 to {limits.name_chars} printable characters", name)
+    return name
+
+
+def _frozen(fields: _Fields, limits: Limits) -> FrozenWeight:
+    return FrozenWeight(_name(fields, limits), fields.shape(limits), fields.text("sha256"))
+
+
+def _variable(fields: _Fields, limits: Limits) -> Variable:
+    name = _name(fields, limits)
     variable = Variable(
         name=name,
         shape=fields.shape(limits),

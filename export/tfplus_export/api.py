@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ import numpy as np
 from tfplus import __version__, artifact, manifest_reader
 from tfplus.artifact import Artifact
 from tfplus.errors import ArtifactError, ExportError, UsageError
-from tfplus.manifest import Manifest, Output, Signature, TensorInfo, Variable
-from tfplus_export import convert, flatbuffer, parity, ports, training
+from tfplus.manifest import FrozenWeight, Manifest, Output, Signature, TensorInfo, Variable
+from tfplus_export import convert, cost, flatbuffer, parity, ports, savings, training
 from tfplus_export.checks import check_model
+from tfplus_export.freeze import Freeze
 from tfplus_export.losses import compiled, padding
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.optimizer import LEARNING_RATE, Sgd
+from tfplus_export.savings import Savings
 from tfplus_export.signatures import StatefulModule
 from tfplus_export.source import Source
 from tfplus_export.training import Training
@@ -40,6 +42,7 @@ class Options:
       parity_steps: optimizer steps that are compared with TensorFlow.
       seed: of the data for that comparison.
       loss: name in Keras of the loss of every output; None for the compiled one.
+      freeze: what does not train, besides what the model itself has frozen.
     """
 
     batch_size: int = 32
@@ -48,6 +51,15 @@ class Options:
     parity_steps: int = 5
     seed: int = 0
     loss: str | None = None
+    freeze: Freeze = field(default_factory=Freeze)
+
+
+@dataclass(frozen=True)
+class _Lowered:
+    step: Training
+    content: bytes
+    offsets: dict[str, int]
+    values: dict[str, np.ndarray]
 
 
 def export(source: Source, path: Path, options: Options, progress: Progress) -> Artifact:
@@ -91,6 +103,23 @@ def export_sub_model(
     return _export(source, model, classes, path, options, progress)
 
 
+def measure_savings(
+    source: Source, exported: Artifact, options: Options, progress: Progress
+) -> Savings:
+    """Compares an exported file with the one that trains all that the source trains.
+
+    Args:
+      source: the model.
+      exported: what `export` made of it.
+      options: with which.
+      progress: told what is being done.
+    """
+    progress("measuring what freezing saves")
+    unfrozen = _lower(source, source.model, options, lambda text: None)
+    frozen = exported.path.read_bytes()[: exported.manifest.flatbuffer_bytes]
+    return savings.measure(unfrozen.content, frozen)
+
+
 def check_sub_model(
     source: Source, classes: tuple[int, ...]
 ) -> Callable[[Sequence[int]], keras.Model]:
@@ -122,39 +151,25 @@ def _export(
         raise UsageError(f"{path.parent}: no such directory for the output")
     progress("tracing the training step")
     check_model(model)
-    step = _training(source, model, options)
-    classes = _classes(step, classes)
-    progress("converting to TFLite operators")
-    module = StatefulModule(step)
-    marked = convert.to_flatbuffer(module)
-    offsets = dict(
-        zip(module.names, flatbuffer.variable_offsets(marked, module.shapes), strict=True)
-    )
-    values = _initial_values(step, model)
-    content = _fill(marked, offsets, values)
-    counts = flatbuffer.operators(content)
-    flex = flatbuffer.flex_operators(counts)
-    if flex:
-        raise ExportError(f"operators {', '.join(flex)} need the Flex delegate")
-    progress(f"comparing {options.parity_steps} steps with TensorFlow")
-    try:
-        measured = parity.verify(
-            content, model, step, steps=options.parity_steps, seed=options.seed
-        )
-    except RuntimeError as error:
-        # LiteRT's own, which often says nothing.
-        raise ExportError(
-            f"LiteRT cannot run the exported step ({error or 'it gives no reason'}): a smaller "
-            "batch needs less memory; else it is a bug worth reporting"
-        ) from error
+    with options.freeze.applied(model):
+        lowered = _lower(source, model, options, progress)
+        step, content, offsets = lowered.step, lowered.content, lowered.offsets
+        classes = _classes(step, classes)
+        values = lowered.values
+        counts = flatbuffer.operators(content)
+        flex = flatbuffer.flex_operators(counts)
+        if flex:
+            raise ExportError(f"operators {', '.join(flex)} need the Flex delegate")
+        measured = _compare(lowered, model, options, progress)
     progress("writing")
     variables = _variables(step, values, offsets)
+    frozen = _frozen(step)
     signatures = _signatures(step, variables)
     optimizer = step.optimizer.describe()
     manifest = Manifest(
         name=source.name,
         tfplus_version=__version__,
-        architecture_hash=_architecture_hash(variables, signatures, optimizer),
+        architecture_hash=_architecture_hash(variables, frozen, signatures, optimizer),
         flatbuffer_bytes=len(content),
         flatbuffer_sha256="",
         batch_size=options.batch_size,
@@ -163,13 +178,14 @@ def _export(
         outputs=_outputs(step),
         optimizer=optimizer,
         parameters=sum(int(np.prod(w.shape)) for w in step.weights if w.trainable),
-        flops_per_step=flatbuffer.matmul_flops(content, "train"),
+        flops_per_step=cost.product_flops(content, "train"),
         signatures=signatures,
         variables=variables,
         operators=counts,
         flex_operators=flex,
         parity=measured,
         preprocessing=source.preprocessing,
+        frozen=frozen,
     )
     try:
         # What a device would refuse to read, such as a layer's name of 300 characters.
@@ -177,6 +193,34 @@ def _export(
     except ArtifactError as error:
         raise ExportError(f"no device would take the file: {error}") from error
     return artifact.write(path, content, manifest)
+
+
+def _lower(source: Source, model: keras.Model, options: Options, progress: Progress) -> _Lowered:
+    step = _training(source, model, options)
+    progress("converting to TFLite operators")
+    module = StatefulModule(step)
+    marked = convert.to_flatbuffer(module)
+    offsets = dict(
+        zip(module.names, flatbuffer.variable_offsets(marked, module.shapes), strict=True)
+    )
+    values = _initial_values(step, model)
+    return _Lowered(step, _fill(marked, offsets, values), offsets, values)
+
+
+def _compare(
+    lowered: _Lowered, model: keras.Model, options: Options, progress: Progress
+) -> dict[str, Any]:
+    progress(f"comparing {options.parity_steps} steps with TensorFlow")
+    try:
+        return parity.verify(
+            lowered.content, model, lowered.step, steps=options.parity_steps, seed=options.seed
+        )
+    except RuntimeError as error:
+        # LiteRT's own, which often says nothing.
+        raise ExportError(
+            f"LiteRT cannot run the exported step ({error or 'it gives no reason'}): a smaller "
+            "batch needs less memory; else it is a bug worth reporting"
+        ) from error
 
 
 def _training(source: Source, model: keras.Model, options: Options) -> Training:
@@ -217,8 +261,8 @@ def _classes(step: Training, classes: tuple[int, ...] | None) -> tuple[int, ...]
     if others or head.loss.targets not in ("label", "distribution"):
         if classes is not None:
             raise UsageError(
-                f"--classes does not apply: the loss {head.given.name} has no classes, or the model "
-                "several outputs"
+                f"--classes does not apply: the loss {head.given.name} has no classes, or the "
+                "model several outputs"
             )
         return ()
     if classes is not None and len(classes) != shape[-1]:
@@ -278,6 +322,19 @@ def _variables(
     )
 
 
+def _frozen(step: Training) -> tuple[FrozenWeight, ...]:
+    return tuple(
+        FrozenWeight(
+            c.name,
+            tuple(c.value.shape),
+            hashlib.sha256(
+                np.ascontiguousarray(c.value, c.value.dtype.newbyteorder("<")).tobytes()
+            ).hexdigest(),
+        )
+        for c in step.constants
+    )
+
+
 def _signatures(step: Training, variables: tuple[Variable, ...]) -> dict[str, Signature]:
     state = {v.name: TensorInfo(v.shape, v.dtype) for v in variables}
     scalar = TensorInfo((1,), "float32")
@@ -296,10 +353,14 @@ def _signatures(step: Training, variables: tuple[Variable, ...]) -> dict[str, Si
 
 
 def _architecture_hash(
-    variables: tuple[Variable, ...], signatures: dict[str, Signature], optimizer: dict[str, Any]
+    variables: tuple[Variable, ...],
+    frozen: tuple[FrozenWeight, ...],
+    signatures: dict[str, Signature],
+    optimizer: dict[str, Any],
 ) -> str:
     described = {
         "variables": [[v.name, v.shape, v.dtype, v.trainable] for v in variables],
+        "frozen": [[f.name, f.shape, f.sha256] for f in frozen],
         "signatures": {k: dataclasses.asdict(s) for k, s in signatures.items()},
         "optimizer": optimizer,
     }

@@ -36,7 +36,8 @@ def check_model(model: keras.Model) -> None:
         for name, port in found.items():
             if None in port.shape:
                 raise ExportError(
-                    f"{what} '{name}': expected fixed dimensions besides the batch, got {port.shape}"
+                    f"{what} '{name}': expected fixed dimensions besides the batch, "
+                    f"got {port.shape}"
                 )
     for name, port in named["input"].items():
         if port.dtype not in INPUT_DTYPES:

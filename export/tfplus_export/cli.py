@@ -12,17 +12,21 @@ import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from tfplus.artifact import Artifact
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import ExportError, MissingExtraError, UsageError
 from tfplus_export.quiet import quiet_stderr
+
+if TYPE_CHECKING:
+    from tfplus_export.savings import Savings
 
 app = typer.Typer()
 
@@ -37,6 +41,8 @@ Examples:
   tfplus export my_model.keras -o my_model.tflite
 
   tfplus export mypackage.models:build -o model.tflite --learning-rate 0.05 --momentum 0.9
+
+  tfplus export my_model.keras -o head.tflite --train last:1
 
   tfplus export zoo:digits -o all.tflite --sub-model a=9,0,1,2,3 --sub-model b=2,3,4,5,6
 """
@@ -77,6 +83,23 @@ def export(
         float | None, typer.Option(min=0.0, max=1.0, help="Of SGD, likewise.")
     ] = None,
     nesterov: Annotated[bool, typer.Option("--nesterov", help="Look ahead.")] = False,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LAYERS",
+            help="Do not train a layer, by name, pattern ('block1_*') or number of layers from "
+            "the input. Repeatable.",
+            rich_help_panel="What trains",
+        ),
+    ] = None,
+    train: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="bias|last:K",
+            help="Train the biases alone, or the last K layers with weights. Repeatable.",
+            rich_help_panel="What trains",
+        ),
+    ] = None,
     parity_steps: Annotated[
         int, typer.Option(min=1, help="Training steps that are compared with TensorFlow.")
     ] = 5,
@@ -113,6 +136,7 @@ def export(
         show("importing TensorFlow")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         from tfplus_export import api
+        from tfplus_export import freeze as freezing
         from tfplus_export import source as sources
         from tfplus_export.optimizer import Sgd
 
@@ -134,16 +158,24 @@ def export(
                 base.momentum if momentum is None else momentum,
                 nesterov or base.nesterov,
             )
-        options = api.Options(batch_size, infer_batch_size, optimizer, parity_steps, seed, loss)
+        frozen = freezing.select(loaded.model, freeze or (), train or ())
+        options = api.Options(
+            batch_size, infer_batch_size, optimizer, parity_steps, seed, loss, freeze=frozen
+        )
         written = [api.export(loaded, output, options, show)]
+        saved = None
+        if frozen.paths:
+            saved = api.measure_savings(loaded, written[0], options, show)
         for path, chosen in subs:
             named = functools.partial(_show_named, show, path.name)
             written.append(api.export_sub_model(loaded, chosen, path, options, named))
     if json_output:
-        print_json({"models": [_summary(a) for a in written]})
+        print_json({"models": [_summary(a) for a in written], "savings": saved})
     else:
         for artifact in written:
             _report(stdout_console(), artifact)
+        if saved is not None:
+            _report_savings(stdout_console(), saved)
 
 
 def _summary(artifact: Artifact) -> dict[str, object]:
@@ -169,6 +201,23 @@ def _report(console: Console, artifact: Artifact) -> None:
         f"{sum(manifest.operators.values())} builtin operators; updates equal "
         f"TensorFlow's to {worst:.0e}"
     )
+
+
+def _report_savings(console: Console, saved: Savings) -> None:
+    before, after = saved.unfrozen, saved.frozen
+    table = Table("a training step", title="What freezing saves", title_justify="left")
+    for heading in ("trains all", "as asked", "ratio"):
+        table.add_column(heading, justify="right")
+    rows = (
+        ("MFLOP", before.flops / 1e6, after.flops / 1e6),
+        ("activations, MB", before.arena_bytes / 1e6, after.arena_bytes / 1e6),
+        ("graph and constants, MB", before.file_bytes / 1e6, after.file_bytes / 1e6),
+        ("time on this machine, ms", before.step_ms, after.step_ms),
+    )
+    for label, unfrozen, frozen in rows:
+        ratio = f"{frozen / unfrozen:.2f}" if unfrozen else "-"
+        table.add_row(label, f"{unfrozen:.2f}", f"{frozen:.2f}", ratio)
+    console.print(table)
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

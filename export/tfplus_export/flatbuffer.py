@@ -1,4 +1,4 @@
-"""What a converted model holds: its operators, their cost, and where its variables start."""
+"""What a converted model holds: its operators, and where its variables start."""
 
 from __future__ import annotations
 
@@ -21,28 +21,15 @@ def operators(content: bytes) -> dict[str, int]:
     model = schema.Model.GetRootAs(content, 0)
     counts: Counter[str] = Counter()
     for graph in _graphs(model):
-        counts.update(_name(model, graph.Operators(i)) for i in range(graph.OperatorsLength()))
+        counts.update(
+            operator_name(model, graph.Operators(i)) for i in range(graph.OperatorsLength())
+        )
     return dict(sorted(counts.items()))
 
 
 def flex_operators(counts: dict[str, int]) -> tuple[str, ...]:
     """The operators that only the Flex delegate runs."""
     return tuple(name for name in counts if name.startswith("Flex"))
-
-
-def matmul_flops(content: bytes, signature: str) -> int:
-    """Floating-point operations of a signature's matrix products: 2·M·K·N each."""
-    model = schema.Model.GetRootAs(content, 0)
-    graph = _signature_graph(model, signature)
-    total = 0
-    for i in range(graph.OperatorsLength()):
-        operator = graph.Operators(i)
-        name = _name(model, operator)
-        if name not in ("BATCH_MATMUL", "FULLY_CONNECTED"):
-            continue
-        inner = int(graph.Tensors(operator.Inputs(0)).ShapeAsNumpy()[-1])
-        total += 2 * inner * int(np.prod(graph.Tensors(operator.Outputs(0)).ShapeAsNumpy()))
-    return total
 
 
 def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[int]:
@@ -64,7 +51,7 @@ def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[
     for graph in _graphs(model):
         for i in range(graph.OperatorsLength()):
             operator = graph.Operators(i)
-            if _name(model, operator) != "ASSIGN_VARIABLE":
+            if operator_name(model, operator) != "ASSIGN_VARIABLE":
                 continue
             buffer: Any = model.Buffers(graph.Tensors(operator.Inputs(1)).Buffer())
             data = buffer.DataAsNumpy()
@@ -85,7 +72,12 @@ def _graphs(model: Any) -> list[Any]:
     return [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
 
 
-def _signature_graph(model: Any, signature: str) -> Any:
+def signature_graph(model: Any, signature: str) -> Any:
+    """The subgraph of a signature.
+
+    Raises:
+      ExportError: there is no such signature.
+    """
     for i in range(model.SignatureDefsLength()):
         definition = model.SignatureDefs(i)
         if definition.SignatureKey() == signature.encode():
@@ -93,7 +85,8 @@ def _signature_graph(model: Any, signature: str) -> Any:
     raise ExportError(f"the converted model has no signature '{signature}'")
 
 
-def _name(model: Any, operator: Any) -> str:
+def operator_name(model: Any, operator: Any) -> str:
+    """Name of a builtin operator; of a custom one, its custom code."""
     code = model.OperatorCodes(operator.OpcodeIndex())
     builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     if _NAMES[builtin] == "CUSTOM":

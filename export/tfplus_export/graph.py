@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable
+from collections.abc import Collection, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus_export import ports
+from tfplus_export.folding import fold
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.user_code import first_line
 
@@ -33,6 +34,7 @@ class Graph:
       outputs: name of an output → the tensor that the model returns.
       operations: every operation that an output or an assigned variable depends on, in the order in
         which the model ran them; assignments are among them.
+      constants: name of a tensor that they take, and that no operation here makes, → its value.
       variables: name of a captured handle placeholder → index into `model.variables`.
       owners: name of an operation → name of the Keras layer that made it.
     """
@@ -40,6 +42,7 @@ class Graph:
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
     operations: tuple[Op, ...]
+    constants: dict[str, np.ndarray]
     variables: dict[str, int]
     owners: dict[str, str]
 
@@ -114,11 +117,13 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         if id(external) in by_handle
     }
     outputs = dict(zip(ports.outputs(model), concrete.outputs, strict=True))
+    constants = fold(concrete.graph, _ancestors(concrete.graph, outputs.values(), ()))
     return Graph(
         # Behind the inputs come the captured variables.
         inputs=dict(zip(inputs, concrete.inputs, strict=False)),
         outputs=outputs,
-        operations=_ancestors(concrete.graph, outputs.values()),
+        operations=_ancestors(concrete.graph, outputs.values(), constants),
+        constants=constants,
         variables=variables,
         owners=owners,
     )
@@ -170,7 +175,7 @@ def _inlined() -> Generator[None]:
         tf.config.run_functions_eagerly(before)
 
 
-def _ancestors(graph: Any, outputs: Iterable[Tensor]) -> tuple[Op, ...]:
+def _ancestors(graph: Any, outputs: Iterable[Tensor], known: Collection[str]) -> tuple[Op, ...]:
     # A graph lists its operations in the order in which they were made: inputs come first.
     operations = graph.get_operations()
     needed: set[str] = set()
@@ -179,5 +184,5 @@ def _ancestors(graph: Any, outputs: Iterable[Tensor]) -> tuple[Op, ...]:
         op = pending.pop()
         if op.name not in needed:
             needed.add(op.name)
-            pending.extend(t.op for t in op.inputs)
+            pending.extend(t.op for t in op.inputs if t.name not in known)
     return tuple(op for op in operations if op.name in needed)

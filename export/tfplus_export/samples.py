@@ -1,4 +1,4 @@
-"""Batches for the comparison with TensorFlow: inputs and targets that the model and its losses take."""
+"""Batches for the comparison with TensorFlow, such as the model and its losses take."""
 
 from __future__ import annotations
 

@@ -163,9 +163,9 @@ def _given(
     optimizer, losses = None, None
     if model.built and getattr(model, "outputs", None) and not replace_loss:
         losses = compiled(model, list(ports.outputs(model)))
-    if getattr(model, "compiled", False) and model.optimizer is not None:
-        if not replace_optimizer or has_rule(model.optimizer):
-            optimizer = from_keras(model.optimizer)
+    given = model.optimizer if getattr(model, "compiled", False) else None
+    if given is not None and (not replace_optimizer or has_rule(given)):
+        optimizer = from_keras(given)
     return Source(name, model, classes, optimizer, losses, Preprocessing(), rebuild)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus.manifest import TensorInfo
@@ -26,8 +28,23 @@ SAMPLE_WEIGHT = "sample_weight"
 
 
 @dataclass(frozen=True)
+class Constant:
+    """One variable of the Keras model that the step reads and never writes.
+
+    Attributes:
+      name: its slice name; no slice holds it.
+      index: its place in `model.variables`.
+      value: what it is.
+    """
+
+    name: str
+    index: int
+    value: np.ndarray
+
+
+@dataclass(frozen=True)
 class Weight:
-    """One variable of the Keras model that the step or `infer` reads or writes.
+    """One variable of the Keras model that the step writes.
 
     Attributes:
       name: its slice name.
@@ -58,6 +75,7 @@ class Training:
 
     Attributes:
       weights: what the step reads and changes.
+      constants: what it only reads.
       optimizer: how it changes them.
       heads: the outputs and their losses.
       sample_weights: whether the step takes a weight for each sample.
@@ -66,6 +84,7 @@ class Training:
     """
 
     weights: tuple[Weight, ...]
+    constants: tuple[Constant, ...]
     optimizer: Sgd
     heads: tuple[Head, ...]
     sample_weights: bool
@@ -169,7 +188,9 @@ class Training:
         return {LOSS: total, **metrics}, dy
 
     def _by_index(self, weights: Mapping[str, Tensor]) -> dict[int, Tensor]:
-        return {w.index: weights[w.name] for w in self.weights}
+        # Rules see that these are constants, and so does the converter.
+        constants = {c.index: tf.constant(c.value) for c in self.constants}
+        return {w.index: weights[w.name] for w in self.weights} | constants
 
 
 def build(
@@ -199,14 +220,21 @@ def build(
                 "layers that do so in training alone"
             )
     used = set(train_graph.variables.values()) | set(infer_graph.variables.values())
+    assigned = {
+        train_graph.variable_of(op) for op in train_graph.operations if op.type in ASSIGNMENTS
+    }
     trainable = {id(v) for v in model.trainable_variables}
     weights: dict[str, Weight] = {}
+    constants: dict[str, Constant] = {}
     for index, variable in enumerate(model.variables):
         if index not in used:
             continue
         name = _slice_of(variable.path, model.name)
-        if name in weights:
+        if name in weights or name in constants:
             raise ExportError(f"two variables are named '{name}': expected unique layer names")
+        if id(variable) not in trainable and index not in assigned:
+            constants[name] = Constant(name, index, np.array(variable.numpy()))
+            continue
         if len(variable.shape) == 0:
             raise ExportError(
                 f"variable '{name}' is a scalar, which does not survive a step on XNNPACK: give it "
@@ -216,12 +244,13 @@ def build(
             raise ExportError(f"variable '{name}': expected float32, got {variable.dtype}")
         weights[name] = Weight(name, index, tuple(variable.shape), id(variable) in trainable)
     return Training(
-        tuple(weights.values()),
-        optimizer,
-        heads(train_graph, losses),
-        sample_weights,
-        train_graph,
-        infer_graph,
+        weights=tuple(weights.values()),
+        constants=tuple(constants.values()),
+        optimizer=optimizer,
+        heads=heads(train_graph, losses),
+        sample_weights=sample_weights,
+        train_graph=train_graph,
+        infer_graph=infer_graph,
     )
 
 

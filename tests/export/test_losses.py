@@ -37,7 +37,7 @@ def batch(loss: Loss, shape: tuple[int, ...], scale: float = 1.0) -> tuple[np.nd
     output = rng.normal(size=shape).astype(np.float32) * np.float32(scale)
     if loss.kind == "probabilities":
         output = np.asarray(tf.sigmoid(output))
-        if not loss.targets == "binary":
+        if loss.targets != "binary":
             # Not normalized: Keras does that for some losses, and not for others.
             output = output / output.sum(-1, keepdims=True) * np.float32(0.9)
     if loss.targets == "label":
@@ -114,7 +114,9 @@ def test_padding_rows_count_for_nothing(loss: Loss) -> None:
 @EACH_LOSS
 def test_a_batch_of_padding_alone_gives_nothing(loss: Loss) -> None:
     output, y = batch(loss, (3, 4))
-    got = of_batch(loss, tf.constant(output), tf.fill(y.shape, np.array(padding.fill(loss.targets), y.dtype)))
+    got = of_batch(
+        loss, tf.constant(output), tf.fill(y.shape, np.array(padding.fill(loss.targets), y.dtype))
+    )
     assert not got.loss.numpy().any()
     assert not got.metric.numpy().any()
     assert not got.gradient.numpy().any()
@@ -169,7 +171,9 @@ METRICS = {
 def test_metrics_equal_keras(loss: Loss) -> None:
     output, y = batch(loss, (40, 4))
     want = np.mean(METRICS[loss](y, output))
-    np.testing.assert_allclose(of_batch(loss, tf.constant(output), tf.constant(y)).metric, [want], rtol=1e-6)
+    np.testing.assert_allclose(
+        of_batch(loss, tf.constant(output), tf.constant(y)).metric, [want], rtol=1e-6
+    )
 
 
 def test_a_label_out_of_range_is_padding() -> None:

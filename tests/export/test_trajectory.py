@@ -95,6 +95,26 @@ def normalized() -> Source:
     return Source("test:normalized", model, tuple(range(5)), None, None, Preprocessing(), None)
 
 
+def frozen() -> Source:
+    """Frozen layers of every kind below, between and above those that train."""
+    model = keras.Sequential(
+        [
+            keras.Input((12, 11, 3)),
+            layers.Conv2D(6, 3, 2, "same", activation="relu", trainable=False),
+            layers.BatchNormalization(trainable=False),
+            layers.Conv2D(8, 3, use_bias=False),
+            layers.BatchNormalization(momentum=0.9),
+            layers.Conv2D(8, 3, 2, "same", trainable=False),
+            layers.DepthwiseConv2D(3, padding="same", trainable=False),
+            layers.Conv2D(8, 3, padding="same", dilation_rate=2, groups=2, trainable=False),
+            layers.Flatten(),
+            layers.Dense(12, activation="relu", trainable=False),
+            layers.Dense(5),
+        ]
+    )
+    return Source("test:frozen", model, tuple(range(5)), None, None, Preprocessing(), None)
+
+
 def activated() -> Source:
     """One dense layer for each activation, joined; then layer normalization."""
     image = keras.Input((6, 4))
@@ -111,7 +131,9 @@ def activated() -> Source:
     return Source("test:activated", model, tuple(range(5)), None, None, Preprocessing(), None)
 
 
-MODELS = pytest.mark.parametrize("make", [lenet, digits, strided, depthwise, normalized, activated])
+MODELS = pytest.mark.parametrize(
+    "make", [lenet, digits, strided, depthwise, normalized, frozen, activated]
+)
 ROOT = Path(__file__).parents[2]
 ARM64_ROOT = Path(os.environ.get("ARM64_ROOT", "/var/tmp/arm64-root"))  # noqa: S108
 

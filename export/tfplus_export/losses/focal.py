@@ -135,7 +135,9 @@ class CategoricalFocal:
 
     def keras(self, reduction: str) -> keras.losses.Loss:
         """See `Loss`."""
-        return keras.losses.CategoricalFocalCrossentropy(**dataclasses.asdict(self), reduction=reduction)
+        return keras.losses.CategoricalFocalCrossentropy(
+            **dataclasses.asdict(self), reduction=reduction
+        )
 
     def describe(self) -> dict[str, Any]:
         """See `Loss`."""

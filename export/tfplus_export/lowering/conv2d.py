@@ -7,6 +7,8 @@ side, and the kh vertical ones are slices of that: y = Σ_i rows_i · W_i.
 The groups of a grouped convolution are the batch of each product, and stand in front of the batch
 of the data: [G·N, H, W, C]. A plain convolution has one group. Below, C and K are channels and
 filters of one group.
+
+A frozen filter is a constant, with which the builtin operator is the fast one.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfplus_export.lowering.constants import is_constant
 from tfplus_export.lowering.matmul import batch_product
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.window import Tap, Window, crop, merge, phases, window_of
@@ -28,6 +31,10 @@ def _window(op: Op) -> Window:
 def _groups(op: Op) -> int:
     x, weight = op.inputs
     return int(x.shape[3]) // int(weight.shape[2])
+
+
+def _is_plain(op: Op) -> bool:
+    return op.get_attr("padding") != b"EXPLICIT" and set(op.get_attr("dilations")) == {1}
 
 
 def _part(x: Tensor, groups: int) -> Tensor:
@@ -51,6 +58,9 @@ def _join(x: Tensor, groups: int) -> Tensor:
 def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     x, weight = inputs
     window, groups = _window(op), _groups(op)
+    if groups == 1 and is_constant(weight) and _is_plain(op):
+        padding = op.get_attr("padding").decode()
+        return tf.nn.conv2d(x, weight, op.get_attr("strides"), padding)
     filters = _filter_rows(_part(weight, groups), groups)
     rows = _rows(_part(x, groups), window, groups)
     terms = [batch_product(row, _row(filters, i)) for i, row in enumerate(rows)]

@@ -2,45 +2,17 @@
 
 A rank-2 product with a runtime right side becomes FULLY_CONNECTED, whose weights XNNPACK wants to
 be constant; at rank 3 it stays BATCH_MATMUL, which XNNPACK takes. BATCH_MATMUL with a transposed
-left side it leaves, so left sides are transposed by TRANSPOSE.
+left side it leaves, so left sides are transposed by TRANSPOSE. A frozen weight is a constant, and
+its products are FULLY_CONNECTED.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import tensorflow as tf
 
-from tfplus.errors import ExportError
-from tfplus_export.lowering.rule import Rule
-from tfplus_export.tf_types import Op, Tensor
-
-
-def product(a: Tensor, b: Tensor, *, transpose_b: bool = False) -> Tensor:
-    """`a @ b` for [M, K] and [K, N] ([N, K] when `transpose_b`), as one BATCH_MATMUL."""
-    c = batch_product(tf.expand_dims(a, 0), tf.expand_dims(b, 0), transpose_b=transpose_b)
-    return tf.reshape(c, c.shape[1:])
+from tfplus_export.tf_types import Tensor
 
 
 def batch_product(a: Tensor, b: Tensor, *, transpose_b: bool = False) -> Tensor:
     """`a @ b` for [G, M, K] and [G, K, N] ([G, N, K] when `transpose_b`)."""
     return tf.raw_ops.BatchMatMulV2(x=a, y=b, adj_y=transpose_b)
-
-
-def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    if op.get_attr("transpose_a") or op.get_attr("transpose_b"):
-        raise ExportError("expected a product without transposed operands")
-    return product(inputs[0], inputs[1])
-
-
-def _gradient(
-    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
-) -> list[Tensor | None]:
-    x, w = inputs
-    return [
-        product(dy, w, transpose_b=True) if wanted[0] else None,
-        product(tf.transpose(x), dy) if wanted[1] else None,
-    ]
-
-
-MATMUL = Rule(_forward, _gradient)

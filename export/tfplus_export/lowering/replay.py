@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -49,9 +50,7 @@ class Tape:
     _steps: tuple[_Step, ...]
     _reads: dict[str, int]
 
-    def gradients(
-        self, dy: Mapping[str, Tensor], trainable: Collection[int]
-    ) -> dict[int, Tensor]:
+    def gradients(self, dy: Mapping[str, Tensor], trainable: Collection[int]) -> dict[int, Tensor]:
         """Back-propagates the gradient of the loss to the weights.
 
         Args:
@@ -117,7 +116,8 @@ def replay(
       ExportError: an operation has no rule; the message names its layer. Or a variable is used
         that is none of the model's.
     """
-    values = {t.name: inputs[name] for name, t in graph.inputs.items()}
+    values = {name: _constant(value) for name, value in graph.constants.items()}
+    values |= {tensor.name: inputs[name] for name, tensor in graph.inputs.items()}
     reads: dict[str, int] = {}
     updates: dict[int, Tensor] = {}
     steps: list[_Step] = []
@@ -137,9 +137,7 @@ def replay(
             continue
         constant = static_value(output)
         if constant is not None:
-            # Truth values are 0.0 and 1.0, as comparisons leave them.
-            truth = output.dtype == tf.bool
-            values[output.name] = tf.constant(constant, tf.float32 if truth else output.dtype)
+            values[output.name] = _constant(constant)
             continue
         chosen = choose(rules, op) if op.type not in PASS_THROUGH else (_IDENTITY, op.inputs)
         if chosen is None:
@@ -158,6 +156,11 @@ def replay(
         names = tuple(t.name for t in sources)
         steps.append(_Step(op, rule, names, inputs, tuple(outputs)))
     return Tape(values, updates, tuple(steps), reads)
+
+
+def _constant(value: Any) -> Tensor:
+    # Truth values are 1.0 and 0.0, as comparisons leave them.
+    return tf.constant(value, tf.float32 if np.asarray(value).dtype == np.bool_ else None)
 
 
 def check_rules(graph: Graph, rules: Rules) -> None:

@@ -1,0 +1,91 @@
+"""What a signature of a converted model computes and holds: products and lifetimes of tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tfplus_export.arena import Lifetime
+from tfplus_export.flatbuffer import operator_name, signature_graph
+
+_Shapes = Sequence[Sequence[int]]
+
+_ITEM_BYTES = MappingProxyType(
+    {
+        schema.TensorType.BOOL: 1,
+        schema.TensorType.FLOAT16: 2,
+        schema.TensorType.FLOAT32: 4,
+        schema.TensorType.INT8: 1,
+        schema.TensorType.INT32: 4,
+        schema.TensorType.INT64: 8,
+        # A handle, which is no data of the signature.
+        schema.TensorType.RESOURCE: 0,
+    }
+)
+
+# Operator → multiply-adds, of the shapes of its inputs and of its output. Filters are [K, h, w, C],
+# of CONV_3D [d, h, w, C, K], of DEPTHWISE_CONV_2D [1, h, w, K].
+_MULTIPLY_ADDS: MappingProxyType[str, Callable[[_Shapes, Sequence[int]], int]] = MappingProxyType(
+    {
+        "BATCH_MATMUL": lambda inputs, y: inputs[0][-1] * math.prod(y),
+        "FULLY_CONNECTED": lambda inputs, y: inputs[1][-1] * math.prod(y),
+        "CONV_2D": lambda inputs, y: math.prod(inputs[1][1:]) * math.prod(y),
+        "CONV_3D": lambda inputs, y: math.prod(inputs[1][:4]) * math.prod(y),
+        "DEPTHWISE_CONV_2D": lambda inputs, y: math.prod(inputs[1][1:3]) * math.prod(y),
+        "TRANSPOSE_CONV": lambda inputs, y: math.prod(inputs[1][:3]) * math.prod(inputs[2]),
+    }
+)
+
+
+def product_flops(content: bytes, signature: str) -> int:
+    """Floating-point operations of a signature's products and convolutions, two a multiply-add.
+
+    Elementwise operators and reductions are left out.
+    """
+    model = schema.Model.GetRootAs(content, 0)
+    graph = signature_graph(model, signature)
+    total = 0
+    for i in range(graph.OperatorsLength()):
+        operator = graph.Operators(i)
+        multiply_adds = _MULTIPLY_ADDS.get(operator_name(model, operator))
+        if multiply_adds is not None:
+            inputs = [
+                _shape(graph.Tensors(operator.Inputs(j))) if operator.Inputs(j) >= 0 else []
+                for j in range(operator.InputsLength())
+            ]
+            total += 2 * multiply_adds(inputs, _shape(graph.Tensors(operator.Outputs(0))))
+    return total
+
+
+def lifetimes(content: bytes, signature: str) -> list[Lifetime]:
+    """What a signature is given and computes, from the operator that makes it to its last use.
+
+    Constants are left out: they lie in the file.
+    """
+    graph = signature_graph(schema.Model.GetRootAs(content, 0), signature)
+    count = graph.OperatorsLength()
+    first = {int(graph.Inputs(i)): -1 for i in range(graph.InputsLength())}
+    last: dict[int, int] = {}
+    for i in range(count):
+        operator = graph.Operators(i)
+        first |= {int(operator.Outputs(j)): i for j in range(operator.OutputsLength())}
+        last |= {int(operator.Inputs(j)): i for j in range(operator.InputsLength())}
+    last |= {int(graph.Outputs(i)): count for i in range(graph.OutputsLength())}
+    return [
+        Lifetime(_size_bytes(graph.Tensors(index)), made, last.get(index, made))
+        for index, made in first.items()
+    ]
+
+
+def _shape(tensor: Any) -> list[int]:
+    shape = tensor.ShapeAsNumpy()
+    return [int(d) for d in shape] if isinstance(shape, np.ndarray) else []
+
+
+def _size_bytes(tensor: Any) -> int:
+    return math.prod(_shape(tensor)) * _ITEM_BYTES.get(tensor.Type(), 4)

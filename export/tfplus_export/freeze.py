@@ -1,0 +1,162 @@
+"""What trains: `--freeze` and `--train`, from what the user writes to variables that do not train.
+
+Layers are the model's own, with those of nested models in their place; what a layer holds inside
+(a wrapped layer, the projections of an attention) belongs to it. Layers without weights that could
+train do not count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import keras
+
+from tfplus.errors import UsageError
+
+# The additive weights of Keras' layers: `bias` of most, `beta` of normalizations.
+_BIASES = frozenset({"bias", "beta"})
+_MOST_NAMES = 40
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer with weights that could train.
+
+    Attributes:
+      layer: the Keras layer.
+      names: its own, and those of the nested models that it is in.
+    """
+
+    layer: Any
+    names: tuple[str, ...]
+
+    @property
+    def variables(self) -> list[Any]:
+        """Its variables that could train, whether or not they do."""
+        return [v for part in self.layer._flatten_layers() for v in part._trainable_variables]
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """Which variables of a model do not train.
+
+    Attributes:
+      paths: their Keras paths. A sub-model has the same paths for the slices that it has.
+      asked: what the user wrote, for reports; empty where nothing is frozen.
+    """
+
+    paths: frozenset[str] = frozenset()
+    asked: tuple[str, ...] = ()
+
+    @contextlib.contextmanager
+    def applied(self, model: keras.Model) -> Generator[None]:
+        """Freezes the variables in the model, and puts its own flags back afterwards.
+
+        A layer of which any variable is frozen counts as frozen itself, so that a batch
+        normalization runs in inference mode; the flags of its other variables stay.
+        """
+        untyped: Any = model
+        layers = untyped._flatten_layers()
+        layer_flags = [layer.trainable for layer in layers]
+        flags = [variable.trainable for variable in model.variables]
+        try:
+            for found in layers_of(model):
+                training = [v for v in found.variables if v.trainable]
+                kept = [v for v in training if v.path not in self.paths]
+                if len(kept) < len(training):
+                    found.layer.trainable = False
+                    for variable in kept:
+                        variable.trainable = True
+            yield
+        finally:
+            for layer, flag in zip(layers, layer_flags, strict=True):
+                layer._trainable = flag
+            for variable, flag in zip(model.variables, flags, strict=True):
+                variable.trainable = flag
+
+
+def select(model: keras.Model, freeze: Sequence[str], train: Sequence[str]) -> Freeze:
+    """Finds the variables that the options freeze.
+
+    Args:
+      model: built.
+      freeze: each a layer's name, a pattern such as `block1_*`, or the number of layers from the
+        input.
+      train: each `bias` (biases alone train, as in TinyTL: Cai et al., NeurIPS 2020) or `last:K`
+        (the last K layers alone do). A variable trains if no option freezes it.
+
+    Raises:
+      UsageError: an option names no layer, is not understood, or nothing is left to train.
+    """
+    layers = layers_of(model)
+    every = {v.path for found in layers for v in found.variables}
+    paths = {v.path for text in freeze for found in _named(layers, text) for v in found.variables}
+    for text in train:
+        paths |= every - _trained(layers, text)
+    asked = (*(f"--freeze {t}" for t in freeze), *(f"--train {t}" for t in train))
+    if paths and all(v.path in paths for v in model.trainable_variables):
+        raise UsageError(
+            f"{' '.join(asked)}: freezes everything that trains; the layers with weights are "
+            f"{_listed(layers)}"
+        )
+    return Freeze(frozenset(paths), asked)
+
+
+def layers_of(model: keras.Model) -> list[Layer]:
+    """The layers with weights that could train, from the input on."""
+    found: list[Layer] = []
+    pending: list[tuple[Any, tuple[str, ...]]] = [(layer, ()) for layer in reversed(model.layers)]
+    seen: set[int] = set()
+    while pending:
+        layer, outer = pending.pop()
+        names = (*outer, layer.name)
+        if isinstance(layer, keras.Model):
+            pending.extend((inner, names) for inner in reversed(layer.layers))
+            continue
+        candidate = Layer(layer, names)
+        if candidate.variables and id(layer) not in seen:
+            seen.add(id(layer))
+            found.append(candidate)
+    return found
+
+
+def _named(layers: list[Layer], text: str) -> list[Layer]:
+    found = [e for e in layers if any(fnmatchcase(name, text) for name in e.names)]
+    if found:
+        return found
+    if not text.isdecimal():
+        raise UsageError(
+            f"--freeze '{text}' names no layer with weights: expected one of {_listed(layers)}, a "
+            "pattern such as 'block1_*', or the number of layers from the input"
+        )
+    return layers[: _count("--freeze", text, text, layers)]
+
+
+def _trained(layers: list[Layer], text: str) -> set[str]:
+    kind, colon, number = text.partition(":")
+    if text == "bias":
+        return {v.path for e in layers for v in e.variables if v.path.split("/")[-1] in _BIASES}
+    if kind != "last" or not colon or not number.isdecimal():
+        raise UsageError(f"--train '{text}': expected bias, or last:K such as last:2")
+    count = _count("--train", text, number, layers)
+    return {v.path for found in layers[-count:] for v in found.variables}
+
+
+def _count(option: str, text: str, number: str, layers: list[Layer]) -> int:
+    count = int(number)
+    if not 1 <= count <= len(layers):
+        raise UsageError(
+            f"{option} {text}: expected 1 to {len(layers)} layers, the layers with weights being "
+            f"{_listed(layers)}"
+        )
+    return count
+
+
+def _listed(layers: list[Layer]) -> str:
+    names = [found.names[-1] for found in layers]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more

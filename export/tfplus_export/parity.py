@@ -5,6 +5,12 @@ and the file under LiteRT, with and without XNNPACK. The file is put to TensorFl
 each step, and the step's loss and its update of every variable are compared. A free run would not
 tell whether each gradient is right: a pre-activation of ±1e-9 falls on either side of a ReLU, and
 the two drift apart.
+
+An optimizer that divides by the size of past gradients, such as Adam, starts from the state that
+some training would leave, as large as the layer's gradients are: its update is then as right or
+wrong as the gradient. From zeros it would be the gradient's sign, whatever the gradient's size: a
+bias in front of a batch normalization, whose gradient is rounding noise, would move as far as any
+weight, and in another direction than TensorFlow's.
 """
 
 from __future__ import annotations
@@ -23,7 +29,7 @@ from tfplus.errors import ExportError
 from tfplus_export import ports
 from tfplus_export.samples import Batch, padded, random_inputs, random_targets
 from tfplus_export.training import SAMPLE_WEIGHT, Training
-from tfplus_export.update_error import State, layer_rounding, update_error
+from tfplus_export.update_error import State, layer_of, layer_rounding, update_error
 
 # Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close
 # to a ReLU's corner or to a second maximum that rounding decides where its gradient goes.
@@ -74,17 +80,17 @@ class Reference:
     def __init__(self, model: keras.Model, training: Training) -> None:
         self._model = model
         self._names = {w.index: w.name for w in training.weights}
-        self._sgd = training.optimizer
-        self._optimizer = training.optimizer.keras()
         trainable = [i for i, v in enumerate(model.variables) if v.trainable]
         self._variables = [model.variables[i] for i in trainable]
         self._trainable = [self._names.get(i, "") for i in trainable]
+        self._rule = training.optimizer
+        self._optimizer = self._rule.keras(dict(zip(self._trainable, self._variables, strict=True)))
         self._optimizer.build(self._variables)
         self._heads = training.heads
         self._inputs = list(training.train_graph.inputs)
         losses = [h.given.keras(_REDUCTIONS[h.reduction]) for h in training.heads]
 
-        def step(batch: Any) -> Any:
+        def gradients(batch: Any) -> Any:
             with tf.GradientTape() as tape:
                 outputs = ports.call(model, [batch[n] for n in self._inputs], training=True)
                 loss: Any = 0.0
@@ -93,11 +99,24 @@ class Reference:
                     if weight is not None:
                         weight = tf.reshape(weight, [-1] + [1] * (len(output.shape) - 2))
                     loss += head.weight * loss_of(batch[head.target], output, weight)
-            gradients: Any = tape.gradient(cast("Any", loss), self._variables)
-            self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
-            return loss
+            return loss, tape.gradient(cast("Any", loss), self._variables)
 
-        self._step: Any = tf.function(step, autograph=False)
+        def apply(gradients: Any) -> None:
+            self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
+
+        self._gradients: Any = tf.function(gradients, autograph=False)
+        self._apply: Any = tf.function(apply, autograph=False)
+
+    def settle(self, batch: Batch) -> None:
+        """Puts the optimizer's means of squares to the size of the gradients of each layer."""
+        _, gradients = self._gradients(_tensors(batch))
+        largest: dict[str, float] = {}
+        for name, gradient in zip(self._trainable, gradients, strict=True):
+            if gradient is not None:
+                size = float(np.sqrt(np.mean(np.square(tf.convert_to_tensor(gradient)))))
+                largest[layer_of(name)] = max(size, largest.get(layer_of(name), 0.0))
+        sizes = [largest.get(layer_of(name), 0.0) for name in self._trainable]
+        self._rule.settle(self._optimizer, sizes)
 
     def outputs(self, batch: Batch) -> list[np.ndarray]:
         """What the model returns for one inference batch, an array for each head."""
@@ -106,12 +125,14 @@ class Reference:
 
     def step(self, batch: Batch) -> float:
         """Trains on one batch and returns its loss."""
-        return float(self._step({n: tf.constant(v) for n, v in batch.items()}))
+        loss, gradients = self._gradients(_tensors(batch))
+        self._apply(gradients)
+        return float(loss)
 
     def state(self) -> dict[str, np.ndarray]:
         """Every variable of the exported model, with the value it has here."""
         weights = {n: np.array(self._model.variables[i].numpy()) for i, n in self._names.items()}
-        state = self._sgd.keras_state(self._optimizer, self._trainable)
+        state = self._rule.keras_state(self._optimizer, self._trainable)
         return weights | {n: v for n, v in state.items() if not n.endswith("/")}
 
 
@@ -206,8 +227,11 @@ def _measure(
     for step in range(steps):
         batch = random_inputs(training.train_graph, rng) | random_targets(training, rng)
         rows = size if step == steps - 1 else short_rows
+        real = {n: v[:rows] for n, v in batch.items()}
+        if step == 0:
+            expected.settle(real)
         before = expected.state()
-        loss = expected.step({n: v[:rows] for n, v in batch.items()})
+        loss = expected.step(real)
         after = expected.state()
         batch = padded(training, batch, rows)
         for candidate in candidates:
@@ -229,6 +253,10 @@ def _measure(
             )
         )
     return results
+
+
+def _tensors(batch: Batch) -> dict[str, Any]:
+    return {name: tf.constant(value) for name, value in batch.items()}
 
 
 def _output_error(

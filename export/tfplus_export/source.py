@@ -15,7 +15,9 @@ from tfplus.errors import ExportError, UsageError
 from tfplus.manifest import Preprocessing
 from tfplus_export import ports, user_code, zoo
 from tfplus_export.losses.compiled import OutputLoss, compiled
-from tfplus_export.optimizer import Sgd, from_keras, has_rule
+from tfplus_export.optimizers import Optimizer
+from tfplus_export.optimizers.compiled import from_keras
+from tfplus_export.training import slice_of
 from tfplus_export.user_code import first_line
 
 
@@ -36,7 +38,7 @@ class Source:
     name: str
     model: keras.Model
     classes: tuple[int, ...] | None
-    optimizer: Sgd | None
+    optimizer: Optimizer | None
     losses: Mapping[str, OutputLoss] | None
     preprocessing: Preprocessing
     rebuild: Callable[[Sequence[int]], keras.Model] | None
@@ -58,8 +60,8 @@ def load(
       input_shape: one sample, for sources that build a model.
       classes: labels in the order of the logits, likewise.
       seed: seeds the initial weights of models that are built here.
-      replace_optimizer: a compiled optimizer without a rule is passed over instead of refused.
-      replace_loss: a compiled loss is passed over.
+      replace_optimizer: the compiled optimizer is passed over.
+      replace_loss: the compiled loss is passed over.
 
     Raises:
       UsageError: the source is not of a known form, or an argument does not apply to it.
@@ -164,8 +166,9 @@ def _given(
     if model.built and getattr(model, "outputs", None) and not replace_loss:
         losses = compiled(model, list(ports.outputs(model)))
     given = model.optimizer if getattr(model, "compiled", False) else None
-    if given is not None and (not replace_optimizer or has_rule(given)):
-        optimizer = from_keras(given)
+    if given is not None and not replace_optimizer:
+        trained = {slice_of(v.path, model.name): v for v in model.trainable_variables}
+        optimizer = from_keras(given, trained)
     return Source(name, model, classes, optimizer, losses, Preprocessing(), rebuild)
 
 

@@ -98,7 +98,8 @@ class Reference:
                     weight = batch.get(SAMPLE_WEIGHT)
                     if weight is not None:
                         weight = tf.reshape(weight, [-1] + [1] * (len(output.shape) - 2))
-                    loss += head.weight * loss_of(batch[head.target], output, weight)
+                    part: Any = loss_of(batch[head.target], output, weight)
+                    loss += head.weight * part
             return loss, tape.gradient(cast("Any", loss), self._variables)
 
         def apply(gradients: Any) -> None:

@@ -4,40 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 
-from tfplus.manifest import Kind, Targets
+from tfplus.manifest import Targets
 from tfplus_export.losses import padding
 from tfplus_export.losses.clipping import clip
 from tfplus_export.losses.dense import smoothed
-from tfplus_export.losses.loss import Rows
+from tfplus_export.losses.loss import CrossEntropy, Rows
 from tfplus_export.lowering.masks import positive
 from tfplus_export.tf_types import Tensor
 
 
 @dataclass(frozen=True)
-class Binary:
+class Binary(CrossEntropy):
     """−y·log p − (1 − y)·log(1 − p) with p = sigmoid(logit), the mean over a row's outputs.
 
     Attributes:
-      from_logits: whether the model returns logits rather than probabilities.
       label_smoothing: s of y ← (1 − s)·y + s / 2.
     """
 
-    from_logits: bool = False
     label_smoothing: float = 0.0
     name: ClassVar[str] = "binary_crossentropy"
     closing: ClassVar[str | None] = "Sigmoid"
     fuses: ClassVar[bool] = True
     targets: ClassVar[Targets] = "binary"
-
-    @property
-    def kind(self) -> Kind:
-        """See `Loss`."""
-        return "logits" if self.from_logits else "probabilities"
 
     def rows(self, output: Tensor, y: Tensor) -> Rows:
         """See `Loss`."""
@@ -52,19 +45,11 @@ class Binary:
             counts=counts,
         )
 
-    def with_logits(self) -> Binary:
-        """See `Loss`."""
-        return dataclasses.replace(self, from_logits=True)
-
     def keras(self, reduction: str) -> keras.losses.Loss:
         """See `Loss`."""
         return keras.losses.BinaryCrossentropy(
             self.from_logits, self.label_smoothing, reduction=reduction
         )
-
-    def describe(self) -> dict[str, Any]:
-        """See `Loss`."""
-        return {"name": self.name, **dataclasses.asdict(self)}
 
 
 def of_logits(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

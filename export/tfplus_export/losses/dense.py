@@ -4,39 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 
-from tfplus.manifest import Kind, Targets
+from tfplus.manifest import Targets
 from tfplus_export.losses import padding
 from tfplus_export.losses.clipping import clip, normalize, normalize_gradient
-from tfplus_export.losses.loss import Rows
+from tfplus_export.losses.loss import CrossEntropy, Rows
 from tfplus_export.losses.softmax import softmax
 from tfplus_export.tf_types import Tensor
 
 
 @dataclass(frozen=True)
-class Categorical:
+class Categorical(CrossEntropy):
     """−Σ y·log softmax(logits), or the same of probabilities.
 
     Attributes:
-      from_logits: whether the model returns logits rather than probabilities.
       label_smoothing: s of y ← (1 − s)·y + s / classes.
     """
 
-    from_logits: bool = False
     label_smoothing: float = 0.0
     name: ClassVar[str] = "categorical_crossentropy"
     closing: ClassVar[str | None] = "Softmax"
     fuses: ClassVar[bool] = True
     targets: ClassVar[Targets] = "distribution"
-
-    @property
-    def kind(self) -> Kind:
-        """See `Loss`."""
-        return "logits" if self.from_logits else "probabilities"
 
     def rows(self, output: Tensor, y: Tensor) -> Rows:
         """See `Loss`."""
@@ -59,19 +52,11 @@ class Categorical:
             counts=counts,
         )
 
-    def with_logits(self) -> Categorical:
-        """See `Loss`."""
-        return dataclasses.replace(self, from_logits=True)
-
     def keras(self, reduction: str) -> keras.losses.Loss:
         """See `Loss`."""
         return keras.losses.CategoricalCrossentropy(
             self.from_logits, self.label_smoothing, reduction=reduction
         )
-
-    def describe(self) -> dict[str, Any]:
-        """See `Loss`."""
-        return {"name": self.name, **dataclasses.asdict(self)}
 
 
 def smoothed(y: Tensor, smoothing: float, level: float) -> Tensor:

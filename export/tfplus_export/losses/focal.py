@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfplus.manifest import Kind, Targets
+from tfplus.manifest import Targets
 from tfplus_export.losses import padding
 from tfplus_export.losses.binary import of_logits, of_probabilities, right_side
 from tfplus_export.losses.clipping import clip, normalize, normalize_gradient
 from tfplus_export.losses.dense import right_class, smoothed
-from tfplus_export.losses.loss import Rows
+from tfplus_export.losses.loss import CrossEntropy, Rows
 from tfplus_export.losses.softmax import softmax
 from tfplus_export.tf_types import Tensor
 
 
 @dataclass(frozen=True)
-class BinaryFocal:
+class BinaryFocal(CrossEntropy):
     """(1 − p_t)^γ · binary cross-entropy, the mean over a row's outputs; p_t = y·p + (1−y)(1−p).
 
     Attributes:
-      from_logits: whether the model returns logits rather than probabilities.
       label_smoothing: s of y ← (1 − s)·y + s / 2.
       apply_class_balancing: weigh with α·y + (1 − α)(1 − y).
       alpha: α.
       gamma: γ.
     """
 
-    from_logits: bool = False
     label_smoothing: float = 0.0
     apply_class_balancing: bool = False
     alpha: float = 0.25
@@ -41,11 +39,6 @@ class BinaryFocal:
     closing: ClassVar[str | None] = "Sigmoid"
     fuses: ClassVar[bool] = True
     targets: ClassVar[Targets] = "binary"
-
-    @property
-    def kind(self) -> Kind:
-        """See `Loss`."""
-        return "logits" if self.from_logits else "probabilities"
 
     def rows(self, output: Tensor, y: Tensor) -> Rows:
         """See `Loss`."""
@@ -70,43 +63,27 @@ class BinaryFocal:
             counts=counts,
         )
 
-    def with_logits(self) -> BinaryFocal:
-        """See `Loss`."""
-        return dataclasses.replace(self, from_logits=True)
-
     def keras(self, reduction: str) -> keras.losses.Loss:
         """See `Loss`."""
         return keras.losses.BinaryFocalCrossentropy(**dataclasses.asdict(self), reduction=reduction)
 
-    def describe(self) -> dict[str, Any]:
-        """See `Loss`."""
-        return {"name": self.name, **dataclasses.asdict(self)}
-
 
 @dataclass(frozen=True)
-class CategoricalFocal:
+class CategoricalFocal(CrossEntropy):
     """−Σ α·(1 − p)^γ·y·log p over the classes.
 
     Attributes:
-      from_logits: whether the model returns logits rather than probabilities.
       label_smoothing: s of y ← (1 − s)·y + s / classes.
       alpha: α, one for all classes or one for each.
       gamma: γ.
     """
 
-    from_logits: bool = False
     label_smoothing: float = 0.0
     alpha: float | tuple[float, ...] = 0.25
     gamma: float = 2.0
     name: ClassVar[str] = "categorical_focal_crossentropy"
     closing: ClassVar[str | None] = "Softmax"
-    fuses: ClassVar[bool] = False
     targets: ClassVar[Targets] = "distribution"
-
-    @property
-    def kind(self) -> Kind:
-        """See `Loss`."""
-        return "logits" if self.from_logits else "probabilities"
 
     def rows(self, output: Tensor, y: Tensor) -> Rows:
         """See `Loss`."""
@@ -129,19 +106,11 @@ class CategoricalFocal:
             counts=counts,
         )
 
-    def with_logits(self) -> CategoricalFocal:
-        """See `Loss`."""
-        return dataclasses.replace(self, from_logits=True)
-
     def keras(self, reduction: str) -> keras.losses.Loss:
         """See `Loss`."""
         return keras.losses.CategoricalFocalCrossentropy(
             **dataclasses.asdict(self), reduction=reduction
         )
-
-    def describe(self) -> dict[str, Any]:
-        """See `Loss`."""
-        return {"name": self.name, **dataclasses.asdict(self)}
 
 
 def power(x: Tensor, exponent: float) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
@@ -34,39 +36,32 @@ class Rows:
     counts: Tensor
 
 
-class Loss(Protocol):
+class Loss(ABC):
     """A loss of Keras, lowered to operations that TFLite has builtin and XNNPACK takes.
 
     A row is whatever stands before the last axis of the model's output: a sample, or one step of a
     sequence, or one pixel. Rows are numbered through; the last axis holds what one row's loss is
-    taken over.
+    taken over. Every loss is a frozen dataclass of its parameters, under Keras' names.
+
+    Attributes:
+      name: in Keras.
+      targets: what a target says.
+      closing: the operation that makes logits the probabilities that the loss takes; None where
+        there are none.
+      fuses: whether Keras takes such an operation at the model's end and the loss as one.
     """
 
-    @property
-    def name(self) -> str:
-        """Name in Keras."""
-        ...
+    name: ClassVar[str]
+    targets: ClassVar[Targets]
+    closing: ClassVar[str | None] = None
+    fuses: ClassVar[bool] = False
 
     @property
     def kind(self) -> Kind:
         """What it takes from the model."""
-        ...
+        return "values"
 
-    @property
-    def targets(self) -> Targets:
-        """What a target says."""
-        ...
-
-    @property
-    def closing(self) -> str | None:
-        """The operation that makes logits the probabilities it takes; None where there are none."""
-        ...
-
-    @property
-    def fuses(self) -> bool:
-        """Whether Keras takes such an operation at the model's end and the loss as one."""
-        ...
-
+    @abstractmethod
     def rows(self, output: Tensor, y: Tensor) -> Rows:
         """Loss, gradient and metric of each row.
 
@@ -74,19 +69,39 @@ class Loss(Protocol):
           output: float32 [rows, outputs].
           y: int32 [rows] where targets are labels, else float32 [rows, outputs]; see `padding`.
         """
-        ...
 
     def with_logits(self) -> Loss:
         """The same for a model that returns logits; itself where there are none."""
-        ...
+        return self
 
+    @abstractmethod
     def keras(self, reduction: str) -> keras.losses.Loss:
         """The same in Keras, for the comparison at export."""
-        ...
 
     def describe(self) -> dict[str, Any]:
         """Name and parameters, for the manifest."""
-        ...
+        parameters: dict[str, Any] = vars(self)
+        return {"name": self.name, **parameters}
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """A loss of probabilities, or of the logits that they are made of.
+
+    Attributes:
+      from_logits: whether the model returns logits.
+    """
+
+    from_logits: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """See `Loss`."""
+        return "logits" if self.from_logits else "probabilities"
+
+    def with_logits(self) -> Loss:
+        """See `Loss`."""
+        return dataclasses.replace(self, from_logits=True)
 
 
 @dataclass(frozen=True)

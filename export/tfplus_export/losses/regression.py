@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 
-from tfplus.manifest import Kind, Targets
+from tfplus.manifest import Targets
 from tfplus_export.losses import padding
 from tfplus_export.losses.loss import Loss, Rows
 from tfplus_export.lowering.masks import positive
 from tfplus_export.tf_types import Tensor
 
 
-class _Regression(ABC):
+class _Regression(Loss):
     """What the losses of this file have in common: the mean over a row's outputs."""
 
-    name: ClassVar[str] = ""
-    kind: ClassVar[Kind] = "values"
-    closing: ClassVar[str | None] = None
-    fuses: ClassVar[bool] = False
     targets: ClassVar[Targets] = "value"
 
     @abstractmethod
     def of_error(self, error: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and gradient for each element of output − y."""
-
-    @abstractmethod
-    def keras(self, reduction: str) -> keras.losses.Loss:
-        """See `Loss`."""
 
     def rows(self, output: Tensor, y: Tensor) -> Rows:
         """See `Loss`."""
@@ -44,14 +36,6 @@ class _Regression(ABC):
             metric=tf.reduce_mean(tf.abs(error), 1, keepdims=True),
             counts=counts,
         )
-
-    def with_logits(self) -> Loss:
-        """See `Loss`: there are none."""
-        return self
-
-    def describe(self) -> dict[str, Any]:
-        """See `Loss`."""
-        return {"name": self.name}
 
 
 @dataclass(frozen=True)
@@ -106,7 +90,3 @@ class Huber(_Regression):
     def keras(self, reduction: str) -> keras.losses.Loss:
         """See `Loss`."""
         return keras.losses.Huber(self.delta, reduction=reduction)
-
-    def describe(self) -> dict[str, Any]:
-        """See `Loss`."""
-        return {"name": self.name, "delta": self.delta}

@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfplus.manifest import Kind, Targets
+from tfplus.manifest import Targets
 from tfplus_export.losses.clipping import clip
-from tfplus_export.losses.loss import Rows
+from tfplus_export.losses.loss import CrossEntropy, Rows
 from tfplus_export.losses.softmax import softmax
 from tfplus_export.lowering.masks import zero
 from tfplus_export.tf_types import Tensor
 
 
 @dataclass(frozen=True)
-class SparseCategorical:
-    """−log softmax(logits)[label], or the same of the logarithm of probabilities.
+class SparseCategorical(CrossEntropy):
+    """−log softmax(logits)[label], or the same of the logarithm of probabilities."""
 
-    Attributes:
-      from_logits: whether the model returns logits rather than probabilities.
-    """
-
-    from_logits: bool = False
     name: ClassVar[str] = "sparse_categorical_crossentropy"
     closing: ClassVar[str | None] = "Softmax"
     fuses: ClassVar[bool] = True
     targets: ClassVar[Targets] = "label"
-
-    @property
-    def kind(self) -> Kind:
-        """See `Loss`."""
-        return "logits" if self.from_logits else "probabilities"
 
     def rows(self, output: Tensor, y: Tensor) -> Rows:
         """See `Loss`; y is int32 [rows], −1 for padding."""
@@ -42,29 +32,17 @@ class SparseCategorical:
         index = tf.reshape(tf.cast(y, tf.float32), [-1, 1])
         # ONE_HOT and EQUAL would leave the delegate; |label − class| is 0 for one class alone.
         onehot = zero(tf.abs(index - tf.constant(np.arange(classes, dtype=np.float32))))
-        if self.from_logits:
-            logits = output
-        else:
-            clipped, inside = clip(output)
-            logits = tf.math.log(clipped)
-        soft = softmax(logits)
+        clipped, inside = (output, None) if self.from_logits else clip(output)
+        soft = softmax(output if self.from_logits else tf.math.log(clipped))
         gradient = soft.probabilities - onehot
         right = tf.cast(tf.equal(tf.argmax(output, 1, tf.int32), y), tf.float32)
         return Rows(
             losses=soft.log_sum - tf.reduce_sum(soft.shifted * onehot, 1, keepdims=True),
-            gradient=gradient if self.from_logits else gradient * inside / clipped,
+            gradient=gradient if inside is None else gradient * inside / clipped,
             metric=tf.reshape(right, [-1, 1]),
             counts=tf.reduce_sum(onehot, 1, keepdims=True),
         )
 
-    def with_logits(self) -> SparseCategorical:
-        """See `Loss`."""
-        return SparseCategorical(from_logits=True)
-
     def keras(self, reduction: str) -> keras.losses.Loss:
         """See `Loss`."""
         return keras.losses.SparseCategoricalCrossentropy(self.from_logits, reduction=reduction)
-
-    def describe(self) -> dict[str, Any]:
-        """See `Loss`."""
-        return {"name": self.name, "from_logits": self.from_logits}

@@ -102,14 +102,14 @@ def _spread(gradient: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def replay(
-    graph: Graph, rules: Rules, inputs: Mapping[str, Tensor], weights: Mapping[int, Tensor]
+    graph: Graph, rules: Rules, batch: Mapping[str, Tensor], weights: Mapping[int, Tensor]
 ) -> Tape:
     """Runs the forward pass with every operation replaced by its rule's forward.
 
     Args:
       graph: the traced pass.
       rules: the table.
-      inputs: name of an input → one batch, of the traced shape.
+      batch: name of an input → its value, of the traced shape.
       weights: index into the model's variables → value.
 
     Raises:
@@ -117,7 +117,7 @@ def replay(
         that is none of the model's.
     """
     values = {name: _constant(value) for name, value in graph.constants.items()}
-    values |= {tensor.name: inputs[name] for name, tensor in graph.inputs.items()}
+    values |= {tensor.name: batch[name] for name, tensor in graph.inputs.items()}
     reads: dict[str, int] = {}
     updates: dict[int, Tensor] = {}
     steps: list[_Step] = []

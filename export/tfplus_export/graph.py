@@ -14,7 +14,9 @@ import tensorflow as tf
 from tfplus.errors import ExportError
 from tfplus_export import ports
 from tfplus_export.folding import fold
+from tfplus_export.hoisting import hoist_products, merge_weights
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.unrolling import unrolled
 from tfplus_export.user_code import first_line
 
 # Operations that only pass a value on.
@@ -103,10 +105,12 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     function = tf.function(
         lambda *values: ports.call(model, values, training=training), autograph=False
     )
-    with _recording() as owners, _inlined():
+    with _recording() as owners, _inlined(), unrolled(layers_of(model)) as complaints:
         try:
             concrete = function.get_concrete_function(*specs)
         except Exception as error:
+            if complaints:
+                raise ExportError(complaints[0]) from error
             raise ExportError(
                 f"TensorFlow cannot trace the model: {type(error).__name__}: {first_line(error)}"
             ) from error
@@ -117,6 +121,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         if id(external) in by_handle
     }
     outputs = dict(zip(ports.outputs(model), concrete.outputs, strict=True))
+    _simplify(concrete.graph, outputs.values(), owners)
     constants = fold(concrete.graph, _ancestors(concrete.graph, outputs.values(), ()))
     return Graph(
         # Behind the inputs come the captured variables.
@@ -127,6 +132,12 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         variables=variables,
         owners=owners,
     )
+
+
+def layers_of(model: keras.Model) -> list[Any]:
+    """The model and every layer in it, however deep."""
+    untyped: Any = model
+    return untyped._flatten_layers()
 
 
 def static_value(tensor: Tensor) -> Any:
@@ -175,8 +186,14 @@ def _inlined() -> Generator[None]:
         tf.config.run_functions_eagerly(before)
 
 
+def _simplify(graph: Any, outputs: Iterable[Tensor], owners: dict[str, str]) -> None:
+    operations = _ancestors(graph, outputs, ())
+    written = {op.inputs[0].op.name for op in operations if op.type in ASSIGNMENTS}
+    weights = merge_weights(operations, written)
+    owners.update(hoist_products(graph, operations, weights, owners))
+
+
 def _ancestors(graph: Any, outputs: Iterable[Tensor], known: Collection[str]) -> tuple[Op, ...]:
-    # A graph lists its operations in the order in which they were made: inputs come first.
     operations = graph.get_operations()
     needed: set[str] = set()
     pending = [*(t.op for t in outputs), *(op for op in operations if op.type in ASSIGNMENTS)]
@@ -185,4 +202,22 @@ def _ancestors(graph: Any, outputs: Iterable[Tensor], known: Collection[str]) ->
         if op.name not in needed:
             needed.add(op.name)
             pending.extend(t.op for t in op.inputs if t.name not in known)
-    return tuple(op for op in operations if op.name in needed)
+    return _inputs_first(op for op in operations if op.name in needed)
+
+
+def _inputs_first(operations: Iterable[Op]) -> tuple[Op, ...]:
+    """In the order in which they were made, but what was added later stands before its use."""
+    needed = {op.name: op for op in operations}
+    placed: dict[str, Op] = {}
+    for op in needed.values():
+        pending = [op]
+        while pending:
+            missing = [
+                t.op for t in pending[-1].inputs if t.op.name in needed and t.op.name not in placed
+            ]
+            if missing:
+                pending.extend(missing)
+            else:
+                done = pending.pop()
+                placed.setdefault(done.name, done)
+    return tuple(placed.values())

@@ -23,6 +23,8 @@ from rich.table import Table
 from tfplus.artifact import Artifact
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import ExportError, MissingExtraError, UsageError
+from tfplus_export.models_command import EXAMPLES as _MODELS_EXAMPLES
+from tfplus_export.models_command import models
 from tfplus_export.quiet import quiet_stderr
 from tfplus_export.sizes import parse_size
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from tfplus_export.savings import Savings
 
 app = typer.Typer()
+app.command(epilog=_MODELS_EXAMPLES)(models)
 
 _MAX_CLASSES = 100_000
 _MAX_LABEL = 2**31 - 1
@@ -84,6 +87,14 @@ def export(
     sub_model: Annotated[
         list[str] | None,
         typer.Option(help="NAME=LABELS: also write the sub-model of these classes. Repeatable."),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="As Keras names it, such as mse or binary_crossentropy; for every output, instead "
+            "of the compiled one.",
+        ),
     ] = None,
     optimizer: Annotated[
         str | None,
@@ -233,6 +244,7 @@ def export(
             classes=labels,
             seed=seed,
             replace_optimizer=optimizer is not None,
+            replace_loss=loss is not None,
             trust_code=trust_code,
         )
         pairs = targets.pairs(target or (), runtime or ())
@@ -245,6 +257,7 @@ def export(
             choice.optimizer(loaded.optimizer),
             parity_steps,
             seed,
+            loss,
             freeze=frozen,
             targets=pairs,
             memory_budget_bytes=limit,

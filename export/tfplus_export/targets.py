@@ -13,7 +13,7 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from tfplus.errors import ExportError, UsageError
-from tfplus.manifest import Target
+from tfplus.manifest import CheckedTarget
 from tfplus_export.flatbuffer import operator_name
 from tfplus_export.memory import StepMemory, peak_bytes
 
@@ -105,7 +105,7 @@ def memory_limit(names: Sequence[str], budget_bytes: int | None) -> int | None:
     return min((limit for limit in [*limits, budget_bytes] if limit is not None), default=None)
 
 
-def check(content: bytes, memory: StepMemory, target: str, runtime_name: str) -> Target:
+def check(content: bytes, memory: StepMemory, target: str, runtime_name: str) -> CheckedTarget:
     """Holds a converted model to what a device with a runtime takes.
 
     Args:
@@ -131,7 +131,7 @@ def check(content: bytes, memory: StepMemory, target: str, runtime_name: str) ->
             f"most {limits.memory_bytes / _MB:.0f} MB: choose a smaller --batch-size, or "
             "--memory-budget to have one chosen"
         )
-    return Target(target, runtime_name, found.version, peak)
+    return CheckedTarget(target, runtime_name, found.version, peak)
 
 
 def operator_problem(content: bytes, found: Runtime) -> str | None:

@@ -19,6 +19,8 @@ from tfplus_export.user_code import first_line
 PASS_THROUGH = frozenset({"Identity", "Snapshot"})
 # Operations that write a variable.
 ASSIGNMENTS = frozenset({"AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"})
+# Operations that draw random numbers, for which the step has noise of its own.
+RANDOM = frozenset({"StatelessRandomUniformV2"})
 
 _REDUCTIONS = frozenset({"Max", "Mean", "Min", "Prod", "Sum"})
 
@@ -34,6 +36,8 @@ class Graph:
         which the model ran them; assignments are among them.
       variables: name of a captured handle placeholder → index into `model.variables`.
       owners: name of an operation → name of the Keras layer that made it.
+      random: name of an operation that draws random numbers → its place among all of those, in the
+        order in which the model ran them.
     """
 
     x: Tensor
@@ -41,6 +45,7 @@ class Graph:
     operations: tuple[Op, ...]
     variables: dict[str, int]
     owners: dict[str, str]
+    random: dict[str, int]
 
     def layer_of(self, op: Op) -> str:
         """The Keras layer that made the operation, or the operation's own name."""
@@ -98,25 +103,54 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
             raise ExportError(
                 f"TensorFlow cannot trace the model: {type(error).__name__}: {first_line(error)}"
             ) from error
-    by_handle = {id(v.value.handle): i for i, v in enumerate(model.variables)}
+    seeds = _seeds(model)
+    by_handle = {
+        id(v.value.handle): i for i, v in enumerate(model.variables) if id(v) not in seeds
+    }
     variables = {
         internal.op.name: by_handle[id(external)]
         for external, internal in concrete.graph.captures
         if id(external) in by_handle
     }
     output = concrete.outputs[0]
+    drawing = [op.name for op in concrete.graph.get_operations() if op.type in RANDOM]
+    operations = _ancestors(concrete.graph, output)
+    ignored = {
+        internal.op.name
+        for external, internal in concrete.graph.captures
+        if id(external) in {id(v.value.handle) for v in seeds.values()}
+    }
     return Graph(
         x=concrete.inputs[0],
         output=output,
-        operations=_ancestors(concrete.graph, output),
+        operations=tuple(
+            op for op in operations if op.type not in ASSIGNMENTS or _target(op) not in ignored
+        ),
         variables=variables,
         owners=owners,
+        random={name: place for place, name in enumerate(drawing)},
     )
 
 
 def static_value(tensor: Tensor) -> Any:
     """The tensor's value as an array where it does not depend on data, else None."""
     return tf.get_static_value(tensor)
+
+
+def _seeds(model: keras.Model) -> dict[int, Any]:
+    """The variables that Keras' random numbers come from, by id: the step has another source."""
+    untyped: Any = model
+    generators = [
+        generator
+        for layer in untyped._flatten_layers()
+        for generator in getattr(layer, "_seed_generators", ())
+    ]
+    return {id(g.state): g.state for g in generators}
+
+
+def _target(op: Op) -> str:
+    name: str = op.inputs[0].op.name
+    return name
 
 
 @contextlib.contextmanager

@@ -20,6 +20,8 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfplus.errors import ExportError
+from tfplus_export.lowering.noise import STATE
+from tfplus_export.reference_noise import ReferenceNoise
 from tfplus_export.training import Training
 from tfplus_export.update_error import State, layer_rounding, update_error
 
@@ -69,6 +71,8 @@ class Reference:
     def __init__(self, model: keras.Model, training: Training) -> None:
         self._model = model
         self._names = {w.index: w.name for w in training.weights}
+        self._noise = ReferenceNoise()
+        self._draws_noise = training.draws_noise
         self._sgd = training.optimizer
         self._optimizer = training.optimizer.keras()
         trainable = [i for i, v in enumerate(model.variables) if v.trainable]
@@ -78,7 +82,7 @@ class Reference:
         loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=training.from_logits)
 
         def step(x: Any, y: Any) -> Any:
-            with tf.GradientTape() as tape:
+            with tf.GradientTape() as tape, self._noise.drawn():
                 loss = loss_of(y, model(x, training=True))
             gradients: Any = tape.gradient(cast("Any", loss), self._variables)
             self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
@@ -92,12 +96,16 @@ class Reference:
 
     def step(self, x: np.ndarray, y: np.ndarray) -> float:
         """Trains on one batch and returns its loss."""
-        return float(self._step(x, y))
+        loss = float(self._step(x, y))
+        self._noise.advance()
+        return loss
 
     def state(self) -> dict[str, np.ndarray]:
         """Every variable of the exported model, with the value it has here."""
         weights = {n: np.array(self._model.variables[i].numpy()) for i, n in self._names.items()}
         state = self._sgd.keras_state(self._optimizer, self._trainable)
+        if self._draws_noise:
+            state[STATE] = self._noise.state()
         return weights | {n: v for n, v in state.items() if not n.endswith("/")}
 
 
@@ -171,6 +179,9 @@ def _short_rows(training: Training) -> int:
     batch = int(training.train_graph.x.shape[0])
     if not training.batch_dependent:
         return min(SHORT_ROWS, batch)
+    if training.draws_noise:
+        # Padding that repeats a row draws noise of its own, and so has statistics of its own.
+        return batch
     # A divisor, so that padding can repeat each row equally often.
     return next(
         (n for n in range(SHORT_ROWS_OF_STATISTICS, batch) if batch % n == 0),

@@ -14,7 +14,9 @@ from tfplus.slices import slice_name
 from tfplus_export.checks import check_traced
 from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, Graph, trace
 from tfplus_export.loss import softmax_cross_entropy
-from tfplus_export.lowering.replay import check_rules, replay
+from tfplus_export.lowering import noise
+from tfplus_export.lowering.plan import plan
+from tfplus_export.lowering.replay import replay
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizer import Sgd
 from tfplus_export.tf_types import Tensor
@@ -94,6 +96,16 @@ class Training:
         """
         return self.train_graph.mixes_rows
 
+    @property
+    def draws_noise(self) -> bool:
+        """Whether the step draws random numbers, as for dropout."""
+        return bool(self.train_graph.random)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What the step keeps besides weights, with its initial values, by name."""
+        state = self.optimizer.state({w.name: w.shape for w in self.weights if w.trainable})
+        return state | ({noise.STATE: noise.initial(0)} if self.draws_noise else {})
+
     def step(
         self, x: Tensor, y: Tensor, weights: Mapping[str, Tensor], state: Mapping[str, Tensor]
     ) -> StepOutput:
@@ -104,9 +116,10 @@ class Training:
           y: int32 [batch], index of each sample's logit, or −1 for a padding row; see
             `batch_dependent` for what padding does to batch statistics.
           weights: name → value, for all of `self.weights`.
-          state: as `self.optimizer.state` names it.
+          state: as `self.state` names it.
         """
-        tape = replay(self.train_graph, RULES, x, self._by_index(weights))
+        random = state.get(noise.STATE)
+        tape = replay(self.train_graph, RULES, x, self._by_index(weights), random)
         at = _logits(self.train_graph, self.from_logits)
         loss = softmax_cross_entropy(tape.values[at.name], y)
         trainable = {w.index for w in self.weights if w.trainable}
@@ -116,6 +129,8 @@ class Training:
         new_weights, new_state = self.optimizer.apply(
             {**weights, **assigned}, {names[i]: g for i, g in gradients.items()}, state
         )
+        if random is not None:
+            new_state = {**new_state, noise.STATE: noise.advanced(random)}
         return StepOutput(loss.loss, loss.accuracy, assigned | new_weights, new_state)
 
     def logits(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
@@ -147,7 +162,7 @@ def build(
     check_traced(model)
     infer_graph = trace(model, infer_batch_size, training=False)
     for graph in (train_graph, infer_graph):
-        check_rules(graph, RULES)
+        plan(graph, RULES)
     for op in infer_graph.operations:
         if op.type in ASSIGNMENTS:
             raise ExportError(

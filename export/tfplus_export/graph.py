@@ -104,9 +104,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
                 f"TensorFlow cannot trace the model: {type(error).__name__}: {first_line(error)}"
             ) from error
     seeds = _seeds(model)
-    by_handle = {
-        id(v.value.handle): i for i, v in enumerate(model.variables) if id(v) not in seeds
-    }
+    by_handle = {id(v.value.handle): i for i, v in enumerate(model.variables) if id(v) not in seeds}
     variables = {
         internal.op.name: by_handle[id(external)]
         for external, internal in concrete.graph.captures

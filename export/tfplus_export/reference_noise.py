@@ -31,7 +31,7 @@ class ReferenceNoise:
     """A state, int32 [4], and the noise that is drawn from it."""
 
     def __init__(self) -> None:
-        self._state: Any = tf.Variable(initial(0).astype(np.int32), trainable=False)
+        self._state: Any = tf.Variable(tf.constant(initial(0), tf.int32), trainable=False)
 
     def state(self) -> np.ndarray:
         """As the exported model has it, float32 [4]."""

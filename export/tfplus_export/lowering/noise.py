@@ -3,17 +3,17 @@
 TFLite's own RANDOM_UNIFORM cannot be seeded on the device, and forgets where it was when the
 interpreter goes. This noise is a function of a state that is a variable like any other: saved in
 checkpoints, restored from them, and set from outside to seed it. The same state gives the same
-noise everywhere, to the last bit: every number is an integer below 2²⁴, which float32 holds exactly,
-and MUL, SUB, FLOOR and BATCH_MATMUL are operators that XNNPACK and GPUs take.
+noise everywhere, to the last bit: every number is an integer below 2²⁴, which float32 holds
+exactly, and MUL, SUB, FLOOR and BATCH_MATMUL are operators that XNNPACK and GPUs take.
 
 Modulo the prime p = 3623, element (row r, column c) is
 
   k = <g(A_r·(1, state)), C_c>³,   g(x) = x³ in each of 4 components,   u = (k + ½) / p,
 
-with a constant matrix A_r for each row and a constant vector C_c for each column, both of the layer.
-An inner product with random vectors makes any two columns pairwise independent (Carter & Wegman,
-"Universal Classes of Hash Functions", 1979); cubing permutes the residues, since 3 does not divide
-p − 1, and hides that the products have rank 4.
+with a constant matrix A_r for each row and a constant vector C_c for each column, of the layer's
+own. An inner product with random vectors makes any two columns pairwise independent (Carter &
+Wegman, "Universal Classes of Hash Functions", 1979); cubing permutes the residues, since 3 does not
+divide p − 1, and hides that the products have rank 4.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
 """Which operations of a traced pass run in the step, and by which rule each.
 
 What is needed is asked from the end: an operation that a rule reaches past, or one whose value is
-known at export, asks for nothing in turn. So a rule that stands for several operations may avoid what
-lies between, such as a tensor of five dimensions.
+known at export, asks for nothing in turn. So a rule that stands for several operations may avoid
+what lies between, such as a tensor of five dimensions.
 """
 
 from __future__ import annotations
-
-import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, RANDOM, Graph, static_value

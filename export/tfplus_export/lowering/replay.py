@@ -129,12 +129,13 @@ def replay(
     updates: dict[int, Tensor] = {}
     steps: list[_Step] = []
     for op, chosen in plan(graph, rules):
-        output = op.outputs[0] if op.outputs else None
         if op.type in ASSIGNMENTS:
             index = graph.variable_of(op)
             before = updates.get(index, weights[index])
             updates[index] = _assigned(op, before, values[op.inputs[1].name])
-        elif op.type == "ReadVariableOp":
+            continue
+        output = op.outputs[0]
+        if op.type == "ReadVariableOp":
             index = graph.variable_of(op)
             values[output.name] = updates.get(index, weights[index])
             reads[output.name] = index

@@ -20,7 +20,7 @@ from tfplus.manifest import FrozenWeight, Manifest, Signature, TensorInfo, Varia
 from tfplus_export import convert, cost, flatbuffer, parity, savings, training
 from tfplus_export.checks import check_model
 from tfplus_export.freeze import Freeze
-from tfplus_export.optimizer import LEARNING_RATE, Sgd
+from tfplus_export.optimizers import LEARNING_RATE, Optimizer, Sgd
 from tfplus_export.savings import Savings
 from tfplus_export.signatures import StatefulModule
 from tfplus_export.source import Source
@@ -44,7 +44,7 @@ class Options:
 
     batch_size: int = 32
     infer_batch_size: int | None = None
-    optimizer: Sgd | None = None
+    optimizer: Optimizer | None = None
     parity_steps: int = 5
     seed: int = 0
     freeze: Freeze = field(default_factory=Freeze)

@@ -33,6 +33,8 @@ app = typer.Typer()
 _MAX_CLASSES = 100_000
 _MAX_LABEL = 2**31 - 1
 
+_OPTIMIZER = "Optimizer"
+
 _EXAMPLES = """
 Examples:
 
@@ -41,6 +43,8 @@ Examples:
   tfplus export my_model.keras -o my_model.tflite
 
   tfplus export mypackage.models:build -o model.tflite --learning-rate 0.05 --momentum 0.9
+
+  tfplus export my_model.keras -o model.tflite --optimizer adamw --clip-global-norm 1
 
   tfplus export my_model.keras -o head.tflite --train last:1
 
@@ -69,13 +73,54 @@ def export(
         list[str] | None,
         typer.Option(help="NAME=LABELS: also write the sub-model of these classes. Repeatable."),
     ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="sgd, adam, adamw or rmsprop; the compiled one, or sgd, if not given.",
+            rich_help_panel=_OPTIMIZER,
+        ),
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(min=0.0, help="Of SGD, instead of the compiled optimizer.")
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Initial rate; as compiled, or Keras' default, if not given.",
+            rich_help_panel=_OPTIMIZER,
+        ),
     ] = None,
     momentum: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Of SGD, likewise.")
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Of sgd or rmsprop.", rich_help_panel=_OPTIMIZER),
     ] = None,
-    nesterov: Annotated[bool, typer.Option("--nesterov", help="Look ahead.")] = False,
+    nesterov: Annotated[
+        bool,
+        typer.Option(
+            "--nesterov", help="Look ahead: sgd with momentum.", rich_help_panel=_OPTIMIZER
+        ),
+    ] = False,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Decoupled from the gradient; 0: none.", rich_help_panel=_OPTIMIZER
+        ),
+    ] = None,
+    clip_norm: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Largest norm of each weight's gradient.", rich_help_panel=_OPTIMIZER
+        ),
+    ] = None,
+    clip_global_norm: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Largest norm of all gradients together.", rich_help_panel=_OPTIMIZER
+        ),
+    ] = None,
+    clip_value: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Largest element of a gradient.", rich_help_panel=_OPTIMIZER),
+    ] = None,
     freeze: Annotated[
         list[str] | None,
         typer.Option(
@@ -131,28 +176,33 @@ def export(
         from tfplus_export import api
         from tfplus_export import freeze as freezing
         from tfplus_export import source as sources
-        from tfplus_export.optimizer import Sgd
+        from tfplus_export.optimizers import choice as optimizers
 
+        choice = optimizers.choose(
+            optimizer,
+            learning_rate,
+            momentum,
+            nesterov,
+            weight_decay,
+            {"clipnorm": clip_norm, "global_clipnorm": clip_global_norm, "clipvalue": clip_value},
+        )
         loaded = sources.load(
             source,
             input_shape=shape,
             classes=labels,
             seed=seed,
-            replace_optimizer=learning_rate is not None,
+            replace_optimizer=optimizer is not None,
         )
         for _, chosen in subs:
             api.check_sub_model(loaded, chosen)
-        optimizer = loaded.optimizer
-        if learning_rate is not None or momentum is not None or nesterov:
-            base = optimizer or Sgd()
-            optimizer = Sgd(
-                base.learning_rate if learning_rate is None else learning_rate,
-                base.momentum if momentum is None else momentum,
-                nesterov or base.nesterov,
-            )
         frozen = freezing.select(loaded.model, freeze or (), train or ())
         options = api.Options(
-            batch_size, infer_batch_size, optimizer, parity_steps, seed, freeze=frozen
+            batch_size,
+            infer_batch_size,
+            choice.optimizer(loaded.optimizer),
+            parity_steps,
+            seed,
+            freeze=frozen,
         )
         written = [api.export(loaded, output, options, show)]
         saved = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus_export.folding import fold, static_value
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.user_code import first_line
 
@@ -34,18 +35,20 @@ class Graph:
       output: the tensor that the model returns.
       operations: every operation that `output` or an assigned variable depends on, in the order in
         which the model ran them; assignments are among them.
+      constants: name of a tensor that they take, and that no operation here makes, → its value.
       variables: name of a captured handle placeholder → index into `model.variables`.
       owners: name of an operation → name of the Keras layer that made it.
-      random: name of an operation that draws random numbers → its place among all of those, in the
-        order in which the model ran them.
+      random: name of an operation that draws random numbers → the shape of what it draws, in the
+        order in which the model ran them; some may be needed for nothing.
     """
 
     x: Tensor
     output: Tensor
     operations: tuple[Op, ...]
+    constants: dict[str, np.ndarray]
     variables: dict[str, int]
     owners: dict[str, str]
-    random: dict[str, int]
+    random: dict[str, tuple[int, ...]]
 
     def layer_of(self, op: Op) -> str:
         """The Keras layer that made the operation, or the operation's own name."""
@@ -111,8 +114,9 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         if id(external) in by_handle
     }
     output = concrete.outputs[0]
-    drawing = [op.name for op in concrete.graph.get_operations() if op.type in RANDOM]
-    operations = _ancestors(concrete.graph, output)
+    drawing = [op for op in concrete.graph.get_operations() if op.type in RANDOM]
+    constants = fold(concrete.graph, _ancestors(concrete.graph, output, ()))
+    operations = _ancestors(concrete.graph, output, constants)
     ignored = {
         internal.op.name
         for external, internal in concrete.graph.captures
@@ -124,15 +128,11 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         operations=tuple(
             op for op in operations if op.type not in ASSIGNMENTS or _target(op) not in ignored
         ),
+        constants=constants,
         variables=variables,
         owners=owners,
-        random={name: place for place, name in enumerate(drawing)},
+        random={op.name: tuple(op.outputs[0].shape) for op in drawing},
     )
-
-
-def static_value(tensor: Tensor) -> Any:
-    """The tensor's value as an array where it does not depend on data, else None."""
-    return tf.get_static_value(tensor)
 
 
 def _seeds(model: keras.Model) -> dict[int, Any]:
@@ -192,7 +192,7 @@ def _inlined() -> Generator[None]:
         tf.config.run_functions_eagerly(before)
 
 
-def _ancestors(graph: Any, output: Tensor) -> tuple[Op, ...]:
+def _ancestors(graph: Any, output: Tensor, known: Collection[str]) -> tuple[Op, ...]:
     # A graph lists its operations in the order in which they were made: inputs come first.
     operations = graph.get_operations()
     needed: set[str] = set()
@@ -201,5 +201,5 @@ def _ancestors(graph: Any, output: Tensor) -> tuple[Op, ...]:
         op = pending.pop()
         if op.name not in needed:
             needed.add(op.name)
-            pending.extend(t.op for t in op.inputs)
+            pending.extend(t.op for t in op.inputs if t.name not in known)
     return tuple(op for op in operations if op.name in needed)

@@ -5,6 +5,12 @@ and the file under LiteRT, with and without XNNPACK. The file is put to TensorFl
 each step, and the step's loss and its update of every variable are compared. A free run would not
 tell whether each gradient is right: a pre-activation of ±1e-9 falls on either side of a ReLU, and
 the two drift apart.
+
+An optimizer that divides by the size of past gradients, such as Adam, starts from the state that
+some training would leave, as large as the layer's gradients are: its update is then as right or
+wrong as the gradient. From zeros it would be the gradient's sign, whatever the gradient's size: a
+bias in front of a batch normalization, whose gradient is rounding noise, would move as far as any
+weight, and in another direction than TensorFlow's.
 """
 
 from __future__ import annotations
@@ -23,7 +29,7 @@ from tfplus.errors import ExportError
 from tfplus_export.lowering.noise import STATE
 from tfplus_export.reference_noise import ReferenceNoise
 from tfplus_export.training import Training
-from tfplus_export.update_error import State, layer_rounding, update_error
+from tfplus_export.update_error import State, layer_of, layer_rounding, update_error
 
 # Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close
 # to a ReLU's corner or to a second maximum that rounding decides where its gradient goes.
@@ -71,24 +77,37 @@ class Reference:
     def __init__(self, model: keras.Model, training: Training) -> None:
         self._model = model
         self._names = {w.index: w.name for w in training.weights}
-        self._noise = ReferenceNoise()
+        self._noise = ReferenceNoise([*training.train_graph.random.values()])
         self._draws_noise = training.draws_noise
-        self._sgd = training.optimizer
-        self._optimizer = training.optimizer.keras()
         trainable = [i for i, v in enumerate(model.variables) if v.trainable]
         self._variables = [model.variables[i] for i in trainable]
         self._trainable = [self._names.get(i, "") for i in trainable]
+        self._rule = training.optimizer
+        self._optimizer = self._rule.keras(dict(zip(self._trainable, self._variables, strict=True)))
         self._optimizer.build(self._variables)
         loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=training.from_logits)
 
-        def step(x: Any, y: Any) -> Any:
+        def gradients(x: Any, y: Any) -> Any:
             with tf.GradientTape() as tape, self._noise.drawn():
                 loss = loss_of(y, model(x, training=True))
-            gradients: Any = tape.gradient(cast("Any", loss), self._variables)
-            self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
-            return loss
+            return loss, tape.gradient(cast("Any", loss), self._variables)
 
-        self._step: Any = tf.function(step, autograph=False)
+        def apply(gradients: Any) -> None:
+            self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
+
+        self._gradients: Any = tf.function(gradients, autograph=False)
+        self._apply: Any = tf.function(apply, autograph=False)
+
+    def settle(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Puts the optimizer's means of squares to the size of the gradients of each layer."""
+        _, gradients = self._gradients(x, y)
+        largest: dict[str, float] = {}
+        for name, gradient in zip(self._trainable, gradients, strict=True):
+            if gradient is not None:
+                size = float(np.sqrt(np.mean(np.square(tf.convert_to_tensor(gradient)))))
+                largest[layer_of(name)] = max(size, largest.get(layer_of(name), 0.0))
+        sizes = [largest.get(layer_of(name), 0.0) for name in self._trainable]
+        self._rule.settle(self._optimizer, sizes)
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """What the model returns for one inference batch."""
@@ -96,14 +115,15 @@ class Reference:
 
     def step(self, x: np.ndarray, y: np.ndarray) -> float:
         """Trains on one batch and returns its loss."""
-        loss = float(self._step(x, y))
+        loss, gradients = self._gradients(x, y)
+        self._apply(gradients)
         self._noise.advance()
-        return loss
+        return float(loss)
 
     def state(self) -> dict[str, np.ndarray]:
         """Every variable of the exported model, with the value it has here."""
         weights = {n: np.array(self._model.variables[i].numpy()) for i, n in self._names.items()}
-        state = self._sgd.keras_state(self._optimizer, self._trainable)
+        state = self._rule.keras_state(self._optimizer, self._trainable)
         if self._draws_noise:
             state[STATE] = self._noise.state()
         return weights | {n: v for n, v in state.items() if not n.endswith("/")}
@@ -210,6 +230,8 @@ def _measure(
         rows = shape[0] if step == steps - 1 else short_rows
         if training.batch_dependent:
             x = np.resize(x[:rows], shape)
+        if step == 0:
+            expected.settle(x[:rows], y[:rows])
         before = expected.state()
         loss = expected.step(x[:rows], y[:rows])
         after = expected.state()

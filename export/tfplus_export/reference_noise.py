@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,14 @@ from tfplus_export.tf_types import Tensor
 
 
 class ReferenceNoise:
-    """A state, int32 [4], and the noise that is drawn from it."""
+    """A state, int32 [4], and the noise that is drawn from it.
 
-    def __init__(self) -> None:
+    Args:
+      shapes: of what each random operation draws for a whole batch, in the order of their places.
+    """
+
+    def __init__(self, shapes: Sequence[Sequence[int]]) -> None:
+        self._shapes = [[int(d) for d in shape] for shape in shapes]
         self._state: Any = tf.Variable(tf.constant(initial(0), tf.int32), trainable=False)
 
     def state(self) -> np.ndarray:
@@ -62,9 +67,9 @@ class ReferenceNoise:
             )
 
         def uniform(shape: Any, *arguments: Any, **keywords: Any) -> Tensor:
-            known = tf.get_static_value(shape)
-            extents = shape if known is None else known
-            return self._uniform(next(place), [int(d) for d in np.ravel(extents)])
+            noise = self._uniform(layer := next(place))
+            # A short batch has the noise of a long one's first rows.
+            return tf.slice(noise, [0] * len(self._shapes[layer]), shape)
 
         drawing.stateless_random_uniform_v2 = uniform
         try:
@@ -72,7 +77,8 @@ class ReferenceNoise:
         finally:
             drawing.stateless_random_uniform_v2 = original
 
-    def _uniform(self, layer: int, shape: list[int]) -> Tensor:
+    def _uniform(self, layer: int) -> Tensor:
+        shape = self._shapes[layer]
         per_sample = math.prod(shape[1:])
         columns = columns_of(per_sample)
         rows = shape[0] * per_sample // columns

@@ -14,7 +14,9 @@ import keras
 from tfplus.errors import ExportError, UsageError
 from tfplus.manifest import Preprocessing
 from tfplus_export import user_code, zoo
-from tfplus_export.optimizer import Sgd, from_keras, has_rule
+from tfplus_export.optimizers import Optimizer
+from tfplus_export.optimizers.compiled import from_keras
+from tfplus_export.training import slice_of
 from tfplus_export.user_code import first_line
 
 _MEANS = frozenset({"sum_over_batch_size", "mean"})
@@ -37,7 +39,7 @@ class Source:
     name: str
     model: keras.Model
     classes: tuple[int, ...]
-    optimizer: Sgd | None
+    optimizer: Optimizer | None
     from_logits: bool | None
     preprocessing: Preprocessing
     rebuild: Callable[[Sequence[int]], keras.Model] | None
@@ -58,7 +60,7 @@ def load(
       input_shape: one sample, for sources that build a model.
       classes: labels in the order of the logits, likewise.
       seed: seeds the initial weights of models that are built here.
-      replace_optimizer: a compiled optimizer without a rule is passed over instead of refused.
+      replace_optimizer: the compiled optimizer is passed over.
 
     Raises:
       UsageError: the source is not of a known form, or an argument does not apply to it.
@@ -156,8 +158,9 @@ def _given(
     optimizer, from_logits = None, None
     if getattr(model, "compiled", False) and model.optimizer is not None:
         from_logits = _from_logits(model.loss)
-        if not replace_optimizer or has_rule(model.optimizer):
-            optimizer = from_keras(model.optimizer)
+        if not replace_optimizer:
+            trained = {slice_of(v.path, model.name): v for v in model.trainable_variables}
+            optimizer = from_keras(model.optimizer, trained)
     labels = classes or tuple(range(outputs or 0))
     return Source(name, model, labels, optimizer, from_logits, Preprocessing(), rebuild)
 

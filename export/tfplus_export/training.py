@@ -18,7 +18,7 @@ from tfplus_export.lowering import noise
 from tfplus_export.lowering.plan import plan
 from tfplus_export.lowering.replay import replay
 from tfplus_export.lowering.table import RULES
-from tfplus_export.optimizer import Sgd
+from tfplus_export.optimizers import Optimizer
 from tfplus_export.tf_types import Tensor
 
 
@@ -80,7 +80,7 @@ class Training:
 
     weights: tuple[Weight, ...]
     constants: tuple[Constant, ...]
-    optimizer: Sgd
+    optimizer: Optimizer
     from_logits: bool
     train_graph: Graph
     infer_graph: Graph
@@ -146,7 +146,7 @@ class Training:
 
 def build(
     model: keras.Model,
-    optimizer: Sgd,
+    optimizer: Optimizer,
     *,
     from_logits: bool,
     batch_size: int,
@@ -179,7 +179,7 @@ def build(
     for index, variable in enumerate(model.variables):
         if index not in used:
             continue
-        name = _slice_of(variable.path, model.name)
+        name = slice_of(variable.path, model.name)
         if name in weights or name in constants:
             raise ExportError(f"two variables are named '{name}': expected unique layer names")
         if id(variable) not in trainable and index not in assigned:
@@ -203,7 +203,13 @@ def build(
     )
 
 
-def _slice_of(path: str, model_name: str) -> str:
+def slice_of(path: str, model_name: str) -> str:
+    """Names the slice of a Keras variable.
+
+    Args:
+      path: of the variable, such as `dense/kernel`.
+      model_name: of the model that it belongs to.
+    """
     # Sequential models put their own name in front of their layers' names, functional ones do not:
     # there it may be the name of a layer.
     inner = path.removeprefix(f"{model_name}/")

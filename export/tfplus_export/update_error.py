@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from tfplus_export.optimizer import VELOCITY
+from tfplus.slices import OPTIMIZER
 
 State = Mapping[str, np.ndarray]
 
@@ -37,18 +37,32 @@ def update_error(
 def layer_rounding(before: State, after: State, trainable: Collection[str]) -> dict[str, float]:
     """For each variable, the rounding error of one element of its update.
 
+    Each kind of variable has a scale of its own: the weights of a layer, and what the optimizer
+    keeps for them, such as their velocities.
+
     Args:
       before: every variable before a step.
       after: every variable after it.
-      trainable: the weights that the optimizer updates; their updates give the scale.
+      trainable: the weights that the optimizer updates; their updates give the weights' scale.
     """
-    largest: dict[str, float] = {}
-    for name in trainable:
-        update = after[name].astype(np.float64) - before[name]
-        size = float(np.linalg.norm(update)) / math.sqrt(max(update.size, 1))
-        largest[_layer(name)] = max(size, largest.get(_layer(name), 0.0))
-    return {name: ROUNDING_IN_LAYER * largest.get(_layer(name), 0.0) for name in after}
+    largest: dict[tuple[str, str], float] = {}
+    for name in after:
+        kind, layer = _kind_and_layer(name)
+        if kind or name in trainable:
+            update = after[name].astype(np.float64) - before[name]
+            size = float(np.linalg.norm(update)) / math.sqrt(max(update.size, 1))
+            largest[kind, layer] = max(size, largest.get((kind, layer), 0.0))
+    return {name: ROUNDING_IN_LAYER * largest.get(_kind_and_layer(name), 0.0) for name in after}
 
 
-def _layer(name: str) -> str:
-    return name.removeprefix(VELOCITY).rpartition("/")[0]
+def layer_of(name: str) -> str:
+    """The layer that a weight belongs to."""
+    return name.rpartition("/")[0]
+
+
+def _kind_and_layer(name: str) -> tuple[str, str]:
+    first, _, rest = name.partition("/")
+    if first != OPTIMIZER:
+        return "", layer_of(name)
+    kind, _, weight = rest.partition("/")
+    return kind, layer_of(weight)

@@ -15,7 +15,7 @@ from tfplus.errors import ExportError
 from tfplus.manifest import Preprocessing
 from tfplus_export import api, training
 from tfplus_export.lowering import replay
-from tfplus_export.optimizer import Sgd
+from tfplus_export.optimizers import Sgd
 from tfplus_export.source import Source
 
 BATCH, CLASSES, RATE = 16, 3, 0.1

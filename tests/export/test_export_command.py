@@ -19,6 +19,7 @@ from small import small
 
 from tfplus import artifact
 from tfplus.slices import schema_hash
+from tfplus_export.optimizers import Sgd
 from tfplus_export.update_error import layer_rounding, update_error
 
 # Keras' own code, with a numpy newer than it knows.
@@ -158,8 +159,8 @@ def broken(keras_file: str):
         if keras_file == "nan":
             kernel, bias = model.layers[0].get_weights()
             model.layers[0].set_weights([kernel * np.nan, bias])
-        elif keras_file == "adam":
-            model.compile("adam", "sparse_categorical_crossentropy")
+        elif keras_file == "lion":
+            model.compile("lion", "sparse_categorical_crossentropy")
         elif keras_file == "mse":
             model.compile("sgd", "mse")
         elif keras_file == "dropout":
@@ -220,10 +221,15 @@ def broken(keras_file: str):
         ("zoo:digits", ["--sub-model", "a=1", "--sub-model", "a=2"], 2, "one twice"),
         ("zoo:digits", ["--sub-model", "a=11"], 2, "classes out of"),
         ("zoo:digits", ["--sub-model", "a"], 2, "NAME=LABELS"),
+        ("zoo:lenet", ["--optimizer", "lion"], 2, "expected sgd, adam"),
+        ("zoo:lenet", ["--optimizer", "adam", "--momentum", "0.5"], 2, "--momentum does not apply"),
+        ("zoo:lenet", ["--nesterov"], 2, "--momentum greater than 0"),
+        ("zoo:lenet", ["--clip-norm", "1", "--clip-value", "1"], 2, "at most one of"),
+        ("zoo:lenet", ["--clip-norm", "0"], 2, "greater than 0"),
         ("zoo:lenet", ["-o", "no/such/folder/m.tflite"], 2, "no such directory"),
         ("zoo:lenet", ["--learning-rate", "1e9"], 4, "does not compute what TensorFlow"),
         (broken("nan"), [], 4, "NaN"),
-        (broken("adam"), [], 4, "Adam"),
+        (broken("lion"), [], 4, "optimizer Lion has no rule"),
         (broken("regularizer"), [], 4, "deep/bias' has a regularizer"),
         (broken("constraint"), [], 4, "deep/kernel' has a constraint"),
         (broken("activity"), [], 4, "layer 'deep' has an activity_regularizer"),
@@ -259,14 +265,12 @@ def test_bad_input_is_named_and_leaves_nothing(
 
 
 def test_a_wrong_gradient_is_refused(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tfplus_export import optimizer
-
-    apply = optimizer.Sgd.apply
+    apply = Sgd.apply
 
     def slightly_wrong(self, weights, gradients, state):
         return apply(self, weights, {n: g * 1.01 for n, g in gradients.items()}, state)
 
-    monkeypatch.setattr(optimizer.Sgd, "apply", slightly_wrong)
+    monkeypatch.setattr(Sgd, "apply", slightly_wrong)
     code, _, err = run("zoo:digits", "-o", "m.tflite", "--classes", "2")
     assert code == 4
     assert "update" in err
@@ -292,6 +296,14 @@ def test_what_rounds_to_nothing_beside_its_layer_counts_as_no_error() -> None:
     assert update_error(*bias, -after["shared/a/bias"], rounding["shared/a/bias"]) == 0
     assert update_error(*bias, np.full(4, 1e-4), rounding["shared/a/bias"]) > 100
     assert layer_rounding(before, after, [])["shared/a/bias"] == 0
+
+
+def test_what_an_optimizer_keeps_rounds_on_a_scale_of_its_own() -> None:
+    names = ("shared/a/kernel", "optimizer/square/shared/a/kernel", "optimizer/mean/shared/a/bias")
+    before = {n: np.zeros(4, np.float32) for n in names}
+    after = dict(zip(names, (np.full(4, 2.0), np.full(4, 1e-3), np.full(4, 0.5)), strict=True))
+    rounding = layer_rounding(before, after, ["shared/a/kernel"])
+    assert list(rounding.values()) == pytest.approx([u * 32 * 2**-23 for u in (2, 1e-3, 0.5)])
 
 
 def test_an_end_from_outside_leaves_nothing(

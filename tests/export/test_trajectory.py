@@ -17,7 +17,7 @@ from keras import layers
 from tfplus import artifact
 from tfplus.manifest import Preprocessing
 from tfplus_export import api, source
-from tfplus_export.optimizer import Sgd
+from tfplus_export.optimizers import Sgd
 from tfplus_export.source import Source
 
 STEPS, BATCH = 10, 8

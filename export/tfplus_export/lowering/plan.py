@@ -8,7 +8,8 @@ what lies between, such as a tensor of five dimensions.
 from __future__ import annotations
 
 from tfplus.errors import ExportError
-from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, RANDOM, Graph, static_value
+from tfplus_export.folding import static_value
+from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, RANDOM, Graph
 from tfplus_export.lowering.rule import AnyRule, Rule, Rules, choose
 from tfplus_export.tf_types import Op, Tensor
 

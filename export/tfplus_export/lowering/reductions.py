@@ -9,14 +9,19 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.graph import static_value
+from tfplus_export.folding import static_value
 from tfplus_export.lowering.masks import zero
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.sums import sum_over
 from tfplus_export.tf_types import Op, Tensor
 
 
-def _axes(op: Op) -> list[int]:
+def reduced_axes(op: Op) -> list[int]:
+    """The axes that a reduction is over, not negative.
+
+    Raises:
+      ExportError: they depend on data.
+    """
     axes = static_value(op.inputs[1])
     if axes is None:
         raise ExportError("expected axes that are known at export")
@@ -26,17 +31,17 @@ def _axes(op: Op) -> list[int]:
 
 def _kept(op: Op) -> list[int]:
     """The output's shape with reduced axes kept at 1."""
-    axes = _axes(op)
+    axes = reduced_axes(op)
     return [1 if i in axes else int(d) for i, d in enumerate(op.inputs[0].shape)]
 
 
 def _count(op: Op) -> int:
     """How many elements one mean is of."""
-    return math.prod(int(op.inputs[0].shape[a]) for a in _axes(op))
+    return math.prod(int(op.inputs[0].shape[a]) for a in reduced_axes(op))
 
 
 def _mean(op: Op, x: Tensor) -> Tensor:
-    axes, keepdims = _axes(op), op.get_attr("keep_dims")
+    axes, keepdims = reduced_axes(op), op.get_attr("keep_dims")
     if 0 not in axes:
         return tf.reduce_mean(x, axes, keepdims=keepdims)
     return sum_over(x, axes, keepdims=keepdims) * (1.0 / _count(op))
@@ -53,7 +58,7 @@ def _mean_gradient(
 
 
 def _sum_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    return sum_over(inputs[0], _axes(op), keepdims=op.get_attr("keep_dims"))
+    return sum_over(inputs[0], reduced_axes(op), keepdims=op.get_attr("keep_dims"))
 
 
 def _sum_gradient(
@@ -72,7 +77,7 @@ def _moments(op: Op) -> Sequence[Tensor] | None:
         mean = mean.op.inputs[0]
     if mean.op.type != "Mean" or mean.op.inputs[0].name != x.name or mean.shape != _kept(op):
         return None
-    return (x, mean) if _axes(mean.op) == _axes(op) else None
+    return (x, mean) if reduced_axes(mean.op) == reduced_axes(op) else None
 
 
 def _variance_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
@@ -91,7 +96,7 @@ def _variance_gradient(
 
 
 def _max_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    return tf.reduce_max(inputs[0], _axes(op), keepdims=op.get_attr("keep_dims"))
+    return tf.reduce_max(inputs[0], reduced_axes(op), keepdims=op.get_attr("keep_dims"))
 
 
 def _max_gradient(
@@ -99,7 +104,7 @@ def _max_gradient(
 ) -> list[Tensor | None]:
     # As in TensorFlow, equal maxima of a reduction share its gradient (those of a pooling do not).
     largest = zero(tf.reshape(output, _kept(op)) - inputs[0])
-    count = tf.reduce_sum(largest, _axes(op), keepdims=True)
+    count = tf.reduce_sum(largest, reduced_axes(op), keepdims=True)
     return [largest * (tf.reshape(dy, _kept(op)) / count), None]
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.graph import ASSIGNMENTS, RANDOM, Graph, static_value
+from tfplus_export.folding import static_value
+from tfplus_export.graph import ASSIGNMENTS, RANDOM, Graph
 from tfplus_export.lowering import noise
 from tfplus_export.lowering.plan import plan
 from tfplus_export.lowering.rule import AnyRule, Rules
@@ -124,7 +126,8 @@ def replay(
       ExportError: an operation has no rule; the message names its layer. Or a variable is used
         that is none of the model's.
     """
-    values: dict[str, Tensor] = {graph.x.name: x}
+    values = {name: _constant(value) for name, value in graph.constants.items()}
+    values[graph.x.name] = x
     reads: dict[str, int] = {}
     updates: dict[int, Tensor] = {}
     steps: list[_Step] = []
@@ -142,10 +145,7 @@ def replay(
         elif op.type in RANDOM:
             values[output.name] = _noise(graph, op, random)
         elif chosen is None:
-            # Truth values are 0.0 and 1.0, as comparisons leave them.
-            truth = output.dtype == tf.bool
-            constant = tf.constant(static_value(output), tf.float32 if truth else output.dtype)
-            values[output.name] = constant
+            values[output.name] = _constant(static_value(output))
         else:
             rule, sources = chosen
             _check(graph, op, sources, values)
@@ -161,6 +161,11 @@ def replay(
             names = tuple(t.name for t in sources)
             steps.append(_Step(op, rule, names, inputs, tuple(outputs)))
     return Tape(values[graph.output.name], values, updates, tuple(steps), reads)
+
+
+def _constant(value: Any) -> Tensor:
+    # Truth values are 1.0 and 0.0, as comparisons leave them.
+    return tf.constant(value, tf.float32 if np.asarray(value).dtype == np.bool_ else None)
 
 
 def _check(graph: Graph, op: Op, sources: Sequence[Tensor], values: Mapping[str, Tensor]) -> None:
@@ -190,7 +195,7 @@ def _noise(graph: Graph, op: Op, random: Tensor | None) -> Tensor:
             f"layer '{graph.layer_of(op)}' draws random numbers in inference: expected layers that "
             "do so in training alone"
         )
-    return noise.uniform(random, graph.random[op.name], op.outputs[0].shape)
+    return noise.uniform(random, list(graph.random).index(op.name), op.outputs[0].shape)
 
 
 def _assigned(op: Op, before: Tensor, value: Tensor) -> Tensor:

@@ -6,7 +6,9 @@ from types import MappingProxyType
 
 from tfplus_export.lowering import (
     elementwise,
+    logic,
     powers,
+    products,
     rectifiers,
     reductions,
     shaping,
@@ -17,7 +19,6 @@ from tfplus_export.lowering import (
 from tfplus_export.lowering.conv2d import CONV2D
 from tfplus_export.lowering.depthwise import DEPTHWISE_CONV2D
 from tfplus_export.lowering.erf import ERFC
-from tfplus_export.lowering.matmul import MATMUL
 from tfplus_export.lowering.pooling import AVG_POOL, MAX_POOL
 from tfplus_export.lowering.rule import Rules
 from tfplus_export.lowering.softmax import SOFTMAX
@@ -26,22 +27,35 @@ RULES: Rules = MappingProxyType(
     {
         "Add": elementwise.ADD,
         "AddV2": elementwise.ADD,
+        "All": logic.ALL,
+        "Any": logic.ANY,
         "AvgPool": AVG_POOL,
+        "BatchMatMulV2": products.BATCH_MATMUL,
         "BatchToSpaceND": shaping.BATCH_TO_SPACE,
         "BiasAdd": elementwise.BIAS_ADD,
+        "Cast": logic.CAST,
         "BroadcastTo": slicing.BROADCAST_TO,
         "ConcatV2": shaping.CONCAT,
         "Conv2D": CONV2D,
         "DepthwiseConv2dNative": DEPTHWISE_CONV2D,
+        "Einsum": products.EINSUM,
         "Elu": rectifiers.ELU,
+        "Equal": logic.EQUAL,
         "Erfc": ERFC,
         "Exp": powers.EXP,
         "ExpandDims": shaping.RESHAPE,
         "Expm1": powers.EXPM1,
+        "Greater": logic.GREATER,
+        "GreaterEqual": logic.GREATER_EQUAL,
         "IdentityN": shaping.IDENTITY_N,
         "LeakyRelu": rectifiers.LEAKY_RELU,
+        "Less": logic.LESS,
+        "LessEqual": logic.LESS_EQUAL,
         "Log": powers.LOG,
-        "MatMul": MATMUL,
+        "LogicalAnd": logic.AND,
+        "LogicalNot": logic.NOT,
+        "LogicalOr": logic.OR,
+        "MatMul": products.MATMUL,
         "Max": reductions.MAX,
         "MaxPool": MAX_POOL,
         "Maximum": elementwise.MAXIMUM,
@@ -49,6 +63,7 @@ RULES: Rules = MappingProxyType(
         "Minimum": elementwise.MINIMUM,
         "Mul": elementwise.MUL,
         "Neg": elementwise.NEG,
+        "NotEqual": logic.NOT_EQUAL,
         "Pack": splitting.PACK,
         "Pad": shaping.PAD,
         "Pow": powers.POW,
@@ -57,6 +72,7 @@ RULES: Rules = MappingProxyType(
         "Relu6": rectifiers.RELU6,
         "Reshape": shaping.RESHAPE,
         "Rsqrt": powers.RSQRT,
+        "SelectV2": logic.SELECT,
         "Selu": rectifiers.SELU,
         "Sigmoid": sigmoids.SIGMOID,
         "Slice": slicing.SLICE,

@@ -220,7 +220,8 @@ class Device:
           step: what `trained_steps` becomes; None leaves it.
 
         Raises:
-          TensorError: a name, shape or dtype that the model does not have, or NaN.
+          TensorError: a name, shape or dtype that the model does not have, NaN, or a negative
+            learning rate.
           StorageError: the disk is full; nothing was set.
         """
         with self._exclusive.hold("setting weights"):

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from tfplus.errors import DataError, TensorError, WorkerError
 from tfplus.manifest import Manifest
 from tfplus.slices import Tensor, check_against
@@ -99,13 +101,15 @@ class Session:
         """Sets some or all variables; on disk before the worker takes them.
 
         Raises:
-          TensorError: a name, shape or dtype that the model does not have, or NaN.
+          TensorError: a name, shape or dtype that the model does not have, NaN, or a negative
+            learning rate.
           StorageError: the disk is full; nothing was set.
         """
         if not tensors:
             raise TensorError("no tensors came: expected at least one of the model's")
         expected = self.manifest.expected()
         check_against(tensors, {n: e for n, e in expected.items() if n in tensors})
+        _check_hyperparameters(tensors, self.manifest)
         values = {**self.values(), **tensors}
         self._save(Checkpoint(self.steps if steps is None else steps, values))
         self._ask(lambda worker: worker.restore(values))
@@ -188,3 +192,14 @@ class Session:
     def _roll_back(self) -> None:
         self.close()
         self.steps = self._saved_steps
+
+
+def _check_hyperparameters(tensors: Mapping[str, Tensor], manifest: Manifest) -> None:
+    for variable in manifest.variables:
+        if variable.role == "hyperparameter" and variable.name in tensors:
+            least = float(np.min(tensors[variable.name]))
+            if least < 0:
+                raise TensorError(
+                    f"tensor '{variable.name}': expected 0 or more, got {least:g}: a negative one "
+                    "would climb the loss"
+                )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,9 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus_export.folding import fold, static_value
+from tfplus_export.hoisting import hoist_products, merge_weights
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.unrolling import unrolled
 from tfplus_export.user_code import first_line
 
 # Operations that only pass a value on.
@@ -99,10 +101,12 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     """
     spec = tf.TensorSpec([batch_size, *model.input_shape[1:]], tf.float32, name="x")
     function = tf.function(lambda x: model(x, training=training), autograph=False)
-    with _recording() as owners, _inlined():
+    with _recording() as owners, _inlined(), unrolled(layers_of(model)) as complaints:
         try:
             concrete = function.get_concrete_function(spec)
         except Exception as error:
+            if complaints:
+                raise ExportError(complaints[0]) from error
             raise ExportError(
                 f"TensorFlow cannot trace the model: {type(error).__name__}: {first_line(error)}"
             ) from error
@@ -115,6 +119,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     }
     output = concrete.outputs[0]
     drawing = [op for op in concrete.graph.get_operations() if op.type in RANDOM]
+    _simplify(concrete.graph, output, owners)
     constants = fold(concrete.graph, _ancestors(concrete.graph, output, ()))
     operations = _ancestors(concrete.graph, output, constants)
     ignored = {
@@ -137,10 +142,9 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
 
 def _seeds(model: keras.Model) -> dict[int, Any]:
     """The variables that Keras' random numbers come from, by id: the step has another source."""
-    untyped: Any = model
     generators = [
         generator
-        for layer in untyped._flatten_layers()
+        for layer in layers_of(model)
         for generator in getattr(layer, "_seed_generators", ())
     ]
     return {id(g.state): g.state for g in generators}
@@ -149,6 +153,12 @@ def _seeds(model: keras.Model) -> dict[int, Any]:
 def _target(op: Op) -> str:
     name: str = op.inputs[0].op.name
     return name
+
+
+def layers_of(model: keras.Model) -> list[Any]:
+    """The model and every layer in it, however deep."""
+    untyped: Any = model
+    return untyped._flatten_layers()
 
 
 @contextlib.contextmanager
@@ -192,8 +202,14 @@ def _inlined() -> Generator[None]:
         tf.config.run_functions_eagerly(before)
 
 
+def _simplify(graph: Any, output: Tensor, owners: dict[str, str]) -> None:
+    operations = _ancestors(graph, output, ())
+    written = {op.inputs[0].op.name for op in operations if op.type in ASSIGNMENTS}
+    weights = merge_weights(operations, written)
+    owners.update(hoist_products(graph, operations, weights, owners))
+
+
 def _ancestors(graph: Any, output: Tensor, known: Collection[str]) -> tuple[Op, ...]:
-    # A graph lists its operations in the order in which they were made: inputs come first.
     operations = graph.get_operations()
     needed: set[str] = set()
     pending = [output.op, *(op for op in operations if op.type in ASSIGNMENTS)]
@@ -202,4 +218,22 @@ def _ancestors(graph: Any, output: Tensor, known: Collection[str]) -> tuple[Op, 
         if op.name not in needed:
             needed.add(op.name)
             pending.extend(t.op for t in op.inputs if t.name not in known)
-    return tuple(op for op in operations if op.name in needed)
+    return _inputs_first(op for op in operations if op.name in needed)
+
+
+def _inputs_first(operations: Iterable[Op]) -> tuple[Op, ...]:
+    """In the order in which they were made, but what was added later stands before its use."""
+    needed = {op.name: op for op in operations}
+    placed: dict[str, Op] = {}
+    for op in needed.values():
+        pending = [op]
+        while pending:
+            missing = [
+                t.op for t in pending[-1].inputs if t.op.name in needed and t.op.name not in placed
+            ]
+            if missing:
+                pending.extend(missing)
+            else:
+                done = pending.pop()
+                placed.setdefault(done.name, done)
+    return tuple(placed.values())

@@ -22,8 +22,10 @@ _EXPORT = """
 import sys
 from pathlib import Path
 from tfplus_export import api, source
+from tfplus_export.optimizers import Adam, Sgd
 model = source.load("zoo:digits", input_shape=None, classes=None, seed=0)
-options = api.Options(batch_size=16, infer_batch_size=24, parity_steps=1)
+optimizer = {"sgd": Sgd, "adam": Adam}[sys.argv[2]]()
+options = api.Options(16, 24, optimizer, parity_steps=1)
 api.export(model, Path(sys.argv[1]), options, lambda text: None)
 """
 _TIMEOUT_S = 60
@@ -37,10 +39,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     ready = os.environ.get("TFPLUS_TEST_MODEL")
     if ready:
         return artifact.read(Path(ready))
-    path = tmp_path_factory.mktemp("model") / "digits.tflite"
-    subprocess.run(
-        [sys.executable, "-c", _EXPORT, str(path)], check=True, timeout=120, capture_output=True
-    )
+    return _exported(tmp_path_factory.mktemp("model") / "digits.tflite", "sgd")
+
+
+@pytest.fixture(scope="session")
+def adam_model(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The same model, trained with Adam."""
+    return _exported(tmp_path_factory.mktemp("model") / "adam.tflite", "adam")
+
+
+def _exported(path: Path, optimizer: str) -> Artifact:
+    command = [sys.executable, "-c", _EXPORT, str(path), optimizer]
+    subprocess.run(command, check=True, timeout=120, capture_output=True)
     return artifact.read(path)
 
 

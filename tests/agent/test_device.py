@@ -22,6 +22,7 @@ from tfplus_agent.results import StepEvent
 
 Open = Callable[..., Device]
 KERNEL = "task/3/logit/kernel"
+RATE = "optimizer/learning_rate"
 
 
 def equal(a: dict[str, Any], b: dict[str, Any]) -> bool:
@@ -103,6 +104,29 @@ def test_a_resumed_training_equals_an_unbroken_one(open_device: Open, tmp_path: 
     assert equal(all_values(again), all_values(whole))
 
 
+@pytest.mark.slow
+def test_what_adam_keeps_survives_a_restart(
+    open_device: Open, adam_model: Artifact, tmp_path: Path
+) -> None:
+    whole = open_device(load=adam_model, state_dir=tmp_path / "whole")
+    before = whole.evaluate()
+    for seed in (1, 2):
+        whole.train(4, seed=seed)
+    after = whole.evaluate()
+    assert before is not None
+    assert after is not None
+    assert after.accuracy > before.accuracy
+    broken = open_device(load=adam_model)
+    broken.train(4, seed=1)
+    broken.close()
+    again = open_device(load=None)
+    again.train(4, seed=2)
+    values = all_values(again)
+    assert equal(values, all_values(whole))
+    assert values["optimizer/beta_1_power"] == pytest.approx(0.9**80, rel=1e-4)
+    assert not set(again.weights()) & {n for n in values if n.startswith("optimizer/")}
+
+
 def test_a_worker_killed_in_mid_training_costs_what_was_not_saved_and_no_more(
     open_device: Open,
 ) -> None:
@@ -182,6 +206,8 @@ def test_weights_are_selected_by_prefix_without_the_optimizer(open_device: Open)
         ({KERNEL: np.zeros((1 << 20,), np.float32)}, "expected float32"),
         ({KERNEL: np.zeros((16, 1), np.int32)}, "got int32"),
         ({KERNEL: np.full((16, 1), np.nan, np.float32)}, "NaN"),
+        ({RATE: np.array([np.inf], np.float32)}, "NaN or infinity"),
+        ({RATE: np.array([-0.1], np.float32)}, "learning_rate': expected 0 or more, got -0.1"),
     ],
 )
 def test_weights_that_do_not_fit_change_nothing(

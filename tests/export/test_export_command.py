@@ -19,7 +19,7 @@ from small import small
 
 from tfplus import artifact
 from tfplus.slices import schema_hash
-from tfplus_export.optimizers import Sgd
+from tfplus_export.optimizers import Adam, RmsProp, Sgd
 from tfplus_export.update_error import layer_rounding, update_error
 
 # Keras' own code, with a numpy newer than it knows.
@@ -163,13 +163,10 @@ def broken(keras_file: str):
             model.compile("lion", "sparse_categorical_crossentropy")
         elif keras_file == "mse":
             model.compile("sgd", "mse")
-        elif keras_file == "dropout":
-            parts = [layers.Dropout(0.5, name="drop"), layers.Dense(3)]
-            model = keras.Sequential([keras.Input((3,)), *parts])
         elif keras_file == "lambda":
             model = keras.Sequential([keras.Input((3,)), layers.Lambda(lambda x: x * 2)])
-        elif keras_file == "dropout":
-            parts = [layers.Dropout(0.5, name="drop"), layers.Dense(3)]
+        elif keras_file == "noise":
+            parts = [layers.GaussianNoise(0.5, name="noise"), layers.Dense(3)]
             model = keras.Sequential([keras.Input((3,)), *parts])
         elif keras_file == "frozen":
             model.trainable = False
@@ -241,7 +238,7 @@ def broken(keras_file: str):
         (broken("odd-name"), [], 4, "größe"),
         (broken("long-name"), [], 4, "1 to 256 printable characters"),
         (broken("mse"), [], 4, "mse"),
-        (broken("dropout"), [], 4, "layer 'drop': operation"),
+        (broken("noise"), [], 4, "layer 'noise': operation"),
         (broken("lambda"), [], 4, "Lambda"),
         (broken("open"), [], 4, "fixed dimensions"),
         (broken("two"), [], 4, "one input"),
@@ -264,17 +261,42 @@ def test_bad_input_is_named_and_leaves_nothing(
     assert {p for p in set(tmp_path.rglob("*")) - before if "__pycache__" not in str(p)} == set()
 
 
-def test_a_wrong_gradient_is_refused(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    apply = Sgd.apply
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", *(pytest.param(n, marks=pytest.mark.slow) for n in ("adam", "rmsprop"))]
+)
+def test_a_wrong_gradient_is_refused(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    rule: type[Sgd | Adam | RmsProp] = {"sgd": Sgd, "adam": Adam, "rmsprop": RmsProp}[optimizer]
+    apply = rule.apply
 
     def slightly_wrong(self, weights, gradients, state):
         return apply(self, weights, {n: g * 1.01 for n, g in gradients.items()}, state)
 
-    monkeypatch.setattr(Sgd, "apply", slightly_wrong)
-    code, _, err = run("zoo:digits", "-o", "m.tflite", "--classes", "2")
+    monkeypatch.setattr(rule, "apply", slightly_wrong)
+    code, _, err = run("zoo:digits", "-o", "m.tflite", "--classes", "2", "--optimizer", optimizer)
     assert code == 4
     assert "update" in err
     assert not list(tmp_path.iterdir())
+
+
+def test_the_optimizer_is_chosen_and_described(run, tmp_path: Path) -> None:
+    code, _, err = run(
+        "zoo:digits", "-o", "m.tflite", "--classes", "2", "--optimizer", "adamw",
+        "--clip-global-norm", "2", "--learning-rate", "0.5",
+    )  # fmt: skip
+    assert code == 0, err
+    manifest = artifact.read(tmp_path / "m.tflite").manifest
+    assert manifest.optimizer == {
+        "name": "adamw", "learning_rate": 0.5, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7,
+        "amsgrad": False, "global_clipnorm": 2.0, "weight_decay": 0.004,
+    }  # fmt: skip
+    roles = {v.name: v.role for v in manifest.variables}
+    assert roles["optimizer/learning_rate"] == "hyperparameter"
+    assert roles["optimizer/beta_1_power"] == "optimizer"
+    for weight in (v for v in manifest.weights if v.trainable):
+        for kind in ("mean", "square"):
+            assert roles[f"optimizer/{kind}/{weight.name}"] == "optimizer"
 
 
 def test_update_errors_are_relative_to_the_update() -> None:

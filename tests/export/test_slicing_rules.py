@@ -29,6 +29,7 @@ WRITTEN: dict[str, tuple[tuple[str, ...], Any]] = {
     "every third": (("StridedSlice",), lambda x: x[:, ::3, 1::3]),
     "every second of few": (("StridedSlice",), lambda x: x[1:4:2, 3:, 7::2]),
     "backwards": (("StridedSlice",), lambda x: x[:, ::-1, 6:0:-2]),
+    "reversed": (("ReverseV2",), lambda x: tf.reverse(x, [1, -1])),
     "new axis and rest": (("StridedSlice",), lambda x: x[:, tf.newaxis, ..., 2:4]),
     "transposition": (("Transpose",), lambda x: tf.transpose(x, [0, 2, 1])),
     "other transposition": (("Transpose",), lambda x: tf.transpose(x, [2, 0, 1])),

@@ -17,7 +17,7 @@ from keras import layers
 from tfplus import artifact
 from tfplus.manifest import Preprocessing
 from tfplus_export import api, source
-from tfplus_export.optimizers import Sgd
+from tfplus_export.optimizers import Adam, Adjusted, Clip, Optimizer, RmsProp, Sgd
 from tfplus_export.source import Source
 
 STEPS, BATCH = 10, 8
@@ -154,6 +154,27 @@ def test_losses_equal_tensorflow_over_ten_steps(
             assert_losses(want, [python, str(RUNNER)], delegate, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        pytest.param(Adam(), marks=pytest.mark.slow),
+        pytest.param(Adam(0.002, amsgrad=True), marks=pytest.mark.slow),
+        Adjusted(Adam(0.002), Clip("global_clipnorm", 0.5), 0.01),
+        pytest.param(RmsProp(), marks=pytest.mark.slow),
+        pytest.param(RmsProp(0.0005, 0.8, 0.9, centered=True), marks=pytest.mark.slow),
+        pytest.param(Adjusted(Sgd(0.05), Clip("clipnorm", 0.1), 0.1), marks=pytest.mark.slow),
+        pytest.param(Adjusted(Sgd(0.05), Clip("clipvalue", 0.01)), marks=pytest.mark.slow),
+    ],
+    ids=["adam", "amsgrad", "adamw", "rmsprop", "rmsprop-centered", "decay", "clipvalue"],
+)
+def test_losses_of_every_optimizer(optimizer: Optimizer, tmp_path: Path) -> None:
+    want = train_in_tensorflow(digits, optimizer, tmp_path)
+    pythons = [sys.executable, *filter(None, [os.environ.get("TFPLUS_LEGACY_PYTHON")])]
+    for python in pythons:
+        for delegate in ("xnnpack", "plain"):
+            assert_losses(want, [python, str(RUNNER)], delegate, tmp_path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [mobilenet, resnet])
 def test_losses_of_batch_normalized_nets(make: Callable[[], Source], tmp_path: Path) -> None:
@@ -181,17 +202,19 @@ def test_losses_equal_tensorflow_on_an_emulated_pi(
         assert_losses(want, command, "xnnpack", tmp_path, Path("/mnt"))
 
 
-def train_in_tensorflow(make: Callable[[], Source], sgd: Sgd, folder: Path) -> list[float]:
+def train_in_tensorflow(
+    make: Callable[[], Source], optimizer: Optimizer, folder: Path
+) -> list[float]:
     """Exports a model and its batches into the folder, and returns TensorFlow's losses on them."""
     loaded = make()
     path = folder / "model.tflite"
-    written = api.export(loaded, path, api.Options(BATCH, optimizer=sgd), lambda text: None)
+    written = api.export(loaded, path, api.Options(BATCH, optimizer=optimizer), lambda text: None)
     rng = np.random.default_rng(3)
     x = rng.normal(size=(STEPS, BATCH, *written.manifest.input_shape)).astype(np.float32)
     y = rng.integers(0, len(written.manifest.classes), (STEPS, BATCH)).astype(np.int32)
     np.savez(folder / "batches.npz", x=x, y=y)
     assert artifact.read(path).sha256 == written.sha256
-    return tensorflow_losses(loaded.model, sgd, x, y, from_logits=make is not strided)
+    return tensorflow_losses(loaded.model, optimizer, x, y, from_logits=make is not strided)
 
 
 def assert_losses(
@@ -216,15 +239,15 @@ def assert_losses(
 
 
 def tensorflow_losses(
-    model: keras.Model, sgd: Sgd, x: np.ndarray, y: np.ndarray, *, from_logits: bool
+    model: keras.Model, optimizer: Optimizer, x: np.ndarray, y: np.ndarray, *, from_logits: bool
 ) -> list[float]:
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-    optimizer = sgd.keras()
+    reference = optimizer.keras()
     losses = []
     for batch, labels in zip(x, y, strict=True):
         with tf.GradientTape() as tape:
             loss = loss_of(labels, model(batch, training=True))
         variables = model.trainable_variables
-        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        reference.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         losses.append(float(loss))
     return losses

@@ -194,8 +194,26 @@ def _broadcast_gradient(
     return [tf.reshape(tf.reduce_sum(dy, axes) if axes else dy, shape), None]
 
 
+def _reversed(op: Op, x: Tensor) -> Tensor:
+    for axis in _static(op, 1):
+        size = int(x.shape[axis])
+        x = take(x, axis % len(x.shape), Part(size - 1, -1, size))
+    return x
+
+
+def _reverse_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
+    return _reversed(op, inputs[0])
+
+
+def _reverse_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    return [_reversed(op, dy), None]
+
+
 STRIDED_SLICE = Rule(_strided_forward, _strided_gradient)
 SLICE = Rule(_slice_forward, _slice_gradient)
 TRANSPOSE = Rule(_transpose_forward, _transpose_gradient)
 TILE = Rule(_tile_forward, _tile_gradient)
 BROADCAST_TO = Rule(_broadcast_forward, _broadcast_gradient)
+REVERSE = Rule(_reverse_forward, _reverse_gradient)

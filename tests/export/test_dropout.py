@@ -25,7 +25,7 @@ def source(*parts: keras.Layer, units: int = 4) -> Source:
     model = keras.Sequential(
         [keras.Input((units,)), *parts, layers.Dense(units, "linear", False, "identity", name="d")]
     )
-    return Source("test:drop", model, tuple(range(units)), None, True, Preprocessing(), None)
+    return Source("test:drop", model, tuple(range(units)), None, None, Preprocessing(), None)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_parity_holds(layer: Callable[[], keras.Layer], normalized: bool, tmp_pa
         y = layers.BatchNormalization()(y)
     y = layers.Dense(3)(layers.Flatten()(layers.Dropout(0.3)(y)))
     model = keras.Model(x, y)
-    given = Source("test:drop", model, (0, 1, 2), None, True, Preprocessing(), None)
+    given = Source("test:drop", model, (0, 1, 2), None, None, Preprocessing(), None)
     options = api.Options(BATCH, optimizer=Sgd(0.1), parity_steps=3)
     api.export(given, tmp_path / "m.tflite", options, lambda text: None)
 
@@ -138,6 +138,6 @@ def test_random_numbers_in_inference_are_refused(tmp_path: Path) -> None:
 
     x = keras.Input((4,))
     model = keras.Model(x, layers.Dense(3)(Always(name="always")(x)))
-    given = Source("test:drop", model, (0, 1, 2), None, True, Preprocessing(), None)
+    given = Source("test:drop", model, (0, 1, 2), None, None, Preprocessing(), None)
     with pytest.raises(ExportError, match="layer 'always'"):
         api.export(given, tmp_path / "m.tflite", api.Options(2), lambda text: None)

@@ -24,7 +24,7 @@ def plan(graph: Graph, rules: Rules) -> list[tuple[Op, Chosen | None]]:
     Raises:
       ExportError: an operation has no rule; the message names the first, and its layer.
     """
-    needed = {graph.output.name}
+    needed = {t.name for t in graph.outputs.values()}
     planned: list[tuple[Op, Chosen | None]] = []
     without: Op | None = None
     for op in reversed(graph.operations):

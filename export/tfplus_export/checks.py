@@ -6,6 +6,7 @@ computed right. It cannot tell that `model.fit` would have used another loss: th
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import keras
@@ -26,34 +27,39 @@ def check_model(model: keras.Model) -> None:
     Raises:
       ExportError: naming what is not as it must be.
     """
+    for problem in problems(model):
+        raise ExportError(problem)
+
+
+def problems(model: keras.Model) -> Generator[str]:
+    """Everything that keeps a model as a whole from being exported, before it is traced."""
     if not model.built or not getattr(model, "outputs", None):
-        raise ExportError(
+        yield (
             "the model is not built: give it an Input; one that is a class of its own can be "
             "wrapped as keras.Model(x, model(x)) with x = keras.Input(shape)"
         )
+        return
     named = {"input": ports.inputs(model), "output": ports.outputs(model)}
     for what, found in named.items():
         for name, port in found.items():
             if None in port.shape:
-                raise ExportError(
+                yield (
                     f"{what} '{name}': expected fixed dimensions besides the batch, "
                     f"got {port.shape}"
                 )
     for name, port in named["input"].items():
         if port.dtype not in INPUT_DTYPES:
-            raise ExportError(
-                f"input '{name}': expected {' or '.join(INPUT_DTYPES)}, got {port.dtype}"
-            )
+            yield (f"input '{name}': expected {' or '.join(INPUT_DTYPES)}, got {port.dtype}")
     if keras.backend.image_data_format() != "channels_last":
-        raise ExportError("expected image_data_format channels_last in the Keras configuration")
+        yield ("expected image_data_format channels_last in the Keras configuration")
     for variable in model.variables:
         value: Any = variable.numpy()
         if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise ExportError(f"weight '{variable.path}' holds NaN or infinity")
-    _check_what_fit_adds(model)
+            yield (f"weight '{variable.path}' holds NaN or infinity")
+    yield from _what_fit_adds(model)
     for name, port in named["output"].items():
         if port.dtype != "float32":
-            raise ExportError(f"output '{name}': expected float32, got {port.dtype}")
+            yield (f"output '{name}': expected float32, got {port.dtype}")
 
 
 def check_traced(model: keras.Model) -> None:
@@ -70,15 +76,15 @@ def check_traced(model: keras.Model) -> None:
             )
 
 
-def _check_what_fit_adds(model: keras.Model) -> None:
+def _what_fit_adds(model: keras.Model) -> Generator[str]:
     for layer in _layers(model):
         if layer.compute_dtype != "float32":
-            raise ExportError(
+            yield (
                 f"layer '{layer.name}' computes in {layer.compute_dtype}: expected float32, not a "
                 "mixed or reduced precision policy"
             )
         if layer.activity_regularizer is not None:
-            raise ExportError(
+            yield (
                 f"layer '{layer.name}' has an activity_regularizer, which has no rule: expected "
                 "none"
             )
@@ -86,13 +92,13 @@ def _check_what_fit_adds(model: keras.Model) -> None:
         # Of Keras, on whose variables both are always there, or None.
         for what in ("regularizer", "constraint"):
             if getattr(variable, what, None) is not None:
-                raise ExportError(
+                yield (
                     f"weight '{variable.path}' has a {what}, which has no rule: expected a layer "
                     f"without kernel_{what}, bias_{what} and the like"
                 )
     for method in _OVERRIDES:
         if getattr(type(model), method) is not getattr(keras.Model, method):
-            raise ExportError(
+            yield (
                 f"the model's class {type(model).__name__} has its own {method}, which the "
                 "exported step would not call: expected that of keras.Model"
             )

@@ -20,7 +20,7 @@ from tfplus_export import api, budget, cost, source, targets
 from tfplus_export.budget import MOST_SAMPLES
 from tfplus_export.freeze import select
 from tfplus_export.memory import peak_bytes
-from tfplus_export.sizes import parse_size
+from tfplus_export.option_values import parse_size
 from tfplus_export.source import Source
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")

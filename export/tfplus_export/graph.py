@@ -15,6 +15,7 @@ from tfplus.errors import ExportError
 from tfplus_export import ports
 from tfplus_export.folding import fold
 from tfplus_export.hoisting import hoist_products, merge_weights
+from tfplus_export.penalties import Penalized, of_layer
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.unrolling import unrolled
 from tfplus_export.user_code import first_line
@@ -39,6 +40,7 @@ class Graph:
       constants: name of a tensor that they take, and that no operation here makes, → its value.
       variables: name of a captured handle placeholder → index into `model.variables`.
       owners: name of an operation → name of the Keras layer that made it.
+      penalized: outputs of layers with an activity regularizer.
     """
 
     inputs: dict[str, Tensor]
@@ -47,6 +49,7 @@ class Graph:
     constants: dict[str, np.ndarray]
     variables: dict[str, int]
     owners: dict[str, str]
+    penalized: tuple[Penalized, ...] = ()
 
     @property
     def batch_size(self) -> int:
@@ -74,10 +77,13 @@ class Graph:
 
     @property
     def mixes_rows(self) -> bool:
-        """Whether a sample's output depends on the others in its batch, through batch statistics.
+        """Whether all rows of a batch count, also padding, through batch statistics.
 
-        Told by a reduction over the first axis of anything that depends on an input.
+        Told by a reduction over the first axis of anything that depends on an input. A penalty of
+        activations is one, too.
         """
+        if self.penalized:
+            return True
         dependent = {t.name for t in self.inputs.values()}
         for op in self.operations:
             if any(t.name in dependent for t in op.inputs):
@@ -105,7 +111,8 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     function = tf.function(
         lambda *values: ports.call(model, values, training=training), autograph=False
     )
-    with _recording() as owners, _inlined(), unrolled(layers_of(model)) as complaints:
+    penalized: list[Penalized] = []
+    with _recording(penalized) as owners, _inlined(), unrolled(layers_of(model)) as complaints:
         try:
             concrete = function.get_concrete_function(*specs)
         except Exception as error:
@@ -121,16 +128,18 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         if id(external) in by_handle
     }
     outputs = dict(zip(ports.outputs(model), concrete.outputs, strict=True))
-    _simplify(concrete.graph, outputs.values(), owners)
-    constants = fold(concrete.graph, _ancestors(concrete.graph, outputs.values(), ()))
+    needed = [*outputs.values(), *(p.tensor for p in penalized)]
+    _simplify(concrete.graph, needed, owners)
+    constants = fold(concrete.graph, _ancestors(concrete.graph, needed, ()))
     return Graph(
         # Behind the inputs come the captured variables.
         inputs=dict(zip(inputs, concrete.inputs, strict=False)),
         outputs=outputs,
-        operations=_ancestors(concrete.graph, outputs.values(), constants),
+        operations=_ancestors(concrete.graph, needed, constants),
         constants=constants,
         variables=variables,
         owners=owners,
+        penalized=tuple(penalized),
     )
 
 
@@ -146,8 +155,10 @@ def static_value(tensor: Tensor) -> Any:
 
 
 @contextlib.contextmanager
-def _recording() -> Generator[dict[str, str]]:
+def _recording(penalized: list[Penalized]) -> Generator[dict[str, str]]:
     """Notes which layer makes each operation: operation name → layer name, the innermost layer's.
+
+    Outputs of layers with an activity regularizer are added to `penalized`.
 
     Name scopes do not tell: Keras numbers them on its own, so that the scope `conv2d_1` may be that
     of the layer `conv2d`.
@@ -162,6 +173,9 @@ def _recording() -> Generator[dict[str, str]]:
         result = original(layer, *arguments, **keywords)
         for op in graph.get_operations()[before:]:
             owners.setdefault(op.name, layer.name)
+        penalty = of_layer(layer)
+        if penalty is not None:
+            penalized.extend(Penalized(t, penalty) for t in tf.nest.flatten(result))
         return result
 
     layer_class.__call__ = call

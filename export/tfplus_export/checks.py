@@ -6,14 +6,14 @@ computed right. It cannot tell that `model.fit` would have used another loss: th
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import keras
 import numpy as np
 
 from tfplus.errors import ExportError
-from tfplus_export import ports
+from tfplus_export import constraints, penalties, ports
 
 # Methods with which a model replaces what `fit` does in a step.
 _OVERRIDES = ("train_step", "compute_loss")
@@ -65,11 +65,13 @@ def problems(model: keras.Model) -> Generator[str]:
 def check_traced(model: keras.Model) -> None:
     """Checks, once the model was called for training, that no layer added a loss of its own.
 
+    That of an activity regularizer is known.
+
     Raises:
       ExportError: naming the layer.
     """
     for layer in _layers(model):
-        if layer._losses:
+        if layer._losses and layer.activity_regularizer is None:
             raise ExportError(
                 f"layer '{layer.name}' adds a loss of its own, which has no rule: the step trains "
                 "on the cross-entropy alone"
@@ -83,25 +85,23 @@ def _what_fit_adds(model: keras.Model) -> Generator[str]:
                 f"layer '{layer.name}' computes in {layer.compute_dtype}: expected float32, not a "
                 "mixed or reduced precision policy"
             )
-        if layer.activity_regularizer is not None:
-            yield (
-                f"layer '{layer.name}' has an activity_regularizer, which has no rule: expected "
-                "none"
-            )
+        yield from _complaint(penalties.of_layer, layer)
     for variable in model.trainable_variables:
-        # Of Keras, on whose variables both are always there, or None.
-        for what in ("regularizer", "constraint"):
-            if getattr(variable, what, None) is not None:
-                yield (
-                    f"weight '{variable.path}' has a {what}, which has no rule: expected a layer "
-                    f"without kernel_{what}, bias_{what} and the like"
-                )
+        yield from _complaint(penalties.of_variable, variable)
+        yield from _complaint(constraints.of_variable, variable)
     for method in _OVERRIDES:
         if getattr(type(model), method) is not getattr(keras.Model, method):
             yield (
                 f"the model's class {type(model).__name__} has its own {method}, which the "
                 "exported step would not call: expected that of keras.Model"
             )
+
+
+def _complaint(read: Callable[[Any], object], of: Any) -> Generator[str]:
+    try:
+        read(of)
+    except ExportError as error:
+        yield str(error)
 
 
 def _layers(model: keras.Model) -> list[Any]:

@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from tfplus import artifact
 from tfplus.artifact import Artifact
-from tfplus.manifest import Manifest, Preprocessing, Signature, TensorInfo, Variable
+from tfplus.manifest import Manifest, Output, Preprocessing, Signature, TensorInfo, Variable
 
 # The same examples on every machine, and no deadline: a shared machine is slow now and then.
 settings.register_profile("tfplus", derandomize=True, deadline=None, max_examples=60)
@@ -72,9 +72,20 @@ def toy_manifest() -> Manifest:
         flatbuffer_sha256="",
         batch_size=8,
         infer_batch_size=16,
-        input_shape=(4,),
         classes=(7, 2),
-        loss="sparse_categorical_crossentropy",
+        outputs=(
+            Output(
+                name="dense",
+                kind="logits",
+                prediction="logits",
+                target="y",
+                targets="label",
+                padding=-1.0,
+                metric="accuracy",
+                loss={"name": "sparse_categorical_crossentropy", "from_logits": True},
+                loss_weight=1.0,
+            ),
+        ),
         optimizer={"name": "sgd", "learning_rate": 0.1, "momentum": 0.0},
         parameters=18,
         flops_per_step=1234,

@@ -13,9 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Role = Literal["weight", "optimizer", "hyperparameter"]
+# What a loss takes from a model, and `infer` returns.
+Kind = Literal["logits", "probabilities", "values"]
+# What a target says: which class a row is of, how probable each class is, yes or no for each
+# output, or a number for each output.
+Targets = Literal["label", "distribution", "binary", "value"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,35 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class Output:
+    """One output of the model, and the loss that is taken of it.
+
+    Attributes:
+      name: of the output.
+      kind: what `infer` returns of it.
+      prediction: its name among the outputs of `infer`.
+      target: its name among the inputs of `train`; int32 [batch, ...] for labels, else float32 of
+        the output's shape.
+      targets: what a target says.
+      padding: the value of all elements of a target that marks a row as padding.
+      metric: name among the outputs of `train` of the accuracy, or for numbers the mean absolute
+        error.
+      loss: name and parameters.
+      loss_weight: of this loss in the sum over all outputs.
+    """
+
+    name: str
+    kind: Kind
+    prediction: str
+    target: str
+    targets: Targets
+    padding: float
+    metric: str
+    loss: dict[str, Any]
+    loss_weight: float
+
+
+@dataclass(frozen=True)
 class FrozenWeight:
     """A weight of the Keras model that does not train: a constant of the graph, in no slice.
 
@@ -100,9 +134,9 @@ class Manifest:
       flatbuffer_sha256: hash of that part.
       batch_size: samples in one `train` step.
       infer_batch_size: samples in one `infer` call.
-      input_shape: one sample, without the batch.
-      classes: the label of each logit, in order.
-      loss: name of the loss.
+      classes: the label of each class, in order; none where the model has several outputs, or one
+        that is no choice of a class.
+      outputs: what the model returns and how it is trained, in the model's order.
       optimizer: its name and hyper-parameters.
       parameters: trainable weights, counted as scalars.
       flops_per_step: floating-point operations of the matrix products of one training step.
@@ -123,9 +157,8 @@ class Manifest:
     flatbuffer_sha256: str
     batch_size: int
     infer_batch_size: int
-    input_shape: tuple[int, ...]
     classes: tuple[int, ...]
-    loss: str
+    outputs: tuple[Output, ...]
     optimizer: dict[str, Any]
     parameters: int
     flops_per_step: int
@@ -142,6 +175,17 @@ class Manifest:
     def weights(self) -> tuple[Variable, ...]:
         """The variables that devices exchange."""
         return tuple(v for v in self.variables if v.role == "weight")
+
+    @property
+    def inputs(self) -> dict[str, TensorInfo]:
+        """The model's inputs by name, each as one sample: its shape has no batch."""
+        taken = self.signatures["infer"].inputs
+        return {name: TensorInfo(info.shape[1:], info.dtype) for name, info in taken.items()}
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """One sample of the first input."""
+        return next(iter(self.inputs.values())).shape
 
     def expected(self, *, weights_only: bool = False) -> dict[str, tuple[tuple[int, ...], str]]:
         """Every variable as name → (shape, dtype), for `tfplus.slices.check_against`."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, cast
+from collections.abc import Collection
+from typing import Any, cast, get_args
 
 from tfplus.errors import ArtifactError
 from tfplus.manifest import (
     SCHEMA_VERSION,
     FrozenWeight,
+    Kind,
     Manifest,
+    Output,
     Preprocessing,
     Role,
     Signature,
+    Targets,
     TensorInfo,
     Variable,
 )
@@ -21,7 +25,6 @@ from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 
 DTYPES = frozenset({"bool", "float16", "float32", "float64", "int8", "int32", "int64", "uint8"})
 _MAX_INTEGER = 2**63 - 1
-ROLES = frozenset({"weight", "optimizer", "hyperparameter"})
 
 
 def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
@@ -49,16 +52,21 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
             f"tfplus.json: schema version {version} is newer than {SCHEMA_VERSION}, the newest "
             "that this tfplus reads: upgrade tfplus, or export again with this version"
         )
+    if version < SCHEMA_VERSION:
+        raise ArtifactError(
+            f"tfplus.json: schema version {version} is older than {SCHEMA_VERSION}, which this "
+            "tfplus reads: export the model again"
+        )
     variables = tuple(_variable(f, limits) for f in fields.objects("variables"))
     if len(variables) > limits.tensors:
         raise fields.wrong("variables", f"at most {limits.tensors}", len(variables))
     if len({v.name for v in variables}) < len(variables):
         raise fields.wrong("variables", "distinct names", "a name twice")
     classes = fields.integers("classes")
-    if not classes or len(set(classes)) < len(classes):
-        raise fields.wrong("classes", "distinct labels, at least one", list(classes))
+    if len(set(classes)) < len(classes):
+        raise fields.wrong("classes", "distinct labels", list(classes))
     preprocessing = fields.object("preprocessing")
-    return Manifest(
+    manifest = Manifest(
         name=fields.text("name"),
         tfplus_version=fields.text("tfplus_version"),
         architecture_hash=fields.text("architecture_hash"),
@@ -66,9 +74,8 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         flatbuffer_sha256=fields.text("flatbuffer_sha256"),
         batch_size=fields.integer("batch_size", minimum=1),
         infer_batch_size=fields.integer("infer_batch_size", minimum=1),
-        input_shape=fields.integers("input_shape", minimum=1),
         classes=classes,
-        loss=fields.text("loss"),
+        outputs=tuple(_output(f) for f in fields.objects("outputs")),
         optimizer=fields.mapping("optimizer"),
         parameters=fields.integer("parameters"),
         flops_per_step=fields.integer("flops_per_step"),
@@ -82,6 +89,50 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         ),
         frozen=tuple(_frozen(f, limits) for f in fields.objects("frozen")),
         schema_version=version,
+    )
+    _check_interface(fields, manifest)
+    return manifest
+
+
+def _check_interface(fields: _Fields, manifest: Manifest) -> None:
+    """Checks that signatures, outputs, batch sizes and classes say the same."""
+    signatures = manifest.signatures
+    for name in ("train", "infer", "save", "restore"):
+        if name not in signatures:
+            raise fields.wrong("signatures", f"one named '{name}'", sorted(signatures))
+    train, infer = signatures["train"], signatures["infer"]
+    if not manifest.outputs or not infer.inputs:
+        raise fields.wrong("signatures", "at least one input and one output", sorted(signatures))
+    for name, info in infer.inputs.items():
+        want = TensorInfo((manifest.batch_size, *info.shape[1:]), info.dtype)
+        if info.shape[:1] != (manifest.infer_batch_size,) or train.inputs.get(name) != want:
+            raise fields.wrong(
+                "signatures", f"input '{name}' of both batch sizes", train.inputs.get(name)
+            )
+    for output in manifest.outputs:
+        target, found = train.inputs.get(output.target), infer.outputs.get(output.prediction)
+        if found is None or len(found.shape) < 2 or output.metric not in train.outputs:
+            raise fields.wrong("outputs", "names of tensors of the signatures", output.name)
+        shape = (manifest.batch_size, *found.shape[1:])
+        labels = output.targets == "label"
+        want = TensorInfo(shape[:-1], "int32") if labels else TensorInfo(shape, "float32")
+        if target != want:
+            raise fields.wrong("signatures", f"input '{output.target}' as {want}", target)
+        if manifest.classes and (len(manifest.outputs) > 1 or len(manifest.classes) != shape[-1]):
+            raise fields.wrong("classes", f"{shape[-1]} labels of one output", manifest.classes)
+
+
+def _output(fields: _Fields) -> Output:
+    return Output(
+        name=fields.text("name"),
+        kind=cast("Kind", fields.choice("kind", get_args(Kind))),
+        prediction=fields.text("prediction"),
+        target=fields.text("target"),
+        targets=cast("Targets", fields.choice("targets", get_args(Targets))),
+        padding=fields.number("padding"),
+        metric=fields.text("metric"),
+        loss=fields.mapping("loss"),
+        loss_weight=fields.number("loss_weight"),
     )
 
 
@@ -98,14 +149,11 @@ def _frozen(fields: _Fields, limits: Limits) -> FrozenWeight:
 
 def _variable(fields: _Fields, limits: Limits) -> Variable:
     name = _name(fields, limits)
-    role = fields.text("role")
-    if role not in ROLES:
-        raise fields.wrong("role", f"one of {sorted(ROLES)}", role)
     variable = Variable(
         name=name,
         shape=fields.shape(limits),
         dtype=fields.dtype(),
-        role=cast("Role", role),
+        role=cast("Role", fields.choice("role", get_args(Role))),
         trainable=fields.boolean("trainable"),
         offset=fields.integer("offset"),
     )
@@ -200,10 +248,13 @@ class _Fields:
         return shape
 
     def dtype(self) -> str:
-        dtype = self.text("dtype")
-        if dtype not in DTYPES:
-            raise self.wrong("dtype", f"one of {sorted(DTYPES)}", dtype)
-        return dtype
+        return self.choice("dtype", DTYPES)
+
+    def choice(self, name: str, known: Collection[str]) -> str:
+        value = self.text(name)
+        if value not in known:
+            raise self.wrong(name, f"one of {sorted(known)}", value)
+        return value
 
     def _all(self, name: str, kind: type, expected: str) -> list[Any]:
         values = cast("list[Any]", self._get(name, list, f"a list of {expected}"))

@@ -16,10 +16,12 @@ import numpy as np
 from tfplus import __version__, artifact, manifest_reader
 from tfplus.artifact import Artifact
 from tfplus.errors import ArtifactError, ExportError, UsageError
-from tfplus.manifest import FrozenWeight, Manifest, Signature, TensorInfo, Variable
-from tfplus_export import convert, cost, flatbuffer, parity, savings, training
+from tfplus.manifest import FrozenWeight, Manifest, Output, Signature, TensorInfo, Variable
+from tfplus_export import convert, cost, flatbuffer, parity, ports, savings, training
 from tfplus_export.checks import check_model
 from tfplus_export.freeze import Freeze
+from tfplus_export.losses import compiled, padding
+from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.optimizers import LEARNING_RATE, Optimizer, Sgd
 from tfplus_export.savings import Savings
 from tfplus_export.signatures import StatefulModule
@@ -39,6 +41,7 @@ class Options:
       optimizer: None for the compiled one, or SGD at 0.01.
       parity_steps: optimizer steps that are compared with TensorFlow.
       seed: of the data for that comparison.
+      loss: name in Keras of the loss of every output; None for the compiled one.
       freeze: what does not train, besides what the model itself has frozen.
     """
 
@@ -47,6 +50,7 @@ class Options:
     optimizer: Optimizer | None = None
     parity_steps: int = 5
     seed: int = 0
+    loss: str | None = None
     freeze: Freeze = field(default_factory=Freeze)
 
 
@@ -126,11 +130,11 @@ def check_sub_model(
     """
     if source.rebuild is None:
         raise UsageError(f"{source.name} takes no classes: it cannot be cut into sub-models")
-    unknown = sorted(set(classes) - set(source.classes))
+    known = source.classes or tuple(range(int(source.model.outputs[0].shape[-1])))
+    unknown = sorted(set(classes) - set(known))
     if unknown or not classes or len(set(classes)) != len(classes):
         raise UsageError(
-            f"sub-model of classes {list(classes)}: expected distinct classes out of "
-            f"{list(source.classes)}"
+            f"sub-model of classes {list(classes)}: expected distinct classes out of {list(known)}"
         )
     return source.rebuild
 
@@ -138,7 +142,7 @@ def check_sub_model(
 def _export(
     source: Source,
     model: keras.Model,
-    classes: tuple[int, ...],
+    classes: tuple[int, ...] | None,
     path: Path,
     options: Options,
     progress: Progress,
@@ -146,10 +150,11 @@ def _export(
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such directory for the output")
     progress("tracing the training step")
-    check_model(model, len(classes))
+    check_model(model)
     with options.freeze.applied(model):
         lowered = _lower(source, model, options, progress)
         step, content, offsets = lowered.step, lowered.content, lowered.offsets
+        classes = _classes(step, classes)
         values = lowered.values
         counts = flatbuffer.operators(content)
         flex = flatbuffer.flex_operators(counts)
@@ -169,9 +174,8 @@ def _export(
         flatbuffer_sha256="",
         batch_size=options.batch_size,
         infer_batch_size=options.infer_batch_size or options.batch_size,
-        input_shape=tuple(int(d) for d in step.train_graph.x.shape[1:]),
         classes=classes,
-        loss="sparse_categorical_crossentropy",
+        outputs=_outputs(step),
         optimizer=optimizer,
         parameters=sum(int(np.prod(w.shape)) for w in step.weights if w.trainable),
         flops_per_step=cost.product_flops(content, "train"),
@@ -223,20 +227,66 @@ def _training(source: Source, model: keras.Model, options: Options) -> Training:
     step = training.build(
         model,
         options.optimizer or source.optimizer or Sgd(),
-        from_logits=True if source.from_logits is None else source.from_logits,
+        losses=losses_of(source, model, options.loss),
         batch_size=options.batch_size,
         infer_batch_size=options.infer_batch_size or options.batch_size,
     )
     if not any(w.trainable for w in step.weights):
         raise ExportError("the model has no trainable weight")
-    if not training.ends_in_softmax(step.train_graph):
-        return step
-    if source.from_logits:
+    return step
+
+
+def losses_of(source: Source, model: keras.Model, name: str | None) -> Mapping[str, OutputLoss]:
+    """The loss of each output: the one that was asked for, the compiled ones, or the default.
+
+    Args:
+      source: where the model comes from.
+      model: the source's own, or a sub-model of it.
+      name: in Keras; None for the compiled one.
+
+    Raises:
+      UsageError: there is no such loss.
+    """
+    outputs = list(ports.outputs(model))
+    if name is not None or source.losses is None:
+        return compiled.named(name or compiled.DEFAULT, outputs)
+    # A sub-model has the outputs of the whole.
+    return dict(zip(outputs, source.losses.values(), strict=True))
+
+
+def _classes(step: Training, classes: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Labels of the only output, if it is the choice of a class."""
+    head, *others = step.heads
+    shape = [int(d) for d in head.at(step.infer_graph).shape]
+    if others or head.loss.targets not in ("label", "distribution"):
+        if classes is not None:
+            raise UsageError(
+                f"--classes does not apply: the loss {head.given.name} has no classes, or the "
+                "model several outputs"
+            )
+        return ()
+    if classes is not None and len(classes) != shape[-1]:
         raise ExportError(
-            "the model ends in a softmax, but its loss was compiled with from_logits=True: take "
-            "away one of the two"
+            f"the model has {shape[-1]} outputs, but {len(classes)} classes are named"
         )
-    return dataclasses.replace(step, from_logits=False)
+    return classes or tuple(range(shape[-1]))
+
+
+def _outputs(step: Training) -> tuple[Output, ...]:
+    return tuple(
+        Output(
+            name=head.output,
+            kind=head.loss.kind,
+            prediction=head.prediction,
+            target=head.target,
+            targets=head.loss.targets,
+            padding=padding.fill(head.loss.targets),
+            metric=head.metric,
+            loss=head.given.describe() | {"reduction": head.reduction},
+            loss_weight=head.weight,
+        )
+        for head in step.heads
+    )
 
 
 def _initial_values(step: Training, model: keras.Model) -> dict[str, np.ndarray]:
@@ -286,19 +336,17 @@ def _frozen(step: Training) -> tuple[FrozenWeight, ...]:
 
 
 def _signatures(step: Training, variables: tuple[Variable, ...]) -> dict[str, Signature]:
-    x = tuple(int(d) for d in step.train_graph.x.shape)
-    infer_x = tuple(int(d) for d in step.infer_graph.x.shape)
-    logits = tuple(int(d) for d in step.infer_graph.output.shape)
     state = {v.name: TensorInfo(v.shape, v.dtype) for v in variables}
     scalar = TensorInfo((1,), "float32")
+    predictions = {
+        head.prediction: TensorInfo(
+            tuple(int(d) for d in head.at(step.infer_graph).shape), "float32"
+        )
+        for head in step.heads
+    }
     return {
-        "train": Signature(
-            {"x": TensorInfo(x, "float32"), "y": TensorInfo(x[:1], "int32")},
-            {"loss": scalar, "accuracy": scalar},
-        ),
-        "infer": Signature(
-            {"x": TensorInfo(infer_x, "float32")}, {"logits": TensorInfo(logits, "float32")}
-        ),
+        "train": Signature(step.arguments(), dict.fromkeys(step.reported(), scalar)),
+        "infer": Signature(step.inputs(step.infer_graph), predictions),
         "save": Signature({}, state),
         "restore": Signature(state, {"ok": TensorInfo((1,), "int32")}),
     }

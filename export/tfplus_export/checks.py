@@ -12,12 +12,16 @@ import keras
 import numpy as np
 
 from tfplus.errors import ExportError
+from tfplus_export import ports
+from tfplus_export.graph import layers_of
 
 # Methods with which a model replaces what `fit` does in a step.
 _OVERRIDES = ("train_step", "compute_loss")
+# Floats, or indices into a table.
+INPUT_DTYPES = ("float32", "int32")
 
 
-def check_model(model: keras.Model, classes: int) -> None:
+def check_model(model: keras.Model) -> None:
     """Checks what tracing relies on, and that the step is all that trains the model.
 
     Raises:
@@ -28,19 +32,19 @@ def check_model(model: keras.Model, classes: int) -> None:
             "the model is not built: give it an Input; one that is a class of its own can be "
             "wrapped as keras.Model(x, model(x)) with x = keras.Input(shape)"
         )
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ExportError(
-            f"expected one input and one output, got {len(model.inputs)} and {len(model.outputs)}"
-        )
-    shape, output = model.input_shape, model.output_shape
-    if any(d is None for d in shape[1:]):
-        raise ExportError(f"expected fixed dimensions besides the batch, got input shape {shape}")
-    if keras.backend.standardize_dtype(model.inputs[0].dtype) != "float32":
-        raise ExportError(f"expected a float32 input, got {model.inputs[0].dtype}")
-    if len(output) != 2:
-        raise ExportError(f"expected one logit a class, [batch, classes], got output {output}")
-    if output[1] != classes:
-        raise ExportError(f"the model has {output[1]} outputs, but {classes} classes are named")
+    named = {"input": ports.inputs(model), "output": ports.outputs(model)}
+    for what, found in named.items():
+        for name, port in found.items():
+            if None in port.shape:
+                raise ExportError(
+                    f"{what} '{name}': expected fixed dimensions besides the batch, "
+                    f"got {port.shape}"
+                )
+    for name, port in named["input"].items():
+        if port.dtype not in INPUT_DTYPES:
+            raise ExportError(
+                f"input '{name}': expected {' or '.join(INPUT_DTYPES)}, got {port.dtype}"
+            )
     if keras.backend.image_data_format() != "channels_last":
         raise ExportError("expected image_data_format channels_last in the Keras configuration")
     for variable in model.variables:
@@ -48,7 +52,9 @@ def check_model(model: keras.Model, classes: int) -> None:
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise ExportError(f"weight '{variable.path}' holds NaN or infinity")
     _check_what_fit_adds(model)
-    _check_compiled(model)
+    for name, port in named["output"].items():
+        if port.dtype != "float32":
+            raise ExportError(f"output '{name}': expected float32, got {port.dtype}")
 
 
 def check_traced(model: keras.Model) -> None:
@@ -57,7 +63,7 @@ def check_traced(model: keras.Model) -> None:
     Raises:
       ExportError: naming the layer.
     """
-    for layer in _layers(model):
+    for layer in layers_of(model):
         if layer._losses:
             raise ExportError(
                 f"layer '{layer.name}' adds a loss of its own, which has no rule: the step trains "
@@ -66,7 +72,7 @@ def check_traced(model: keras.Model) -> None:
 
 
 def _check_what_fit_adds(model: keras.Model) -> None:
-    for layer in _layers(model):
+    for layer in layers_of(model):
         if layer.compute_dtype != "float32":
             raise ExportError(
                 f"layer '{layer.name}' computes in {layer.compute_dtype}: expected float32, not a "
@@ -91,19 +97,3 @@ def _check_what_fit_adds(model: keras.Model) -> None:
                 f"the model's class {type(model).__name__} has its own {method}, which the "
                 "exported step would not call: expected that of keras.Model"
             )
-
-
-def _check_compiled(model: keras.Model) -> None:
-    config: Any = model.get_compile_config()
-    weights = config.get("loss_weights")
-    if weights is not None:
-        raise ExportError(
-            f"compiled with loss_weights={weights}, which has no rule: expected none; scale the "
-            "learning rate instead"
-        )
-
-
-def _layers(model: keras.Model) -> list[Any]:
-    """The model and every layer in it, however deep."""
-    untyped: Any = model
-    return untyped._flatten_layers()

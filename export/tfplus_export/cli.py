@@ -73,6 +73,14 @@ def export(
         list[str] | None,
         typer.Option(help="NAME=LABELS: also write the sub-model of these classes. Repeatable."),
     ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="As Keras names it, such as mse or binary_crossentropy; for every output, instead "
+            "of the compiled one.",
+        ),
+    ] = None,
     optimizer: Annotated[
         str | None,
         typer.Option(
@@ -192,6 +200,7 @@ def export(
             classes=labels,
             seed=seed,
             replace_optimizer=optimizer is not None,
+            replace_loss=loss is not None,
         )
         for _, chosen in subs:
             api.check_sub_model(loaded, chosen)
@@ -202,6 +211,7 @@ def export(
             choice.optimizer(loaded.optimizer),
             parity_steps,
             seed,
+            loss,
             freeze=frozen,
         )
         written = [api.export(loaded, output, options, show)]

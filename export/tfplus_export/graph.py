@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus_export import ports
 from tfplus_export.folding import fold
 from tfplus_export.hoisting import hoist_products, merge_weights
 from tfplus_export.tf_types import Op, Tensor
@@ -31,21 +32,26 @@ class Graph:
     """A Keras model's forward pass, traced with a fixed batch.
 
     Attributes:
-      x: the input placeholder, [batch, ...].
-      output: the tensor that the model returns.
-      operations: every operation that `output` or an assigned variable depends on, in the order in
+      inputs: name of an input → its placeholder, [batch, ...].
+      outputs: name of an output → the tensor that the model returns.
+      operations: every operation that an output or an assigned variable depends on, in the order in
         which the model ran them; assignments are among them.
       constants: name of a tensor that they take, and that no operation here makes, → its value.
       variables: name of a captured handle placeholder → index into `model.variables`.
       owners: name of an operation → name of the Keras layer that made it.
     """
 
-    x: Tensor
-    output: Tensor
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
     operations: tuple[Op, ...]
     constants: dict[str, np.ndarray]
     variables: dict[str, int]
     owners: dict[str, str]
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch."""
+        return int(next(iter(self.inputs.values())).shape[0])
 
     def layer_of(self, op: Op) -> str:
         """The Keras layer that made the operation, or the operation's own name."""
@@ -70,9 +76,9 @@ class Graph:
     def mixes_rows(self) -> bool:
         """Whether a sample's output depends on the others in its batch, through batch statistics.
 
-        Told by a reduction over the first axis of anything that depends on the input.
+        Told by a reduction over the first axis of anything that depends on an input.
         """
-        dependent = {self.x.name}
+        dependent = {t.name for t in self.inputs.values()}
         for op in self.operations:
             if any(t.name in dependent for t in op.inputs):
                 dependent.update(t.name for t in op.outputs)
@@ -84,21 +90,24 @@ class Graph:
 
 
 def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
-    """Traces `model(x, training=training)` for one batch of fixed size.
+    """Traces `model(inputs, training=training)` for one batch of fixed size.
 
     Args:
-      model: built, with one input and one output.
-      batch_size: leading dimension of the input.
+      model: built.
+      batch_size: leading dimension of every input.
       training: passed to the model.
 
     Raises:
       ExportError: TensorFlow cannot trace it, or a layer changes variables in the forward pass.
     """
-    spec = tf.TensorSpec([batch_size, *model.input_shape[1:]], tf.float32, name="x")
-    function = tf.function(lambda x: model(x, training=training), autograph=False)
+    inputs = ports.inputs(model)
+    specs = [tf.TensorSpec([batch_size, *p.shape], p.dtype) for p in inputs.values()]
+    function = tf.function(
+        lambda *values: ports.call(model, values, training=training), autograph=False
+    )
     with _recording() as owners, _inlined(), unrolled(layers_of(model)) as complaints:
         try:
-            concrete = function.get_concrete_function(spec)
+            concrete = function.get_concrete_function(*specs)
         except Exception as error:
             if complaints:
                 raise ExportError(complaints[0]) from error
@@ -111,13 +120,14 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         for external, internal in concrete.graph.captures
         if id(external) in by_handle
     }
-    output = concrete.outputs[0]
-    _simplify(concrete.graph, output, owners)
-    constants = fold(concrete.graph, _ancestors(concrete.graph, output, ()))
+    outputs = dict(zip(ports.outputs(model), concrete.outputs, strict=True))
+    _simplify(concrete.graph, outputs.values(), owners)
+    constants = fold(concrete.graph, _ancestors(concrete.graph, outputs.values(), ()))
     return Graph(
-        x=concrete.inputs[0],
-        output=output,
-        operations=_ancestors(concrete.graph, output, constants),
+        # Behind the inputs come the captured variables.
+        inputs=dict(zip(inputs, concrete.inputs, strict=False)),
+        outputs=outputs,
+        operations=_ancestors(concrete.graph, outputs.values(), constants),
         constants=constants,
         variables=variables,
         owners=owners,
@@ -176,17 +186,17 @@ def _inlined() -> Generator[None]:
         tf.config.run_functions_eagerly(before)
 
 
-def _simplify(graph: Any, output: Tensor, owners: dict[str, str]) -> None:
-    operations = _ancestors(graph, output, ())
+def _simplify(graph: Any, outputs: Iterable[Tensor], owners: dict[str, str]) -> None:
+    operations = _ancestors(graph, outputs, ())
     written = {op.inputs[0].op.name for op in operations if op.type in ASSIGNMENTS}
     weights = merge_weights(operations, written)
     owners.update(hoist_products(graph, operations, weights, owners))
 
 
-def _ancestors(graph: Any, output: Tensor, known: Collection[str]) -> tuple[Op, ...]:
+def _ancestors(graph: Any, outputs: Iterable[Tensor], known: Collection[str]) -> tuple[Op, ...]:
     operations = graph.get_operations()
     needed: set[str] = set()
-    pending = [output.op, *(op for op in operations if op.type in ASSIGNMENTS)]
+    pending = [*(t.op for t in outputs), *(op for op in operations if op.type in ASSIGNMENTS)]
     while pending:
         op = pending.pop()
         if op.name not in needed:

@@ -16,7 +16,7 @@ weight, and in another direction than TensorFlow's.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -26,7 +26,9 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfplus.errors import ExportError
-from tfplus_export.training import Training
+from tfplus_export import ports
+from tfplus_export.samples import Batch, padded, random_inputs, random_targets
+from tfplus_export.training import SAMPLE_WEIGHT, Training
 from tfplus_export.update_error import State, layer_of, layer_rounding, update_error
 
 # Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close
@@ -36,7 +38,10 @@ SHORT_ROWS = 2
 SHORT_ROWS_OF_STATISTICS = 8
 # TFLite's own BATCH_MATMUL is much slower than XNNPACK's.
 STEPS_WITHOUT_XNNPACK = 2
-TOLERANCE = {"loss": 1e-4, "logits": 1e-4, "update": 1e-3}
+TOLERANCE = {"loss": 1e-4, "outputs": 1e-4, "update": 1e-3}
+
+_REDUCTIONS = {"mean": "sum_over_batch_size", "sum": "sum"}
+_CLOSING: Mapping[str, Any] = {"Softmax": tf.nn.softmax, "Sigmoid": tf.sigmoid}
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Parity:
       steps: optimizer steps that were compared.
       batch_size: samples in each.
       loss: largest error of a loss.
-      logits: largest error of `infer` before training, relative to the largest logit.
+      outputs: largest error of `infer` before training, relative to the largest output.
       update: error of a variable's update in one step, ‖got − want‖₂ / ‖want‖₂; the lower
         median over the steps (a ReLU that flips strikes one step, a wrong gradient all), for the
         worst variable. What float32 cannot resolve beside the variable itself is left out.
@@ -58,7 +63,7 @@ class Parity:
     steps: int
     batch_size: int
     loss: float
-    logits: float
+    outputs: float
     update: float
     worst_variable: str
     xnnpack: bool
@@ -81,11 +86,20 @@ class Reference:
         self._rule = training.optimizer
         self._optimizer = self._rule.keras(dict(zip(self._trainable, self._variables, strict=True)))
         self._optimizer.build(self._variables)
-        loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=training.from_logits)
+        self._heads = training.heads
+        self._inputs = list(training.train_graph.inputs)
+        losses = [h.given.keras(_REDUCTIONS[h.reduction]) for h in training.heads]
 
-        def gradients(x: Any, y: Any) -> Any:
+        def gradients(batch: Any) -> Any:
             with tf.GradientTape() as tape:
-                loss = loss_of(y, model(x, training=True))
+                outputs = ports.call(model, [batch[n] for n in self._inputs], training=True)
+                loss: Any = 0.0
+                for head, loss_of, output in zip(self._heads, losses, outputs, strict=True):
+                    weight = batch.get(SAMPLE_WEIGHT)
+                    if weight is not None:
+                        weight = tf.reshape(weight, [-1] + [1] * (len(output.shape) - 2))
+                    part: Any = loss_of(batch[head.target], output, weight)
+                    loss += head.weight * part
             return loss, tape.gradient(cast("Any", loss), self._variables)
 
         def apply(gradients: Any) -> None:
@@ -94,9 +108,9 @@ class Reference:
         self._gradients: Any = tf.function(gradients, autograph=False)
         self._apply: Any = tf.function(apply, autograph=False)
 
-    def settle(self, x: np.ndarray, y: np.ndarray) -> None:
+    def settle(self, batch: Batch) -> None:
         """Puts the optimizer's means of squares to the size of the gradients of each layer."""
-        _, gradients = self._gradients(x, y)
+        _, gradients = self._gradients(_tensors(batch))
         largest: dict[str, float] = {}
         for name, gradient in zip(self._trainable, gradients, strict=True):
             if gradient is not None:
@@ -105,13 +119,14 @@ class Reference:
         sizes = [largest.get(layer_of(name), 0.0) for name in self._trainable]
         self._rule.settle(self._optimizer, sizes)
 
-    def outputs(self, x: np.ndarray) -> np.ndarray:
-        """What the model returns for one inference batch."""
-        return np.asarray(self._model(x, training=False))
+    def outputs(self, batch: Batch) -> list[np.ndarray]:
+        """What the model returns for one inference batch, an array for each head."""
+        values = [tf.constant(batch[n]) for n in self._inputs]
+        return [np.asarray(o) for o in ports.call(self._model, values, training=False)]
 
-    def step(self, x: np.ndarray, y: np.ndarray) -> float:
+    def step(self, batch: Batch) -> float:
         """Trains on one batch and returns its loss."""
-        loss, gradients = self._gradients(x, y)
+        loss, gradients = self._gradients(_tensors(batch))
         self._apply(gradients)
         return float(loss)
 
@@ -141,10 +156,10 @@ class Candidate:
         self.loss_errors: list[float] = []
         self.update_errors: dict[str, list[float]] = {}
 
-    def step(self, x: np.ndarray, y: np.ndarray, before: State, after: State, loss: float) -> None:
+    def step(self, batch: Batch, before: State, after: State, loss: float) -> None:
         """Takes one step from TensorFlow's state and notes the errors."""
         self._restore(**before)
-        got = float(self._train(x=x, y=y)["loss"][0])
+        got = float(self._train(**batch)["loss"][0])
         self.loss_errors.append(abs(got - loss) / max(abs(loss), 1e-6))
         state = self._save()
         rounding = layer_rounding(before, after, self._trainable)
@@ -189,7 +204,7 @@ def verify(
 
 
 def _short_rows(training: Training) -> int:
-    batch = int(training.train_graph.x.shape[0])
+    batch = training.train_graph.batch_size
     if not training.batch_dependent:
         return min(SHORT_ROWS, batch)
     # A divisor, so that padding can repeat each row equally often.
@@ -202,43 +217,37 @@ def _short_rows(training: Training) -> int:
 def _measure(
     content: bytes, model: keras.Model, training: Training, steps: int, rng: np.random.Generator
 ) -> list[Parity]:
-    shape = [int(d) for d in training.train_graph.x.shape]
-    infer_shape = [int(d) for d in training.infer_graph.x.shape]
-    classes = int(training.train_graph.output.shape[-1])
+    size = training.train_graph.batch_size
     short_rows = _short_rows(training)
     expected = Reference(model, training)
     trainable = [w.name for w in training.weights if w.trainable]
     candidates = [Candidate(content, trainable, xnnpack=on) for on in (True, False)]
-    infer_x = rng.standard_normal(infer_shape, np.float32)
-    want = expected.outputs(infer_x)
-    logits_errors = [
-        _output_error(want, c.infer(x=infer_x)["logits"], training.from_logits) for c in candidates
-    ]
+    inference = random_inputs(training.infer_graph, rng)
+    want = expected.outputs(inference)
+    output_errors = [_output_error(training, want, c.infer(**inference)) for c in candidates]
     for step in range(steps):
-        x = rng.standard_normal(shape, np.float32)
-        y = rng.integers(0, classes, shape[0], np.int32)
-        rows = shape[0] if step == steps - 1 else short_rows
-        if training.batch_dependent:
-            x = np.resize(x[:rows], shape)
+        batch = random_inputs(training.train_graph, rng) | random_targets(training, rng)
+        rows = size if step == steps - 1 else short_rows
+        real = {n: v[:rows] for n, v in batch.items()}
         if step == 0:
-            expected.settle(x[:rows], y[:rows])
+            expected.settle(real)
         before = expected.state()
-        loss = expected.step(x[:rows], y[:rows])
+        loss = expected.step(real)
         after = expected.state()
-        y[rows:] = -1
+        batch = padded(training, batch, rows)
         for candidate in candidates:
             if candidate.xnnpack or step < STEPS_WITHOUT_XNNPACK:
-                candidate.step(x, y, before, after, loss)
+                candidate.step(batch, before, after, loss)
     results: list[Parity] = []
-    for candidate, logits_error in zip(candidates, logits_errors, strict=True):
+    for candidate, output_error in zip(candidates, output_errors, strict=True):
         medians = {n: statistics.median_low(e) for n, e in candidate.update_errors.items()}
         worst = max(medians, key=lambda n: np.nan_to_num(medians[n], nan=np.inf))
         results.append(
             Parity(
                 steps=len(candidate.loss_errors),
-                batch_size=shape[0],
+                batch_size=size,
                 loss=float(np.max(candidate.loss_errors)),
-                logits=logits_error,
+                outputs=output_error,
                 update=medians[worst],
                 worst_variable=worst,
                 xnnpack=candidate.xnnpack,
@@ -247,12 +256,21 @@ def _measure(
     return results
 
 
-def _output_error(want: np.ndarray, logits: np.ndarray, from_logits: bool) -> float:
-    got = logits
-    if not from_logits:
-        got = np.exp(logits - logits.max(1, keepdims=True))
-        got /= got.sum(1, keepdims=True)
-    return float(np.max(np.abs(got - want)) / max(float(np.max(np.abs(want))), 1e-6))
+def _tensors(batch: Batch) -> dict[str, Any]:
+    return {name: tf.constant(value) for name, value in batch.items()}
+
+
+def _output_error(
+    training: Training, want: Sequence[np.ndarray], got: Mapping[str, np.ndarray]
+) -> float:
+    errors: list[float] = []
+    for head, expected in zip(training.heads, want, strict=True):
+        found = got[head.prediction]
+        if head.fused:
+            found = np.asarray(_CLOSING[head.given.closing or ""](found))
+        scale = max(float(np.max(np.abs(expected))), 1e-6)
+        errors.append(float(np.max(np.abs(found - expected))) / scale)
+    return float(np.max(errors))
 
 
 def _complaint(result: Parity) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
+from tfplus.manifest import TensorInfo
 from tfplus_export.tf_types import Tensor
 from tfplus_export.training import Training
 
@@ -35,35 +36,32 @@ class StatefulModule(tf.Module):
 
     def concrete_functions(self) -> dict[str, Any]:
         """Signature name → concrete function of fixed shapes."""
-        train_graph, infer_graph = self._training.train_graph, self._training.infer_graph
-        batch = train_graph.x.shape[0]
-        x = tf.TensorSpec(train_graph.x.shape, tf.float32, name="x")
-        y = tf.TensorSpec([batch], tf.int32, name="y")
-        infer_x = tf.TensorSpec(infer_graph.x.shape, tf.float32, name="x")
+        training = self._training
+        batch = _specs(training.arguments())
+        inputs = _specs(training.inputs(training.infer_graph))
         values = [tf.TensorSpec(c.shape, c.dtype, name=f"v{i}") for i, c in enumerate(self.cells)]
-        restore = _concrete(self._restore, values)
-        # Argument names must be identifiers; the signature's names are the variables' own.
-        restore._arg_keywords = list(self.names)
         return {
-            "train": _concrete(self._train, [x, y]),
-            "infer": _concrete(self._infer, [infer_x]),
-            "save": _concrete(self._save, []),
-            "restore": restore,
+            "train": _concrete(self._train, batch.values(), batch),
+            "infer": _concrete(self._infer, inputs.values(), inputs),
+            "save": _concrete(self._save, [], []),
+            "restore": _concrete(self._restore, values, self.names),
         }
 
-    def _train(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def _train(self, *batch: Tensor) -> dict[str, Tensor]:
         # Every variable is read once, before any is written: XNNPACK cannot handle a variable that
         # changes within one subgraph.
         values = self._read()
-        result = self._training.step(x, y, {n: values[n] for n in self._weight_names}, values)
+        named = dict(zip(self._training.arguments(), batch, strict=True))
+        result = self._training.step(named, {n: values[n] for n in self._weight_names}, values)
         changed = result.weights | result.state
         for name, cell in zip(self.names, self.cells, strict=True):
             if name in changed:
                 cell.assign(changed[name])
-        return {"loss": result.loss, "accuracy": result.accuracy}
+        return result.metrics
 
-    def _infer(self, x: Tensor) -> dict[str, Tensor]:
-        return {"logits": self._training.logits(x, self._read())}
+    def _infer(self, *inputs: Tensor) -> dict[str, Tensor]:
+        named = dict(zip(self._training.infer_graph.inputs, inputs, strict=True))
+        return self._training.predictions(named, self._read())
 
     def _save(self) -> dict[str, Tensor]:
         return self._read()
@@ -77,6 +75,16 @@ class StatefulModule(tf.Module):
         return {n: c.read_value() for n, c in zip(self.names, self.cells, strict=True)}
 
 
-def _concrete(function: Callable[..., Any], specs: list[Any]) -> Any:
-    wrapped = tf.function(function, autograph=False, input_signature=specs)
-    return wrapped.get_concrete_function()
+def _specs(described: Mapping[str, TensorInfo]) -> dict[str, Any]:
+    return {
+        name: tf.TensorSpec(info.shape, info.dtype, name=f"v{i}")
+        for i, (name, info) in enumerate(described.items())
+    }
+
+
+def _concrete(function: Callable[..., Any], specs: Iterable[Any], names: Iterable[str]) -> Any:
+    wrapped = tf.function(function, autograph=False, input_signature=list(specs))
+    concrete = wrapped.get_concrete_function()
+    # Argument names must be identifiers, a signature's names need not.
+    concrete._arg_keywords = list(names)
+    return concrete

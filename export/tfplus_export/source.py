@@ -13,13 +13,12 @@ import keras
 
 from tfplus.errors import ExportError, UsageError
 from tfplus.manifest import Preprocessing
-from tfplus_export import user_code, zoo
+from tfplus_export import ports, user_code, zoo
+from tfplus_export.losses.compiled import OutputLoss, compiled
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.optimizers.compiled import from_keras
 from tfplus_export.training import slice_of
 from tfplus_export.user_code import first_line
-
-_MEANS = frozenset({"sum_over_batch_size", "mean"})
 
 
 @dataclass(frozen=True)
@@ -29,18 +28,18 @@ class Source:
     Attributes:
       name: as the user named it.
       model: built, one input, one output.
-      classes: label of each logit.
+      classes: label of each class; None where nobody said.
       optimizer: the compiled one, if any.
-      from_logits: what the compiled loss expects; None where the model is not compiled.
+      losses: name of an output → its loss as compiled; None where the model is not.
       preprocessing: of samples stored as integers.
       rebuild: makes the model for other class labels; None where the source cannot.
     """
 
     name: str
     model: keras.Model
-    classes: tuple[int, ...]
+    classes: tuple[int, ...] | None
     optimizer: Optimizer | None
-    from_logits: bool | None
+    losses: Mapping[str, OutputLoss] | None
     preprocessing: Preprocessing
     rebuild: Callable[[Sequence[int]], keras.Model] | None
 
@@ -52,6 +51,7 @@ def load(
     classes: tuple[int, ...] | None,
     seed: int,
     replace_optimizer: bool = False,
+    replace_loss: bool = False,
 ) -> Source:
     """Loads or builds a model.
 
@@ -61,6 +61,7 @@ def load(
       classes: labels in the order of the logits, likewise.
       seed: seeds the initial weights of models that are built here.
       replace_optimizer: the compiled optimizer is passed over.
+      replace_loss: the compiled loss is passed over.
 
     Raises:
       UsageError: the source is not of a known form, or an argument does not apply to it.
@@ -70,9 +71,9 @@ def load(
     if name.startswith("zoo:"):
         source = _from_zoo(name, input_shape, classes)
     elif name.endswith(".keras"):
-        source = _from_file(name, input_shape, classes, replace_optimizer)
+        source = _from_file(name, input_shape, classes, replace_optimizer, replace_loss)
     elif ":" in name:
-        source = _from_function(name, input_shape, classes, replace_optimizer)
+        source = _from_function(name, input_shape, classes, replace_optimizer, replace_loss)
     else:
         raise UsageError(
             f"source '{name}': expected zoo:NAME, a .keras file, or package.module:function"
@@ -104,6 +105,7 @@ def _from_file(
     input_shape: tuple[int, ...] | None,
     classes: tuple[int, ...] | None,
     replace_optimizer: bool,
+    replace_loss: bool,
 ) -> Source:
     path = Path(name)
     if not path.is_file():
@@ -116,7 +118,7 @@ def _from_file(
         model: Any = keras.models.load_model(path)
     except Exception as error:
         raise ExportError(f"{path}: Keras cannot load it: {first_line(error)}") from error
-    return _given(name, model, classes, None, replace_optimizer)
+    return _given(name, model, classes, None, replace_optimizer, replace_loss)
 
 
 def _from_function(
@@ -124,6 +126,7 @@ def _from_function(
     input_shape: tuple[int, ...] | None,
     classes: tuple[int, ...] | None,
     replace_optimizer: bool,
+    replace_loss: bool,
 ) -> Source:
     function = user_code.find(name)
     accepted = inspect.signature(function).parameters
@@ -142,7 +145,12 @@ def _from_function(
         return build({"classes": tuple(chosen)})
 
     return _given(
-        name, build({}), classes, rebuild if "classes" in accepted else None, replace_optimizer
+        name,
+        build({}),
+        classes,
+        rebuild if "classes" in accepted else None,
+        replace_optimizer,
+        replace_loss,
     )
 
 
@@ -152,37 +160,17 @@ def _given(
     classes: tuple[int, ...] | None,
     rebuild: Callable[[Sequence[int]], keras.Model] | None,
     replace_optimizer: bool,
+    replace_loss: bool,
 ) -> Source:
-    shape: Any = getattr(model, "output_shape", None) if model.built else None
-    outputs = shape[-1] if isinstance(shape, tuple) else None
-    optimizer, from_logits = None, None
-    if getattr(model, "compiled", False) and model.optimizer is not None:
-        from_logits = _from_logits(model.loss)
-        if not replace_optimizer:
-            trained = {slice_of(v.path, model.name): v for v in model.trainable_variables}
-            optimizer = from_keras(model.optimizer, trained)
-    labels = classes or tuple(range(outputs or 0))
-    return Source(name, model, labels, optimizer, from_logits, Preprocessing(), rebuild)
+    optimizer, losses = None, None
+    if model.built and getattr(model, "outputs", None) and not replace_loss:
+        losses = compiled(model, list(ports.outputs(model)))
+    given = model.optimizer if getattr(model, "compiled", False) else None
+    if given is not None and not replace_optimizer:
+        trained = {slice_of(v.path, model.name): v for v in model.trainable_variables}
+        optimizer = from_keras(given, trained)
+    return Source(name, model, classes, optimizer, losses, Preprocessing(), rebuild)
 
 
 def _is_model(value: Any) -> bool:
     return isinstance(value, keras.Model)
-
-
-def _from_logits(loss: Any) -> bool | None:
-    if loss is None:
-        return None
-    if loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy):
-        return False
-    if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
-        config = loss.get_config()
-        if config.get("ignore_class") is not None:
-            raise ExportError("SparseCategoricalCrossentropy with ignore_class has no rule")
-        if loss.reduction not in _MEANS:
-            raise ExportError(
-                f"SparseCategoricalCrossentropy with reduction='{loss.reduction}' has no rule: "
-                "expected the mean over the batch, sum_over_batch_size"
-            )
-        return bool(config["from_logits"])
-    shown = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
-    raise ExportError(f"loss {shown} has no rule: expected sparse_categorical_crossentropy")

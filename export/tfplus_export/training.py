@@ -10,14 +10,21 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus.manifest import TensorInfo
 from tfplus.slices import slice_name
 from tfplus_export.checks import check_traced
-from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, Graph, trace
-from tfplus_export.loss import softmax_cross_entropy
+from tfplus_export.graph import ASSIGNMENTS, Graph, trace
+from tfplus_export.heads import Head, heads
+from tfplus_export.losses.compiled import OutputLoss
+from tfplus_export.losses.loss import of_batch
 from tfplus_export.lowering.replay import check_rules, replay
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.tf_types import Tensor
+
+# Names in the signature `train`.
+LOSS = "loss"
+SAMPLE_WEIGHT = "sample_weight"
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,7 @@ class Weight:
 class StepOutput:
     """What one step brings: metrics and the weights and state that changed, by name."""
 
-    loss: Tensor
-    accuracy: Tensor
+    metrics: dict[str, Tensor]
     weights: dict[str, Tensor]
     state: dict[str, Tensor]
 
@@ -71,7 +77,8 @@ class Training:
       weights: what the step reads and changes.
       constants: what it only reads.
       optimizer: how it changes them.
-      from_logits: whether the model returns logits rather than probabilities.
+      heads: the outputs and their losses.
+      sample_weights: whether the step takes a weight for each sample.
       train_graph: forward pass of a training batch.
       infer_graph: forward pass of an inference batch.
     """
@@ -79,7 +86,8 @@ class Training:
     weights: tuple[Weight, ...]
     constants: tuple[Constant, ...]
     optimizer: Optimizer
-    from_logits: bool
+    heads: tuple[Head, ...]
+    sample_weights: bool
     train_graph: Graph
     infer_graph: Graph
 
@@ -87,41 +95,97 @@ class Training:
     def batch_dependent(self) -> bool:
         """Whether samples of a training batch act on each other, as in batch normalization.
 
-        Batch statistics are taken over all rows: a padding row (label −1) has no loss of its own,
+        Batch statistics are taken over all rows: a padding row has no loss of its own,
         but it counts in mean and variance, and through them in the other rows' gradients and in
         the moving averages. A short batch trains as TensorFlow trains it if its padding repeats
         the real rows, each equally often.
         """
         return self.train_graph.mixes_rows
 
+    def arguments(self) -> dict[str, TensorInfo]:
+        """What `step` takes of a batch, in the order of the signature: name → shape and dtype."""
+        batch = self.train_graph.batch_size
+        taken = self.inputs(self.train_graph)
+        for head in self.heads:
+            shape = tuple(int(d) for d in head.at(self.train_graph).shape)
+            labels = head.loss.targets == "label"
+            taken[head.target] = TensorInfo(
+                shape[:-1] if labels else shape, "int32" if labels else "float32"
+            )
+        if self.sample_weights:
+            taken[SAMPLE_WEIGHT] = TensorInfo((batch,), "float32")
+        return taken
+
+    def reported(self) -> tuple[str, ...]:
+        """Names of what `step` reports, each float32 [1]."""
+        metrics = [h.metric for h in self.heads]
+        losses = [f"{h.output}_{LOSS}" for h in self.heads] if len(self.heads) > 1 else []
+        return (LOSS, *metrics, *losses)
+
+    def inputs(self, graph: Graph) -> dict[str, TensorInfo]:
+        """The inputs of a traced pass: name → shape, with the batch, and dtype."""
+        return {
+            name: TensorInfo(tuple(int(d) for d in tensor.shape), tensor.dtype.name)
+            for name, tensor in graph.inputs.items()
+        }
+
     def step(
-        self, x: Tensor, y: Tensor, weights: Mapping[str, Tensor], state: Mapping[str, Tensor]
+        self,
+        batch: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor],
+        state: Mapping[str, Tensor],
     ) -> StepOutput:
         """One optimizer step.
 
         Args:
-          x: float32 [batch, ...].
-          y: int32 [batch], index of each sample's logit, or −1 for a padding row; see
+          batch: as `arguments` says. The targets mark padding rows, see `losses.padding`; see
             `batch_dependent` for what padding does to batch statistics.
           weights: name → value, for all of `self.weights`.
           state: as `self.optimizer.state` names it.
         """
-        tape = replay(self.train_graph, RULES, x, self._by_index(weights))
-        at = _logits(self.train_graph, self.from_logits)
-        loss = softmax_cross_entropy(tape.values[at.name], y)
+        tape = replay(self.train_graph, RULES, batch, self._by_index(weights))
+        metrics, dy = self._losses(tape.values, batch)
         trainable = {w.index for w in self.weights if w.trainable}
-        gradients = tape.gradients(at, loss.dlogits, trainable)
+        gradients = tape.gradients(dy, trainable)
         names = {w.index: w.name for w in self.weights}
         assigned = {names[i]: value for i, value in tape.updates.items()}
         new_weights, new_state = self.optimizer.apply(
             {**weights, **assigned}, {names[i]: g for i, g in gradients.items()}, state
         )
-        return StepOutput(loss.loss, loss.accuracy, assigned | new_weights, new_state)
+        return StepOutput(metrics, assigned | new_weights, new_state)
 
-    def logits(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-        """Logits of one inference batch, float32 [batch, classes]."""
-        tape = replay(self.infer_graph, RULES, x, self._by_index(weights))
-        return tape.values[_logits(self.infer_graph, self.from_logits).name]
+    def predictions(
+        self, inputs: Mapping[str, Tensor], weights: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """What the losses are taken of, for one inference batch: float32 [batch, ..., outputs]."""
+        tape = replay(self.infer_graph, RULES, inputs, self._by_index(weights))
+        return {h.prediction: tape.values[h.at(self.infer_graph).name] for h in self.heads}
+
+    def _losses(
+        self, values: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Metrics by name, and the gradient with respect to each tensor that a loss begins at."""
+        metrics: dict[str, Tensor] = {}
+        dy: dict[str, Tensor] = {}
+        total: Tensor = None
+        for head in self.heads:
+            at = head.at(self.train_graph).name
+            found = of_batch(
+                head.loss,
+                values[at],
+                batch[head.target],
+                reduction=head.reduction,
+                sample_weight=batch.get(SAMPLE_WEIGHT),
+            )
+            part, gradient = found.loss, found.gradient
+            if head.weight != 1.0:
+                part, gradient = part * head.weight, gradient * head.weight
+            total = part if total is None else total + part
+            dy[at] = gradient if at not in dy else dy[at] + gradient
+            metrics[head.metric] = found.metric
+            if len(self.heads) > 1:
+                metrics[f"{head.output}_{LOSS}"] = found.loss
+        return {LOSS: total, **metrics}, dy
 
     def _by_index(self, weights: Mapping[str, Tensor]) -> dict[int, Tensor]:
         # Rules see that these are constants, and so does the converter.
@@ -133,9 +197,10 @@ def build(
     model: keras.Model,
     optimizer: Optimizer,
     *,
-    from_logits: bool,
+    losses: Mapping[str, OutputLoss],
     batch_size: int,
     infer_batch_size: int,
+    sample_weights: bool = False,
 ) -> Training:
     """Traces a model and names its weights.
 
@@ -182,7 +247,8 @@ def build(
         weights=tuple(weights.values()),
         constants=tuple(constants.values()),
         optimizer=optimizer,
-        from_logits=from_logits,
+        heads=heads(train_graph, losses),
+        sample_weights=sample_weights,
         train_graph=train_graph,
         infer_graph=infer_graph,
     )
@@ -200,27 +266,3 @@ def slice_of(path: str, model_name: str) -> str:
     inner = path.removeprefix(f"{model_name}/")
     *layer, tensor = (inner if "/" in inner else path).split("/")
     return slice_name("/".join(layer), tensor)
-
-
-def ends_in_softmax(graph: Graph) -> bool:
-    """Whether the model's last operation is a softmax."""
-    return _last(graph).op.type == "Softmax"
-
-
-def _last(graph: Graph) -> Tensor:
-    output = graph.output
-    while output.op.type in PASS_THROUGH:
-        output = output.op.inputs[0]
-    return output
-
-
-def _logits(graph: Graph, from_logits: bool) -> Tensor:
-    if from_logits:
-        return graph.output
-    output = _last(graph)
-    if output.op.type != "Softmax":
-        raise ExportError(
-            f"the loss expects probabilities, but the model ends in {output.op.type}: end it in a "
-            "softmax, or compile it with SparseCategoricalCrossentropy(from_logits=True)"
-        )
-    return output.op.inputs[0]

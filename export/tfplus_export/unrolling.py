@@ -68,14 +68,16 @@ def _written_out(layer: Any, always: bool, complaints: list[str]) -> Callable[..
                 "in front"
             )
             raise ValueError(complaints[-1])
+        # Given with a state, it comes in a list.
+        mask = next(iter(keras.tree.flatten(mask)), None)
         if mask is None or always or not (layer.go_backwards and layer.zero_output_for_mask):
             return original(sequences, initial_state, mask, training)
         # Backwards, Keras' loop zeroes the outputs of masked steps, but its written-out form those
         # of the steps opposite.
         layer.go_backwards = False
         try:
-            turned = keras.ops.flip(sequences, 1), initial_state, keras.ops.flip(_one(mask), 1)
-            return original(*turned, training)
+            sequences, mask = (keras.ops.flip(t, 1) for t in (sequences, mask))
+            return original(sequences, initial_state, mask, training)
         finally:
             layer.go_backwards = True
 

@@ -9,6 +9,7 @@ import pytest
 from tfplus import artifact
 from tfplus.artifact import Artifact
 from tfplus.errors import ArtifactError, TensorError, UsageError
+from tfplus.manifest import Signature, TensorInfo
 from tfplus_agent import runtime
 
 
@@ -105,6 +106,13 @@ def test_restore_takes_nothing_but_every_variable(model: Artifact) -> None:
         it.infer(np.zeros((1, 8, 8, 1), np.float32))
 
 
+def other_input(model: Artifact) -> dict[str, Signature]:
+    signatures = model.manifest.signatures
+    size = model.manifest.infer_batch_size
+    infer = Signature({"x": TensorInfo((size, 8, 8, 2), "float32")}, signatures["infer"].outputs)
+    return {**signatures, "infer": infer}
+
+
 def test_a_manifest_that_is_not_of_this_graph_is_refused(model: Artifact) -> None:
     first, *rest = model.manifest.variables
     wrong = dataclasses.replace(first, shape=(*first.shape, 7))
@@ -112,7 +120,7 @@ def test_a_manifest_that_is_not_of_this_graph_is_refused(model: Artifact) -> Non
         ({"variables": (wrong, *rest)}, f"signature 'restore', input '{first.name}'"),
         ({"variables": tuple(rest)}, f"signature 'restore', input '{first.name}'"),
         ({"batch_size": 17}, "signature 'train', input 'x'"),
-        ({"input_shape": (8, 8, 2)}, "signature 'train', input 'x'"),
+        ({"signatures": other_input(model)}, "signature 'train', input 'x'"),
         ({"infer_batch_size": 1}, "signature 'infer', input 'x'"),
         ({"classes": (3, 4)}, "signature 'infer', output 'logits'"),
     ):

@@ -22,7 +22,7 @@ def test_json_holds_the_manifest_and_the_hash(toy: Artifact) -> None:
     assert found["flex_operators"] == []
     assert found["parameters"] == 18
     assert found["batch_size"] == 8
-    assert found["loss"] == "sparse_categorical_crossentropy"
+    assert found["outputs"][0]["loss"]["name"] == "sparse_categorical_crossentropy"
     assert found["optimizer"]["learning_rate"] == 0.1
     assert found["parity"] == {"steps": 3, "max_relative_loss_error": 1e-7}
     assert set(found["signatures"]) == {"train", "infer", "save", "restore"}
@@ -35,7 +35,15 @@ def test_json_holds_the_manifest_and_the_hash(toy: Artifact) -> None:
 def test_people_see_the_same(toy: Artifact) -> None:
     result = CliRunner().invoke(app, ["inspect", str(toy.path)])
     assert result.exit_code == 0
-    for words in (toy.sha256, "task/7/dense/kernel", "BATCH_MATMUL", "float32[8, 4]", "4×3", "7 2"):
+    for words in (
+        toy.sha256,
+        "task/7/dense/kernel",
+        "BATCH_MATMUL",
+        "float32[8, 4]",
+        "4×3",
+        "7 2",
+        "padding -1",
+    ):
         assert words in result.stdout
 
 

@@ -172,8 +172,8 @@ def test_a_plain_tflite_file_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_newer_schema_says_what_to_do(toy: Artifact, tmp_path: Path) -> None:
-    path = rebuild(toy, {"schema_version": 2}, tmp_path / "newer.tflite")
-    with pytest.raises(ArtifactError, match=r"newer\.tflite.*version 2 is newer than 1.*upgrade"):
+    path = rebuild(toy, {"schema_version": 3}, tmp_path / "newer.tflite")
+    with pytest.raises(ArtifactError, match=r"newer\.tflite.*version 3 is newer than 2.*upgrade"):
         artifact.read(path)
 
 

@@ -88,16 +88,18 @@ def test_junk_anywhere_is_refused_or_harmless(toy: Artifact, junk: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, "newer"),
+        ({"schema_version": 3}, "newer"),
+        ({"schema_version": 1}, "older than 2.*export the model again"),
         ({"schema_version": 0}, "schema_version"),
         ({"schema_version": "1"}, "schema_version"),
         ({"batch_size": 0}, "batch_size: expected an integer of at least 1, got 0"),
         ({"batch_size": True}, "batch_size"),
-        ({"classes": []}, "classes"),
+        ({"classes": [1, 2, 3]}, "classes: expected 2 labels of one output"),
         ({"classes": [3, 3]}, "distinct"),
         ({"classes": ["3"]}, "classes"),
         ({"classes": [2**70]}, "classes: expected integers from"),
-        ({"input_shape": [28, -1]}, "input_shape"),
+        ({"outputs": []}, "at least one input and one output"),
+        ({"infer_batch_size": 5}, "input 'x' of both batch sizes"),
         ({"preprocessing": {"scale": "1", "offset": 0}}, r"preprocessing\.scale"),
         ({"signatures": {"train": {"inputs": {}}}}, r"signatures\.train\.outputs"),
     ],
@@ -143,3 +145,24 @@ def test_no_object(text: str) -> None:
 def test_any_text_is_refused_cleanly(text: str) -> None:
     with pytest.raises(ArtifactError):
         from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"targets": "color"}, r"outputs\[0\]\.targets: expected one of"),
+        ({"kind": "odds"}, r"outputs\[0\]\.kind: expected one of"),
+        ({"padding": float("inf")}, r"outputs\[0\]\.padding"),
+        ({"prediction": "other"}, "names of tensors of the signatures"),
+        ({"metric": "mae"}, "names of tensors of the signatures"),
+        ({"target": "z"}, "input 'z' as"),
+        ({"targets": "value"}, "input 'y' as"),
+    ],
+)
+def test_outputs_that_do_not_fit_the_signatures(
+    toy: Artifact, change: dict[str, Any], message: str
+) -> None:
+    raw = as_dict(toy.manifest)
+    raw["outputs"][0] |= change
+    with pytest.raises(ArtifactError, match=message):
+        from_json(json.dumps(raw))

@@ -22,19 +22,21 @@ def both(
     graph = trace(model, x.shape[0], training=True)
     weights = {i: tf.constant(np.asarray(v)) for i, v in enumerate(model.variables)}
     trainable = [i for i, v in enumerate(model.variables) if v.trainable]
-    tape = replay(graph, RULES, tf.constant(x), weights)
+    (name,) = graph.inputs
+    (output,) = graph.outputs.values()
+    tape = replay(graph, RULES, {name: tf.constant(x)}, weights)
     with tf.GradientTape() as reference:
         want = model(x, training=True)
         dy = np.random.default_rng(dy_seed).normal(size=want.shape).astype(np.float32)
         total = tf.reduce_sum(want * dy)
     expected = reference.gradient(total, [model.variables[i].value for i in trainable])
-    got = tape.gradients(graph.output, tf.constant(dy), trainable)
+    got = tape.gradients({output.name: tf.constant(dy)}, trainable)
     changed = [i for i, v in enumerate(model.variables) if np.any(weights[i] != np.asarray(v))]
     assert set(changed) <= set(tape.updates)
     updated = sorted(tape.updates)
     return (
         [
-            tape.output.numpy(),
+            tape.values[output.name].numpy(),
             *(got[i].numpy() for i in trainable),
             *(tape.updates[i].numpy() for i in updated),
         ],

@@ -143,13 +143,10 @@ ADDED_BY_FIT = {
 }
 CROSSENTROPY = keras.losses.SparseCategoricalCrossentropy
 COMPILED = {
-    "sum": {"optimizer": "sgd", "loss": CROSSENTROPY(reduction="sum")},
+    "none": {"optimizer": "sgd", "loss": CROSSENTROPY(reduction="none")},
+    "ignored": {"optimizer": "sgd", "loss": CROSSENTROPY(ignore_class=2)},
     "twice": {"optimizer": "sgd", "loss": CROSSENTROPY(from_logits=True)},
-    "scaled": {
-        "optimizer": "sgd",
-        "loss": "sparse_categorical_crossentropy",
-        "loss_weights": 0.5,
-    },
+    "hinge": {"optimizer": "sgd", "loss": "hinge"},
 }
 
 
@@ -161,8 +158,6 @@ def broken(keras_file: str):
             model.layers[0].set_weights([kernel * np.nan, bias])
         elif keras_file == "lion":
             model.compile("lion", "sparse_categorical_crossentropy")
-        elif keras_file == "mse":
-            model.compile("sgd", "mse")
         elif keras_file == "dropout":
             parts = [layers.Dropout(0.5, name="drop"), layers.Dense(3)]
             model = keras.Sequential([keras.Input((3,)), *parts])
@@ -186,8 +181,9 @@ def broken(keras_file: str):
         elif keras_file == "open":
             model = keras.Sequential([keras.Input((None, None, 1)), layers.GlobalMaxPooling2D()])
         elif keras_file == "two":
-            a, b = keras.Input((3,)), keras.Input((3,))
-            model = keras.Model([a, b], layers.Add()([a, b]))
+            a = keras.Input((3,))
+            model = keras.Model(a, [layers.Dense(2, name="p")(a), layers.Dense(1, name="q")(a)])
+            model.compile("sgd", {"p": "mse", "q": None})
         path = folder / f"{keras_file}.keras"
         model.save(path)
         if keras_file == "truncated":
@@ -234,17 +230,19 @@ def broken(keras_file: str):
         (broken("constraint"), [], 4, "deep/kernel' has a constraint"),
         (broken("activity"), [], 4, "layer 'deep' has an activity_regularizer"),
         (broken("half"), [], 4, "layer 'deep' computes in float16"),
-        (broken("sum"), [], 4, "reduction='sum'"),
+        (broken("none"), [], 4, "reduction='none'"),
+        (broken("ignored"), [], 4, "ignore_class=2"),
+        (broken("hinge"), [], 4, "loss hinge has no rule"),
         (broken("twice"), [], 4, "ends in a softmax"),
-        (broken("scaled"), [], 4, "loss_weights=0.5"),
         (broken("frozen"), [], 4, "no trainable weight"),
         (broken("odd-name"), [], 4, "größe"),
         (broken("long-name"), [], 4, "1 to 256 printable characters"),
-        (broken("mse"), [], 4, "mse"),
         (broken("dropout"), [], 4, "layer 'drop': operation"),
         (broken("lambda"), [], 4, "Lambda"),
         (broken("open"), [], 4, "fixed dimensions"),
-        (broken("two"), [], 4, "one input"),
+        (broken("two"), [], 4, "output 'q' has no loss"),
+        ("zoo:lenet", ["--loss", "cosine_similarity"], 2, "--loss: loss cosine_similarity"),
+        (broken("plain"), ["--loss", "mse", "--classes", "3"], 2, "--classes does not apply"),
         (broken("truncated"), [], 4, "truncated"),
         (broken("plain"), ["--classes", "5"], 4, "5 classes"),
         (broken("plain"), ["--input-shape", "4,4,1"], 2, "has its own"),

@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras import layers
 from oracle import assert_equal, both
 from test_elementwise_rules import ACTIVATIONS
+from test_embedding import LOOKED_UP
 from test_product_rules import SHOWN
 from test_slicing_rules import WRITTEN
 
@@ -393,6 +394,7 @@ def test_every_rule_of_the_table_is_exercised() -> None:
     assert set(exercised) <= set(RULES)
     assert all(name in source for name in exercised.values())
     others = set(RULES) - set(exercised)
-    written = [operations for operations, _ in (*WRITTEN.values(), *SHOWN.values())]
+    shown = (*WRITTEN.values(), *SHOWN.values(), *LOOKED_UP.values())
+    written = [operations for operations, _ in shown]
     named = [*ACTIVATIONS.values(), *written]
     assert others == {o for operations in named for o in operations} - set(exercised)

@@ -14,7 +14,7 @@ from rich.text import Text
 from tfplus.cli.output import print_json, stdout_console
 
 if TYPE_CHECKING:
-    from tfplus.manifest import Manifest, Signature, TensorInfo, Variable
+    from tfplus.manifest import Manifest, Output, Signature, TensorInfo, Variable
 
 app = typer.Typer()
 
@@ -66,10 +66,13 @@ def _show(manifest: Manifest, sha256: str, size_bytes: int, console: Console) ->
         "sha256": sha256,
         "size": f"{size_bytes:,} bytes (graph {manifest.flatbuffer_bytes:,})",
         "parameters": f"{manifest.parameters:,}",
-        "input": f"float32{list(manifest.input_shape)} a sample",
-        "classes": " ".join(str(c) for c in manifest.classes),
+        "input": ", ".join(
+            f"{name}: {info.dtype}{list(info.shape)}" for name, info in manifest.inputs.items()
+        )
+        + " a sample",
+        "classes": " ".join(str(c) for c in manifest.classes) or "none",
         "batch size": f"{manifest.batch_size} to train, {manifest.infer_batch_size} to infer",
-        "loss": manifest.loss,
+        "loss": "\n".join(_loss(output) for output in manifest.outputs),
         "optimizer": _pairs(manifest.optimizer),
         "FLOPs per step": f"{manifest.flops_per_step:,}",
         "architecture": manifest.architecture_hash,
@@ -92,8 +95,20 @@ def _show(manifest: Manifest, sha256: str, size_bytes: int, console: Console) ->
 def _signatures(signatures: dict[str, Signature]) -> Table:
     table = Table("signature", "inputs", "outputs", title="Signatures", title_justify="left")
     for name, signature in sorted(signatures.items()):
-        table.add_row(Text(name), _tensors(signature.inputs), _tensors(signature.outputs))
+        shown = (signature.inputs, signature.outputs)
+        # `save` and `restore` name every variable, which the table of variables shows already.
+        short = name in ("save", "restore")
+        table.add_row(Text(name), *(_tensors(tensors, short=short) for tensors in shown))
     return table
+
+
+def _loss(output: Output) -> str:
+    parameters = {k: v for k, v in output.loss.items() if k != "name"}
+    weight = f", weight {output.loss_weight:.3g}" if output.loss_weight != 1.0 else ""
+    return (
+        f"{output.name}: {output.loss.get('name')} of {output.target} ({output.targets}) and "
+        f"{output.prediction} ({_pairs(parameters)}){weight}; padding {output.padding:.3g}"
+    )
 
 
 def _variables(variables: tuple[Variable, ...]) -> Table:
@@ -113,9 +128,8 @@ def _operators(operators: dict[str, int]) -> Table:
     return table
 
 
-def _tensors(tensors: dict[str, TensorInfo]) -> Text:
-    # `save` and `restore` name every variable, which the table of variables shows already.
-    if len(tensors) > 4:
+def _tensors(tensors: dict[str, TensorInfo], *, short: bool) -> Text:
+    if short and len(tensors) > 4:
         return Text(f"{len(tensors)} variables")
     return Text("\n".join(f"{n}: {t.dtype}{list(t.shape)}" for n, t in tensors.items()) or "none")
 

@@ -42,34 +42,32 @@ class Tape:
     """A replayed forward pass.
 
     Attributes:
-      output: what the model returns, [batch, ...].
       values: name of a tensor of the traced graph → its replayed value.
       updates: index of a variable that the pass assigns → the value that it leaves there.
     """
 
-    output: Tensor
     values: dict[str, Tensor]
     updates: dict[int, Tensor]
     _steps: tuple[_Step, ...]
     _reads: dict[str, int]
 
-    def gradients(self, at: Tensor, dy: Tensor, trainable: Collection[int]) -> dict[int, Tensor]:
-        """Back-propagates `dy` from one tensor of the traced graph to the weights.
+    def gradients(self, dy: Mapping[str, Tensor], trainable: Collection[int]) -> dict[int, Tensor]:
+        """Back-propagates the gradient of the loss to the weights.
 
         Args:
-          at: the tensor of the traced graph that `dy` belongs to.
-          dy: gradient of the loss, of the shape of `at`.
+          dy: name of a tensor of the traced graph → gradient of the loss with respect to it, of its
+            shape.
           trainable: indices of the weights whose gradients are wanted.
 
         Returns:
-          index of a weight → gradient, of the weight's shape; a weight that the output does not
-          depend on has none.
+          index of a weight → gradient, of the weight's shape; a weight that none of the tensors
+          depends on has none.
         """
         wanted = {name for name, index in self._reads.items() if index in trainable}
         for step in self._steps:
             if any(name in wanted for name in step.sources):
                 wanted.update(step.names)
-        arrived = {at.name: dy}
+        arrived = dict(dy)
         together = Together(self._steps)
         for step in reversed(self._steps):
             for name in step.names:
@@ -116,13 +114,15 @@ def _spread(gradient: Tensor, shape: Sequence[int]) -> Tensor:
     return gradient * tf.constant(np.ones(ones, np.float32))
 
 
-def replay(graph: Graph, rules: Rules, x: Tensor, weights: Mapping[int, Tensor]) -> Tape:
+def replay(
+    graph: Graph, rules: Rules, batch: Mapping[str, Tensor], weights: Mapping[int, Tensor]
+) -> Tape:
     """Runs the forward pass with every operation replaced by its rule's forward.
 
     Args:
       graph: the traced pass.
       rules: the table.
-      x: one batch, of the traced shape.
+      batch: name of an input → its value, of the traced shape.
       weights: index into the model's variables → value.
 
     Raises:
@@ -130,7 +130,7 @@ def replay(graph: Graph, rules: Rules, x: Tensor, weights: Mapping[int, Tensor])
         that is none of the model's.
     """
     values = {name: _constant(value) for name, value in graph.constants.items()}
-    values[graph.x.name] = x
+    values |= {tensor.name: batch[name] for name, tensor in graph.inputs.items()}
     reads: dict[str, int] = {}
     updates: dict[int, Tensor] = {}
     steps: list[_Step] = []
@@ -168,7 +168,7 @@ def replay(graph: Graph, rules: Rules, x: Tensor, weights: Mapping[int, Tensor])
         values.update(zip((t.name for t in op.outputs), outputs, strict=False))
         names = tuple(t.name for t in sources)
         steps.append(_Step(op, rule, names, inputs, tuple(outputs)))
-    return Tape(values[graph.output.name], values, updates, tuple(steps), reads)
+    return Tape(values, updates, tuple(steps), reads)
 
 
 def _constant(value: Any) -> Tensor:

@@ -1,0 +1,100 @@
+"""The outputs of a model that a loss is taken of, and where in the graph each loss begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tfplus.errors import ExportError
+from tfplus_export.graph import PASS_THROUGH, Graph
+from tfplus_export.losses.compiled import OutputLoss
+from tfplus_export.losses.loss import Loss, Reduction
+from tfplus_export.tf_types import Tensor
+
+TARGET = "y"
+
+
+@dataclass(frozen=True)
+class Head:
+    """One output and its loss.
+
+    Attributes:
+      output: name of the output.
+      given: the loss as the user compiled it.
+      loss: the loss as the step computes it, on `at`.
+      fused: whether the model's last operation is taken into `loss`.
+      weight: of this loss in the sum over all outputs.
+      reduction: over the rows of a batch.
+      target: name of its argument of `train`.
+      metric: name of its metric among the outputs of `train`.
+      prediction: name of what `infer` returns of it.
+    """
+
+    output: str
+    given: Loss
+    loss: Loss
+    fused: bool
+    weight: float
+    reduction: Reduction
+    target: str
+    metric: str
+    prediction: str
+
+    def at(self, graph: Graph) -> Tensor:
+        """The tensor of the traced graph that the loss is taken of."""
+        output = graph.outputs[self.output]
+        return _last(output).op.inputs[0] if self.fused else output
+
+
+def heads(graph: Graph, losses: Mapping[str, OutputLoss]) -> tuple[Head, ...]:
+    """One head for each output.
+
+    Args:
+      graph: the traced pass.
+      losses: name of an output → its loss.
+
+    Raises:
+      ExportError: a loss of logits has a softmax or sigmoid in front of it, or does not fit the
+        output's shape.
+    """
+    alone = len(graph.outputs) == 1
+    made: list[Head] = []
+    for name, output in graph.outputs.items():
+        chosen = losses[name]
+        last = str(_last(output).op.type)
+        given = chosen.loss
+        if chosen.logits_unless_closed and last != given.closing:
+            given = given.with_logits()
+        if given.kind == "logits" and last == given.closing:
+            raise ExportError(
+                f"output '{name}': the model ends in a {last.lower()}, but its loss was compiled "
+                "with from_logits=True: take away one of the two"
+            )
+        if len(output.shape) < 2:
+            raise ExportError(
+                f"output '{name}': expected the shape [batch, ..., outputs], got "
+                f"{list(output.shape)}: end the model in a Reshape((1,))"
+            )
+        fused = given.fuses and last == given.closing
+        loss = given.with_logits() if fused else given
+        measure = "mae" if loss.targets == "value" else "accuracy"
+        made.append(
+            Head(
+                output=name,
+                given=given,
+                loss=loss,
+                fused=fused,
+                weight=chosen.weight,
+                reduction=chosen.reduction,
+                target=TARGET if alone else f"{TARGET}_{name}",
+                metric=measure if alone else f"{name}_{measure}",
+                prediction=loss.kind if alone else name,
+            )
+        )
+    return tuple(made)
+
+
+def _last(output: Tensor) -> Tensor:
+    while output.op.type in PASS_THROUGH:
+        output = output.op.inputs[0]
+    return output

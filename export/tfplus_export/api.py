@@ -291,8 +291,7 @@ def _outputs(step: Training) -> tuple[Output, ...]:
 
 def _initial_values(step: Training, model: keras.Model) -> dict[str, np.ndarray]:
     weights = {w.name: np.array(model.variables[w.index].numpy(), np.float32) for w in step.weights}
-    trainable = {w.name: w.shape for w in step.weights if w.trainable}
-    return weights | step.optimizer.state(trainable)
+    return weights | step.state()
 
 
 def _fill(content: bytes, offsets: Mapping[str, int], values: Mapping[str, np.ndarray]) -> bytes:

@@ -210,7 +210,10 @@ def train_in_tensorflow(
     path = folder / "model.tflite"
     written = api.export(loaded, path, api.Options(BATCH, optimizer=optimizer), lambda text: None)
     rng = np.random.default_rng(3)
-    x = rng.normal(size=(STEPS, BATCH, *written.manifest.input_shape)).astype(np.float32)
+    taken = written.manifest.signatures["train"].inputs["x"]
+    shape = (STEPS, *taken.shape)
+    x = rng.normal(size=shape) if taken.dtype == "float32" else rng.integers(0, 9, shape)
+    x = x.astype(taken.dtype)
     y = rng.integers(0, len(written.manifest.classes), (STEPS, BATCH)).astype(np.int32)
     np.savez(folder / "batches.npz", x=x, y=y)
     assert artifact.read(path).sha256 == written.sha256

@@ -65,7 +65,7 @@ def masked() -> Source:
     ("make", "optimizer"),
     [
         (encoder, Adam(0.003)),
-        (masked, Sgd(0.1, 0.9)),
+        pytest.param(masked, Sgd(0.1, 0.9), marks=pytest.mark.slow),
         pytest.param(encoder, Sgd(0.1, 0.9), marks=pytest.mark.slow),
         pytest.param(decoder, Sgd(0.05, 0.9), marks=pytest.mark.slow),
         pytest.param(stacked, Adam(0.003), marks=pytest.mark.slow),

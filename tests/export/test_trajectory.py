@@ -251,6 +251,8 @@ def tensorflow_losses(
         with tf.GradientTape() as tape:
             loss = loss_of(labels, model(batch, training=True))
         variables = model.trainable_variables
-        reference.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        # Of an embedding, as one gradient rather than as one a token.
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
+        reference.apply_gradients(zip(gradients, variables, strict=True))
         losses.append(float(loss))
     return losses

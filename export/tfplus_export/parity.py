@@ -104,6 +104,8 @@ class Reference:
                         weight = tf.reshape(weight, [-1] + [1] * (len(output.shape) - 2))
                     part: Any = loss_of(batch[head.target], output, weight)
                     loss += head.weight * part
+                for penalty in model.losses:
+                    loss += penalty
             parts: Any = tape.gradient(cast("Any", loss), self._variables)
             # That of an embedding comes as one slice a token, and Keras' Adam would add up the
             # squares of a row's slices where its gradient is their sum.

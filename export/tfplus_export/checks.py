@@ -14,6 +14,7 @@ import numpy as np
 
 from tfplus.errors import ExportError
 from tfplus_export import constraints, penalties, ports
+from tfplus_export.graph import layers_of
 
 # Methods with which a model replaces what `fit` does in a step.
 _OVERRIDES = ("train_step", "compute_loss")
@@ -70,7 +71,7 @@ def check_traced(model: keras.Model) -> None:
     Raises:
       ExportError: naming the layer.
     """
-    for layer in _layers(model):
+    for layer in layers_of(model):
         if layer._losses and layer.activity_regularizer is None:
             raise ExportError(
                 f"layer '{layer.name}' adds a loss of its own, which has no rule: the step trains "
@@ -79,7 +80,7 @@ def check_traced(model: keras.Model) -> None:
 
 
 def _what_fit_adds(model: keras.Model) -> Generator[str]:
-    for layer in _layers(model):
+    for layer in layers_of(model):
         if layer.compute_dtype != "float32":
             yield (
                 f"layer '{layer.name}' computes in {layer.compute_dtype}: expected float32, not a "
@@ -102,9 +103,3 @@ def _complaint(read: Callable[[Any], object], of: Any) -> Generator[str]:
         read(of)
     except ExportError as error:
         yield str(error)
-
-
-def _layers(model: keras.Model) -> list[Any]:
-    """The model and every layer in it, however deep."""
-    untyped: Any = model
-    return untyped._flatten_layers()

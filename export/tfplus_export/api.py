@@ -42,6 +42,7 @@ class Options:
       parity_steps: optimizer steps that are compared with TensorFlow.
       seed: of the data for that comparison.
       loss: name in Keras of the loss of every output; None for the compiled one.
+      sample_weights: whether `train` takes a weight for each sample.
       freeze: what does not train, besides what the model itself has frozen.
     """
 
@@ -51,6 +52,7 @@ class Options:
     parity_steps: int = 5
     seed: int = 0
     loss: str | None = None
+    sample_weights: bool = False
     freeze: Freeze = field(default_factory=Freeze)
 
 
@@ -228,6 +230,7 @@ def _training(source: Source, model: keras.Model, options: Options) -> Training:
         model,
         options.optimizer or source.optimizer or Sgd(),
         losses=losses_of(source, model, options.loss),
+        sample_weights=options.sample_weights,
         batch_size=options.batch_size,
         infer_batch_size=options.infer_batch_size or options.batch_size,
     )

@@ -95,9 +95,9 @@ class Training:
     def batch_dependent(self) -> bool:
         """Whether samples of a training batch act on each other, as in batch normalization.
 
-        Batch statistics are taken over all rows: a padding row has no loss of its own,
-        but it counts in mean and variance, and through them in the other rows' gradients and in
-        the moving averages. A short batch trains as TensorFlow trains it if its padding repeats
+        Batch statistics are taken over all rows: a padding row has no loss of its own, but it
+        counts in mean and variance, and through them in the other rows' gradients and in the
+        moving averages. A short batch trains as TensorFlow trains it if its padding repeats
         the real rows, each equally often.
         """
         return self.train_graph.mixes_rows
@@ -243,11 +243,18 @@ def build(
         if variable.dtype != "float32":
             raise ExportError(f"variable '{name}': expected float32, got {variable.dtype}")
         weights[name] = Weight(name, index, tuple(variable.shape), id(variable) in trainable)
+    made = heads(train_graph, losses)
+    taken = [*train_graph.inputs, *(h.target for h in made), SAMPLE_WEIGHT]
+    if repeated := sorted({name for name in taken if taken.count(name) > 1}):
+        raise ExportError(
+            f"an input named '{repeated[0]}' has the name of another argument of train: give it "
+            "another, as keras.Input(shape, name=...)"
+        )
     return Training(
         weights=tuple(weights.values()),
         constants=tuple(constants.values()),
         optimizer=optimizer,
-        heads=heads(train_graph, losses),
+        heads=made,
         sample_weights=sample_weights,
         train_graph=train_graph,
         infer_graph=infer_graph,

@@ -23,12 +23,15 @@ from rich.table import Table
 from tfplus.artifact import Artifact
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import ExportError, MissingExtraError, UsageError
+from tfplus_export.models_command import EXAMPLES as _MODELS_EXAMPLES
+from tfplus_export.models_command import models
 from tfplus_export.quiet import quiet_stderr
 
 if TYPE_CHECKING:
     from tfplus_export.savings import Savings
 
 app = typer.Typer()
+app.command(epilog=_MODELS_EXAMPLES)(models)
 
 _MAX_CLASSES = 100_000
 _MAX_LABEL = 2**31 - 1

@@ -32,7 +32,8 @@ _ITEM_BYTES = MappingProxyType(
 # of CONV_3D [d, h, w, C, K], of DEPTHWISE_CONV_2D [1, h, w, K].
 _MULTIPLY_ADDS: MappingProxyType[str, Callable[[_Shapes, Sequence[int]], int]] = MappingProxyType(
     {
-        "BATCH_MATMUL": lambda inputs, y: inputs[0][-1] * math.prod(y),
+        # Either input may be transposed: of the first, [M, K] or [K, M], M is a row of the output.
+        "BATCH_MATMUL": lambda inputs, y: math.prod(inputs[0][-2:]) // y[-2] * math.prod(y),
         "FULLY_CONNECTED": lambda inputs, y: inputs[1][-1] * math.prod(y),
         "CONV_2D": lambda inputs, y: math.prod(inputs[1][1:]) * math.prod(y),
         "CONV_3D": lambda inputs, y: math.prod(inputs[1][:4]) * math.prod(y),

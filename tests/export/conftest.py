@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a sweep over many shapes, each tenth case is fast; `scripts/test --all` runs them all."""
     seen: dict[str, int] = {}
     for item in items:
-        if item.path.name == "test_rules.py":
+        if item.path.name in ("test_rules.py", "test_rule_cases.py"):
             name = getattr(item, "originalname", item.name)
             place = seen.get(name, 0)
             seen[name] = place + 1

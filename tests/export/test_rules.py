@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,13 +12,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 from oracle import assert_equal, both
-from test_elementwise_rules import ACTIVATIONS
-from test_product_rules import SHOWN
-from test_slicing_rules import WRITTEN
 
 from tfplus.errors import ExportError
 from tfplus_export.graph import trace
-from tfplus_export.lowering.table import RULES
 
 rng = np.random.default_rng(0)
 
@@ -358,41 +353,3 @@ def test_an_operation_without_a_rule_names_layer_and_operation(
     with pytest.raises(ExportError, match=f"layer '{layer_name}'") as caught:
         both(model, rng.normal(size=(1, 6, 6, 4)).astype(np.float32))
     assert operation in str(caught.value)
-
-
-def test_every_rule_of_the_table_is_exercised() -> None:
-    source = Path(__file__).read_text()
-    exercised = {
-        "Add": "Add()",
-        "AddV2": "Add()",
-        "AvgPool": "AveragePooling2D",
-        "BatchToSpaceND": "dilation_rate",
-        "BiasAdd": "Dense",
-        "ConcatV2": "Concatenate",
-        "Conv2D": "Conv2D",
-        "DepthwiseConv2dNative": "DepthwiseConv2D",
-        "ExpandDims": "GlobalMaxPooling2D",
-        "MatMul": "Dense",
-        "Max": "GlobalMaxPooling2D",
-        "MaxPool": "MaxPooling2D",
-        "Mean": "GlobalAveragePooling2D",
-        "Mul": "Multiply",
-        "Neg": "center",
-        "Pad": "ZeroPadding2D",
-        "Relu": "ReLU",
-        "Reshape": "Reshape",
-        "Rsqrt": "BatchNormalization",
-        "Softmax": "softmax",
-        "SpaceToBatchND": "dilation_rate",
-        "SquaredDifference": "BatchNormalization",
-        "Squeeze": "Conv2D",
-        "StopGradient": "StopGradient",
-        "Sub": "Subtract",
-    }
-    source += Path(__file__).with_name("test_elementwise_rules.py").read_text()
-    assert set(exercised) <= set(RULES)
-    assert all(name in source for name in exercised.values())
-    others = set(RULES) - set(exercised)
-    written = [operations for operations, _ in (*WRITTEN.values(), *SHOWN.values())]
-    named = [*ACTIVATIONS.values(), *written]
-    assert others == {o for operations in named for o in operations} - set(exercised)

@@ -23,3 +23,8 @@ def positive(x: Tensor) -> Tensor:
 def zero(x: Tensor) -> Tensor:
     """1 where x == 0, else 0, for x >= 0."""
     return 1.0 - positive(x)
+
+
+def sign(x: Tensor) -> Tensor:
+    """1 where x > 0, −1 where x < 0, else 0 (denormals count as 0)."""
+    return tf.maximum(tf.minimum(x * _LARGEST, 1.0), -1.0)

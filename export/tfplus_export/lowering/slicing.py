@@ -158,9 +158,15 @@ def repeated(x: Tensor, axis: int, times: int) -> Tensor:
     return tf.concat([x] * times, axis)
 
 
+def _multiples(op: Op) -> list[int]:
+    # From the shapes: the input that says so may be computed from other shapes.
+    shapes = zip(op.outputs[0].shape, op.inputs[0].shape, strict=True)
+    return [int(after) // int(before) for after, before in shapes]
+
+
 def _tile_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     x = inputs[0]
-    for axis, times in enumerate(_static(op, 1)):
+    for axis, times in enumerate(_multiples(op)):
         x = repeated(x, axis, times)
     return x
 
@@ -168,7 +174,7 @@ def _tile_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
 def _tile_gradient(
     op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
-    for axis, times in enumerate(_static(op, 1)):
+    for axis, times in enumerate(_multiples(op)):
         if times > 1:
             shape = [int(d) for d in dy.shape]
             shape[axis] //= times

@@ -88,6 +88,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
             scale=preprocessing.number("scale"), offset=preprocessing.number("offset")
         ),
         frozen=tuple(_frozen(f, limits) for f in fields.objects("frozen")),
+        vocabularies=fields.object("vocabularies").counts(),
         schema_version=version,
     )
     _check_interface(fields, manifest)

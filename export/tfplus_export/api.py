@@ -23,6 +23,7 @@ from tfplus_export.freeze import Freeze
 from tfplus_export.losses import compiled, padding
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.optimizers import LEARNING_RATE, Optimizer, Sgd
+from tfplus_export.samples import vocabularies
 from tfplus_export.savings import Savings
 from tfplus_export.signatures import StatefulModule
 from tfplus_export.source import Source
@@ -187,6 +188,7 @@ def _export(
         flex_operators=flex,
         parity=measured,
         preprocessing=source.preprocessing,
+        vocabularies=vocabularies(step.train_graph),
         frozen=frozen,
     )
     try:

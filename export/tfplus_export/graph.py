@@ -124,7 +124,8 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     if masked:
         raise ExportError(
             f"output '{min(masked)}' carries a mask, with which Keras would weigh its loss: "
-            "expected none behind the last layer; mark steps that do not count as padding in the targets"
+            "expected none behind the last layer; mark steps that do not count as padding in the "
+            "targets"
         )
     by_handle = {id(v.value.handle): i for i, v in enumerate(model.variables)}
     variables = {

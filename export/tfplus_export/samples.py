@@ -59,6 +59,12 @@ def padded(training: Training, batch: Mapping[str, np.ndarray], rows: int) -> Ba
     return padded
 
 
+def vocabularies(graph: Graph) -> dict[str, int]:
+    """Name of an input that something indexes → how many rows the smallest such table has."""
+    found = {n: vocabulary(graph, t) for n, t in graph.inputs.items() if not t.dtype.is_floating}
+    return {name: size for name, size in found.items() if size is not None}
+
+
 def vocabulary(graph: Graph, tensor: Tensor) -> int | None:
     """How many rows the smallest table has that an input indexes; None where it indexes none."""
     dependent = {tensor.name}

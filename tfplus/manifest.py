@@ -111,6 +111,23 @@ class FrozenWeight:
 
 
 @dataclass(frozen=True)
+class CheckedTarget:
+    """A device and a runtime that the file was checked for.
+
+    Attributes:
+      name: the kind of device.
+      runtime: distribution of the runtime.
+      runtime_version: the version that has every operator of the file.
+      peak_memory_bytes: estimated peak of the process that trains.
+    """
+
+    name: str
+    runtime: str
+    runtime_version: str
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
 class Preprocessing:
     """How integer samples become the model's float32 input: `x * scale + offset`.
 
@@ -139,7 +156,8 @@ class Manifest:
       outputs: what the model returns and how it is trained, in the model's order.
       optimizer: its name and hyper-parameters.
       parameters: trainable weights, counted as scalars.
-      flops_per_step: floating-point operations of the matrix products of one training step.
+      flops_per_step: floating-point operations of one training step, of its products and
+        convolutions alone.
       signatures: entry points by name.
       variables: the training state.
       operators: TFLite operator → how often it stands in the file.
@@ -148,6 +166,7 @@ class Manifest:
       preprocessing: for samples stored as integers.
       vocabularies: name of an input of indices → how many there are; one without holds any number.
       frozen: what does not train.
+      targets: what the file was checked for.
       schema_version: version of this description.
     """
 
@@ -171,6 +190,7 @@ class Manifest:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     vocabularies: dict[str, int] = field(default_factory=dict[str, int])
     frozen: tuple[FrozenWeight, ...] = ()
+    targets: tuple[CheckedTarget, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, cast, get_args
 from tfplus.errors import ArtifactError
 from tfplus.manifest import (
     SCHEMA_VERSION,
+    CheckedTarget,
     FrozenWeight,
     Kind,
     Manifest,
@@ -89,6 +90,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         ),
         frozen=tuple(_frozen(f, limits) for f in fields.objects("frozen")),
         vocabularies=fields.object("vocabularies").counts(),
+        targets=tuple(_target(f) for f in fields.objects("targets")),
         schema_version=version,
     )
     _check_interface(fields, manifest)
@@ -146,6 +148,15 @@ def _name(fields: _Fields, limits: Limits) -> str:
 
 def _frozen(fields: _Fields, limits: Limits) -> FrozenWeight:
     return FrozenWeight(_name(fields, limits), fields.shape(limits), fields.text("sha256"))
+
+
+def _target(fields: _Fields) -> CheckedTarget:
+    return CheckedTarget(
+        name=fields.text("name"),
+        runtime=fields.text("runtime"),
+        runtime_version=fields.text("runtime_version"),
+        peak_memory_bytes=fields.integer("peak_memory_bytes"),
+    )
 
 
 def _variable(fields: _Fields, limits: Limits) -> Variable:

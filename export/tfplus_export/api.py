@@ -17,12 +17,23 @@ from tfplus import __version__, artifact, manifest_reader
 from tfplus.artifact import Artifact
 from tfplus.errors import ArtifactError, ExportError, UsageError
 from tfplus.manifest import FrozenWeight, Manifest, Output, Signature, TensorInfo, Variable
-from tfplus_export import convert, cost, flatbuffer, parity, ports, savings, training
+from tfplus_export import (
+    budget,
+    convert,
+    cost,
+    flatbuffer,
+    parity,
+    ports,
+    savings,
+    targets,
+    training,
+)
 from tfplus_export.checks import check_model
 from tfplus_export.freeze import Freeze
 from tfplus_export.losses import compiled, padding
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.optimizers import LEARNING_RATE, Optimizer, Sgd
+from tfplus_export.preview import Preview, preview
 from tfplus_export.samples import vocabularies
 from tfplus_export.savings import Savings
 from tfplus_export.signatures import StatefulModule
@@ -45,6 +56,8 @@ class Options:
       loss: name in Keras of the loss of every output; None for the compiled one.
       sample_weights: whether `train` takes a weight for each sample.
       freeze: what does not train, besides what the model itself has frozen.
+      targets: device and runtime, pair by pair, whose limits the file must meet.
+      memory_budget_bytes: what the estimated peak of training may be; None for the devices' limits.
     """
 
     batch_size: int = 32
@@ -55,14 +68,35 @@ class Options:
     loss: str | None = None
     sample_weights: bool = False
     freeze: Freeze = field(default_factory=Freeze)
+    targets: tuple[tuple[str, str], ...] = (("host", "ai-edge-litert"),)
+    memory_budget_bytes: int | None = None
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """The runtimes of the targets."""
+        return tuple(dict.fromkeys(runtime for _, runtime in self.targets))
 
 
 @dataclass(frozen=True)
-class _Lowered:
+class Lowered:
+    """A model's step as a flatbuffer, that nobody has compared with TensorFlow yet.
+
+    Attributes:
+      step: what was converted.
+      content: the flatbuffer, with initial values in it.
+      offsets: name of a variable → where its initial value lies.
+      values: name of a variable → its initial value.
+    """
+
     step: Training
     content: bytes
     offsets: dict[str, int]
     values: dict[str, np.ndarray]
+
+    @property
+    def variables_bytes(self) -> int:
+        """Bytes of weights and optimizer state."""
+        return sum(value.nbytes for value in self.values.values())
 
 
 def export(source: Source, path: Path, options: Options, progress: Progress) -> Artifact:
@@ -106,6 +140,44 @@ def export_sub_model(
     return _export(source, model, classes, path, options, progress)
 
 
+def fit_batch(source: Source, options: Options, progress: Progress) -> Options:
+    """Chooses the largest batch that fits into the memory budget and the targets' memory.
+
+    Args:
+      source: the model.
+      options: with a memory budget; their batch size is replaced.
+      progress: told what is being done.
+
+    Raises:
+      ExportError: not even one sample fits, or the model cannot be exported.
+    """
+    limit = targets.memory_limit([t for t, _ in options.targets], options.memory_budget_bytes)
+    if limit is None:
+        return options
+    progress("looking for the largest batch that fits")
+    seen = preview_step(source, options)
+    return dataclasses.replace(
+        options, batch_size=budget.choose_batch(seen, options.runtimes, limit)
+    )
+
+
+def preview_step(source: Source, options: Options) -> Preview:
+    """Converts the step for two small batches, to tell what any batch costs.
+
+    Raises:
+      ExportError: the model cannot be exported.
+    """
+    check_model(source.model)
+
+    def convert_for(batch_size: int) -> tuple[bytes, int]:
+        small = dataclasses.replace(options, batch_size=batch_size)
+        lowered = lower(source, source.model, small, lambda text: None)
+        return lowered.content, lowered.variables_bytes
+
+    with options.freeze.applied(source.model):
+        return preview(convert_for)
+
+
 def measure_savings(
     source: Source, exported: Artifact, options: Options, progress: Progress
 ) -> Savings:
@@ -118,7 +190,7 @@ def measure_savings(
       progress: told what is being done.
     """
     progress("measuring what freezing saves")
-    unfrozen = _lower(source, source.model, options, lambda text: None)
+    unfrozen = lower(source, source.model, options, lambda text: None)
     frozen = exported.path.read_bytes()[: exported.manifest.flatbuffer_bytes]
     return savings.measure(unfrozen.content, frozen)
 
@@ -155,7 +227,7 @@ def _export(
     progress("tracing the training step")
     check_model(model)
     with options.freeze.applied(model):
-        lowered = _lower(source, model, options, progress)
+        lowered = lower(source, model, options, progress)
         step, content, offsets = lowered.step, lowered.content, lowered.offsets
         classes = _classes(step, classes)
         values = lowered.values
@@ -163,6 +235,12 @@ def _export(
         flex = flatbuffer.flex_operators(counts)
         if flex:
             raise ExportError(f"operators {', '.join(flex)} need the Flex delegate")
+        memory = cost.step_memory(content, lowered.variables_bytes)
+        if options.memory_budget_bytes is not None:
+            budget.check_batch(
+                memory, options.runtimes, options.memory_budget_bytes, options.batch_size
+            )
+        checked = tuple(targets.check(content, memory, *pair) for pair in options.targets)
         measured = _compare(lowered, model, options, progress)
     progress("writing")
     variables = _variables(step, values, offsets)
@@ -190,6 +268,7 @@ def _export(
         preprocessing=source.preprocessing,
         vocabularies=vocabularies(step.train_graph),
         frozen=frozen,
+        targets=checked,
     )
     try:
         # What a device would refuse to read, such as a layer's name of 300 characters.
@@ -199,7 +278,12 @@ def _export(
     return artifact.write(path, content, manifest)
 
 
-def _lower(source: Source, model: keras.Model, options: Options, progress: Progress) -> _Lowered:
+def lower(source: Source, model: keras.Model, options: Options, progress: Progress) -> Lowered:
+    """Traces, lowers and converts a model as it is, whatever `options.freeze` says.
+
+    Raises:
+      ExportError: it cannot be lowered or converted.
+    """
     step = _training(source, model, options)
     progress("converting to TFLite operators")
     module = StatefulModule(step)
@@ -208,11 +292,11 @@ def _lower(source: Source, model: keras.Model, options: Options, progress: Progr
         zip(module.names, flatbuffer.variable_offsets(marked, module.shapes), strict=True)
     )
     values = _initial_values(step, model)
-    return _Lowered(step, _fill(marked, offsets, values), offsets, values)
+    return Lowered(step, _fill(marked, offsets, values), offsets, values)
 
 
 def _compare(
-    lowered: _Lowered, model: keras.Model, options: Options, progress: Progress
+    lowered: Lowered, model: keras.Model, options: Options, progress: Progress
 ) -> dict[str, Any]:
     progress(f"comparing {options.parity_steps} steps with TensorFlow")
     try:
@@ -296,8 +380,7 @@ def _outputs(step: Training) -> tuple[Output, ...]:
 
 def _initial_values(step: Training, model: keras.Model) -> dict[str, np.ndarray]:
     weights = {w.name: np.array(model.variables[w.index].numpy(), np.float32) for w in step.weights}
-    trainable = {w.name: w.shape for w in step.weights if w.trainable}
-    return weights | step.optimizer.state(trainable)
+    return weights | step.state()
 
 
 def _fill(content: bytes, offsets: Mapping[str, int], values: Mapping[str, np.ndarray]) -> bytes:

@@ -26,6 +26,7 @@ from tfplus.errors import ExportError, MissingExtraError, UsageError
 from tfplus_export.models_command import EXAMPLES as _MODELS_EXAMPLES
 from tfplus_export.models_command import models
 from tfplus_export.quiet import quiet_stderr
+from tfplus_export.sizes import parse_size
 
 if TYPE_CHECKING:
     from tfplus_export.savings import Savings
@@ -35,8 +36,10 @@ app.command(epilog=_MODELS_EXAMPLES)(models)
 
 _MAX_CLASSES = 100_000
 _MAX_LABEL = 2**31 - 1
+_BATCH_SIZE = 32
 
 _OPTIMIZER = "Optimizer"
+_DEVICE = "The device"
 
 _EXAMPLES = """
 Examples:
@@ -51,6 +54,9 @@ Examples:
 
   tfplus export my_model.keras -o head.tflite --train last:1
 
+  tfplus export zoo:small-cnn -o pi.tflite --target pi --runtime tflite-runtime \
+    --memory-budget 200MB
+
   tfplus export zoo:digits -o all.tflite --sub-model a=9,0,1,2,3 --sub-model b=2,3,4,5,6
 """
 
@@ -61,7 +67,13 @@ def export(
         str, typer.Argument(help="zoo:NAME, a .keras file, or package.module:function")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .tflite file to write.")],
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a training step.")] = 32,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Samples in a training step; 32, or what fits --memory-budget, if not given.",
+        ),
+    ] = None,
     infer_batch_size: Annotated[
         int | None, typer.Option(min=1, help="Samples in one infer; as --batch-size if not given.")
     ] = None,
@@ -155,6 +167,31 @@ def export(
             rich_help_panel="What trains",
         ),
     ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="pi|pixel|host",
+            help="Hold the file to what this device takes; host if not given. Repeatable.",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = None,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ai-edge-litert|tflite-runtime",
+            help="The device's runtime; ai-edge-litert if not given. Repeatable.",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = None,
+    memory_budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Such as 512MB: choose the largest batch whose step fits; with --batch-size, "
+            "check that it fits.",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = None,
     parity_steps: Annotated[
         int, typer.Option(min=1, help="Training steps that are compared with TensorFlow.")
     ] = 5,
@@ -162,6 +199,9 @@ def export(
         int,
         typer.Option(min=0, max=2**32 - 1, help="Of initial weights and of the comparison."),
     ] = 0,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run the code that a .keras file holds (Lambda).")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Export a Keras model to one .tflite file that trains on the stock runtime.
@@ -172,6 +212,7 @@ def export(
     shape = None if input_shape is None else _numbers("--input-shape", input_shape)
     labels = None if classes is None else _labels(classes)
     subs = [_sub_model(text, output) for text in sub_model or []]
+    limit = None if memory_budget is None else parse_size("--memory-budget", memory_budget)
     paths = [path for path, _ in subs]
     if len(set(paths)) < len(paths):
         raise UsageError("--sub-model: expected another NAME for each, got one twice")
@@ -190,7 +231,7 @@ def export(
     ):
         show("importing TensorFlow")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        from tfplus_export import api
+        from tfplus_export import api, targets
         from tfplus_export import freeze as freezing
         from tfplus_export import source as sources
         from tfplus_export.optimizers import choice as optimizers
@@ -210,12 +251,14 @@ def export(
             seed=seed,
             replace_optimizer=optimizer is not None,
             replace_loss=loss is not None,
+            trust_code=trust_code,
         )
+        pairs = targets.pairs(target or (), runtime or ())
         for _, chosen in subs:
             api.check_sub_model(loaded, chosen)
         frozen = freezing.select(loaded.model, freeze or (), train or ())
         options = api.Options(
-            batch_size,
+            batch_size or _BATCH_SIZE,
             infer_batch_size,
             choice.optimizer(loaded.optimizer),
             parity_steps,
@@ -223,7 +266,11 @@ def export(
             loss,
             sample_weights,
             freeze=frozen,
+            targets=pairs,
+            memory_budget_bytes=limit,
         )
+        if limit is not None and batch_size is None:
+            options = api.fit_batch(loaded, options, show)
         written = [api.export(loaded, output, options, show)]
         saved = None
         if frozen.paths:
@@ -251,6 +298,7 @@ def _summary(artifact: Artifact) -> dict[str, object]:
         "batch_size": manifest.batch_size,
         "flops_per_step": manifest.flops_per_step,
         "parity": manifest.parity,
+        "targets": manifest.targets,
     }
 
 
@@ -263,6 +311,11 @@ def _report(console: Console, artifact: Artifact) -> None:
         f"{sum(manifest.operators.values())} builtin operators; updates equal "
         f"TensorFlow's to {worst:.0e}"
     )
+    for target in manifest.targets:
+        console.print(
+            f"  {target.name}, {target.runtime} {target.runtime_version}: training takes about "
+            f"{target.peak_memory_bytes / 1e6:.0f} MB at its peak"
+        )
 
 
 def _report_savings(console: Console, saved: Savings) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfplus_export.arena import Lifetime
+from tfplus_export.arena import Lifetime, arena_bytes
 from tfplus_export.flatbuffer import operator_name, signature_graph
+from tfplus_export.memory import StepMemory
 
 _Shapes = Sequence[Sequence[int]]
 
@@ -53,14 +54,47 @@ def product_flops(content: bytes, signature: str) -> int:
     total = 0
     for i in range(graph.OperatorsLength()):
         operator = graph.Operators(i)
-        multiply_adds = _MULTIPLY_ADDS.get(operator_name(model, operator))
+        name = operator_name(model, operator)
+        multiply_adds = _MULTIPLY_ADDS.get(name)
         if multiply_adds is not None:
             inputs = [
                 _shape(graph.Tensors(operator.Inputs(j))) if operator.Inputs(j) >= 0 else []
                 for j in range(operator.InputsLength())
             ]
+            if name == "BATCH_MATMUL" and _transposes_left(operator):
+                inputs[0] = [*inputs[0][:-2], inputs[0][-1], inputs[0][-2]]
             total += 2 * multiply_adds(inputs, _shape(graph.Tensors(operator.Outputs(0))))
     return total
+
+
+def step_memory(content: bytes, variables_bytes: int) -> StepMemory:
+    """What a training step needs of memory.
+
+    Args:
+      content: the flatbuffer.
+      variables_bytes: of weights and optimizer state.
+    """
+    return StepMemory(
+        graph_bytes=len(content),
+        packed_bytes=packed_bytes(content, "train"),
+        variables_bytes=variables_bytes,
+        arena_bytes=arena_bytes(lifetimes(content, "train")),
+    )
+
+
+def packed_bytes(content: bytes, signature: str) -> int:
+    """Bytes of the constants of a signature's products, which runtimes keep packed as well."""
+    model: Any = schema.Model.GetRootAs(content, 0)
+    graph = signature_graph(model, signature)
+    constants: dict[int, int] = {}
+    for i in range(graph.OperatorsLength()):
+        operator = graph.Operators(i)
+        if operator_name(model, operator) in _MULTIPLY_ADDS:
+            for j in range(operator.InputsLength()):
+                index = int(operator.Inputs(j))
+                if index >= 0 and model.Buffers(graph.Tensors(index).Buffer()).DataLength():
+                    constants[index] = _size_bytes(graph.Tensors(index))
+    return sum(constants.values())
 
 
 def lifetimes(content: bytes, signature: str) -> list[Lifetime]:
@@ -81,6 +115,15 @@ def lifetimes(content: bytes, signature: str) -> list[Lifetime]:
         Lifetime(_size_bytes(graph.Tensors(index)), made, last.get(index, made))
         for index, made in first.items()
     ]
+
+
+def _transposes_left(operator: Any) -> bool:
+    options = schema.BatchMatMulOptions()
+    table = operator.BuiltinOptions()
+    if table is None:
+        return False
+    options.Init(table.Bytes, table.Pos)
+    return bool(options.AdjX())
 
 
 def _shape(tensor: Any) -> list[int]:

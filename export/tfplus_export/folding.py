@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,18 @@ from tfplus_export.tf_types import Op, Tensor
 
 # A larger mask is computed on the device rather than stored in the file.
 MOST_ELEMENTS = 1 << 22
+
+# Graph → what was folded in it: name of a tensor → value.
+_FOLDED: WeakKeyDictionary[Any, dict[str, np.ndarray]] = WeakKeyDictionary()
+
+
+def static_value(tensor: Tensor) -> Any:
+    """The tensor's value as an array where it does not depend on data, else None."""
+    if tf.is_symbolic_tensor(tensor):
+        folded = _FOLDED.get(tensor.graph, {}).get(tensor.name)
+        if folded is not None:
+            return folded
+    return tf.get_static_value(tensor)
 
 
 def fold(graph: Any, operations: Sequence[Op]) -> dict[str, np.ndarray]:
@@ -42,7 +55,9 @@ def fold(graph: Any, operations: Sequence[Op]) -> dict[str, np.ndarray]:
         return {}
     with tf.compat.v1.Session(graph=graph) as session:
         # What is static may come from data all the same, as their shape does.
-        return session.run(wanted, static)
+        values: Any = session.run(wanted, static)
+    _FOLDED[graph] = values
+    return values
 
 
 def _foldable(op: Op) -> bool:

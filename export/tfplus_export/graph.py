@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus_export import ports
-from tfplus_export.folding import fold
+from tfplus_export.folding import fold, static_value
 from tfplus_export.hoisting import hoist_products, merge_weights
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.unrolling import unrolled
@@ -23,6 +23,8 @@ from tfplus_export.user_code import first_line
 PASS_THROUGH = frozenset({"Identity", "Snapshot"})
 # Operations that write a variable.
 ASSIGNMENTS = frozenset({"AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"})
+# Operations that draw random numbers, for which the step has noise of its own.
+RANDOM = frozenset({"StatelessRandomUniformV2"})
 
 _REDUCTIONS = frozenset({"Max", "Mean", "Min", "Prod", "Sum"})
 
@@ -39,6 +41,8 @@ class Graph:
       constants: name of a tensor that they take, and that no operation here makes, → its value.
       variables: name of a captured handle placeholder → index into `model.variables`.
       owners: name of an operation → name of the Keras layer that made it.
+      random: name of an operation that draws random numbers → the shape of what it draws, in the
+        order in which the model ran them; some may be needed for nothing.
     """
 
     inputs: dict[str, Tensor]
@@ -47,6 +51,7 @@ class Graph:
     constants: dict[str, np.ndarray]
     variables: dict[str, int]
     owners: dict[str, str]
+    random: dict[str, tuple[int, ...]]
 
     @property
     def batch_size(self) -> int:
@@ -127,35 +132,56 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
             "expected none behind the last layer; mark steps that do not count as padding in the "
             "targets"
         )
-    by_handle = {id(v.value.handle): i for i, v in enumerate(model.variables)}
+    seeds = _seeds(model)
+    by_handle = {id(v.value.handle): i for i, v in enumerate(model.variables) if id(v) not in seeds}
     variables = {
         internal.op.name: by_handle[id(external)]
         for external, internal in concrete.graph.captures
         if id(external) in by_handle
     }
     outputs = dict(zip(names, concrete.outputs, strict=True))
+    drawing = [op for op in concrete.graph.get_operations() if op.type in RANDOM]
     _simplify(concrete.graph, outputs.values(), owners)
     constants = fold(concrete.graph, _ancestors(concrete.graph, outputs.values(), ()))
+    operations = _ancestors(concrete.graph, outputs.values(), constants)
+    ignored = {
+        internal.op.name
+        for external, internal in concrete.graph.captures
+        if id(external) in {id(v.value.handle) for v in seeds.values()}
+    }
     return Graph(
         # Behind the inputs come the captured variables.
         inputs=dict(zip(inputs, concrete.inputs, strict=False)),
         outputs=outputs,
-        operations=_ancestors(concrete.graph, outputs.values(), constants),
+        operations=tuple(
+            op for op in operations if op.type not in ASSIGNMENTS or _target(op) not in ignored
+        ),
         constants=constants,
         variables=variables,
         owners=owners,
+        random={op.name: tuple(op.outputs[0].shape) for op in drawing},
     )
+
+
+def _seeds(model: keras.Model) -> dict[int, Any]:
+    """The variables that Keras' random numbers come from, by id: the step has another source."""
+    generators = [
+        generator
+        for layer in layers_of(model)
+        for generator in getattr(layer, "_seed_generators", ())
+    ]
+    return {id(g.state): g.state for g in generators}
+
+
+def _target(op: Op) -> str:
+    name: str = op.inputs[0].op.name
+    return name
 
 
 def layers_of(model: keras.Model) -> list[Any]:
     """The model and every layer in it, however deep."""
     untyped: Any = model
     return untyped._flatten_layers()
-
-
-def static_value(tensor: Tensor) -> Any:
-    """The tensor's value as an array where it does not depend on data, else None."""
-    return tf.get_static_value(tensor)
 
 
 @contextlib.contextmanager

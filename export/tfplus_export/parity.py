@@ -27,6 +27,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfplus.errors import ExportError
 from tfplus_export import ports
+from tfplus_export.lowering.noise import STATE
+from tfplus_export.reference_noise import ReferenceNoise
 from tfplus_export.samples import Batch, padded, random_inputs, random_targets
 from tfplus_export.training import SAMPLE_WEIGHT, Training
 from tfplus_export.update_error import State, layer_of, layer_rounding, update_error
@@ -80,6 +82,8 @@ class Reference:
     def __init__(self, model: keras.Model, training: Training) -> None:
         self._model = model
         self._names = {w.index: w.name for w in training.weights}
+        self._noise = ReferenceNoise([*training.train_graph.random.values()])
+        self._draws_noise = training.draws_noise
         trainable = [i for i, v in enumerate(model.variables) if v.trainable]
         self._variables = [model.variables[i] for i in trainable]
         self._trainable = [self._names.get(i, "") for i in trainable]
@@ -91,7 +95,7 @@ class Reference:
         losses = [h.given.keras(_REDUCTIONS[h.reduction]) for h in training.heads]
 
         def gradients(batch: Any) -> Any:
-            with tf.GradientTape() as tape:
+            with tf.GradientTape() as tape, self._noise.drawn():
                 outputs = ports.call(model, [batch[n] for n in self._inputs], training=True)
                 loss: Any = 0.0
                 for head, loss_of, output in zip(self._heads, losses, outputs, strict=True):
@@ -128,12 +132,15 @@ class Reference:
         """Trains on one batch and returns its loss."""
         loss, gradients = self._gradients(_tensors(batch))
         self._apply(gradients)
+        self._noise.advance()
         return float(loss)
 
     def state(self) -> dict[str, np.ndarray]:
         """Every variable of the exported model, with the value it has here."""
         weights = {n: np.array(self._model.variables[i].numpy()) for i, n in self._names.items()}
         state = self._rule.keras_state(self._optimizer, self._trainable)
+        if self._draws_noise:
+            state[STATE] = self._noise.state()
         return weights | {n: v for n, v in state.items() if not n.endswith("/")}
 
 
@@ -207,6 +214,9 @@ def _short_rows(training: Training) -> int:
     batch = training.train_graph.batch_size
     if not training.batch_dependent:
         return min(SHORT_ROWS, batch)
+    if training.draws_noise:
+        # Padding that repeats a row draws noise of its own, and so has statistics of its own.
+        return batch
     # A divisor, so that padding can repeat each row equally often.
     return next(
         (n for n in range(SHORT_ROWS_OF_STATISTICS, batch) if batch % n == 0),

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfplus_export.graph import Graph, static_value
+from tfplus_export.folding import static_value
+from tfplus_export.graph import Graph
 from tfplus_export.heads import Head
 from tfplus_export.losses import padding
 from tfplus_export.tf_types import Tensor

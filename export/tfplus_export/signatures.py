@@ -23,7 +23,7 @@ class StatefulModule(tf.Module):
     def __init__(self, training: Training) -> None:
         super().__init__()
         self._training = training
-        state = training.optimizer.state({w.name: w.shape for w in training.weights if w.trainable})
+        state = training.state()
         shapes = {w.name: w.shape for w in training.weights}
         self._weight_names = list(shapes)
         shapes |= {name: value.shape for name, value in state.items()}

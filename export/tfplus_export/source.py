@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import keras
 
 from tfplus.errors import ExportError, UsageError
 from tfplus.manifest import Preprocessing
-from tfplus_export import ports, user_code, zoo
+from tfplus_export import keras_file, ports, user_code, zoo
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.compiled import compiled as losses_of
 from tfplus_export.optimizers import Optimizer
@@ -60,6 +59,7 @@ def load(
     seed: int,
     replace_optimizer: bool = False,
     replace_loss: bool = False,
+    trust_code: bool = False,
 ) -> Source:
     """Loads or builds a model.
 
@@ -70,6 +70,7 @@ def load(
       seed: seeds the initial weights of models that are built here.
       replace_optimizer: the compiled optimizer is passed over.
       replace_loss: the compiled loss is passed over.
+      trust_code: whether code in a `.keras` file may run.
 
     Raises:
       UsageError: the source is not of a known form, or an argument does not apply to it.
@@ -80,7 +81,7 @@ def load(
     if name.startswith("zoo:"):
         source = _from_zoo(name, input_shape, classes)
     elif name.endswith(".keras"):
-        source = _from_file(name, input_shape, classes, kept)
+        source = _from_file(name, input_shape, classes, kept, trust_code)
     elif ":" in name:
         source = _from_function(name, input_shape, classes, kept)
     else:
@@ -114,18 +115,11 @@ def _from_file(
     input_shape: tuple[int, ...] | None,
     classes: tuple[int, ...] | None,
     kept: _Kept,
+    trust_code: bool,
 ) -> Source:
-    path = Path(name)
-    if not path.is_file():
-        raise ExportError(f"{path}: no such file; expected a model saved by model.save()")
-    if not zipfile.is_zipfile(path):
-        raise ExportError(f"{path}: not a .keras file, or it was truncated")
     if input_shape:
         raise UsageError("--input-shape does not apply to a .keras file: it has its own")
-    try:
-        model: Any = keras.models.load_model(path)
-    except Exception as error:
-        raise ExportError(f"{path}: Keras cannot load it: {first_line(error)}") from error
+    model: Any = keras_file.load(Path(name), trust_code=trust_code)
     return _given(name, model, with_inputs(model, None), classes, None, kept)
 
 

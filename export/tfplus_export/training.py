@@ -17,7 +17,9 @@ from tfplus_export.graph import ASSIGNMENTS, Graph, trace
 from tfplus_export.heads import Head, heads
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.loss import of_batch
-from tfplus_export.lowering.replay import check_rules, replay
+from tfplus_export.lowering import noise
+from tfplus_export.lowering.plan import plan
+from tfplus_export.lowering.replay import replay
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.tf_types import Tensor
@@ -102,6 +104,16 @@ class Training:
         """
         return self.train_graph.mixes_rows
 
+    @property
+    def draws_noise(self) -> bool:
+        """Whether the step draws random numbers, as for dropout."""
+        return bool(self.train_graph.random)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What the step keeps besides weights, with its initial values, by name."""
+        state = self.optimizer.state({w.name: w.shape for w in self.weights if w.trainable})
+        return state | ({noise.STATE: noise.initial(0)} if self.draws_noise else {})
+
     def arguments(self) -> dict[str, TensorInfo]:
         """What `step` takes of a batch, in the order of the signature: name → shape and dtype."""
         batch = self.train_graph.batch_size
@@ -141,9 +153,10 @@ class Training:
           batch: as `arguments` says. The targets mark padding rows, see `losses.padding`; see
             `batch_dependent` for what padding does to batch statistics.
           weights: name → value, for all of `self.weights`.
-          state: as `self.optimizer.state` names it.
+          state: as `self.state` names it.
         """
-        tape = replay(self.train_graph, RULES, batch, self._by_index(weights))
+        random = state.get(noise.STATE)
+        tape = replay(self.train_graph, RULES, batch, self._by_index(weights), random)
         metrics, dy = self._losses(tape.values, batch)
         trainable = {w.index for w in self.weights if w.trainable}
         gradients = tape.gradients(dy, trainable)
@@ -152,6 +165,8 @@ class Training:
         new_weights, new_state = self.optimizer.apply(
             {**weights, **assigned}, {names[i]: g for i, g in gradients.items()}, state
         )
+        if random is not None:
+            new_state = {**new_state, noise.STATE: noise.advanced(random)}
         return StepOutput(metrics, assigned | new_weights, new_state)
 
     def predictions(
@@ -212,7 +227,7 @@ def build(
     check_traced(model)
     infer_graph = trace(model, infer_batch_size, training=False)
     for graph in (train_graph, infer_graph):
-        check_rules(graph, RULES)
+        plan(graph, RULES)
     for op in infer_graph.operations:
         if op.type in ASSIGNMENTS:
             raise ExportError(

@@ -27,7 +27,7 @@ def find(name: str) -> Callable[..., Any]:
     if not module_name or not function_name or module_name.startswith("."):
         raise UsageError(f"source '{name}': expected package.module:function")
     try:
-        with _users_folder():
+        with users_folder():
             module = importlib.import_module(module_name)
     except ImportError as error:
         raise UsageError(f"source '{name}': {error}") from error
@@ -46,7 +46,7 @@ def call(name: str, function: Callable[..., Any], arguments: Mapping[str, Any]) 
       ExportError: it raised an exception; the message says which, and where in the user's code.
     """
     try:
-        with _users_folder():
+        with users_folder():
             return function(**arguments)
     except TfplusError:
         raise
@@ -62,8 +62,8 @@ def first_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _users_folder() -> Generator[None]:
-    # The user's own modules usually lie where the command is run.
+def users_folder() -> Generator[None]:
+    """Lets imports find what lies where the command is run, as the user's own modules do."""
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:

@@ -158,13 +158,10 @@ def broken(keras_file: str):
             model.layers[0].set_weights([kernel * np.nan, bias])
         elif keras_file == "lion":
             model.compile("lion", "sparse_categorical_crossentropy")
-        elif keras_file == "dropout":
-            parts = [layers.Dropout(0.5, name="drop"), layers.Dense(3)]
-            model = keras.Sequential([keras.Input((3,)), *parts])
         elif keras_file == "lambda":
             model = keras.Sequential([keras.Input((3,)), layers.Lambda(lambda x: x * 2)])
-        elif keras_file == "dropout":
-            parts = [layers.Dropout(0.5, name="drop"), layers.Dense(3)]
+        elif keras_file == "noise":
+            parts = [layers.GaussianNoise(0.5, name="noise"), layers.Dense(3)]
             model = keras.Sequential([keras.Input((3,)), *parts])
         elif keras_file == "frozen":
             model.trainable = False
@@ -237,7 +234,7 @@ def broken(keras_file: str):
         (broken("frozen"), [], 4, "no trainable weight"),
         (broken("odd-name"), [], 4, "größe"),
         (broken("long-name"), [], 4, "1 to 256 printable characters"),
-        (broken("dropout"), [], 4, "layer 'drop': operation"),
+        (broken("noise"), [], 4, "layer 'noise': operation"),
         (broken("lambda"), [], 4, "Lambda"),
         (broken("open"), [], 4, "fixed dimensions"),
         (broken("two"), [], 4, "output 'q' has no loss"),

@@ -343,7 +343,6 @@ def test_conv2d_against_finite_differences() -> None:
     [
         (layers.Conv2DTranspose(4, 3, name="up"), "up", "Conv2DBackpropInput"),
         (layers.GroupNormalization(2, name="norm"), "norm", "expected at most 4 dimensions"),
-        (layers.Dropout(0.5, name="drop"), "drop", "operation"),
     ],
 )
 def test_an_operation_without_a_rule_names_layer_and_operation(

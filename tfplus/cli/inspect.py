@@ -75,6 +75,8 @@ def _show(manifest: Manifest, sha256: str, size_bytes: int, console: Console) ->
         "loss": "\n".join(_loss(output) for output in manifest.outputs),
         "optimizer": _pairs(manifest.optimizer),
         "FLOPs per step": f"{manifest.flops_per_step:,}",
+        "frozen": ", ".join(f.name for f in manifest.frozen) or "nothing",
+        "checked for": _targets(manifest) or "nothing",
         "architecture": manifest.architecture_hash,
         "exported by": f"tfplus {manifest.tfplus_version} (schema {manifest.schema_version})",
         "flex operators": " ".join(manifest.flex_operators) or "none",
@@ -132,6 +134,14 @@ def _tensors(tensors: dict[str, TensorInfo], *, short: bool) -> Text:
     if short and len(tensors) > 4:
         return Text(f"{len(tensors)} variables")
     return Text("\n".join(f"{n}: {t.dtype}{list(t.shape)}" for n, t in tensors.items()) or "none")
+
+
+def _targets(manifest: Manifest) -> str:
+    return "\n".join(
+        f"{t.name}, {t.runtime} {t.runtime_version}: about {t.peak_memory_bytes / 1e6:.0f} MB at "
+        "the peak of training"
+        for t in manifest.targets
+    )
 
 
 def _pairs(values: dict[str, Any]) -> str:

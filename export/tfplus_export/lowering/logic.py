@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.graph import static_value
+from tfplus_export.folding import static_value
 from tfplus_export.lowering.elementwise import unbroadcast
 from tfplus_export.lowering.masks import positive, zero
 from tfplus_export.lowering.reductions import reduced_axes

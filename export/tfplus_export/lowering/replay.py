@@ -15,8 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, Graph, static_value
-from tfplus_export.lowering.rule import AnyRule, Rule, Rules, choose
+from tfplus_export.folding import static_value
+from tfplus_export.graph import ASSIGNMENTS, RANDOM, Graph
+from tfplus_export.lowering import noise
+from tfplus_export.lowering.plan import plan
+from tfplus_export.lowering.rule import AnyRule, Rules
 from tfplus_export.tf_types import Op, Tensor
 
 MOST_DIMENSIONS = 4
@@ -102,7 +105,11 @@ def _spread(gradient: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def replay(
-    graph: Graph, rules: Rules, batch: Mapping[str, Tensor], weights: Mapping[int, Tensor]
+    graph: Graph,
+    rules: Rules,
+    batch: Mapping[str, Tensor],
+    weights: Mapping[int, Tensor],
+    random: Tensor | None = None,
 ) -> Tape:
     """Runs the forward pass with every operation replaced by its rule's forward.
 
@@ -111,6 +118,7 @@ def replay(
       rules: the table.
       batch: name of an input → its value, of the traced shape.
       weights: index into the model's variables → value.
+      random: state that random numbers come from, see `noise`; None where none may be drawn.
 
     Raises:
       ExportError: an operation has no rule; the message names its layer. Or a variable is used
@@ -121,9 +129,7 @@ def replay(
     reads: dict[str, int] = {}
     updates: dict[int, Tensor] = {}
     steps: list[_Step] = []
-    for op in graph.operations:
-        if op.type == "Placeholder":
-            continue
+    for op, chosen in plan(graph, rules):
         if op.type in ASSIGNMENTS:
             index = graph.variable_of(op)
             before = updates.get(index, weights[index])
@@ -134,47 +140,30 @@ def replay(
             index = graph.variable_of(op)
             values[output.name] = updates.get(index, weights[index])
             reads[output.name] = index
-            continue
-        constant = static_value(output)
-        if constant is not None:
-            values[output.name] = _constant(constant)
-            continue
-        chosen = choose(rules, op) if op.type not in PASS_THROUGH else (_IDENTITY, op.inputs)
-        if chosen is None:
-            raise unsupported(graph, op, rules)
-        rule, sources = chosen
-        _check(graph, op, sources, values)
-        inputs = tuple(values[t.name] for t in sources)
-        try:
-            outputs = rule.run(op, inputs)
-        except ExportError as error:
-            raise ExportError(
-                f"layer '{graph.layer_of(op)}', operation {op.type}: {error}"
-            ) from None
-        # A rule may leave out outputs that only an operation of its own kind would use.
-        values.update(zip((t.name for t in op.outputs), outputs, strict=False))
-        names = tuple(t.name for t in sources)
-        steps.append(_Step(op, rule, names, inputs, tuple(outputs)))
+        elif op.type in RANDOM:
+            values[output.name] = _noise(graph, op, random)
+        elif chosen is None:
+            values[output.name] = _constant(static_value(output))
+        else:
+            rule, sources = chosen
+            _check(graph, op, sources, values)
+            inputs = tuple(values[t.name] for t in sources)
+            try:
+                outputs = rule.run(op, inputs)
+            except ExportError as error:
+                raise ExportError(
+                    f"layer '{graph.layer_of(op)}', operation {op.type}: {error}"
+                ) from None
+            # A rule may leave out outputs that only an operation of its own kind would use.
+            values.update(zip((t.name for t in op.outputs), outputs, strict=False))
+            names = tuple(t.name for t in sources)
+            steps.append(_Step(op, rule, names, inputs, tuple(outputs)))
     return Tape(values, updates, tuple(steps), reads)
 
 
 def _constant(value: Any) -> Tensor:
     # Truth values are 1.0 and 0.0, as comparisons leave them.
     return tf.constant(value, tf.float32 if np.asarray(value).dtype == np.bool_ else None)
-
-
-def check_rules(graph: Graph, rules: Rules) -> None:
-    """Checks that every operation has a rule, without running any.
-
-    Raises:
-      ExportError: naming the first that has none, and its layer.
-    """
-    known = {"Placeholder", "ReadVariableOp", *ASSIGNMENTS, *PASS_THROUGH}
-    for op in graph.operations:
-        if op.type in known or choose(rules, op) is not None:
-            continue
-        if static_value(op.outputs[0]) is None:
-            raise unsupported(graph, op, rules)
 
 
 def _check(graph: Graph, op: Op, sources: Sequence[Tensor], values: Mapping[str, Tensor]) -> None:
@@ -198,22 +187,16 @@ def _check(graph: Graph, op: Op, sources: Sequence[Tensor], values: Mapping[str,
             )
 
 
+def _noise(graph: Graph, op: Op, random: Tensor | None) -> Tensor:
+    if random is None:
+        raise ExportError(
+            f"layer '{graph.layer_of(op)}' draws random numbers in inference: expected layers that "
+            "do so in training alone"
+        )
+    return noise.uniform(random, list(graph.random).index(op.name), op.outputs[0].shape)
+
+
 def _assigned(op: Op, before: Tensor, value: Tensor) -> Tensor:
     if op.type == "AssignAddVariableOp":
         return before + value
     return before - value if op.type == "AssignSubVariableOp" else value
-
-
-def unsupported(graph: Graph, op: Op, rules: Rules) -> ExportError:
-    """The error for an operation without a rule."""
-    return ExportError(
-        f"layer '{graph.layer_of(op)}': operation {op.type} has no rule, so it cannot train on a "
-        f"device. Replace the layer by one made of {', '.join(sorted(rules))}, or add a rule for "
-        f"{op.type} under tfplus_export/lowering"
-    )
-
-
-_IDENTITY = Rule(
-    forward=lambda op, inputs: inputs[0],
-    gradient=lambda op, inputs, output, dy, wanted: [dy],
-)

@@ -1,0 +1,66 @@
+"""Which operations of a traced pass run in the step, and by which rule each.
+
+What is needed is asked from the end: an operation that a rule reaches past, or one whose value is
+known at export, asks for nothing in turn. So a rule that stands for several operations may avoid
+what lies between, such as a tensor of five dimensions.
+"""
+
+from __future__ import annotations
+
+from tfplus.errors import ExportError
+from tfplus_export.folding import static_value
+from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, RANDOM, Graph
+from tfplus_export.lowering.rule import AnyRule, Rule, Rules, choose
+from tfplus_export.tf_types import Op, Tensor
+
+Chosen = tuple[AnyRule, tuple[Tensor, ...]]
+
+
+def plan(graph: Graph, rules: Rules) -> list[tuple[Op, Chosen | None]]:
+    """The operations to run, inputs first, each with its rule and the rule's inputs.
+
+    An assignment, a read of a variable, random noise and a constant have no rule.
+
+    Raises:
+      ExportError: an operation has no rule; the message names the first, and its layer.
+    """
+    needed = {t.name for t in graph.outputs.values()}
+    planned: list[tuple[Op, Chosen | None]] = []
+    without: Op | None = None
+    for op in reversed(graph.operations):
+        if op.type in ASSIGNMENTS:
+            needed.add(op.inputs[1].name)
+            planned.append((op, None))
+        elif op.type == "Placeholder" or not any(t.name in needed for t in op.outputs):
+            continue
+        elif op.type in {"ReadVariableOp", *RANDOM} or static_value(op.outputs[0]) is not None:
+            planned.append((op, None))
+        else:
+            chosen = _chosen(rules, op)
+            if chosen is None:
+                without = op
+                needed.update(t.name for t in op.inputs)
+                continue
+            needed.update(t.name for t in chosen[1])
+            planned.append((op, chosen))
+    if without is not None:
+        raise _unsupported(graph, without, rules)
+    return planned[::-1]
+
+
+def _chosen(rules: Rules, op: Op) -> Chosen | None:
+    return (_IDENTITY, tuple(op.inputs)) if op.type in PASS_THROUGH else choose(rules, op)
+
+
+def _unsupported(graph: Graph, op: Op, rules: Rules) -> ExportError:
+    return ExportError(
+        f"layer '{graph.layer_of(op)}': operation {op.type} has no rule, so it cannot train on a "
+        f"device. Replace the layer by one made of {', '.join(sorted(rules))}, or add a rule for "
+        f"{op.type} under tfplus_export/lowering"
+    )
+
+
+_IDENTITY = Rule(
+    forward=lambda op, inputs: inputs[0],
+    gradient=lambda op, inputs, output, dy, wanted: [dy],
+)

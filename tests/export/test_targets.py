@@ -1,0 +1,154 @@
+"""What a device and its runtime take: operators, versions, dimensions, memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+from keras import layers
+
+from tfplus import artifact
+from tfplus.errors import ExportError, UsageError
+from tfplus.manifest import Preprocessing
+from tfplus_export import api, budget, cost, source, targets
+from tfplus_export.budget import MOST_SAMPLES
+from tfplus_export.freeze import select
+from tfplus_export.memory import peak_bytes
+from tfplus_export.sizes import parse_size
+from tfplus_export.source import Source
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")
+ROOT = Path(__file__).parents[2]
+LEGACY = os.environ.get("TFPLUS_LEGACY_PYTHON")
+
+
+def dense() -> Source:
+    hidden = layers.Dense(16, activation="relu", name="hidden")
+    model = keras.Sequential([keras.Input((32,)), hidden, layers.Dense(4, name="head")])
+    return Source("test:dense", model, (0, 1, 2, 3), None, None, Preprocessing(), None)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The flatbuffer of two dense layers at batch 8."""
+    path = tmp_path_factory.mktemp("targets") / "m.tflite"
+    written = api.export(dense(), path, api.Options(8, parity_steps=1), lambda text: None)
+    return path.read_bytes()[: written.manifest.flatbuffer_bytes]
+
+
+def test_an_operator_that_the_runtime_lacks_is_named(exported: bytes) -> None:
+    litert = targets.runtime("ai-edge-litert")
+    assert targets.operator_problem(exported, litert) is None
+    assert targets.operator_problem(exported, targets.runtime("tflite-runtime")) is None
+    for newest, said in ((None, "old 1.0 has no such operator"), (0, "version 1 of it is needed")):
+        table = {k: v for k, v in litert.operators.items() if k != "BATCH_MATMUL"}
+        table |= {} if newest is None else {"BATCH_MATMUL": newest}
+        problem = targets.operator_problem(exported, targets.Runtime("old", "1.0", table))
+        assert problem is not None
+        assert problem.startswith("operator BATCH_MATMUL")
+        assert said in problem
+
+
+def test_flops_are_two_for_each_multiply_add(exported: bytes) -> None:
+    # Both layers forward and dW, and the gradient of hidden's output.
+    assert cost.product_flops(exported, "train") == 2 * 8 * (2 * 32 * 16 + 3 * 16 * 4)
+    assert cost.product_flops(exported, "infer") == 2 * 8 * (32 * 16 + 16 * 4)
+
+
+def test_a_preview_tells_what_a_conversion_shows(exported: bytes) -> None:
+    seen = api.preview_step(dense(), api.Options())
+    variables = 4 * (32 * 16 + 16 + 16 * 4 + 4 + 1)
+    assert seen.memory(8) == cost.step_memory(exported, variables)
+    assert seen.flops(8) == cost.product_flops(exported, "train")
+
+
+def test_the_largest_batch_that_fits_is_chosen(exported: bytes) -> None:
+    seen = api.preview_step(dense(), api.Options())
+    both = targets.RUNTIMES
+    at_100 = budget.worst_peak(seen.memory(100), both)
+    chosen = budget.choose_batch(seen, both, at_100)
+    assert chosen >= 100
+    assert budget.worst_peak(seen.memory(chosen), both) <= at_100
+    assert budget.worst_peak(seen.memory(chosen + 1), both) > at_100
+    assert budget.choose_batch(seen, both, 10**12) == MOST_SAMPLES
+
+
+def test_a_target_refuses_what_needs_more_memory(exported: bytes) -> None:
+    memory = dataclasses.replace(cost.step_memory(exported, 0), arena_bytes=800_000_000)
+    with pytest.raises(ExportError, match=r"target pi: a step needs about 84. MB at its peak"):
+        targets.check(exported, memory, "pi", "ai-edge-litert")
+    found = targets.check(exported, memory, "pixel", "tflite-runtime")
+    assert (found.name, found.runtime_version) == ("pixel", "2.14.0")
+
+
+def test_the_manifest_says_what_was_checked(run, tmp_path: Path) -> None:
+    code, out, err = run(
+        "zoo:digits", "-o", "m.tflite", "--classes", "2", "--target", "pi", "--target", "host",
+        "--runtime", "tflite-runtime", "--memory-budget", "45MB", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    manifest = artifact.read(tmp_path / "m.tflite").manifest
+    assert [(t.name, t.runtime) for t in manifest.targets] == [
+        ("pi", "tflite-runtime"),
+        ("host", "tflite-runtime"),
+    ]
+    assert 44_000_000 < manifest.targets[0].peak_memory_bytes <= 45_000_000
+    assert manifest.batch_size > 32
+    assert json.loads(out)["models"][0]["targets"][0]["name"] == "pi"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("512MB", 512_000_000), ("1.5 GiB", 3 << 29), ("300mib", 300 << 20)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size("--memory-budget", text) == size
+
+
+@pytest.mark.parametrize("text", ["512", "MB", "-1MB", "0MB", "1TBX", "nanMB"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(UsageError, match="--memory-budget"):
+        parse_size("--memory-budget", text)
+
+
+@pytest.mark.slow
+def test_the_tables_are_what_the_runtimes_say() -> None:
+    pythons = [sys.executable, *([LEGACY] if LEGACY else [])]
+    subprocess.run(
+        [sys.executable, str(ROOT / "scripts/operator-table"), "--check", *pythons], check=True
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "batch", "train"),
+    [
+        ("lenet", 32, []),
+        ("small-cnn", 32, []),
+        ("reduced-mobilenet", 8, []),
+        ("vgg-small", 8, []),
+        ("vgg-small", 8, ["last:1"]),
+    ],
+)
+def test_the_estimate_is_near_the_measured_peak(
+    name: str, batch: int, train: list[str], tmp_path: Path
+) -> None:
+    loaded = source.load(f"zoo:{name}", input_shape=None, classes=None, seed=0)
+    options = api.Options(batch, freeze=select(loaded.model, [], train))
+    with options.freeze.applied(loaded.model):
+        lowered = api.lower(loaded, loaded.model, options, lambda text: None)
+    path = tmp_path / "m.tflite"
+    path.write_bytes(lowered.content)
+    memory = cost.step_memory(lowered.content, lowered.variables_bytes)
+    pythons = {"ai-edge-litert": sys.executable} | ({"tflite-runtime": LEGACY} if LEGACY else {})
+    for runtime, python in pythons.items():
+        done = subprocess.run(
+            [python, str(Path(__file__).parent / "run_peak.py"), str(path)],
+            capture_output=True, check=True, text=True,
+        )  # fmt: skip
+        assert peak_bytes(memory, runtime) == pytest.approx(int(done.stdout), rel=0.25), runtime

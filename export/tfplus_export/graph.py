@@ -15,6 +15,7 @@ from tfplus.errors import ExportError
 from tfplus_export import ports
 from tfplus_export.folding import fold, static_value
 from tfplus_export.hoisting import hoist_products, merge_weights
+from tfplus_export.penalties import Penalized, of_layer
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.unrolling import unrolled
 from tfplus_export.user_code import first_line
@@ -43,6 +44,7 @@ class Graph:
       owners: name of an operation → name of the Keras layer that made it.
       random: name of an operation that draws random numbers → the shape of what it draws, in the
         order in which the model ran them; some may be needed for nothing.
+      penalized: outputs of layers with an activity regularizer.
     """
 
     inputs: dict[str, Tensor]
@@ -52,6 +54,7 @@ class Graph:
     variables: dict[str, int]
     owners: dict[str, str]
     random: dict[str, tuple[int, ...]]
+    penalized: tuple[Penalized, ...]
 
     @property
     def batch_size(self) -> int:
@@ -79,10 +82,13 @@ class Graph:
 
     @property
     def mixes_rows(self) -> bool:
-        """Whether a sample's output depends on the others in its batch, through batch statistics.
+        """Whether all rows of a batch count, also padding, through batch statistics.
 
-        Told by a reduction over the first axis of anything that depends on an input.
+        Told by a reduction over the first axis of anything that depends on an input. A penalty of
+        activations is one, too.
         """
+        if self.penalized:
+            return True
         dependent = {t.name for t in self.inputs.values()}
         for op in self.operations:
             if any(t.name in dependent for t in op.inputs):
@@ -117,7 +123,8 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         return outputs
 
     function = tf.function(call, autograph=False)
-    with _recording() as owners, _inlined(), unrolled(layers_of(model)) as complaints:
+    penalized: list[Penalized] = []
+    with _recording(penalized) as owners, _inlined(), unrolled(layers_of(model)) as complaints:
         try:
             concrete = function.get_concrete_function(*specs)
         except Exception as error:
@@ -141,9 +148,10 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     }
     outputs = dict(zip(names, concrete.outputs, strict=True))
     drawing = [op for op in concrete.graph.get_operations() if op.type in RANDOM]
-    _simplify(concrete.graph, outputs.values(), owners)
-    constants = fold(concrete.graph, _ancestors(concrete.graph, outputs.values(), ()))
-    operations = _ancestors(concrete.graph, outputs.values(), constants)
+    needed = [*outputs.values(), *(p.tensor for p in penalized)]
+    _simplify(concrete.graph, needed, owners)
+    constants = fold(concrete.graph, _ancestors(concrete.graph, needed, ()))
+    operations = _ancestors(concrete.graph, needed, constants)
     ignored = {
         internal.op.name
         for external, internal in concrete.graph.captures
@@ -160,6 +168,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         variables=variables,
         owners=owners,
         random={op.name: tuple(op.outputs[0].shape) for op in drawing},
+        penalized=tuple(penalized),
     )
 
 
@@ -185,8 +194,10 @@ def layers_of(model: keras.Model) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _recording() -> Generator[dict[str, str]]:
+def _recording(penalized: list[Penalized]) -> Generator[dict[str, str]]:
     """Notes which layer makes each operation: operation name → layer name, the innermost layer's.
+
+    Outputs of layers with an activity regularizer are added to `penalized`.
 
     Name scopes do not tell: Keras numbers them on its own, so that the scope `conv2d_1` may be that
     of the layer `conv2d`.
@@ -201,6 +212,9 @@ def _recording() -> Generator[dict[str, str]]:
         result = original(layer, *arguments, **keywords)
         for op in graph.get_operations()[before:]:
             owners.setdefault(op.name, layer.name)
+        penalty = of_layer(layer)
+        if penalty is not None:
+            penalized.extend(Penalized(t, penalty) for t in tf.nest.flatten(result))
         return result
 
     layer_class.__call__ = call

@@ -13,6 +13,7 @@ import numpy as np
 
 from tfplus.errors import ExportError
 from tfplus_export import constraints, penalties, ports
+from tfplus_export.graph import layers_of
 
 # Methods with which a model replaces what `fit` does in a step.
 _OVERRIDES = ("train_step", "compute_loss")
@@ -64,7 +65,7 @@ def check_traced(model: keras.Model) -> None:
     Raises:
       ExportError: naming the layer.
     """
-    for layer in _layers(model):
+    for layer in layers_of(model):
         if layer._losses and layer.activity_regularizer is None:
             raise ExportError(
                 f"layer '{layer.name}' adds a loss of its own, which has no rule: the step trains "
@@ -73,7 +74,7 @@ def check_traced(model: keras.Model) -> None:
 
 
 def _check_what_fit_adds(model: keras.Model) -> None:
-    for layer in _layers(model):
+    for layer in layers_of(model):
         if layer.compute_dtype != "float32":
             raise ExportError(
                 f"layer '{layer.name}' computes in {layer.compute_dtype}: expected float32, not a "
@@ -98,9 +99,3 @@ def check_overrides(model: keras.Model) -> None:
                 f"the model's class {type(model).__name__} has its own {method}, which the "
                 "exported step would not call: expected that of keras.Model"
             )
-
-
-def _layers(model: keras.Model) -> list[Any]:
-    """The model and every layer in it, however deep."""
-    untyped: Any = model
-    return untyped._flatten_layers()

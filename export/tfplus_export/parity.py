@@ -107,7 +107,10 @@ class Reference:
                     loss += head.weight * part
                 for penalty in model.losses:
                     loss += penalty
-            return loss, tape.gradient(cast("Any", loss), self._variables)
+            parts: Any = tape.gradient(cast("Any", loss), self._variables)
+            # That of an embedding comes as one slice a token, and Keras' Adam would add up the
+            # squares of a row's slices where its gradient is their sum.
+            return loss, [tf.convert_to_tensor(p) if _is_sliced(p) else p for p in parts]
 
         def apply(gradients: Any) -> None:
             self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
@@ -176,6 +179,10 @@ class Candidate:
         for name, want in after.items():
             error = update_error(before[name], want, state[name], rounding[name])
             self.update_errors.setdefault(name, []).append(error)
+
+
+def _is_sliced(gradient: Any) -> bool:
+    return isinstance(gradient, tf.IndexedSlices)
 
 
 def verify(

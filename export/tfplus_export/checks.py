@@ -36,8 +36,8 @@ def problems(model: keras.Model) -> Generator[str]:
     """Everything that keeps a model as a whole from being exported, before it is traced."""
     if not model.built or not getattr(model, "outputs", None):
         yield (
-            "the model is not built: give it an Input; one that is a class of its own can be "
-            "wrapped as keras.Model(x, model(x)) with x = keras.Input(shape)"
+            "the model has no Input: one that is a class of its own can be wrapped as "
+            "keras.Model(x, model(x)) with x = keras.Input(shape)"
         )
         return
     named = {"input": ports.inputs(model), "output": ports.outputs(model)}
@@ -75,7 +75,7 @@ def check_traced(model: keras.Model) -> None:
         if layer._losses and layer.activity_regularizer is None:
             raise ExportError(
                 f"layer '{layer.name}' adds a loss of its own, which has no rule: the step trains "
-                "on the cross-entropy alone"
+                "on the losses of its outputs alone"
             )
 
 
@@ -90,9 +90,18 @@ def _what_fit_adds(model: keras.Model) -> Generator[str]:
     for variable in model.trainable_variables:
         yield from _complaint(penalties.of_variable, variable)
         yield from _complaint(constraints.of_variable, variable)
+    yield from _complaint(check_overrides, model)
+
+
+def check_overrides(model: keras.Model) -> None:
+    """Checks that a model's class does not replace what `fit` does in a step.
+
+    Raises:
+      ExportError: naming the method.
+    """
     for method in _OVERRIDES:
         if getattr(type(model), method) is not getattr(keras.Model, method):
-            yield (
+            raise ExportError(
                 f"the model's class {type(model).__name__} has its own {method}, which the "
                 "exported step would not call: expected that of keras.Model"
             )

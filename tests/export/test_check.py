@@ -83,9 +83,9 @@ def test_everything_that_stops_an_export_is_listed(check) -> None:
 
 
 def test_an_unbuilt_model_is_told(check) -> None:
-    code, out, _ = check("models_to_check:unbuilt")
-    assert code == 4
-    assert "the model is not built" in " ".join(out.split())
+    code, out, err = check("models_to_check:unbuilt")
+    assert (code, out) == (4, "")
+    assert err.startswith("error: the model is not built")
 
 
 def test_a_step_that_exports_is_estimated(check, tmp_path: Path) -> None:

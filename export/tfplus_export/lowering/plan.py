@@ -13,6 +13,9 @@ from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, RANDOM, Graph
 from tfplus_export.lowering.rule import AnyRule, Rule, Rules, choose
 from tfplus_export.tf_types import Op, Tensor
 
+# tflite-runtime aborts beyond, and accelerators do not take the step.
+MOST_DIMENSIONS = 4
+
 Chosen = tuple[AnyRule, tuple[Tensor, ...]]
 
 
@@ -53,6 +56,13 @@ def _chosen(rules: Rules, op: Op) -> Chosen | None:
 
 
 def _unsupported(graph: Graph, op: Op, rules: Rules) -> ExportError:
+    deep = [list(t.shape) for t in (*op.inputs, *op.outputs) if len(t.shape) > MOST_DIMENSIONS]
+    if deep:
+        return ExportError(
+            f"layer '{graph.layer_of(op)}': operation {op.type} works on a tensor of shape "
+            f"{deep[0]}, expected at most {MOST_DIMENSIONS} dimensions: runtimes on devices take no "
+            "more. Replace the layer by those of two spatial dimensions, applied to each plane"
+        )
     return ExportError(
         f"layer '{graph.layer_of(op)}': operation {op.type} has no rule, so it cannot train on a "
         f"device. Replace the layer by one made of {', '.join(sorted(rules))}, or add a rule for "

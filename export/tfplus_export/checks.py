@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from tfplus.errors import ExportError
-from tfplus_export import ports
+from tfplus_export import constraints, penalties, ports
 
 # Methods with which a model replaces what `fit` does in a step.
 _OVERRIDES = ("train_step", "compute_loss")
@@ -59,11 +59,13 @@ def check_model(model: keras.Model) -> None:
 def check_traced(model: keras.Model) -> None:
     """Checks, once the model was called for training, that no layer added a loss of its own.
 
+    That of an activity regularizer is known.
+
     Raises:
       ExportError: naming the layer.
     """
     for layer in _layers(model):
-        if layer._losses:
+        if layer._losses and layer.activity_regularizer is None:
             raise ExportError(
                 f"layer '{layer.name}' adds a loss of its own, which has no rule: the step trains "
                 "on the cross-entropy alone"
@@ -77,19 +79,10 @@ def _check_what_fit_adds(model: keras.Model) -> None:
                 f"layer '{layer.name}' computes in {layer.compute_dtype}: expected float32, not a "
                 "mixed or reduced precision policy"
             )
-        if layer.activity_regularizer is not None:
-            raise ExportError(
-                f"layer '{layer.name}' has an activity_regularizer, which has no rule: expected "
-                "none"
-            )
+        penalties.of_layer(layer)
     for variable in model.trainable_variables:
-        # Of Keras, on whose variables both are always there, or None.
-        for what in ("regularizer", "constraint"):
-            if getattr(variable, what, None) is not None:
-                raise ExportError(
-                    f"weight '{variable.path}' has a {what}, which has no rule: expected a layer "
-                    f"without kernel_{what}, bias_{what} and the like"
-                )
+        penalties.of_variable(variable)
+        constraints.of_variable(variable)
     for method in _OVERRIDES:
         if getattr(type(model), method) is not getattr(keras.Model, method):
             raise ExportError(

@@ -15,6 +15,7 @@ from tfplus.errors import ExportError
 from tfplus_export import ports
 from tfplus_export.folding import fold, static_value
 from tfplus_export.hoisting import hoist_products, merge_weights
+from tfplus_export.penalties import Penalized, of_layer
 from tfplus_export.substitutes import substituted
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.unrolling import unrolled
@@ -44,6 +45,7 @@ class Graph:
       owners: name of an operation → name of the Keras layer that made it.
       random: name of an operation that draws random numbers → the shape of what it draws, in the
         order in which the model ran them; some may be needed for nothing.
+      penalized: outputs of layers with an activity regularizer.
     """
 
     inputs: dict[str, Tensor]
@@ -53,6 +55,7 @@ class Graph:
     variables: dict[str, int]
     owners: dict[str, str]
     random: dict[str, tuple[int, ...]]
+    penalized: tuple[Penalized, ...]
 
     @property
     def batch_size(self) -> int:
@@ -80,10 +83,13 @@ class Graph:
 
     @property
     def mixes_rows(self) -> bool:
-        """Whether a sample's output depends on the others in its batch, through batch statistics.
+        """Whether all rows of a batch count, also padding, through batch statistics.
 
-        Told by a reduction over the first axis of anything that depends on an input.
+        Told by a reduction over the first axis of anything that depends on an input. A penalty of
+        activations is one, too.
         """
+        if self.penalized:
+            return True
         dependent = {t.name for t in self.inputs.values()}
         for op in self.operations:
             if any(t.name in dependent for t in op.inputs):
@@ -111,8 +117,9 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     function = tf.function(
         lambda *values: ports.call(model, values, training=training), autograph=False
     )
+    penalized: list[Penalized] = []
     with (
-        _recording() as owners,
+        _recording(penalized) as owners,
         _inlined(),
         substituted(),
         unrolled(layers_of(model)) as complaints,
@@ -134,9 +141,10 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     }
     outputs = dict(zip(ports.outputs(model), concrete.outputs, strict=True))
     drawing = [op for op in concrete.graph.get_operations() if op.type in RANDOM]
-    _simplify(concrete.graph, outputs.values(), owners)
-    constants = fold(concrete.graph, _ancestors(concrete.graph, outputs.values(), ()))
-    operations = _ancestors(concrete.graph, outputs.values(), constants)
+    needed = [*outputs.values(), *(p.tensor for p in penalized)]
+    _simplify(concrete.graph, needed, owners)
+    constants = fold(concrete.graph, _ancestors(concrete.graph, needed, ()))
+    operations = _ancestors(concrete.graph, needed, constants)
     ignored = {
         internal.op.name
         for external, internal in concrete.graph.captures
@@ -153,6 +161,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         variables=variables,
         owners=owners,
         random={op.name: tuple(op.outputs[0].shape) for op in drawing},
+        penalized=tuple(penalized),
     )
 
 
@@ -178,8 +187,10 @@ def layers_of(model: keras.Model) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _recording() -> Generator[dict[str, str]]:
+def _recording(penalized: list[Penalized]) -> Generator[dict[str, str]]:
     """Notes which layer makes each operation: operation name → layer name, the innermost layer's.
+
+    Outputs of layers with an activity regularizer are added to `penalized`.
 
     Name scopes do not tell: Keras numbers them on its own, so that the scope `conv2d_1` may be that
     of the layer `conv2d`.
@@ -194,6 +205,9 @@ def _recording() -> Generator[dict[str, str]]:
         result = original(layer, *arguments, **keywords)
         for op in graph.get_operations()[before:]:
             owners.setdefault(op.name, layer.name)
+        penalty = of_layer(layer)
+        if penalty is not None:
+            penalized.extend(Penalized(t, penalty) for t in tf.nest.flatten(result))
         return result
 
     layer_class.__call__ = call

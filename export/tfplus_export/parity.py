@@ -104,6 +104,8 @@ class Reference:
                         weight = tf.reshape(weight, [-1] + [1] * (len(output.shape) - 2))
                     part: Any = loss_of(batch[head.target], output, weight)
                     loss += head.weight * part
+                for penalty in model.losses:
+                    loss += penalty
             return loss, tape.gradient(cast("Any", loss), self._variables)
 
         def apply(gradients: Any) -> None:

@@ -12,7 +12,9 @@ import tensorflow as tf
 from tfplus.errors import ExportError
 from tfplus.manifest import TensorInfo
 from tfplus.slices import slice_name
+from tfplus_export import constraints, penalties
 from tfplus_export.checks import check_traced
+from tfplus_export.constraints import Constraint
 from tfplus_export.graph import ASSIGNMENTS, Graph, trace
 from tfplus_export.heads import Head, heads
 from tfplus_export.losses.compiled import OutputLoss
@@ -22,6 +24,7 @@ from tfplus_export.lowering.plan import plan
 from tfplus_export.lowering.replay import replay
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Optimizer
+from tfplus_export.penalties import Penalty
 from tfplus_export.tf_types import Tensor
 
 # Names in the signature `train`.
@@ -54,12 +57,16 @@ class Weight:
       shape: dimensions.
       trainable: whether the optimizer updates it. The step may write it nevertheless, as it does
         moving averages.
+      penalty: what its regularizer adds to the loss.
+      constraint: where it is put after each update.
     """
 
     name: str
     index: int
     shape: tuple[int, ...]
     trainable: bool
+    penalty: Penalty | None = None
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True)
@@ -158,13 +165,16 @@ class Training:
         random = state.get(noise.STATE)
         tape = replay(self.train_graph, RULES, batch, self._by_index(weights), random)
         metrics, dy = self._losses(tape.values, batch)
+        self._penalize_activations(tape.values, metrics, dy)
         trainable = {w.index for w in self.weights if w.trainable}
-        gradients = tape.gradients(dy, trainable)
         names = {w.index: w.name for w in self.weights}
+        gradients = {names[i]: g for i, g in tape.gradients(dy, trainable).items()}
+        self._penalize_weights(weights, metrics, gradients)
         assigned = {names[i]: value for i, value in tape.updates.items()}
-        new_weights, new_state = self.optimizer.apply(
-            {**weights, **assigned}, {names[i]: g for i, g in gradients.items()}, state
-        )
+        new_weights, new_state = self.optimizer.apply({**weights, **assigned}, gradients, state)
+        for weight in self.weights:
+            if weight.constraint is not None and weight.name in new_weights:
+                new_weights[weight.name] = weight.constraint.project(new_weights[weight.name])
         if random is not None:
             new_state = {**new_state, noise.STATE: noise.advanced(random)}
         return StepOutput(metrics, assigned | new_weights, new_state)
@@ -201,6 +211,30 @@ class Training:
             if len(self.heads) > 1:
                 metrics[f"{head.output}_{LOSS}"] = found.loss
         return {LOSS: total, **metrics}, dy
+
+    def _penalize_activations(
+        self, values: Mapping[str, Tensor], metrics: dict[str, Tensor], dy: dict[str, Tensor]
+    ) -> None:
+        share = 1.0 / self.train_graph.batch_size
+        for penalized in self.train_graph.penalized:
+            name, penalty = penalized.tensor.name, penalized.penalty
+            gradient = penalty.gradient(values[name]) * share
+            metrics[LOSS] = metrics[LOSS] + penalty.value(values[name]) * share
+            dy[name] = gradient if name not in dy else dy[name] + gradient
+
+    def _penalize_weights(
+        self,
+        weights: Mapping[str, Tensor],
+        metrics: dict[str, Tensor],
+        gradients: dict[str, Tensor],
+    ) -> None:
+        for weight in self.weights:
+            if weight.penalty is not None:
+                value = weights[weight.name]
+                gradient = weight.penalty.gradient(value)
+                metrics[LOSS] = metrics[LOSS] + weight.penalty.value(value)
+                found = gradients.get(weight.name)
+                gradients[weight.name] = gradient if found is None else found + gradient
 
     def _by_index(self, weights: Mapping[str, Tensor]) -> dict[int, Tensor]:
         # Rules see that these are constants, and so does the converter.
@@ -257,7 +291,15 @@ def build(
             )
         if variable.dtype != "float32":
             raise ExportError(f"variable '{name}': expected float32, got {variable.dtype}")
-        weights[name] = Weight(name, index, tuple(variable.shape), id(variable) in trainable)
+        trains = id(variable) in trainable
+        weights[name] = Weight(
+            name,
+            index,
+            tuple(variable.shape),
+            trains,
+            penalties.of_variable(variable) if trains else None,
+            constraints.of_variable(variable) if trains else None,
+        )
     return Training(
         weights=tuple(weights.values()),
         constants=tuple(constants.values()),

@@ -27,7 +27,7 @@ def plan(graph: Graph, rules: Rules) -> list[tuple[Op, Chosen | None]]:
     Raises:
       ExportError: an operation has no rule; the message names the first, and its layer.
     """
-    needed = {t.name for t in graph.outputs.values()}
+    needed = {t.name for t in graph.outputs.values()} | {p.tensor.name for p in graph.penalized}
     planned: list[tuple[Op, Chosen | None]] = []
     without: Op | None = None
     for op in reversed(graph.operations):
@@ -60,8 +60,8 @@ def _unsupported(graph: Graph, op: Op, rules: Rules) -> ExportError:
     if deep:
         return ExportError(
             f"layer '{graph.layer_of(op)}': operation {op.type} works on a tensor of shape "
-            f"{deep[0]}, expected at most {MOST_DIMENSIONS} dimensions: runtimes on devices take no "
-            "more. Replace the layer by those of two spatial dimensions, applied to each plane"
+            f"{deep[0]}, expected at most {MOST_DIMENSIONS} dimensions: runtimes on devices take "
+            "no more. Replace it by layers of two spatial dimensions, applied to each plane"
         )
     return ExportError(
         f"layer '{graph.layer_of(op)}': operation {op.type} has no rule, so it cannot train on a "

@@ -13,6 +13,7 @@ import numpy as np
 
 from tfplus.errors import ExportError
 from tfplus_export import constraints, penalties, ports
+from tfplus_export.graph import layers_of
 
 # Methods with which a model replaces what `fit` does in a step.
 _OVERRIDES = ("train_step", "compute_loss")
@@ -28,8 +29,8 @@ def check_model(model: keras.Model) -> None:
     """
     if not model.built or not getattr(model, "outputs", None):
         raise ExportError(
-            "the model is not built: give it an Input; one that is a class of its own can be "
-            "wrapped as keras.Model(x, model(x)) with x = keras.Input(shape)"
+            "the model has no Input: one that is a class of its own can be wrapped as "
+            "keras.Model(x, model(x)) with x = keras.Input(shape)"
         )
     named = {"input": ports.inputs(model), "output": ports.outputs(model)}
     for what, found in named.items():
@@ -64,16 +65,16 @@ def check_traced(model: keras.Model) -> None:
     Raises:
       ExportError: naming the layer.
     """
-    for layer in _layers(model):
+    for layer in layers_of(model):
         if layer._losses and layer.activity_regularizer is None:
             raise ExportError(
                 f"layer '{layer.name}' adds a loss of its own, which has no rule: the step trains "
-                "on the cross-entropy alone"
+                "on the losses of its outputs alone"
             )
 
 
 def _check_what_fit_adds(model: keras.Model) -> None:
-    for layer in _layers(model):
+    for layer in layers_of(model):
         if layer.compute_dtype != "float32":
             raise ExportError(
                 f"layer '{layer.name}' computes in {layer.compute_dtype}: expected float32, not a "
@@ -83,15 +84,18 @@ def _check_what_fit_adds(model: keras.Model) -> None:
     for variable in model.trainable_variables:
         penalties.of_variable(variable)
         constraints.of_variable(variable)
+    check_overrides(model)
+
+
+def check_overrides(model: keras.Model) -> None:
+    """Checks that a model's class does not replace what `fit` does in a step.
+
+    Raises:
+      ExportError: naming the method.
+    """
     for method in _OVERRIDES:
         if getattr(type(model), method) is not getattr(keras.Model, method):
             raise ExportError(
                 f"the model's class {type(model).__name__} has its own {method}, which the "
                 "exported step would not call: expected that of keras.Model"
             )
-
-
-def _layers(model: keras.Model) -> list[Any]:
-    """The model and every layer in it, however deep."""
-    untyped: Any = model
-    return untyped._flatten_layers()

@@ -27,10 +27,11 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfplus.errors import ExportError
 from tfplus_export import ports
+from tfplus_export.heads import SAMPLE_WEIGHT
 from tfplus_export.lowering.noise import STATE
 from tfplus_export.reference_noise import ReferenceNoise
 from tfplus_export.samples import Batch, padded, random_inputs, random_targets
-from tfplus_export.training import SAMPLE_WEIGHT, Training
+from tfplus_export.training import Training
 from tfplus_export.update_error import State, layer_of, layer_rounding, update_error
 
 # Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close
@@ -106,7 +107,10 @@ class Reference:
                     loss += head.weight * part
                 for penalty in model.losses:
                     loss += penalty
-            return loss, tape.gradient(cast("Any", loss), self._variables)
+            parts: Any = tape.gradient(cast("Any", loss), self._variables)
+            # That of an embedding comes as one slice a token, and Keras' Adam would add up the
+            # squares of a row's slices where its gradient is their sum.
+            return loss, [tf.convert_to_tensor(p) if _is_sliced(p) else p for p in parts]
 
         def apply(gradients: Any) -> None:
             self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
@@ -175,6 +179,10 @@ class Candidate:
         for name, want in after.items():
             error = update_error(before[name], want, state[name], rounding[name])
             self.update_errors.setdefault(name, []).append(error)
+
+
+def _is_sliced(gradient: Any) -> bool:
+    return isinstance(gradient, tf.IndexedSlices)
 
 
 def verify(

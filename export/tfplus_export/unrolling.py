@@ -42,10 +42,10 @@ def unrolled(layers: Sequence[Any]) -> Generator[list[str]]:
     complaints: list[str] = []
     before = [dict(vars(layer)) for layer in recurrent]
     for layer in recurrent:
+        layer.inner_loop = _written_out(layer, layer.unroll, complaints)
         layer.unroll = True
         if hasattr(layer, "use_cudnn"):
             layer.use_cudnn = False
-        layer.inner_loop = _bounded(layer, complaints)
     try:
         yield complaints
     finally:
@@ -56,10 +56,10 @@ def unrolled(layers: Sequence[Any]) -> Generator[list[str]]:
             del layer.inner_loop
 
 
-def _bounded(layer: Any, complaints: list[str]) -> Callable[..., Any]:
+def _written_out(layer: Any, always: bool, complaints: list[str]) -> Callable[..., Any]:
     original = layer.inner_loop
 
-    def inner_loop(sequences: Any, *arguments: Any, **keywords: Any) -> Any:
+    def inner_loop(sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         steps = sequences.shape[1]
         if steps > MOST_TIME_STEPS:
             complaints.append(
@@ -68,6 +68,17 @@ def _bounded(layer: Any, complaints: list[str]) -> Callable[..., Any]:
                 "in front"
             )
             raise ValueError(complaints[-1])
-        return original(sequences, *arguments, **keywords)
+        # Given with a state, it comes in a list.
+        mask = next(iter(keras.tree.flatten(mask)), None)
+        if mask is None or always or not (layer.go_backwards and layer.zero_output_for_mask):
+            return original(sequences, initial_state, mask, training)
+        # Backwards, Keras' loop zeroes the outputs of masked steps, but its written-out form those
+        # of the steps opposite.
+        layer.go_backwards = False
+        try:
+            sequences, mask = (keras.ops.flip(t, 1) for t in (sequences, mask))
+            return original(sequences, initial_state, mask, training)
+        finally:
+            layer.go_backwards = True
 
     return inner_loop

@@ -13,7 +13,12 @@ State = Mapping[str, np.ndarray]
 
 # A bias in front of a batch normalization has no gradient but the rounding of its sum, a few times
 # eps of the terms; those are of the size of the layer's other gradients.
+# So has the bias of an attention's keys: it adds the same to all scores of a query, which a softmax
+# does not see.
 ROUNDING_IN_LAYER = 32 * float(np.finfo(np.float32).eps)
+
+# What MultiHeadAttention calls the layers within.
+_OF_ATTENTION = frozenset({"query", "key", "value", "attention_output"})
 
 
 def update_error(
@@ -56,8 +61,10 @@ def layer_rounding(before: State, after: State, trainable: Collection[str]) -> d
 
 
 def layer_of(name: str) -> str:
-    """The layer that a weight belongs to."""
-    return name.rpartition("/")[0]
+    """The layer that a weight belongs to; an attention counts as one."""
+    layer = name.rpartition("/")[0]
+    outer, _, inner = layer.rpartition("/")
+    return outer if inner in _OF_ATTENTION and "/" in outer else layer
 
 
 def _kind_and_layer(name: str) -> tuple[str, str]:

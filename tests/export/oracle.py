@@ -42,7 +42,7 @@ def both(
         ],
         [
             np.asarray(want),
-            *(np.asarray(g) for g in expected),
+            *(np.asarray(tf.convert_to_tensor(g)) for g in expected),
             *(np.asarray(model.variables[i]) for i in updated),
         ],
     )

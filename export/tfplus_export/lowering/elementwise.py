@@ -30,6 +30,10 @@ def _add_gradient(
     return [unbroadcast(dy, t.shape) if w else None for t, w in zip(inputs, wanted, strict=True)]
 
 
+def _add_together(op: Op, inputs: Sequence[Sequence[Tensor]], dys: Sequence[Tensor]) -> Tensor:
+    return unbroadcast(tf.concat(list(dys), 0), inputs[0][1].shape)
+
+
 def _sub_gradient(
     op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
@@ -94,10 +98,10 @@ def _bias_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     return inputs[0] + inputs[1]
 
 
-ADD = Rule(lambda op, inputs: inputs[0] + inputs[1], _add_gradient)
+ADD = Rule(lambda op, inputs: inputs[0] + inputs[1], _add_gradient, together=_add_together)
 SUB = Rule(lambda op, inputs: inputs[0] - inputs[1], _sub_gradient)
 MUL = Rule(lambda op, inputs: inputs[0] * inputs[1], _mul_gradient)
-BIAS_ADD = Rule(_bias_forward, _add_gradient)
+BIAS_ADD = Rule(_bias_forward, _add_gradient, together=_add_together)
 DIV = Rule(lambda op, inputs: inputs[0] / inputs[1], _div_gradient)
 NEG = unary(lambda x: -x, lambda x, y, dy: -dy)
 MAXIMUM = Rule(lambda op, inputs: tf.maximum(inputs[0], inputs[1]), _choice_gradient(1.0))

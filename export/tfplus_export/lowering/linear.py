@@ -1,4 +1,4 @@
-"""Linear maps along one axis: Resizing and UpSampling2D with interpolation, and constant gathers.
+"""Linear maps along one axis: Resizing, and UpSampling2D with interpolation.
 
 Whatever an operation does along an axis, where that is linear and known at export, is a constant
 matrix; its gradient is the product with the transposed matrix.
@@ -6,21 +6,18 @@ matrix; its gradient is the product with the transposed matrix.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.folding import static_value
 from tfplus_export.lowering.matmul import batch_product
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.tf_types import Op, Tensor
 
 # 4 MB in the file.
 _MOST_ELEMENTS = 1 << 20
-
-Matrices = Callable[[Op], dict[int, np.ndarray]]
 
 
 def along(x: Tensor, axis: int, matrix: np.ndarray) -> Tensor:
@@ -39,27 +36,22 @@ def along(x: Tensor, axis: int, matrix: np.ndarray) -> Tensor:
     return tf.transpose(mapped, back) if axis != last else mapped
 
 
-def _linear(matrices: Matrices) -> Rule:
-    def forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-        x = inputs[0]
-        for axis, matrix in matrices(op).items():
-            x = along(x, axis, matrix)
-        return tf.reshape(x, op.outputs[0].shape)
-
-    def gradient(
-        op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
-    ) -> list[Tensor | None]:
-        maps = matrices(op)
-        shape = [int(d) for d in inputs[0].shape]
-        dy = tf.reshape(dy, [len(maps[i]) if i in maps else d for i, d in enumerate(shape)])
-        for axis, matrix in maps.items():
-            dy = along(dy, axis, matrix.T)
-        return [dy, *[None] * (len(inputs) - 1)]
-
-    return Rule(forward, gradient, lambda op: None if not matrices(op) else tuple(op.inputs))
+def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
+    x = inputs[0]
+    for axis, matrix in _matrices(op).items():
+        x = along(x, axis, matrix)
+    return x
 
 
-def _resizing(op: Op) -> dict[int, np.ndarray]:
+def _gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    for axis, matrix in _matrices(op).items():
+        dy = along(dy, axis, matrix.T)
+    return [dy, None]
+
+
+def _matrices(op: Op) -> dict[int, np.ndarray]:
     """What the operation does to an image of one column and to one of one row."""
     _, height, width, _ = (int(d) for d in op.inputs[0].shape)
     _, out_height, out_width, _ = (int(d) for d in op.outputs[0].shape)
@@ -79,15 +71,4 @@ def _resizing(op: Op) -> dict[int, np.ndarray]:
     return maps
 
 
-def _gathered(op: Op) -> dict[int, np.ndarray]:
-    """Which entries a gather takes, where that is known at export."""
-    indices, axis = static_value(op.inputs[1]), static_value(op.inputs[2])
-    if indices is None or axis is None or op.get_attr("batch_dims"):
-        return {}
-    rank = len(op.inputs[0].shape)
-    size = int(op.inputs[0].shape[int(axis)])
-    return {int(axis) % rank: np.eye(size, dtype=np.float32)[np.ravel(indices)]}
-
-
-RESIZE = _linear(_resizing)
-GATHER_CONSTANT = _linear(_gathered)
+RESIZE = Rule(_forward, _gradient)

@@ -84,7 +84,7 @@ def _select_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
         if value is not None and not np.isfinite(value).all():
             raise ExportError("expected finite values to choose from, such as -1e9 for -inf")
     terms = [
-        choice * mask
+        choice * tf.cast(mask, choice.dtype)
         for choice, mask in zip(inputs[1:], _condition(inputs), strict=True)
         if not _is_zero(choice)
     ]

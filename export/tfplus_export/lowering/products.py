@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -90,6 +91,12 @@ def _fitted(spec: Contraction, inputs: Sequence[Tensor]) -> list[Tensor]:
     return fitted
 
 
-MATMUL = _rule(_matmul)
+def _matmul_together(op: Op, inputs: Sequence[Sequence[Tensor]], dys: Sequence[Tensor]) -> Tensor:
+    spec = _matmul(op)
+    rows = tf.concat([x for x, _ in inputs], spec.left.index("m"))
+    return spec.gradients(rows, inputs[0][1], tf.concat(list(dys), 0), (False, True))[1]
+
+
+MATMUL = dataclasses.replace(_rule(_matmul), together=_matmul_together)
 BATCH_MATMUL = _rule(_batch_matmul)
 EINSUM = _rule(_einsum)

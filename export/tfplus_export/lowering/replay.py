@@ -7,7 +7,7 @@ instead of an operator that the device lacks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from tfplus_export.graph import ASSIGNMENTS, RANDOM, Graph
 from tfplus_export.lowering import noise
 from tfplus_export.lowering.plan import MOST_DIMENSIONS, plan
 from tfplus_export.lowering.rule import AnyRule, Rules
+from tfplus_export.lowering.together import Together
 from tfplus_export.tf_types import Op, Tensor
 
 
@@ -68,7 +69,10 @@ class Tape:
             if any(name in wanted for name in step.sources):
                 wanted.update(step.names)
         arrived = dict(dy)
+        together = Together(self._steps)
         for step in reversed(self._steps):
+            for name in step.names:
+                _add(arrived, name, together.release(name))
             grads = [arrived.pop(name, None) for name in step.names]
             needs = [name in wanted for name in step.sources]
             if not any(needs) or all(g is None for g in grads):
@@ -77,20 +81,29 @@ class Tape:
                 None if g is None else _spread(g, output.shape)
                 for g, output in zip(grads, step.outputs, strict=True)
             ]
+            if len(needs) > 1 and needs[1] and together.keep(step, grads[0]):
+                needs[1] = False
+            if not any(needs):
+                continue
             back = step.rule.back(step.op, step.inputs, step.outputs, grads, needs)
             for name, need, part in zip(step.sources, needs, back, strict=True):
-                if not need or part is None:
-                    continue
-                # Chained ADD: AddN of more than two inputs keeps accelerators from the step.
-                seen = arrived.get(name)
-                arrived[name] = part if seen is None else seen + part
+                if need and part is not None:
+                    _add(arrived, name, [part])
         total: dict[int, Tensor] = {}
         for name, index in self._reads.items():
+            _add(arrived, name, together.release(name))
             # A shared layer reads its variable once for each use.
             if name in arrived:
                 part = _spread(arrived[name], self.values[name].shape)
                 total[index] = part if index not in total else total[index] + part
         return total
+
+
+def _add(arrived: dict[str, Tensor], name: str, parts: Iterable[Tensor]) -> None:
+    for part in parts:
+        # Chained ADD: AddN of more than two inputs keeps accelerators from the step.
+        seen = arrived.get(name)
+        arrived[name] = part if seen is None else seen + part
 
 
 def _spread(gradient: Tensor, shape: Sequence[int]) -> Tensor:

@@ -9,6 +9,7 @@ from tfplus_export.tf_types import Op, Tensor
 
 Forward = Callable[[Op, Sequence[Tensor]], Tensor]
 Gradient = Callable[[Op, Sequence[Tensor], Tensor, Tensor, Sequence[bool]], list[Tensor | None]]
+Together = Callable[[Op, Sequence[Sequence[Tensor]], Sequence[Tensor]], Tensor]
 Sources = Callable[[Op], Sequence[Tensor] | None]
 ManyForward = Callable[[Op, Sequence[Tensor]], list[Tensor]]
 ManyGradient = Callable[
@@ -33,11 +34,14 @@ class Rule:
         extent 1 along an axis where it is constant: adding it to another costs one pass less then.
       sources: op → the tensors of the traced graph that are the rule's inputs, or None where the
         rule does not apply. A rule that stands for several operations reaches past its own inputs.
+      together: (op, inputs of each, dy of each) → gradient of the second input that operations
+        alike share, all in one; None where it is only their sum.
     """
 
     forward: Forward
     gradient: Gradient
     sources: Sources = _own_inputs
+    together: Together | None = None
 
     def run(self, op: Op, inputs: Sequence[Tensor]) -> list[Tensor]:
         """The operation's outputs."""

@@ -69,6 +69,9 @@ def _stacked_axis(op: Op, rank: int) -> int:
 
 
 def _stack(parts: Sequence[Tensor], shape: Sequence[int], axis: int) -> Tensor:
+    if axis == 0 and len(shape) > 1:
+        # One reshape of the whole instead of one of each part.
+        return tf.reshape(parts[0] if len(parts) == 1 else tf.concat(list(parts), 0), shape)
     thin = [1 if i == axis else int(d) for i, d in enumerate(shape)]
     flat = [tf.reshape(part, thin) for part in parts]
     return flat[0] if len(flat) == 1 else tf.concat(flat, axis)
@@ -77,6 +80,8 @@ def _stack(parts: Sequence[Tensor], shape: Sequence[int], axis: int) -> Tensor:
 def _unstack(x: Tensor, axis: int) -> list[Tensor]:
     shape = [int(d) for d in x.shape]
     rest = shape[:axis] + shape[axis + 1 :]
+    if axis == 0 and rest:
+        return _parts(tf.reshape(x, [shape[0] * rest[0], *rest[1:]]), 0, [rest[0]] * shape[0])
     return [tf.reshape(part, rest) for part in _parts(x, axis, [1] * shape[axis])]
 
 

@@ -22,6 +22,7 @@ from tfplus_export.lowering import (
 from tfplus_export.lowering.conv2d import CONV2D
 from tfplus_export.lowering.depthwise import DEPTHWISE_CONV2D
 from tfplus_export.lowering.erf import ERFC
+from tfplus_export.lowering.gather import GATHER
 from tfplus_export.lowering.pooling import AVG_POOL, MAX_POOL
 from tfplus_export.lowering.rule import Rules
 from tfplus_export.lowering.softmax import LOG_SOFTMAX, SOFTMAX
@@ -53,7 +54,7 @@ RULES: Rules = MappingProxyType(
         "ExpandDims": shaping.RESHAPE,
         "Expm1": powers.EXPM1,
         "Floor": steps.FLOOR,
-        "GatherV2": linear.GATHER_CONSTANT,
+        "GatherV2": GATHER,
         "Greater": logic.GREATER,
         "GreaterEqual": logic.GREATER_EQUAL,
         "IdentityN": shaping.IDENTITY_N,

@@ -13,6 +13,9 @@ from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, RANDOM, Graph
 from tfplus_export.lowering.rule import AnyRule, Rule, Rules, choose
 from tfplus_export.tf_types import Op, Tensor
 
+# tflite-runtime aborts beyond, and accelerators do not take the step.
+MOST_DIMENSIONS = 4
+
 Chosen = tuple[AnyRule, tuple[Tensor, ...]]
 
 
@@ -32,7 +35,7 @@ def plan(graph: Graph, rules: Rules) -> list[tuple[Op, Chosen | None]]:
 
 def divide(graph: Graph, rules: Rules) -> tuple[list[tuple[Op, Chosen | None]], list[Op]]:
     """As `plan`; and the operations that would have to run, but have no rule."""
-    needed = {t.name for t in graph.outputs.values()}
+    needed = {t.name for t in graph.outputs.values()} | {p.tensor.name for p in graph.penalized}
     planned: list[tuple[Op, Chosen | None]] = []
     without: list[Op] = []
     for op in reversed(graph.operations):
@@ -60,6 +63,13 @@ def _chosen(rules: Rules, op: Op) -> Chosen | None:
 
 def no_rule(op: Op, rules: Rules) -> str:
     """What to say of an operation without a rule."""
+    deep = [list(t.shape) for t in (*op.inputs, *op.outputs) if len(t.shape) > MOST_DIMENSIONS]
+    if deep:
+        return (
+            f"operation {op.type} works on a tensor of shape {deep[0]}, expected at most "
+            f"{MOST_DIMENSIONS} dimensions: runtimes on devices take no more. Replace it by layers "
+            "of two spatial dimensions, applied to each plane"
+        )
     return (
         f"operation {op.type} has no rule, so it cannot train on a device. Replace the layer by "
         f"one made of {', '.join(sorted(rules))}, or add a rule for {op.type} under "

@@ -117,7 +117,7 @@ def choose(
     clips = [Clip(kind, limit) for kind, limit in limits.items() if limit is not None]
     if len(clips) > 1:
         raise UsageError(
-            f"expected at most one of {', '.join(_CLIPPING.values())}, as in Keras, got {len(clips)}"
+            f"at most one of {', '.join(_CLIPPING.values())}, as in Keras: got {len(clips)}"
         )
     if clips and clips[0].limit == 0:
         raise UsageError(f"{_CLIPPING[clips[0].kind]} 0: expected a number greater than 0")

@@ -182,9 +182,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="runs from other initial weights")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--data", type=Path, help="an .npz file instead of the task's own data")
-    parser.add_argument(
-        "--sliced", action="store_true", help="gradients of tables as Keras has them"
-    )
+    parser.add_argument("--sliced", action="store_true", help="see above")
     parser.add_argument("--json", type=Path, help="write the results there, too")
     arguments = parser.parse_args()
     if arguments.data and any(t in ("token-transformer", "characters") for t in arguments.tasks):

@@ -132,7 +132,7 @@ class AgentClient:
                 call.cancel()
 
     def evaluate(self) -> pb.EvaluateResponse:
-        """Accuracy on the agent's evaluation data."""
+        """Metrics on the agent's evaluation data, by name, such as accuracy."""
         with self._errors():
             return self._stub.Evaluate(pb.EvaluateRequest(), timeout=self._timeout_s)
 

@@ -164,6 +164,7 @@ class Manifest:
       flex_operators: operators that would need the Flex delegate; always empty.
       parity: what was compared with TensorFlow at export, and how far it was off.
       preprocessing: for samples stored as integers.
+      vocabularies: name of an input of indices → how many there are; one without holds any number.
       frozen: what does not train.
       targets: what the file was checked for.
       schema_version: version of this description.
@@ -187,6 +188,7 @@ class Manifest:
     flex_operators: tuple[str, ...]
     parity: dict[str, Any]
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    vocabularies: dict[str, int] = field(default_factory=dict[str, int])
     frozen: tuple[FrozenWeight, ...] = ()
     targets: tuple[CheckedTarget, ...] = ()
     schema_version: int = SCHEMA_VERSION

@@ -89,6 +89,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
             scale=preprocessing.number("scale"), offset=preprocessing.number("offset")
         ),
         frozen=tuple(_frozen(f, limits) for f in fields.objects("frozen")),
+        vocabularies=fields.object("vocabularies").counts(),
         targets=tuple(_target(f) for f in fields.objects("targets")),
         schema_version=version,
     )

@@ -1,12 +1,12 @@
 """The device's own data: checked once against the model, then cut into batches.
 
-Samples are `x` [n, ...] of floats or integers, labels `y` [n] of integers. They never leave the
-device.
+Arrays are named as the arguments of the model's `train`: `x` and `y` where it has one input and one
+output. They never leave the device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tfplus.errors import DataError
-from tfplus.manifest import Manifest
-from tfplus_agent import npy
+from tfplus.manifest import Manifest, TensorInfo
+from tfplus_agent import npy, targets
 
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+TARGET = "y"
+SAMPLE_WEIGHT = "sample_weight"
 _SCAN_VALUES = 1 << 22
 
 
@@ -27,11 +31,9 @@ class DataInfo:
 
     Attributes:
       samples: how many.
-      sample_shape: dimensions of one.
     """
 
     samples: int
-    sample_shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -39,22 +41,17 @@ class Dataset:
     """Samples that fit a model.
 
     Attributes:
-      x: [n, ...], floats or integers; may be memory-mapped.
-      y: integer labels [n].
-      indices: int32 [n], index of each label in the model's classes; -1 for one that it lacks.
+      inputs: name → [n, ...], floats or integers; may be memory-mapped.
+      targets: name → int32 or float32 [n, ...], as the model takes them; -1 for a class it lacks.
+      weights: float32 [n], of each sample; None where the model takes none.
     """
 
-    x: npt.NDArray[Any]
-    y: npt.NDArray[np.int64]
-    indices: npt.NDArray[np.int32]
+    inputs: Arrays
+    targets: Arrays
+    weights: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
-        return len(self.y)
-
-    def class_counts(self) -> dict[int, int]:
-        """Label → how many samples have it."""
-        labels, counts = np.unique(self.y, return_counts=True)
-        return {int(k): int(n) for k, n in zip(labels, counts, strict=True)}
+        return len(next(iter(self.inputs.values())))
 
 
 @dataclass(frozen=True)
@@ -62,24 +59,31 @@ class Batch:
     """One batch as the model takes it.
 
     Attributes:
-      x: float32 [size, ...]; rows behind `valid` repeat the real ones in turn.
-      y: int32 [size], index into the model's classes; -1 behind `valid`.
+      inputs: name → float32 or int32 [size, ...]; rows behind `valid` repeat the real ones in turn.
+      targets: name → [size, ...]; behind `valid` the value that marks padding.
+      weights: name → float32 [size], where the model takes them.
       valid: rows that hold a sample.
     """
 
-    x: npt.NDArray[np.float32]
-    y: npt.NDArray[np.int32]
+    inputs: dict[str, npt.NDArray[Any]]
+    targets: dict[str, npt.NDArray[Any]]
+    weights: dict[str, npt.NDArray[Any]]
     valid: int
+
+    @property
+    def arguments(self) -> dict[str, npt.NDArray[Any]]:
+        """What `train` takes."""
+        return self.inputs | self.targets | self.weights
 
 
 def inspect(path: Path) -> DataInfo:
     """Checks the form of a data set from its headers, without reading the samples.
 
     Args:
-      path: an `.npz` with the arrays x and y, or a directory with x.npy and y.npy.
+      path: an `.npz`, or a directory of `.npy` files, with arrays such as x and y.
 
     Raises:
-      DataError: it is missing, empty or truncated, or x and y do not fit together.
+      DataError: it is missing, empty or truncated, or its arrays do not fit together.
     """
     if not path.exists():
         raise DataError(
@@ -89,22 +93,24 @@ def inspect(path: Path) -> DataInfo:
     if not path.is_file() and not path.is_dir():
         # To read a pipe or a device might never end.
         raise DataError(f"{path}: expected a file or a directory, got neither")
-    x, y = npy.header(path, "x"), npy.header(path, "y")
-    if x.dtype.kind not in "fiu":
-        raise DataError(f"{path}: x: expected floats or integers, got {x.dtype.name}")
-    if y.dtype.kind not in "iu" or len(y.shape) != 1:
-        raise DataError(
-            f"{path}: y: expected integer labels of shape [samples], "
-            f"got {y.dtype.name}{list(y.shape)}"
-        )
-    if not x.shape or x.shape[0] != y.shape[0]:
-        raise DataError(
-            f"{path}: x has shape {list(x.shape)} and y {list(y.shape)}: "
-            "expected as many samples as labels"
-        )
-    if y.shape[0] == 0:
+    held = npy.names(path)
+    named = [n for n in held if n == TARGET or n.startswith(f"{TARGET}_")] or [TARGET]
+    # Names of several inputs are the model's; which one it is, is not known yet.
+    inputs = [] if len(held) > len(named) and "x" not in held else ["x"]
+    headers = {name: npy.header(path, name) for name in (*inputs, *named)}
+    first, *others = headers
+    samples = headers[first].shape[:1]
+    for name, header in headers.items():
+        if header.shape[:1] != samples or not samples:
+            shapes = " and ".join(f"{n} {list(headers[n].shape)}" for n in (first, *others))
+            raise DataError(
+                f"{path}: shapes of {shapes}: expected as many samples as labels in all arrays"
+            )
+        if header.dtype.kind not in "biuf":
+            raise DataError(f"{path}: {name}: expected numbers, got {header.dtype.name}")
+    if samples[0] == 0:
         raise DataError(f"{path}: expected at least one sample, got none")
-    return DataInfo(y.shape[0], x.shape[1:])
+    return DataInfo(samples[0])
 
 
 def load(path: Path, manifest: Manifest, *, for_training: bool) -> Dataset:
@@ -118,23 +124,27 @@ def load(path: Path, manifest: Manifest, *, for_training: bool) -> Dataset:
     Raises:
       DataError: as `inspect` does, or the samples do not fit the model.
     """
-    info = inspect(path)
-    if info.sample_shape != manifest.input_shape:
-        raise DataError(
-            f"{path}: its samples have shape {list(info.sample_shape)}, the model "
-            f"'{manifest.name}' takes {list(manifest.input_shape)}"
-        )
-    x = npy.array(path, "x")
-    y = npy.array(path, "y").astype(np.int64)
-    indices = _indices(y, manifest.classes)
-    if for_training and (indices < 0).any():
-        at = int(np.argmax(indices < 0))
-        raise DataError(
-            f"{path}: label {y[at]} (sample {at}) is none of the model's classes "
-            f"{list(manifest.classes)}: leave those samples out, or load a model that has the class"
-        )
-    _check_finite(path, x)
-    return Dataset(x, y, indices)
+    samples = inspect(path).samples
+    wanted = list(manifest.signatures["train"].inputs)
+    if not for_training:
+        wanted = [name for name in wanted if name != SAMPLE_WEIGHT]
+    stored = {name: npy.array(path, name, wanted) for name in wanted}
+    for name, array in stored.items():
+        if len(array) != samples:
+            raise DataError(f"{path}: {name}: expected {samples} samples, got {len(array)}")
+    inputs = {name: stored[name] for name in manifest.inputs}
+    for name, array in inputs.items():
+        _check_input(path, name, array, manifest)
+    return Dataset(
+        inputs,
+        {
+            output.target: targets.prepare(
+                path, stored[output.target], output, manifest, for_training=for_training
+            )
+            for output in manifest.outputs
+        },
+        _weights(path, stored.get(SAMPLE_WEIGHT)),
+    )
 
 
 def batches(
@@ -147,19 +157,29 @@ def batches(
 
     Args:
       data: the samples.
-      manifest: of the model; gives the preprocessing of integer samples.
+      manifest: of the model; gives dtypes, padding, and the preprocessing of integer samples.
       size: rows of a batch.
       rng: shuffles the samples; None keeps their order.
     """
     order = np.arange(len(data)) if rng is None else rng.permutation(len(data))
+    expected = manifest.inputs
     for start in range(0, len(order), size):
         rows = order[start : start + size]
         # Batch normalization takes its statistics over all rows, padding included: repeated rows
         # leave them as they are, zeros would not.
-        x = _as_input(data.x[np.resize(rows, size)], manifest)
-        y = np.full(size, -1, np.int32)
-        y[: len(rows)] = data.indices[rows]
-        yield Batch(x, y, len(rows))
+        repeated = np.resize(rows, size)
+        inputs = {
+            name: _as_input(array[repeated], expected[name], manifest)
+            for name, array in data.inputs.items()
+        }
+        marked: dict[str, npt.NDArray[Any]] = {}
+        for output in manifest.outputs:
+            values = data.targets[output.target]
+            y = np.full((size, *values.shape[1:]), output.padding, values.dtype)
+            y[: len(rows)] = values[rows]
+            marked[output.target] = y
+        weights = {} if data.weights is None else {SAMPLE_WEIGHT: data.weights[repeated]}
+        yield Batch(inputs, marked, weights, len(rows))
 
 
 def steps_per_epoch(samples: int, size: int) -> int:
@@ -167,23 +187,41 @@ def steps_per_epoch(samples: int, size: int) -> int:
     return -(-samples // size)
 
 
-def _as_input(x: npt.NDArray[Any], manifest: Manifest) -> npt.NDArray[np.float32]:
-    if x.dtype.kind == "f":
-        return x.astype(np.float32)
+def _as_input(x: npt.NDArray[Any], info: TensorInfo, manifest: Manifest) -> npt.NDArray[Any]:
+    if info.dtype == "int32" or x.dtype.kind == "f":
+        return x.astype(info.dtype)
     scale, offset = manifest.preprocessing.scale, manifest.preprocessing.offset
     return x.astype(np.float32) * np.float32(scale) + np.float32(offset)
 
 
-def _indices(y: npt.NDArray[np.int64], classes: tuple[int, ...]) -> npt.NDArray[np.int32]:
-    order = np.argsort(classes)
-    ranked = np.asarray(classes, np.int64)[order]
-    place = np.minimum(np.searchsorted(ranked, y), len(ranked) - 1)
-    return np.where(ranked[place] == y, order[place], -1).astype(np.int32)
+def _check_input(path: Path, name: str, x: npt.NDArray[Any], manifest: Manifest) -> None:
+    info = manifest.inputs[name]
+    if x.shape[1:] != info.shape:
+        raise DataError(
+            f"{path}: {name}: its samples have shape {list(x.shape[1:])}, the model "
+            f"'{manifest.name}' takes {list(info.shape)}"
+        )
+    known = "iu" if info.dtype == "int32" else "fiu"
+    if x.dtype.kind not in known:
+        expected = "integers" if info.dtype == "int32" else "floats or integers"
+        raise DataError(f"{path}: {name}: expected {expected}, got {x.dtype.name}")
+    if info.dtype == "int32":
+        size = manifest.vocabularies.get(name)
+        _check_range(path, name, x, *((0, size) if size else (-(2**31), 2**31)))
+    elif x.dtype.kind == "f":
+        _check_finite(path, name, x)
 
 
-def _check_finite(path: Path, x: npt.NDArray[Any]) -> None:
-    if x.dtype.kind != "f":
-        return
+def _check_range(path: Path, name: str, x: npt.NDArray[Any], low: int, end: int) -> None:
+    wrong = (x < low) | (x >= end)
+    if wrong.any():
+        at = int(np.argwhere(wrong)[0][0])
+        raise DataError(
+            f"{path}: {name}: sample {at} holds {x[wrong].flat[0]}: expected {low} to {end - 1}"
+        )
+
+
+def _check_finite(path: Path, name: str, x: npt.NDArray[Any]) -> None:
     rows = max(1, _SCAN_VALUES // max(1, x[0].size))
     for start in range(0, len(x), rows):
         # Float64 beyond the range of float32 would reach the model as infinity.
@@ -192,4 +230,18 @@ def _check_finite(path: Path, x: npt.NDArray[Any]) -> None:
         good = np.isfinite(piece).reshape(len(piece), -1).all(axis=1)
         if not good.all():
             at = start + int(np.argmin(good))
-            raise DataError(f"{path}: sample {at} holds NaN or infinity: expected finite values")
+            raise DataError(
+                f"{path}: {name}: sample {at} holds NaN or infinity: expected finite values"
+            )
+
+
+def _weights(path: Path, stored: npt.NDArray[Any] | None) -> npt.NDArray[np.float32] | None:
+    if stored is None:
+        return None
+    if stored.dtype.kind not in "fiu" or stored.ndim != 1:
+        raise DataError(
+            f"{path}: {SAMPLE_WEIGHT}: expected one number a sample, got {stored.dtype.name}"
+            f"{list(stored.shape)}"
+        )
+    _check_finite(path, SAMPLE_WEIGHT, stored.astype(np.float64))
+    return stored.astype(np.float32)

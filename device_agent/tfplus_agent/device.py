@@ -22,7 +22,7 @@ from tfplus_agent import data, runtime
 from tfplus_agent.checkpoint import CheckpointStore
 from tfplus_agent.exclusive import Exclusive
 from tfplus_agent.models import ModelStore
-from tfplus_agent.results import EvaluateResult, MemoryReading, StepEvent, TrainSummary
+from tfplus_agent.results import LOSS, EvaluateResult, MemoryReading, StepEvent, TrainSummary
 from tfplus_agent.session import Session
 from tfplus_agent.state import LoadedModel, StateDirectory
 from tfplus_agent.telemetry import process_memory
@@ -30,6 +30,7 @@ from tfplus_agent.worker_client import EpochPlan, EpochResult, WorkerSetup
 
 _LOG = logging.getLogger(__name__)
 _CHECKPOINT_EVERY_S = 30.0
+_ACCURACY = "accuracy"
 _CLOSE_TIMEOUT_S = 20.0
 
 
@@ -228,24 +229,21 @@ class Device:
             self._loaded().set_values(tensors, step)
 
     def evaluate(self) -> EvaluateResult | None:
-        """Measures accuracy on the evaluation data; None when there is none."""
+        """Measures every metric on the evaluation data; None when there is none."""
         if self._eval_data is None:
             return None
         with self._exclusive.hold("evaluating"):
             started = time.monotonic()
-            samples, known, right = self._loaded().evaluate()
+            session = self._loaded()
+            samples, known, sums = session.evaluate()
+            right = sums.get(_ACCURACY) if session.manifest.classes else None
             return EvaluateResult(
                 samples=samples,
-                accuracy=right / samples,
+                metrics={name: value / samples for name, value in sums.items()},
                 seconds=time.monotonic() - started,
                 known_samples=known,
-                known_accuracy=right / known if known else 0.0,
+                known_accuracy=None if right is None else right / max(1, known),
             )
-
-    def class_counts(self) -> dict[int, int]:
-        """Label → how many training samples have it."""
-        with self._exclusive.hold("counting classes"):
-            return dict(self._loaded().worker().class_counts)
 
     def memory(self) -> MemoryReading:
         """Resident memory of daemon and worker, now."""
@@ -312,13 +310,15 @@ class Device:
     def _summary(self, results: list[EpochResult], steps: int, seconds: float) -> TrainSummary:
         times_ms = [float(t) for r in results for t in r.step_ms]
         samples = sum(r.samples for r in results)
+        names = results[0].sums if results else ()
+        means = {n: sum(r.sums[n] for r in results) / max(1, samples) for n in names}
         return TrainSummary(
             steps=len(times_ms),
             samples=samples,
-            mean_loss=sum(r.loss_sum for r in results) / max(1, samples),
-            mean_accuracy=sum(r.accuracy_sum for r in results) / max(1, samples),
+            mean_loss=means.pop(LOSS, 0.0),
             median_step_milliseconds=statistics.median(times_ms) if times_ms else 0.0,
             seconds=seconds,
             trained_steps=steps,
             memory=self.memory(),
+            mean_metrics=means,
         )

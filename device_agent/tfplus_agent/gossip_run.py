@@ -278,8 +278,8 @@ class GossipRun:
             state=pb.GossipEvent.ROUND_DONE,
             round=done.round,
             train_loss=summary.mean_loss if summary else 0.0,
-            train_accuracy=summary.mean_accuracy if summary else 0.0,
-            eval_accuracy=result.accuracy if result else None,
+            train_metrics=summary.mean_metrics if summary else {},
+            eval_metrics=result.metrics if result else {},
             responders=done.responders,
             missing=done.missing,
             bytes_sent=sent,
@@ -311,7 +311,7 @@ class GossipRun:
         return end
 
     def _slice_weights(self) -> dict[str, float]:
-        return slice_weights(self._expected, self._patiently(self._device.class_counts))
+        return slice_weights(self._expected, self._device.train_samples)
 
     def _patiently(self, call: Callable[[], _T]) -> _T:
         while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -26,12 +27,28 @@ class Header:
     dtype: np.dtype[Any]
 
 
-def header(path: Path, name: str) -> Header:
+def names(path: Path) -> list[str]:
+    """Names of the arrays that an `.npz`, or a directory of `.npy` files, holds.
+
+    Raises:
+      DataError: it is neither.
+    """
+    if path.is_dir():
+        return sorted(file.stem for file in path.glob("*.npy"))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sorted(n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy"))
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{path}: expected an .npz with the arrays x and y: {error}") from None
+
+
+def header(path: Path, name: str, wanted: Sequence[str] = ("x", "y")) -> Header:
     """Reads the header of array `name`, and of no more than that.
 
     Args:
       path: an `.npz` file, or a directory with `<name>.npy`.
       name: such as `x`.
+      wanted: all arrays that are needed, for the message.
 
     Raises:
       DataError: the array is missing or cut off, or its file is no such file.
@@ -40,23 +57,27 @@ def header(path: Path, name: str) -> Header:
     if path.is_dir():
         file_path = path / f"{name}.npy"
         if not file_path.is_file():
-            raise DataError(f"{path}: expected the files x.npy and y.npy, found no {name}.npy")
+            files = " and ".join(f"{n}.npy" for n in wanted)
+            raise DataError(f"{path}: expected the files {files}, found no {name}.npy")
         with file_path.open("rb") as file:
             return _checked_header(file, file_path.stat().st_size, where)
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(_member(archive, path, name)) as file:
+        with (
+            zipfile.ZipFile(path) as archive,
+            archive.open(_member(archive, path, name, wanted)) as file,
+        ):
             return _checked_header(file, archive.getinfo(f"{name}.npy").file_size, where)
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path}: expected an .npz with the arrays x and y: {error}") from None
 
 
-def array(path: Path, name: str) -> npt.NDArray[Any]:
+def array(path: Path, name: str, wanted: Sequence[str] = ("x", "y")) -> npt.NDArray[Any]:
     """Opens array `name`: memory-mapped from a directory, read from an `.npz`.
 
     Raises:
       DataError: as `header` does.
     """
-    header(path, name)
+    header(path, name, wanted)
     try:
         if path.is_dir():
             return np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
@@ -66,11 +87,13 @@ def array(path: Path, name: str) -> npt.NDArray[Any]:
         raise DataError(f"{path}: array '{name}' cannot be read: {error}") from None
 
 
-def _member(archive: zipfile.ZipFile, path: Path, name: str) -> str:
+def _member(archive: zipfile.ZipFile, path: Path, name: str, wanted: Sequence[str]) -> str:
     member = f"{name}.npy"
     if member not in archive.namelist():
         held = ", ".join(sorted(n.removesuffix(".npy") for n in archive.namelist()[:8]))
-        raise DataError(f"{path}: expected the arrays x and y, found only: {held or 'nothing'}")
+        raise DataError(
+            f"{path}: expected the arrays {' and '.join(wanted)}, found only: {held or 'nothing'}"
+        )
     return member
 
 

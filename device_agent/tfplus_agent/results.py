@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# What `train` reports beside the metrics.
+LOSS = "loss"
+
 
 @dataclass(frozen=True)
 class MemoryReading:
@@ -26,16 +29,16 @@ class StepEvent:
       steps_total: steps that the call will take.
       epoch: counted from 0 within this call.
       loss: mean over the step's samples.
-      accuracy: share of the step's samples that were right before the update.
       milliseconds: time in the interpreter.
+      metrics: before the update, by name, such as accuracy or mae.
     """
 
     step: int
     steps_total: int
     epoch: int
     loss: float
-    accuracy: float
     milliseconds: float
+    metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -46,37 +49,37 @@ class TrainSummary:
       steps: steps taken.
       samples: samples seen, repeats counted.
       mean_loss: over those samples.
-      mean_accuracy: over those samples.
       median_step_milliseconds: time of one step in the interpreter.
       seconds: the whole call.
       trained_steps: all steps of this model on this device, also of earlier runs.
       memory: read at the end.
+      mean_metrics: over those samples, by name.
     """
 
     steps: int
     samples: int
     mean_loss: float
-    mean_accuracy: float
     median_step_milliseconds: float
     seconds: float
     trained_steps: int
     memory: MemoryReading
+    mean_metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
 class EvaluateResult:
-    """Accuracy on the evaluation data.
+    """What evaluation data say of a model.
 
     Attributes:
       samples: all samples.
-      accuracy: over all; a sample of a class that the model lacks counts as wrong.
+      metrics: means over all, by name; a sample of a class that the model lacks counts as wrong.
       seconds: the whole call.
       known_samples: samples of classes that the model has.
-      known_accuracy: over those alone; 0 when there are none.
+      known_accuracy: over those alone; 0 when there are none, None where there are no classes.
     """
 
     samples: int
-    accuracy: float
+    metrics: dict[str, float]
     seconds: float
     known_samples: int
-    known_accuracy: float
+    known_accuracy: float | None

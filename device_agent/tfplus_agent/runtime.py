@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,51 +120,46 @@ class Model:
                     f"{manifest.name}: the graph has no signature '{name}'"
                 ) from None
             self._runners[name] = runner
-        batch, infer_batch = manifest.batch_size, manifest.infer_batch_size
-        self._train_x = TensorInfo((batch, *manifest.input_shape), "float32")
-        self._train_y = TensorInfo((batch,), "int32")
-        self._infer_x = TensorInfo((infer_batch, *manifest.input_shape), "float32")
-        self._check_inputs("train", {"x": self._train_x, "y": self._train_y})
-        self._check_inputs("infer", {"x": self._infer_x})
+        self._train, self._infer = manifest.signatures["train"], manifest.signatures["infer"]
+        self._check_inputs("train", self._train.inputs)
+        self._check_inputs("infer", self._infer.inputs)
         self._check_inputs("save", {})
         self._check_inputs(
             "restore", {v.name: TensorInfo(v.shape, v.dtype) for v in manifest.variables}
         )
-        scalar = TensorInfo((1,), "float32")
-        logits = TensorInfo((infer_batch, len(manifest.classes)), "float32")
-        self._check_outputs("train", {"loss": scalar, "accuracy": scalar})
-        self._check_outputs("infer", {"logits": logits})
+        self._check_outputs("train", self._train.outputs)
+        self._check_outputs("infer", self._infer.outputs)
 
-    def train_step(
-        self, x: npt.NDArray[np.float32], y: npt.NDArray[np.int32]
-    ) -> tuple[float, float]:
+    def train_step(self, batch: Tensors) -> dict[str, float]:
         """Takes one training step.
 
         Args:
-          x: float32 [batch, ...].
-          y: int32 [batch], index into `manifest.classes`; -1 for a row that counts for nothing.
+          batch: as the signature `train` says. A row whose target holds `Output.padding` counts for
+            nothing.
 
         Returns:
-          Loss and accuracy, means over the rows that count.
+          What `train` reports by name, the loss among it: means over the rows that count.
 
         Raises:
-          TensorError: a shape or dtype differs, or an index is out of range.
+          TensorError: a name, shape or dtype differs, or a label is out of range.
         """
-        _check("x", x, self._train_x)
-        _check("y", y, self._train_y)
-        if y.min() < -1 or y.max() >= len(self.manifest.classes):
-            raise TensorError(f"y: expected -1 to {len(self.manifest.classes) - 1}, got {y}")
-        out = self._runners["train"](x=x, y=y)
-        return float(out["loss"].reshape(-1)[0]), float(out["accuracy"].reshape(-1)[0])
+        _check(batch, self._train.inputs)
+        for output in self.manifest.outputs:
+            if output.targets == "label":
+                y, count = batch[output.target], self._infer.outputs[output.prediction].shape[-1]
+                if y.min() < -1 or y.max() >= count:
+                    raise TensorError(f"{output.target}: expected -1 to {count - 1}, got {y}")
+        out = self._runners["train"](**batch)
+        return {name: float(out[name].reshape(-1)[0]) for name in self._train.outputs}
 
-    def infer(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Returns the logits float32 [infer_batch, classes] of x float32 [infer_batch, ...].
+    def infer(self, inputs: Tensors) -> dict[str, npt.NDArray[np.float32]]:
+        """Returns what the model makes of one inference batch: name → float32 [batch, ...].
 
         Raises:
-          TensorError: the shape or dtype differs.
+          TensorError: a name, shape or dtype differs.
         """
-        _check("x", x, self._infer_x)
-        return self._runners["infer"](x=x)["logits"]
+        _check(inputs, self._infer.inputs)
+        return self._runners["infer"](**inputs)
 
     def save(self) -> dict[str, Tensor]:
         """Returns a copy of every variable: name → array."""
@@ -205,9 +201,15 @@ def _described(details: dict[str, Any]) -> dict[str, TensorInfo]:
     }
 
 
-def _check(name: str, tensor: Tensor, expected: TensorInfo) -> None:
-    if tensor.shape != expected.shape or tensor.dtype.name != expected.dtype:
-        raise TensorError(
-            f"{name}: expected {expected.dtype}{list(expected.shape)}, "
-            f"got {tensor.dtype.name}{list(tensor.shape)}"
-        )
+def _check(given: Tensors, expected: Mapping[str, TensorInfo]) -> None:
+    for name, info in expected.items():
+        if name not in given:
+            raise TensorError(f"{name}: expected {info.dtype}{list(info.shape)}, got none")
+        tensor = given[name]
+        if tensor.shape != info.shape or tensor.dtype.name != info.dtype:
+            raise TensorError(
+                f"{name}: expected {info.dtype}{list(info.shape)}, "
+                f"got {tensor.dtype.name}{list(tensor.shape)}"
+            )
+    if unknown := sorted(set(given) - set(expected)):
+        raise TensorError(f"{unknown[0]}: expected nothing but {', '.join(expected)}")

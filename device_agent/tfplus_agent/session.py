@@ -17,7 +17,7 @@ from tfplus.errors import DataError, TensorError, WorkerError
 from tfplus.manifest import Manifest
 from tfplus.slices import Tensor, check_against
 from tfplus_agent.checkpoint import Checkpoint, CheckpointStore
-from tfplus_agent.results import StepEvent
+from tfplus_agent.results import LOSS, StepEvent
 from tfplus_agent.state import LoadedModel
 from tfplus_agent.worker_client import EpochPlan, EpochResult, WorkerClient, WorkerSetup
 
@@ -127,15 +127,16 @@ class Session:
         """
 
         def report(event: Mapping[str, Any]) -> None:
+            reported: Mapping[str, float] = event["reported"]
             if on_step is not None:
                 on_step(
                     StepEvent(
                         step=int(event["step"]),
                         steps_total=plan.steps_total,
                         epoch=plan.epoch,
-                        loss=float(event["loss"]),
-                        accuracy=float(event["accuracy"]),
+                        loss=reported[LOSS],
                         milliseconds=float(event["milliseconds"]),
+                        metrics={n: v for n, v in reported.items() if n != LOSS},
                     )
                 )
 
@@ -143,8 +144,8 @@ class Session:
         self.steps += len(result.step_ms)
         return result
 
-    def evaluate(self) -> tuple[int, int, int]:
-        """Returns samples, samples of known classes, and how many were right."""
+    def evaluate(self) -> tuple[int, int, dict[str, float]]:
+        """Returns samples, samples of known classes, and the sum of each metric over all."""
         return self._ask(lambda worker: worker.evaluate())
 
     def checkpoint(self) -> None:

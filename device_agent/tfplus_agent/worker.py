@@ -24,6 +24,8 @@ from tfplus import artifact
 from tfplus.errors import DataError, TfplusError, WorkerError
 from tfplus_agent import data, heartbeat, runtime
 from tfplus_agent.framing import Reader, Writer, read_message, write_message
+from tfplus_agent.results import LOSS
+from tfplus_agent.scoring import score
 
 Reply = tuple[dict[str, Any], bytes]
 
@@ -71,20 +73,20 @@ class Worker:
         self._model = runtime.find(request["runtime"]).open(
             read.path, read.manifest, threads=request["threads"], xnnpack=request["xnnpack"]
         )
-        counts = list(self._train.class_counts().items())
-        return {"train_samples": len(self._train), "class_counts": counts}, b""
+        return {"train_samples": len(self._train)}, b""
 
     def _train_epoch(self, request: dict[str, Any], _: bytes) -> Reply:
         model, samples = self._loaded()
         # Seed and epoch together, so that every epoch has its own order, resumed or not.
         rng = np.random.default_rng([request["seed"], request["epoch"]])
-        loss_sum = accuracy_sum = 0.0
+        sums = dict.fromkeys(model.manifest.signatures["train"].outputs, 0.0)
         seen, times_ms = 0, list[float]()
         for batch in data.batches(samples, model.manifest, model.manifest.batch_size, rng):
             if len(times_ms) >= request["max_steps"] or self._cancelled():
                 break
             started = time.perf_counter()
-            loss, accuracy = model.train_step(batch.x, batch.y)
+            reported = model.train_step(batch.arguments)
+            loss = reported[LOSS]
             times_ms.append((time.perf_counter() - started) * 1e3)
             step = request["first_step"] + len(times_ms)
             if not math.isfinite(loss):
@@ -92,33 +94,37 @@ class Worker:
                     f"training diverged: the loss is {loss} at step {step}; the weights are put "
                     "back to the last checkpoint: scale the data, or set a smaller learning rate"
                 )
-            loss_sum += loss * batch.valid
-            accuracy_sum += accuracy * batch.valid
+            for name, value in reported.items():
+                sums[name] += value * batch.valid
             seen += batch.valid
             if step % request["report_every"] == 0 or step == request["steps_total"]:
                 self._send(
                     {
                         "event": "step",
                         "step": step,
-                        "loss": loss,
-                        "accuracy": accuracy,
+                        "reported": reported,
                         "milliseconds": times_ms[-1],
                     }
                 )
-        sums = {"samples": seen, "loss_sum": loss_sum, "accuracy_sum": accuracy_sum}
-        return sums, np.asarray(times_ms, "<f8").tobytes()
+        return {"samples": seen, "sums": sums}, np.asarray(times_ms, "<f8").tobytes()
 
     def _evaluate(self, _request: dict[str, Any], _: bytes) -> Reply:
         model, _train = self._loaded()
         if self._eval is None:
             raise DataError("no evaluation data: start the agent with --eval-data")
-        right = 0
-        size = model.manifest.infer_batch_size
-        for batch in data.batches(self._eval, model.manifest, size):
-            best = model.infer(batch.x).argmax(axis=1)
-            right += int((best == batch.y)[: batch.valid].sum())
-        known = int((self._eval.indices >= 0).sum())
-        return {"samples": len(self._eval), "known_samples": known, "right": right}, b""
+        manifest = model.manifest
+        sums = {output.metric: 0.0 for output in manifest.outputs}
+        known = len(self._eval)
+        for batch in data.batches(self._eval, manifest, manifest.infer_batch_size):
+            predictions = model.infer(batch.inputs)
+            for output in manifest.outputs:
+                found, wanted = predictions[output.prediction], batch.targets[output.target]
+                scores = score(output, found[: batch.valid], wanted[: batch.valid])
+                sums[output.metric] += float(scores.sum())
+        for output in manifest.outputs:
+            if manifest.classes and output.targets == "label":
+                known = int((self._eval.targets[output.target] >= 0).sum())
+        return {"samples": len(self._eval), "known_samples": known, "sums": sums}, b""
 
     def _save(self, _request: dict[str, Any], _: bytes) -> Reply:
         model, _train = self._loaded()

@@ -72,11 +72,13 @@ class EpochPlan:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """Sums over one epoch; `step_ms` holds the time of each step, float64 [steps]."""
+    """Sums of what `train` reported over one epoch, by name; `step_ms` holds the time of each step.
+
+    float64 [steps].
+    """
 
     samples: int
-    loss_sum: float
-    accuracy_sum: float
+    sums: dict[str, float]
     step_ms: npt.NDArray[np.float64]
 
 
@@ -128,7 +130,6 @@ class WorkerClient:
             self.close()
             raise
         self.train_samples = int(about["train_samples"])
-        self.class_counts = {int(label): int(n) for label, n in about["class_counts"]}
 
     @property
     def pid(self) -> int:
@@ -156,15 +157,15 @@ class WorkerClient:
         about, blob = self._ask("train", on_step=on_step, cancelled=cancelled, **vars(plan))
         return EpochResult(
             int(about["samples"]),
-            float(about["loss_sum"]),
-            float(about["accuracy_sum"]),
+            {str(name): float(value) for name, value in about["sums"].items()},
             np.frombuffer(blob, "<f8"),
         )
 
-    def evaluate(self) -> tuple[int, int, int]:
-        """Returns samples, samples of known classes, and how many were right."""
+    def evaluate(self) -> tuple[int, int, dict[str, float]]:
+        """Returns samples, samples of known classes, and the sum of each metric over all."""
         about, _ = self._ask("evaluate")
-        return int(about["samples"]), int(about["known_samples"]), int(about["right"])
+        sums = {str(name): float(value) for name, value in about["sums"].items()}
+        return int(about["samples"]), int(about["known_samples"]), sums
 
     def save(self) -> dict[str, Tensor]:
         """Returns every variable."""

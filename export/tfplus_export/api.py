@@ -34,6 +34,7 @@ from tfplus_export.losses import compiled, padding
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.optimizers import LEARNING_RATE, Optimizer, Sgd
 from tfplus_export.preview import Preview, preview
+from tfplus_export.samples import vocabularies
 from tfplus_export.savings import Savings
 from tfplus_export.signatures import StatefulModule
 from tfplus_export.source import Source
@@ -53,6 +54,7 @@ class Options:
       parity_steps: optimizer steps that are compared with TensorFlow.
       seed: of the data for that comparison.
       loss: name in Keras of the loss of every output; None for the compiled one.
+      sample_weights: whether `train` takes a weight for each sample.
       freeze: what does not train, besides what the model itself has frozen.
       targets: device and runtime, pair by pair, whose limits the file must meet.
       memory_budget_bytes: what the estimated peak of training may be; None for the devices' limits.
@@ -64,6 +66,7 @@ class Options:
     parity_steps: int = 5
     seed: int = 0
     loss: str | None = None
+    sample_weights: bool = False
     freeze: Freeze = field(default_factory=Freeze)
     targets: tuple[tuple[str, str], ...] = (("host", "ai-edge-litert"),)
     memory_budget_bytes: int | None = None
@@ -263,6 +266,7 @@ def _export(
         flex_operators=flex,
         parity=measured,
         preprocessing=source.preprocessing,
+        vocabularies=vocabularies(step.train_graph),
         frozen=frozen,
         targets=checked,
     )
@@ -312,6 +316,7 @@ def _training(source: Source, model: keras.Model, options: Options) -> Training:
         model,
         options.optimizer or source.optimizer or Sgd(),
         losses=losses_of(source, model, options.loss),
+        sample_weights=options.sample_weights,
         batch_size=options.batch_size,
         infer_batch_size=options.infer_batch_size or options.batch_size,
     )

@@ -29,8 +29,8 @@ def check_model(model: keras.Model) -> None:
     """
     if not model.built or not getattr(model, "outputs", None):
         raise ExportError(
-            "the model is not built: give it an Input; one that is a class of its own can be "
-            "wrapped as keras.Model(x, model(x)) with x = keras.Input(shape)"
+            "the model has no Input: one that is a class of its own can be wrapped as "
+            "keras.Model(x, model(x)) with x = keras.Input(shape)"
         )
     named = {"input": ports.inputs(model), "output": ports.outputs(model)}
     for what, found in named.items():
@@ -69,7 +69,7 @@ def check_traced(model: keras.Model) -> None:
         if layer._losses and layer.activity_regularizer is None:
             raise ExportError(
                 f"layer '{layer.name}' adds a loss of its own, which has no rule: the step trains "
-                "on the cross-entropy alone"
+                "on the losses of its outputs alone"
             )
 
 
@@ -84,6 +84,15 @@ def _check_what_fit_adds(model: keras.Model) -> None:
     for variable in model.trainable_variables:
         penalties.of_variable(variable)
         constraints.of_variable(variable)
+    check_overrides(model)
+
+
+def check_overrides(model: keras.Model) -> None:
+    """Checks that a model's class does not replace what `fit` does in a step.
+
+    Raises:
+      ExportError: naming the method.
+    """
     for method in _OVERRIDES:
         if getattr(type(model), method) is not getattr(keras.Model, method):
             raise ExportError(

@@ -96,6 +96,12 @@ def export(
             "of the compiled one.",
         ),
     ] = None,
+    sample_weights: Annotated[
+        bool,
+        typer.Option(
+            "--sample-weights", help="Add the input sample_weight to train, one for each sample."
+        ),
+    ] = False,
     optimizer: Annotated[
         str | None,
         typer.Option(
@@ -258,6 +264,7 @@ def export(
             parity_steps,
             seed,
             loss,
+            sample_weights,
             freeze=frozen,
             targets=pairs,
             memory_budget_bytes=limit,

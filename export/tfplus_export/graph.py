@@ -16,6 +16,7 @@ from tfplus_export import ports
 from tfplus_export.folding import fold, static_value
 from tfplus_export.hoisting import hoist_products, merge_weights
 from tfplus_export.penalties import Penalized, of_layer
+from tfplus_export.substitutes import substituted
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.unrolling import unrolled
 from tfplus_export.user_code import first_line
@@ -113,11 +114,23 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     """
     inputs = ports.inputs(model)
     specs = [tf.TensorSpec([batch_size, *p.shape], p.dtype) for p in inputs.values()]
-    function = tf.function(
-        lambda *values: ports.call(model, values, training=training), autograph=False
-    )
+    names = list(ports.outputs(model))
+    masked: set[str] = set()
+
+    def call(*values: Tensor) -> list[Tensor]:
+        outputs = ports.call(model, values, training=training)
+        pairs = zip(names, outputs, strict=True)
+        masked.update(n for n, o in pairs if getattr(o, "_keras_mask", None) is not None)
+        return outputs
+
+    function = tf.function(call, autograph=False)
     penalized: list[Penalized] = []
-    with _recording(penalized) as owners, _inlined(), unrolled(layers_of(model)) as complaints:
+    with (
+        _recording(penalized) as owners,
+        _inlined(),
+        substituted(),
+        unrolled(layers_of(model)) as complaints,
+    ):
         try:
             concrete = function.get_concrete_function(*specs)
         except Exception as error:
@@ -126,6 +139,12 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
             raise ExportError(
                 f"TensorFlow cannot trace the model: {type(error).__name__}: {first_line(error)}"
             ) from error
+    if masked:
+        raise ExportError(
+            f"output '{min(masked)}' carries a mask, with which Keras would weigh its loss: "
+            "expected none behind the last layer; mark steps that do not count as padding in the "
+            "targets"
+        )
     seeds = _seeds(model)
     by_handle = {id(v.value.handle): i for i, v in enumerate(model.variables) if id(v) not in seeds}
     variables = {
@@ -133,7 +152,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         for external, internal in concrete.graph.captures
         if id(external) in by_handle
     }
-    outputs = dict(zip(ports.outputs(model), concrete.outputs, strict=True))
+    outputs = dict(zip(names, concrete.outputs, strict=True))
     drawing = [op for op in concrete.graph.get_operations() if op.type in RANDOM]
     needed = [*outputs.values(), *(p.tensor for p in penalized)]
     _simplify(concrete.graph, needed, owners)

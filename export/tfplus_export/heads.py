@@ -11,7 +11,9 @@ from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.loss import Loss, Reduction
 from tfplus_export.tf_types import Tensor
 
+# Arguments of `train` beside the model's inputs.
 TARGET = "y"
+SAMPLE_WEIGHT = "sample_weight"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def heads(graph: Graph, losses: Mapping[str, OutputLoss]) -> tuple[Head, ...]:
 
     Raises:
       ExportError: a loss of logits has a softmax or sigmoid in front of it, or does not fit the
-        output's shape.
+        output's shape; or an input has the name of a target.
     """
     alone = len(graph.outputs) == 1
     made: list[Head] = []
@@ -91,6 +93,12 @@ def heads(graph: Graph, losses: Mapping[str, OutputLoss]) -> tuple[Head, ...]:
                 prediction=loss.kind if alone else name,
             )
         )
+    for name in graph.inputs:
+        if name in (SAMPLE_WEIGHT, *(head.target for head in made)):
+            raise ExportError(
+                f"an input named '{name}' has the name of another argument of train: give it "
+                "another, as keras.Input(shape, name=...)"
+            )
     return tuple(made)
 
 

@@ -27,10 +27,11 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfplus.errors import ExportError
 from tfplus_export import ports
+from tfplus_export.heads import SAMPLE_WEIGHT
 from tfplus_export.lowering.noise import STATE
 from tfplus_export.reference_noise import ReferenceNoise
 from tfplus_export.samples import Batch, padded, random_inputs, random_targets
-from tfplus_export.training import SAMPLE_WEIGHT, Training
+from tfplus_export.training import Training
 from tfplus_export.update_error import State, layer_of, layer_rounding, update_error
 
 # Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close

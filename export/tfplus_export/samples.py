@@ -8,10 +8,10 @@ import numpy as np
 
 from tfplus_export.folding import static_value
 from tfplus_export.graph import Graph
-from tfplus_export.heads import Head
+from tfplus_export.heads import SAMPLE_WEIGHT, Head
 from tfplus_export.losses import padding
 from tfplus_export.tf_types import Tensor
-from tfplus_export.training import SAMPLE_WEIGHT, Training
+from tfplus_export.training import Training
 
 Batch = dict[str, np.ndarray]
 
@@ -58,6 +58,12 @@ def padded(training: Training, batch: Mapping[str, np.ndarray], rows: int) -> Ba
     for head in training.heads:
         padded[head.target][rows:] = padding.fill(head.loss.targets)
     return padded
+
+
+def vocabularies(graph: Graph) -> dict[str, int]:
+    """Name of an input that something indexes → how many rows the smallest such table has."""
+    found = {n: vocabulary(graph, t) for n, t in graph.inputs.items() if not t.dtype.is_floating}
+    return {name: size for name, size in found.items() if size is not None}
 
 
 def vocabulary(graph: Graph, tensor: Tensor) -> int | None:

@@ -13,9 +13,11 @@ import keras
 from tfplus.errors import ExportError, UsageError
 from tfplus.manifest import Preprocessing
 from tfplus_export import keras_file, ports, user_code, zoo
-from tfplus_export.losses.compiled import OutputLoss, compiled
+from tfplus_export.losses.compiled import OutputLoss
+from tfplus_export.losses.compiled import compiled as losses_of
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.optimizers.compiled import from_keras
+from tfplus_export.subclassed import with_inputs
 from tfplus_export.training import slice_of
 from tfplus_export.user_code import first_line
 
@@ -26,7 +28,7 @@ class Source:
 
     Attributes:
       name: as the user named it.
-      model: built, one input, one output.
+      model: built, with inputs and outputs.
       classes: label of each class; None where nobody said.
       optimizer: the compiled one, if any.
       losses: name of an output → its loss as compiled; None where the model is not.
@@ -41,6 +43,12 @@ class Source:
     losses: Mapping[str, OutputLoss] | None
     preprocessing: Preprocessing
     rebuild: Callable[[Sequence[int]], keras.Model] | None
+
+
+@dataclass(frozen=True)
+class _Kept:
+    optimizer: bool
+    loss: bool
 
 
 def load(
@@ -69,12 +77,13 @@ def load(
       ExportError: the model cannot be loaded, or was compiled with what has no rule.
     """
     keras.utils.set_random_seed(seed)
+    kept = _Kept(not replace_optimizer, not replace_loss)
     if name.startswith("zoo:"):
         source = _from_zoo(name, input_shape, classes)
     elif name.endswith(".keras"):
-        source = _from_file(name, input_shape, classes, replace_optimizer, replace_loss, trust_code)
+        source = _from_file(name, input_shape, classes, kept, trust_code)
     elif ":" in name:
-        source = _from_function(name, input_shape, classes, replace_optimizer, replace_loss)
+        source = _from_function(name, input_shape, classes, kept)
     else:
         raise UsageError(
             f"source '{name}': expected zoo:NAME, a .keras file, or package.module:function"
@@ -105,29 +114,27 @@ def _from_file(
     name: str,
     input_shape: tuple[int, ...] | None,
     classes: tuple[int, ...] | None,
-    replace_optimizer: bool,
-    replace_loss: bool,
+    kept: _Kept,
     trust_code: bool,
 ) -> Source:
     if input_shape:
         raise UsageError("--input-shape does not apply to a .keras file: it has its own")
     model: Any = keras_file.load(Path(name), trust_code=trust_code)
-    return _given(name, model, classes, None, replace_optimizer, replace_loss)
+    return _given(name, model, with_inputs(model, None), classes, None, kept)
 
 
 def _from_function(
     name: str,
     input_shape: tuple[int, ...] | None,
     classes: tuple[int, ...] | None,
-    replace_optimizer: bool,
-    replace_loss: bool,
+    kept: _Kept,
 ) -> Source:
     function = user_code.find(name)
     accepted = inspect.signature(function).parameters
     given: dict[str, Any] = {"input_shape": input_shape, "classes": classes}
     arguments = {k: v for k, v in given.items() if v is not None and k in accepted}
-    if input_shape and "input_shape" not in accepted:
-        raise UsageError(f"--input-shape: {name} takes no argument input_shape")
+    # A model that is a class of its own may be built for it.
+    unused = None if "input_shape" in accepted else input_shape
 
     def build(changed: Mapping[str, Any]) -> keras.Model:
         model: Any = user_code.call(name, function, arguments | dict(changed))
@@ -136,31 +143,30 @@ def _from_function(
         return model
 
     def rebuild(chosen: Sequence[int]) -> keras.Model:
-        return build({"classes": tuple(chosen)})
+        return with_inputs(build({"classes": tuple(chosen)}), unused)
 
-    return _given(
-        name,
-        build({}),
-        classes,
-        rebuild if "classes" in accepted else None,
-        replace_optimizer,
-        replace_loss,
-    )
+    model = build({})
+    try:
+        whole = with_inputs(model, unused)
+    except UsageError:
+        raise UsageError(
+            f"--input-shape: {name} takes no argument input_shape, and its model has an Input"
+        ) from None
+    return _given(name, model, whole, classes, rebuild if "classes" in accepted else None, kept)
 
 
 def _given(
     name: str,
+    compiled: keras.Model,
     model: keras.Model,
     classes: tuple[int, ...] | None,
     rebuild: Callable[[Sequence[int]], keras.Model] | None,
-    replace_optimizer: bool,
-    replace_loss: bool,
+    kept: _Kept,
 ) -> Source:
-    optimizer, losses = None, None
-    if model.built and getattr(model, "outputs", None) and not replace_loss:
-        losses = compiled(model, list(ports.outputs(model)))
-    given = model.optimizer if getattr(model, "compiled", False) else None
-    if given is not None and not replace_optimizer:
+    optimizer = None
+    losses = losses_of(compiled, list(ports.outputs(model))) if kept.loss else None
+    given = compiled.optimizer if getattr(compiled, "compiled", False) else None
+    if given is not None and kept.optimizer:
         trained = {slice_of(v.path, model.name): v for v in model.trainable_variables}
         optimizer = from_keras(given, trained)
     return Source(name, model, classes, optimizer, losses, Preprocessing(), rebuild)

@@ -16,7 +16,7 @@ from tfplus_export import constraints, penalties
 from tfplus_export.checks import check_traced
 from tfplus_export.constraints import Constraint
 from tfplus_export.graph import ASSIGNMENTS, Graph, trace
-from tfplus_export.heads import Head, heads
+from tfplus_export.heads import SAMPLE_WEIGHT, Head, heads
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.loss import of_batch
 from tfplus_export.lowering import noise
@@ -27,9 +27,8 @@ from tfplus_export.optimizers import Optimizer
 from tfplus_export.penalties import Penalty
 from tfplus_export.tf_types import Tensor
 
-# Names in the signature `train`.
+# What `train` reports beside the metrics.
 LOSS = "loss"
-SAMPLE_WEIGHT = "sample_weight"
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,9 @@ class Training:
     def batch_dependent(self) -> bool:
         """Whether samples of a training batch act on each other, as in batch normalization.
 
-        Batch statistics are taken over all rows: a padding row has no loss of its own,
-        but it counts in mean and variance, and through them in the other rows' gradients and in
-        the moving averages. A short batch trains as TensorFlow trains it if its padding repeats
+        Batch statistics are taken over all rows: a padding row has no loss of its own, but it
+        counts in mean and variance, and through them in the other rows' gradients and in the
+        moving averages. A short batch trains as TensorFlow trains it if its padding repeats
         the real rows, each equally often.
         """
         return self.train_graph.mixes_rows

@@ -84,7 +84,7 @@ class FakeDevice:
             raise self.failure
         self.seeds.append(seed)
         self.values = trained(self.name, seed, self.values)
-        return TrainSummary(3, 30, 0.5, 0.75, 1.0, 0.25, 3, MemoryReading())
+        return TrainSummary(3, 30, 0.5, 1.0, 0.25, 3, MemoryReading(), {"accuracy": 0.75})
 
     def weights(self) -> dict[str, np.ndarray]:
         return dict(self.values)
@@ -93,10 +93,11 @@ class FakeDevice:
         self.values = dict(tensors)
 
     def evaluate(self) -> EvaluateResult | None:
-        return EvaluateResult(10, 0.5, 0.1, 5, 1.0) if self.name == "a" else None
+        return EvaluateResult(10, {"accuracy": 0.5}, 0.1, 5, 1.0) if self.name == "a" else None
 
-    def class_counts(self) -> dict[int, int]:
-        return COUNTS[self.name]
+    @property
+    def train_samples(self) -> int:
+        return sum(COUNTS[self.name].values())
 
 
 class Agent:
@@ -171,7 +172,7 @@ def test_ring_equals_the_simulation_bit_for_bit(agents: dict[str, Agent]) -> Non
         name: simulation.Node(
             ring(NAMES)[name],
             agent.device.values,
-            slice_weights(slices_of(name), COUNTS[name]),
+            slice_weights(slices_of(name), sum(COUNTS[name].values())),
             lambda round, tensors, name=name: trained(name, 5 * 1_000_003 + round, tensors),
         )
         for name, agent in agents.items()
@@ -195,9 +196,10 @@ def test_ring_equals_the_simulation_bit_for_bit(agents: dict[str, Agent]) -> Non
 def test_events_say_what_happened(agents: dict[str, Agent]) -> None:
     start_all(agents)
     first, other = agents["a"].events()[0], agents["b"].events()[0]
-    assert (first.train_loss, first.train_accuracy, first.train_seconds) == (0.5, 0.75, 0.25)
-    assert first.eval_accuracy == 0.5
-    assert not other.HasField("eval_accuracy")
+    assert (first.train_loss, first.train_seconds) == (0.5, 0.25)
+    assert dict(first.train_metrics) == {"accuracy": 0.75}
+    assert dict(first.eval_metrics) == {"accuracy": 0.5}
+    assert not other.eval_metrics
     assert first.wait_seconds >= 0
     assert not first.error
     total = [sum(e.bytes_sent for e in a.events()) for a in agents.values()]

@@ -59,9 +59,9 @@ def test_it_trains_as_the_interpreter_itself_does(
         rows = order[start : start + 16]
         bx, by = np.zeros((16, 8, 8, 1), np.float32), np.full(16, -1, np.int32)
         bx[: len(rows)], by[: len(rows)] = x[rows], y[rows]
-        expected.append(it.train_step(bx, by)[0])
+        expected.append(it.train_step({"x": bx, "y": by})["loss"])
     assert [e["step"] for e in events] == list(range(1, 11))
-    assert [e["loss"] for e in events] == expected
+    assert [e["reported"]["loss"] for e in events] == expected
     for name, value in it.save().items():
         np.testing.assert_array_equal(worker.save()[name], value)
 
@@ -71,7 +71,7 @@ def test_epochs_have_orders_of_their_own_and_seeds_repeat_them(worker: WorkerCli
     runs: list[list[float]] = []
     for changes in ({}, {}, {"epoch": 1}, {"seed": 8}):
         worker.restore(start)
-        runs.append([e["loss"] for e in train(worker, **changes)])
+        runs.append([e["reported"]["loss"] for e in train(worker, **changes)])
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
     assert runs[0] != runs[3]
@@ -91,8 +91,10 @@ def test_it_counts_right_answers_as_the_interpreter_does(
         x, y = arrays["x"].astype(np.float32) / 16, arrays["y"]
     padded = np.zeros((72, 8, 8, 1), np.float32)
     padded[:50] = x
-    logits = np.concatenate([it.infer(padded[i : i + 24]) for i in (0, 24, 48)])[:50]
-    assert worker.evaluate() == (50, 50, int((logits.argmax(1) == y).sum()))
+    logits = np.concatenate([it.infer({"x": padded[i : i + 24]})["logits"] for i in (0, 24, 48)])[
+        :50
+    ]
+    assert worker.evaluate() == (50, 50, {"accuracy": float((logits.argmax(1) == y).sum())})
 
 
 def test_a_cancel_stops_it_in_mid_epoch_and_it_goes_on_afterwards(

@@ -36,4 +36,4 @@ def test_a_name_that_comes_twice_is_refused(topology: object) -> None:
 
 def test_slice_weights() -> None:
     names = ["shared/c/kernel", "task/3/d/bias", "task/7/d/bias"]
-    assert slice_weights(names, {3: 10, 5: 4}) == dict.fromkeys(names, 14.0)
+    assert slice_weights(names, 14) == dict.fromkeys(names, 14.0)

@@ -170,8 +170,8 @@ def _run(
                 "round": end.round,
                 "error": end.error,
                 "loss": totals[name].loss,
-                "accuracy": totals[name].accuracy,
-                "eval_accuracy": totals[name].eval_accuracy,
+                "metrics": dict(totals[name].metrics),
+                "eval_metrics": dict(totals[name].eval_metrics),
                 "bytes_sent": totals[name].sent_bytes,
                 "bytes_received": totals[name].received_bytes,
             }

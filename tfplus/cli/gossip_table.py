@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from rich.console import Console
@@ -15,6 +15,8 @@ from tfplus.gossip.updates import Ended, Rejoined, Round, Update
 
 _STYLES = {"finished": "green", "running": "", "stopped": "yellow", "failed": "red", "lost": "red"}
 
+_ACCURACY = "accuracy"
+
 
 @dataclass
 class Totals:
@@ -23,8 +25,8 @@ class Totals:
     state: str = "running"
     round: int = 0
     loss: float | None = None
-    accuracy: float | None = None
-    eval_accuracy: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    eval_metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     sent_bytes: int = 0
     received_bytes: int = 0
     missing: tuple[str, ...] = ()
@@ -74,8 +76,8 @@ class GossipTable:
             case Round():
                 totals.state = "running"
                 totals.round = update.round
-                totals.loss, totals.accuracy = update.loss, update.accuracy
-                totals.eval_accuracy = update.eval_accuracy
+                totals.loss, totals.metrics = update.loss, update.metrics
+                totals.eval_metrics = update.eval_metrics
                 totals.missing = update.missing
             case Ended():
                 totals.state = update.state
@@ -111,15 +113,13 @@ class GossipTable:
         name = update.agent
         match update:
             case Round():
-                evaluated = (
-                    ""
-                    if update.eval_accuracy is None
-                    else f", evaluated {update.eval_accuracy:.3f}"
-                )
+                trained = "".join(f", {n} {v:.3f}" for n, v in update.metrics.items())
+                found = _metrics(update.eval_metrics)
+                evaluated = f", evaluated {found}" if found else ""
                 missing = f", without {', '.join(update.missing)}" if update.missing else ""
                 return (
-                    f"{name}: round {update.round}/{self._rounds}, loss {update.loss:.4f}, "
-                    f"accuracy {update.accuracy:.3f}{evaluated}{missing}"
+                    f"{name}: round {update.round}/{self._rounds}, loss {update.loss:.4f}"
+                    f"{trained}{evaluated}{missing}"
                 )
             case Ended():
                 return f"{name}: {update.state}" + (f": {update.error}" if update.error else "")
@@ -129,7 +129,14 @@ class GossipTable:
     def _table(self) -> Table:
         table = Table(caption=self._note or None)
         table.add_column("agent")
-        for heading in ("round", "loss", "accuracy", "evaluated", "sent", "received"):
+        for heading in (
+            "round",
+            "loss",
+            _heading(self.totals.values()),
+            "evaluated",
+            "sent",
+            "received",
+        ):
             table.add_column(heading, justify="right")
         table.add_column("without")
         table.add_column("state")
@@ -138,14 +145,27 @@ class GossipTable:
                 Text(name),
                 f"{totals.round}/{self._rounds}",
                 _number(totals.loss, 4),
-                _number(totals.accuracy, 3),
-                _number(totals.eval_accuracy, 3),
+                Text(_metrics(totals.metrics)),
+                Text(_metrics(totals.eval_metrics)),
                 _size(totals.sent_bytes),
                 _size(totals.received_bytes),
                 Text(", ".join(totals.missing)),
                 Text(totals.state, style=_STYLES[totals.state]),
             )
         return table
+
+
+def _heading(agents: Iterable[Totals]) -> str:
+    named = {name for totals in agents for name in totals.metrics}
+    return "metrics" if named - {_ACCURACY} else _ACCURACY
+
+
+def _metrics(values: Mapping[str, float]) -> str:
+    """The accuracy alone as a number; anything else with its name."""
+    return ", ".join(
+        f"{value:.3f}" if set(values) == {_ACCURACY} else f"{name} {value:.3f}"
+        for name, value in sorted(values.items())
+    )
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -136,7 +136,7 @@ class Demo:
                     "name": n,
                     "classes": list(c),
                     "branches": list(self._options.branches[n]),
-                    "samples": sum(self._counts[n].values()),
+                    "samples": self._samples(n),
                 }
                 for n, c in digits.RING.items()
             ],
@@ -197,7 +197,7 @@ class Demo:
                 epochs = self._options.rounds * self._options.epochs
                 for _ in client.train(epochs, seed=self._options.seed, report_every=1_000_000):
                     pass
-                return client.evaluate().accuracy
+                return client.evaluate().metrics["accuracy"]
 
         with ThreadPoolExecutor(len(models)) as pool:
             names = [*digits.RING, CENTRAL]
@@ -226,7 +226,7 @@ class Demo:
                 if done is not None:
                     values = self._recompose(session, done)
                     judge.set_weights(values)
-                    accuracy = judge.evaluate().accuracy
+                    accuracy = judge.evaluate().metrics["accuracy"]
                     rows.append(_row(done, tallies, accuracy))
                     self._listen("round", {"round": done, "global_accuracy": accuracy})
             if len(rows) < options.rounds:
@@ -239,17 +239,20 @@ class Demo:
         if not isinstance(update, Round):
             return None
         tally = tallies.setdefault(update.round, Tally())
-        tally.device_accuracy[update.agent] = update.eval_accuracy
+        tally.device_accuracy[update.agent] = update.eval_metrics.get("accuracy")
         tally.train_loss[update.agent] = update.loss
         tally.bytes_sent += update.sent_bytes
         tally.ended_s = now_s
         return update.round if len(tally.train_loss) == len(digits.RING) else None
 
+    def _samples(self, name: str) -> int:
+        return sum(self._counts[name].values())
+
     def _recompose(self, session: GossipSession, gossip_round: int) -> dict[str, Tensor]:
         contributions: list[Contribution] = []
         for name in digits.RING:
             tensors = session.weights(name, gossip_round)
-            contributions.append(Contribution(tensors, slice_weights(tensors, self._counts[name])))
+            contributions.append(Contribution(tensors, slice_weights(tensors, self._samples(name))))
         return average(contributions)
 
 

@@ -19,8 +19,8 @@ class Round:
       agent: which one.
       round: which one; an agent that was away may leave some out.
       loss: mean over the round's local training.
-      accuracy: likewise, 0 to 1.
-      eval_accuracy: on the agent's evaluation data after the average; None without such data.
+      metrics: likewise, by name, such as accuracy or mae.
+      eval_metrics: on the agent's evaluation data after the average; empty without such data.
       responders: neighbours in the average.
       missing: neighbours that were not.
       sent_bytes: between neighbours, since the agent's update before.
@@ -33,8 +33,8 @@ class Round:
     agent: str
     round: int
     loss: float
-    accuracy: float
-    eval_accuracy: float | None
+    metrics: Mapping[str, float]
+    eval_metrics: Mapping[str, float]
     responders: tuple[str, ...]
     missing: tuple[str, ...]
     sent_bytes: int
@@ -100,8 +100,8 @@ def from_event(agent: str, event: pb.GossipEvent) -> Round | Ended:
         agent=agent,
         round=event.round,
         loss=event.train_loss,
-        accuracy=event.train_accuracy,
-        eval_accuracy=event.eval_accuracy if event.HasField("eval_accuracy") else None,
+        metrics=dict(event.train_metrics),
+        eval_metrics=dict(event.eval_metrics),
         responders=tuple(event.responders),
         missing=tuple(event.missing),
         sent_bytes=event.bytes_sent,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 
-def slice_weights(names: Iterable[str], class_counts: Mapping[int, int]) -> dict[str, float]:
+def slice_weights(names: Iterable[str], samples: int) -> dict[str, float]:
     """Weighs slices by the samples that trained them: all of the device's, for every slice.
 
     A softmax trains each branch that the device holds on each sample: the branch of its class
@@ -15,9 +15,9 @@ def slice_weights(names: Iterable[str], class_counts: Mapping[int, int]) -> dict
 
     Args:
       names: slice names.
-      class_counts: class label → local training samples of it.
+      samples: that the device trains on.
 
     Returns:
       name → weight.
     """
-    return dict.fromkeys(names, float(sum(class_counts.values())))
+    return dict.fromkeys(names, float(samples))

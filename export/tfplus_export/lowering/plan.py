@@ -13,6 +13,9 @@ from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, RANDOM, Graph
 from tfplus_export.lowering.rule import AnyRule, Rule, Rules, choose
 from tfplus_export.tf_types import Op, Tensor
 
+# tflite-runtime aborts beyond, and accelerators do not take the step.
+MOST_DIMENSIONS = 4
+
 Chosen = tuple[AnyRule, tuple[Tensor, ...]]
 
 
@@ -24,7 +27,7 @@ def plan(graph: Graph, rules: Rules) -> list[tuple[Op, Chosen | None]]:
     Raises:
       ExportError: an operation has no rule; the message names the first, and its layer.
     """
-    needed = {t.name for t in graph.outputs.values()}
+    needed = {t.name for t in graph.outputs.values()} | {p.tensor.name for p in graph.penalized}
     planned: list[tuple[Op, Chosen | None]] = []
     without: Op | None = None
     for op in reversed(graph.operations):
@@ -53,6 +56,13 @@ def _chosen(rules: Rules, op: Op) -> Chosen | None:
 
 
 def _unsupported(graph: Graph, op: Op, rules: Rules) -> ExportError:
+    deep = [list(t.shape) for t in (*op.inputs, *op.outputs) if len(t.shape) > MOST_DIMENSIONS]
+    if deep:
+        return ExportError(
+            f"layer '{graph.layer_of(op)}': operation {op.type} works on a tensor of shape "
+            f"{deep[0]}, expected at most {MOST_DIMENSIONS} dimensions: runtimes on devices take "
+            "no more. Replace it by layers of two spatial dimensions, applied to each plane"
+        )
     return ExportError(
         f"layer '{graph.layer_of(op)}': operation {op.type} has no rule, so it cannot train on a "
         f"device. Replace the layer by one made of {', '.join(sorted(rules))}, or add a rule for "

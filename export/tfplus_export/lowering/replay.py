@@ -18,12 +18,10 @@ from tfplus.errors import ExportError
 from tfplus_export.folding import static_value
 from tfplus_export.graph import ASSIGNMENTS, RANDOM, Graph
 from tfplus_export.lowering import noise
-from tfplus_export.lowering.plan import plan
+from tfplus_export.lowering.plan import MOST_DIMENSIONS, plan
 from tfplus_export.lowering.rule import AnyRule, Rules
 from tfplus_export.lowering.together import Together
 from tfplus_export.tf_types import Op, Tensor
-
-MOST_DIMENSIONS = 4
 
 
 @dataclass(frozen=True)

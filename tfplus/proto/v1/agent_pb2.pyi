@@ -140,40 +140,54 @@ class TrainRequest(_message.Message):
     def __init__(self, epochs: _Optional[int] = ..., seed: _Optional[int] = ..., report_every: _Optional[int] = ..., max_steps: _Optional[int] = ...) -> None: ...
 
 class TrainStep(_message.Message):
-    __slots__ = ("step", "steps_total", "epoch", "loss", "accuracy", "milliseconds")
+    __slots__ = ("step", "steps_total", "epoch", "loss", "milliseconds", "metrics")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     STEP_FIELD_NUMBER: _ClassVar[int]
     STEPS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     LOSS_FIELD_NUMBER: _ClassVar[int]
-    ACCURACY_FIELD_NUMBER: _ClassVar[int]
     MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
     step: int
     steps_total: int
     epoch: int
     loss: float
-    accuracy: float
     milliseconds: float
-    def __init__(self, step: _Optional[int] = ..., steps_total: _Optional[int] = ..., epoch: _Optional[int] = ..., loss: _Optional[float] = ..., accuracy: _Optional[float] = ..., milliseconds: _Optional[float] = ...) -> None: ...
+    metrics: _containers.ScalarMap[str, float]
+    def __init__(self, step: _Optional[int] = ..., steps_total: _Optional[int] = ..., epoch: _Optional[int] = ..., loss: _Optional[float] = ..., milliseconds: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class TrainSummary(_message.Message):
-    __slots__ = ("steps", "samples", "mean_loss", "mean_accuracy", "median_step_milliseconds", "seconds", "trained_steps", "memory")
+    __slots__ = ("steps", "samples", "mean_loss", "median_step_milliseconds", "seconds", "trained_steps", "memory", "mean_metrics")
+    class MeanMetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     STEPS_FIELD_NUMBER: _ClassVar[int]
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
     MEAN_LOSS_FIELD_NUMBER: _ClassVar[int]
-    MEAN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
     MEDIAN_STEP_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     TRAINED_STEPS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_FIELD_NUMBER: _ClassVar[int]
+    MEAN_METRICS_FIELD_NUMBER: _ClassVar[int]
     steps: int
     samples: int
     mean_loss: float
-    mean_accuracy: float
     median_step_milliseconds: float
     seconds: float
     trained_steps: int
     memory: MemoryReading
-    def __init__(self, steps: _Optional[int] = ..., samples: _Optional[int] = ..., mean_loss: _Optional[float] = ..., mean_accuracy: _Optional[float] = ..., median_step_milliseconds: _Optional[float] = ..., seconds: _Optional[float] = ..., trained_steps: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ...) -> None: ...
+    mean_metrics: _containers.ScalarMap[str, float]
+    def __init__(self, steps: _Optional[int] = ..., samples: _Optional[int] = ..., mean_loss: _Optional[float] = ..., median_step_milliseconds: _Optional[float] = ..., seconds: _Optional[float] = ..., trained_steps: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., mean_metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class TrainEvent(_message.Message):
     __slots__ = ("step", "summary")
@@ -188,18 +202,25 @@ class EvaluateRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class EvaluateResponse(_message.Message):
-    __slots__ = ("samples", "accuracy", "seconds", "known_samples", "known_accuracy")
+    __slots__ = ("samples", "seconds", "known_samples", "known_accuracy", "metrics")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
-    ACCURACY_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     KNOWN_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     KNOWN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
     samples: int
-    accuracy: float
     seconds: float
     known_samples: int
     known_accuracy: float
-    def __init__(self, samples: _Optional[int] = ..., accuracy: _Optional[float] = ..., seconds: _Optional[float] = ..., known_samples: _Optional[int] = ..., known_accuracy: _Optional[float] = ...) -> None: ...
+    metrics: _containers.ScalarMap[str, float]
+    def __init__(self, samples: _Optional[int] = ..., seconds: _Optional[float] = ..., known_samples: _Optional[int] = ..., known_accuracy: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class GetWeightsRequest(_message.Message):
     __slots__ = ("prefixes", "include_optimizer", "gossip_round")
@@ -260,7 +281,7 @@ class WatchGossipRequest(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., from_round: _Optional[int] = ...) -> None: ...
 
 class GossipEvent(_message.Message):
-    __slots__ = ("state", "round", "train_loss", "train_accuracy", "eval_accuracy", "responders", "missing", "bytes_sent", "bytes_received", "train_seconds", "wait_seconds", "error", "slice_weights")
+    __slots__ = ("state", "round", "train_loss", "responders", "missing", "bytes_sent", "bytes_received", "train_seconds", "wait_seconds", "error", "slice_weights", "train_metrics", "eval_metrics")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[GossipEvent.State]
@@ -280,11 +301,23 @@ class GossipEvent(_message.Message):
         key: str
         value: float
         def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class TrainMetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class EvalMetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     STATE_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     TRAIN_LOSS_FIELD_NUMBER: _ClassVar[int]
-    TRAIN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
-    EVAL_ACCURACY_FIELD_NUMBER: _ClassVar[int]
     RESPONDERS_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
     BYTES_SENT_FIELD_NUMBER: _ClassVar[int]
@@ -293,11 +326,11 @@ class GossipEvent(_message.Message):
     WAIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     SLICE_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_METRICS_FIELD_NUMBER: _ClassVar[int]
+    EVAL_METRICS_FIELD_NUMBER: _ClassVar[int]
     state: GossipEvent.State
     round: int
     train_loss: float
-    train_accuracy: float
-    eval_accuracy: float
     responders: _containers.RepeatedScalarFieldContainer[str]
     missing: _containers.RepeatedScalarFieldContainer[str]
     bytes_sent: int
@@ -306,7 +339,9 @@ class GossipEvent(_message.Message):
     wait_seconds: float
     error: str
     slice_weights: _containers.ScalarMap[str, float]
-    def __init__(self, state: _Optional[_Union[GossipEvent.State, str]] = ..., round: _Optional[int] = ..., train_loss: _Optional[float] = ..., train_accuracy: _Optional[float] = ..., eval_accuracy: _Optional[float] = ..., responders: _Optional[_Iterable[str]] = ..., missing: _Optional[_Iterable[str]] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., train_seconds: _Optional[float] = ..., wait_seconds: _Optional[float] = ..., error: _Optional[str] = ..., slice_weights: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    train_metrics: _containers.ScalarMap[str, float]
+    eval_metrics: _containers.ScalarMap[str, float]
+    def __init__(self, state: _Optional[_Union[GossipEvent.State, str]] = ..., round: _Optional[int] = ..., train_loss: _Optional[float] = ..., responders: _Optional[_Iterable[str]] = ..., missing: _Optional[_Iterable[str]] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., train_seconds: _Optional[float] = ..., wait_seconds: _Optional[float] = ..., error: _Optional[str] = ..., slice_weights: _Optional[_Mapping[str, float]] = ..., train_metrics: _Optional[_Mapping[str, float]] = ..., eval_metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class StopGossipRequest(_message.Message):
     __slots__ = ("run_id",)

@@ -267,5 +267,5 @@ def test_the_comparison_runs_on_data_of_ones_own_too(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=message):
             real_data.load(path, step, (5, 7), Preprocessing())
     path.write_bytes(b"nothing")
-    with pytest.raises(DataError, match="expected an .npz file"):
+    with pytest.raises(DataError, match=r"expected an \.npz file"):
         real_data.load(path, step, (5, 7), Preprocessing())

@@ -25,6 +25,7 @@ from tfplus_export import (
     flatbuffer,
     parity,
     ports,
+    real_data,
     savings,
     stored,
     targets,
@@ -36,6 +37,7 @@ from tfplus_export.losses import compiled, padding
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.optimizers import LEARNING_RATE, Optimizer, Sgd
 from tfplus_export.preview import Preview, preview
+from tfplus_export.real_data import RealSamples
 from tfplus_export.samples import vocabularies
 from tfplus_export.savings import Savings
 from tfplus_export.signatures import StatefulModule
@@ -58,6 +60,7 @@ class Options:
       seed: of the data for that comparison.
       loss: name in Keras of the loss of every output; None for the compiled one.
       sample_weights: whether `train` takes a weight for each sample.
+      data: an `.npz` of samples for the comparison, beside random ones.
       freeze: what does not train, besides what the model itself has frozen.
       targets: device and runtime, pair by pair, whose limits the file must meet.
       weights: how initial values are stored; they train in float32 either way.
@@ -71,6 +74,7 @@ class Options:
     seed: int = 0
     loss: str | None = None
     sample_weights: bool = False
+    data: Path | None = None
     freeze: Freeze = field(default_factory=Freeze)
     targets: tuple[tuple[str, str], ...] = (("host", "ai-edge-litert"),)
     weights: Storage = "float32"
@@ -246,8 +250,11 @@ def _export(
                 memory, options.runtimes, options.memory_budget_bytes, options.batch_size
             )
         checked = tuple(targets.check(content, memory, *pair) for pair in options.targets)
+        real = None
+        if options.data is not None:
+            real = real_data.load(options.data, step, classes, source.preprocessing)
         with stored.rounded(model, {w.index: values[w.name] for w in step.weights}):
-            measured = _compare(lowered, model, options, progress)
+            measured = _compare(lowered, model, options, real, progress)
     progress("writing")
     variables = _variables(step, values, places)
     frozen = _frozen(step)
@@ -306,12 +313,21 @@ def lower(source: Source, model: keras.Model, options: Options, progress: Progre
 
 
 def _compare(
-    lowered: Lowered, model: keras.Model, options: Options, progress: Progress
+    lowered: Lowered,
+    model: keras.Model,
+    options: Options,
+    real: RealSamples | None,
+    progress: Progress,
 ) -> dict[str, Any]:
     progress(f"comparing {options.parity_steps} steps with TensorFlow")
     try:
         return parity.verify(
-            lowered.content, model, lowered.step, steps=options.parity_steps, seed=options.seed
+            lowered.content,
+            model,
+            lowered.step,
+            steps=options.parity_steps,
+            seed=options.seed,
+            real=real,
         )
     except RuntimeError as error:
         # LiteRT's own, which often says nothing.

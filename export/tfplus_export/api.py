@@ -24,6 +24,7 @@ from tfplus_export import (
     flatbuffer,
     parity,
     ports,
+    real_data,
     savings,
     targets,
     training,
@@ -34,6 +35,7 @@ from tfplus_export.losses import compiled, padding
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.optimizers import LEARNING_RATE, Optimizer, Sgd
 from tfplus_export.preview import Preview, preview
+from tfplus_export.real_data import RealSamples
 from tfplus_export.samples import vocabularies
 from tfplus_export.savings import Savings
 from tfplus_export.signatures import StatefulModule
@@ -55,6 +57,7 @@ class Options:
       seed: of the data for that comparison.
       loss: name in Keras of the loss of every output; None for the compiled one.
       sample_weights: whether `train` takes a weight for each sample.
+      data: an `.npz` of samples for the comparison, beside random ones.
       freeze: what does not train, besides what the model itself has frozen.
       targets: device and runtime, pair by pair, whose limits the file must meet.
       memory_budget_bytes: what the estimated peak of training may be; None for the devices' limits.
@@ -67,6 +70,7 @@ class Options:
     seed: int = 0
     loss: str | None = None
     sample_weights: bool = False
+    data: Path | None = None
     freeze: Freeze = field(default_factory=Freeze)
     targets: tuple[tuple[str, str], ...] = (("host", "ai-edge-litert"),)
     memory_budget_bytes: int | None = None
@@ -241,7 +245,10 @@ def _export(
                 memory, options.runtimes, options.memory_budget_bytes, options.batch_size
             )
         checked = tuple(targets.check(content, memory, *pair) for pair in options.targets)
-        measured = _compare(lowered, model, options, progress)
+        real = None
+        if options.data is not None:
+            real = real_data.load(options.data, step, classes, source.preprocessing)
+        measured = _compare(lowered, model, options, real, progress)
     progress("writing")
     variables = _variables(step, values, offsets)
     frozen = _frozen(step)
@@ -296,12 +303,21 @@ def lower(source: Source, model: keras.Model, options: Options, progress: Progre
 
 
 def _compare(
-    lowered: Lowered, model: keras.Model, options: Options, progress: Progress
+    lowered: Lowered,
+    model: keras.Model,
+    options: Options,
+    real: RealSamples | None,
+    progress: Progress,
 ) -> dict[str, Any]:
     progress(f"comparing {options.parity_steps} steps with TensorFlow")
     try:
         return parity.verify(
-            lowered.content, model, lowered.step, steps=options.parity_steps, seed=options.seed
+            lowered.content,
+            model,
+            lowered.step,
+            steps=options.parity_steps,
+            seed=options.seed,
+            real=real,
         )
     except RuntimeError as error:
         # LiteRT's own, which often says nothing.

@@ -94,6 +94,14 @@ def export(
             "--sample-weights", help="Add the input sample_weight to train, one for each sample."
         ),
     ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz",
+            help="Samples of your own, with arrays named as the arguments of train (x and y): the "
+            "comparison runs on them too.",
+        ),
+    ] = None,
     optimizer: Annotated[
         str | None,
         typer.Option(
@@ -247,6 +255,7 @@ def export(
             seed,
             loss,
             sample_weights,
+            data,
             freeze=frozen,
             targets=pairs,
             memory_budget_bytes=limit,

@@ -32,7 +32,7 @@ from tfplus_export.conditioning import OwnError, own_error
 from tfplus_export.heads import SAMPLE_WEIGHT
 from tfplus_export.lowering.noise import STATE
 from tfplus_export.reference_noise import ReferenceNoise
-from tfplus_export.samples import Batch, padded, random_inputs, random_targets
+from tfplus_export.samples import Batch, Draw, RandomSamples, padded
 from tfplus_export.training import Training
 from tfplus_export.update_error import State, layer_of, layer_rounding, update_error
 
@@ -70,6 +70,7 @@ class Parity:
         `conditioning`; 0 where every error is so small that it was not asked.
       own_update: likewise its gradient of the worst variable.
       xnnpack: whether the file ran with XNNPACK.
+      data: `random`, or `real` for the user's own.
     """
 
     steps: int
@@ -81,6 +82,7 @@ class Parity:
     own_loss: float
     own_update: float
     xnnpack: bool
+    data: str
 
     @property
     def holds(self) -> bool:
@@ -220,7 +222,13 @@ def _is_sliced(gradient: Any) -> bool:
 
 
 def verify(
-    content: bytes, model: keras.Model, training: Training, *, steps: int, seed: int
+    content: bytes,
+    model: keras.Model,
+    training: Training,
+    *,
+    steps: int,
+    seed: int,
+    real: Draw | None = None,
 ) -> dict[str, Any]:
     """Compares the file with TensorFlow; the model's weights are put back afterwards.
 
@@ -228,8 +236,9 @@ def verify(
       content: the flatbuffer.
       model: the Keras model it was made of.
       training: the step that it holds.
-      steps: how many batches of random data.
+      steps: how many batches of each kind of data.
       seed: of those data.
+      real: the user's own samples, beside random ones.
 
     Returns:
       What was measured, for the manifest.
@@ -237,17 +246,21 @@ def verify(
     Raises:
       ExportError: an error is above its tolerance; nothing should be written then.
     """
+    kinds: dict[str, Draw] = {"random": RandomSamples()} | ({"real": real} if real else {})
     kept = model.get_weights()
-    try:
-        results = _measure(content, model, training, steps, np.random.default_rng(seed))
-    finally:
-        model.set_weights(kept)
+    results: list[Parity] = []
+    for kind, draw in kinds.items():
+        rng = np.random.default_rng(seed)
+        try:
+            results += _measure(content, model, training, steps, rng, kind, draw)
+        finally:
+            model.set_weights(kept)
     for result in results:
         if not result.holds:
             raise ExportError(_complaint(result))
     return {
         "against": f"tf.GradientTape, TensorFlow {tf.__version__}, Keras {keras.__version__}",
-        "data": f"standard normal, seed {seed}",
+        "data": {kind: draw.describe(seed) for kind, draw in kinds.items()},
         "rows": f"{_short_rows(training)} a step, the rest padding; the last step full",
         "tolerance": TOLERANCE,
         "runs": [asdict(result) for result in results],
@@ -269,19 +282,25 @@ def _short_rows(training: Training) -> int:
 
 
 def _measure(
-    content: bytes, model: keras.Model, training: Training, steps: int, rng: np.random.Generator
+    content: bytes,
+    model: keras.Model,
+    training: Training,
+    steps: int,
+    rng: np.random.Generator,
+    kind: str,
+    draw: Draw,
 ) -> list[Parity]:
     size = training.train_graph.batch_size
     short_rows = _short_rows(training)
     expected = Reference(model, training)
     trainable = [w.name for w in training.weights if w.trainable]
     candidates = [Candidate(content, trainable, xnnpack=on) for on in (True, False)]
-    inference = random_inputs(training.infer_graph, rng)
+    inference = draw.inputs(training.infer_graph, rng)
     want = expected.outputs(inference)
     output_errors = [_output_error(training, want, c.infer(**inference)) for c in candidates]
     rows = size
     for step in range(steps):
-        batch = random_inputs(training.train_graph, rng) | random_targets(training, rng)
+        batch = draw.batch(training, rng)
         rows = size if step == steps - 1 else short_rows
         real = {n: v[:rows] for n, v in batch.items()}
         if step == 0:
@@ -321,6 +340,7 @@ def _measure(
                 own_loss=own.loss,
                 own_update=own.of(worst),
                 xnnpack=candidate.xnnpack,
+                data=kind,
             )
         )
     return results
@@ -350,7 +370,8 @@ def _complaint(result: Parity) -> str:
     )
     return (
         "the exported step does not compute what TensorFlow does "
-        f"({'with' if result.xnnpack else 'without'} XNNPACK, {result.steps} steps): relative "
+        f"({'with' if result.xnnpack else 'without'} XNNPACK, {result.steps} steps of "
+        f"{result.data} data): relative "
         f"errors {errors}, worst at '{result.worst_variable}'. No file was written. A very large "
         "learning rate can cause this; else it is a bug worth reporting"
     )

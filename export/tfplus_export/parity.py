@@ -320,10 +320,7 @@ def _measure(
     updates = [error for errors in medians for error in errors.values()]
     losses = [error for candidate in candidates for error in candidate.loss_errors]
     if max(updates) > TOLERANCE["update"] or max(losses) > TOLERANCE["loss"]:
-        drawn = [
-            random_inputs(training.train_graph, rng) | random_targets(training, rng)
-            for _ in range(PROBES)
-        ]
+        drawn = [draw.batch(training, rng) for _ in range(PROBES)]
         own = expected.own_error([{n: v[:rows] for n, v in b.items()} for b in drawn], rng)
     results: list[Parity] = []
     for candidate, errors, output_error in zip(candidates, medians, output_errors, strict=True):

@@ -52,7 +52,7 @@ def test_where_rounding_decides_they_jump() -> None:
 
 
 def parity(update: float, own: float) -> Parity:
-    return Parity(3, 4, 0.0, 0.0, update, "a", 0.0, own, True)
+    return Parity(3, 4, 0.0, 0.0, update, "a", 0.0, own, True, "random")
 
 
 def test_an_error_may_be_some_times_that_of_tensorflow_but_no_larger() -> None:

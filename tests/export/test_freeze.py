@@ -142,6 +142,7 @@ def assert_trains_as(model: keras.Model, trained: set[str], path: Path) -> None:
             np.testing.assert_allclose(got[name], want, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_sub_models_freeze_what_the_whole_freezes(run, tmp_path: Path) -> None:
     code, _, err = run(
         "zoo:digits", "-o", "m.tflite", "--freeze", "2", "--sub-model", "a=9,3", "--batch-size", "4"

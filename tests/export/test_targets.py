@@ -86,6 +86,7 @@ def test_a_target_refuses_what_needs_more_memory(exported: bytes) -> None:
     assert (found.name, found.runtime_version) == ("pixel", "2.14.0")
 
 
+@pytest.mark.slow
 def test_the_manifest_says_what_was_checked(run, tmp_path: Path) -> None:
     code, out, err = run(
         "zoo:digits", "-o", "m.tflite", "--classes", "2", "--target", "pi", "--target", "host",

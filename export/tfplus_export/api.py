@@ -17,6 +17,7 @@ from tfplus import __version__, artifact, manifest_reader
 from tfplus.artifact import Artifact
 from tfplus.errors import ArtifactError, ExportError, UsageError
 from tfplus.manifest import FrozenWeight, Manifest, Output, Signature, TensorInfo, Variable
+from tfplus.storage import Storage
 from tfplus_export import (
     budget,
     convert,
@@ -26,6 +27,7 @@ from tfplus_export import (
     ports,
     real_data,
     savings,
+    stored,
     targets,
     training,
 )
@@ -40,6 +42,7 @@ from tfplus_export.samples import vocabularies
 from tfplus_export.savings import Savings
 from tfplus_export.signatures import StatefulModule
 from tfplus_export.source import Source
+from tfplus_export.stored import Place
 from tfplus_export.training import Training
 
 Progress = Callable[[str], None]
@@ -60,6 +63,7 @@ class Options:
       data: an `.npz` of samples for the comparison, beside random ones.
       freeze: what does not train, besides what the model itself has frozen.
       targets: device and runtime, pair by pair, whose limits the file must meet.
+      weights: how initial values are stored; they train in float32 either way.
       memory_budget_bytes: what the estimated peak of training may be; None for the devices' limits.
     """
 
@@ -73,6 +77,7 @@ class Options:
     data: Path | None = None
     freeze: Freeze = field(default_factory=Freeze)
     targets: tuple[tuple[str, str], ...] = (("host", "ai-edge-litert"),)
+    weights: Storage = "float32"
     memory_budget_bytes: int | None = None
 
     @property
@@ -88,13 +93,13 @@ class Lowered:
     Attributes:
       step: what was converted.
       content: the flatbuffer, with initial values in it.
-      offsets: name of a variable → where its initial value lies.
+      places: name of a variable → where its initial value lies, and in which form.
       values: name of a variable → its initial value.
     """
 
     step: Training
     content: bytes
-    offsets: dict[str, int]
+    places: dict[str, Place]
     values: dict[str, np.ndarray]
 
     @property
@@ -232,7 +237,7 @@ def _export(
     check_model(model)
     with options.freeze.applied(model):
         lowered = lower(source, model, options, progress)
-        step, content, offsets = lowered.step, lowered.content, lowered.offsets
+        step, content, places = lowered.step, lowered.content, lowered.places
         classes = _classes(step, classes)
         values = lowered.values
         counts = flatbuffer.operators(content)
@@ -248,9 +253,10 @@ def _export(
         real = None
         if options.data is not None:
             real = real_data.load(options.data, step, classes, source.preprocessing)
-        measured = _compare(lowered, model, options, real, progress)
+        with stored.rounded(model, {w.index: values[w.name] for w in step.weights}):
+            measured = _compare(lowered, model, options, real, progress)
     progress("writing")
-    variables = _variables(step, values, offsets)
+    variables = _variables(step, values, places)
     frozen = _frozen(step)
     signatures = _signatures(step, variables)
     optimizer = step.optimizer.describe()
@@ -295,11 +301,15 @@ def lower(source: Source, model: keras.Model, options: Options, progress: Progre
     progress("converting to TFLite operators")
     module = StatefulModule(step)
     marked = convert.to_flatbuffer(module)
-    offsets = dict(
-        zip(module.names, flatbuffer.variable_offsets(marked, module.shapes), strict=True)
-    )
     values = _initial_values(step, model)
-    return Lowered(step, _fill(marked, offsets, values), offsets, values)
+    if options.weights != "float32":
+        weights = {w.name for w in step.weights}
+        forms = stored.choose(values, weights, options.weights)
+        content, places, values = stored.shrink(marked, module.names, values, forms)
+        return Lowered(step, content, places, values)
+    offsets = flatbuffer.variable_offsets(marked, module.shapes)
+    places = {n: Place(offset) for n, offset in zip(module.names, offsets, strict=True)}
+    return Lowered(step, _fill(marked, places, values), places, values)
 
 
 def _compare(
@@ -399,16 +409,16 @@ def _initial_values(step: Training, model: keras.Model) -> dict[str, np.ndarray]
     return weights | step.state()
 
 
-def _fill(content: bytes, offsets: Mapping[str, int], values: Mapping[str, np.ndarray]) -> bytes:
+def _fill(content: bytes, places: Mapping[str, Place], values: Mapping[str, np.ndarray]) -> bytes:
     filled = bytearray(content)
     for name, value in values.items():
         raw = np.ascontiguousarray(value, "<f4").tobytes()
-        filled[offsets[name] : offsets[name] + len(raw)] = raw
+        filled[places[name].offset : places[name].offset + len(raw)] = raw
     return bytes(filled)
 
 
 def _variables(
-    step: Training, values: Mapping[str, np.ndarray], offsets: Mapping[str, int]
+    step: Training, values: Mapping[str, np.ndarray], places: Mapping[str, Place]
 ) -> tuple[Variable, ...]:
     trainable = {w.name: w.trainable for w in step.weights}
     return tuple(
@@ -420,7 +430,9 @@ def _variables(
             if name in trainable
             else ("hyperparameter" if name == LEARNING_RATE else "optimizer"),
             trainable=trainable.get(name, False),
-            offset=offsets[name],
+            offset=places[name].offset,
+            storage=places[name].storage,
+            scale_offset=places[name].scale_offset,
         )
         for name, value in values.items()
     )

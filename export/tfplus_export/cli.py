@@ -15,6 +15,7 @@ from rich.table import Table
 from tfplus.artifact import Artifact
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import UsageError
+from tfplus.storage import Storage
 from tfplus_export import check_cli
 from tfplus_export.models_command import EXAMPLES as _MODELS_EXAMPLES
 from tfplus_export.models_command import models
@@ -192,6 +193,14 @@ def export(
             rich_help_panel=_DEVICE,
         ),
     ] = None,
+    weights: Annotated[
+        Storage,
+        typer.Option(
+            help="How initial values are stored, at a half or a quarter of the size; they train "
+            "in float32 either way.",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = "float32",
     parity_steps: Annotated[
         int, typer.Option(min=1, help="Training steps that are compared with TensorFlow.")
     ] = 5,
@@ -258,6 +267,7 @@ def export(
             data,
             freeze=frozen,
             targets=pairs,
+            weights=weights,
             memory_budget_bytes=limit,
         )
         if limit is not None and batch_size is None:
@@ -290,6 +300,8 @@ def _summary(artifact: Artifact) -> dict[str, object]:
         "flops_per_step": manifest.flops_per_step,
         "parity": manifest.parity,
         "targets": manifest.targets,
+        "variables_bytes": sum(v.size_bytes for v in manifest.variables),
+        "stored_bytes": sum(v.stored_bytes for v in manifest.variables),
     }
 
 
@@ -302,6 +314,13 @@ def _report(console: Console, artifact: Artifact) -> None:
         f"{sum(manifest.operators.values())} builtin operators; updates equal "
         f"TensorFlow's to {worst:.0e}"
     )
+    whole = sum(v.size_bytes for v in manifest.variables)
+    kept = sum(v.stored_bytes for v in manifest.variables)
+    if kept < whole:
+        console.print(
+            f"  initial values: {kept / 1e6:.2f} MB instead of {whole / 1e6:.2f} MB as float32, "
+            f"ratio {kept / whole:.2f}"
+        )
     for target in manifest.targets:
         console.print(
             f"  {target.name}, {target.runtime} {target.runtime_version}: training takes about "

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 from rich.console import Console
@@ -23,6 +23,7 @@ from rich.table import Table
 from tfplus.artifact import Artifact
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import ExportError, MissingExtraError, UsageError
+from tfplus.manifest import Accelerator
 from tfplus_export.models_command import EXAMPLES as _MODELS_EXAMPLES
 from tfplus_export.models_command import models
 from tfplus_export.quiet import quiet_stderr
@@ -56,6 +57,8 @@ Examples:
 
   tfplus export zoo:small-cnn -o pi.tflite --target pi --runtime tflite-runtime \
     --memory-budget 200MB
+
+  tfplus export zoo:small-cnn -o small.tflite --accelerator gpu
 
   tfplus export zoo:digits -o all.tflite --sub-model a=9,0,1,2,3 --sub-model b=2,3,4,5,6
 """
@@ -192,6 +195,15 @@ def export(
             rich_help_panel=_DEVICE,
         ),
     ] = None,
+    accelerator: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="gpu",
+            help="Add a graph of the step without variables, as an accelerator takes it, checked "
+            "on one where this machine has it.",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = None,
     parity_steps: Annotated[
         int, typer.Option(min=1, help="Training steps that are compared with TensorFlow.")
     ] = 5,
@@ -213,6 +225,7 @@ def export(
     labels = None if classes is None else _labels(classes)
     subs = [_sub_model(text, output) for text in sub_model or []]
     limit = None if memory_budget is None else parse_size("--memory-budget", memory_budget)
+    accelerators = _accelerators(accelerator or [])
     paths = [path for path, _ in subs]
     if len(set(paths)) < len(paths):
         raise UsageError("--sub-model: expected another NAME for each, got one twice")
@@ -268,6 +281,7 @@ def export(
             freeze=frozen,
             targets=pairs,
             memory_budget_bytes=limit,
+            accelerators=accelerators,
         )
         if limit is not None and batch_size is None:
             options = api.fit_batch(loaded, options, show)
@@ -407,6 +421,14 @@ def _progress(console: Console) -> Generator[Callable[[str], None]]:
             progress.update(task, description=text)
 
         yield show
+
+
+def _accelerators(names: list[str]) -> tuple[Accelerator, ...]:
+    known = get_args(Accelerator)
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--accelerator {name}: expected {', '.join(known)}")
+    return tuple(a for a in known if a in names)
 
 
 def _show_named(show: Callable[[str], None], name: str, text: str) -> None:

@@ -79,7 +79,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         infer_batch_size=fields.integer("infer_batch_size", minimum=1),
         classes=classes,
         outputs=tuple(_output(f) for f in fields.objects("outputs")),
-        optimizer=fields.mapping("optimizer"),
+        optimizer=fields.object("optimizer").settings(),
         parameters=fields.integer("parameters"),
         flops_per_step=fields.integer("flops_per_step"),
         signatures={n: _signature(s) for n, s in fields.object("signatures").members()},
@@ -247,6 +247,19 @@ class _Fields:
 
     def members(self) -> list[tuple[str, _Fields]]:
         return [(n, _Fields(v, f"{self._path}{n}.")) for n, v in self._raw.items()]
+
+    def settings(self) -> dict[str, Any]:
+        """A name, a learning rate, and further numbers, texts, truths and lists of texts."""
+        self.text("name")
+        self.number("learning_rate")
+        for name, value in self._raw.items():
+            if isinstance(value, list):
+                self.texts(name)
+            elif isinstance(value, float):
+                self.number(name)
+            elif not isinstance(value, (bool, int, str)):
+                raise self.wrong(name, "a number, a text, true, false or a list of texts", value)
+        return self._raw
 
     def counts(self) -> dict[str, int]:
         return {n: self.integer(n) for n in self._raw}

@@ -6,6 +6,7 @@ computed right. It cannot tell that `model.fit` would have used another loss: th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from typing import Any
 
 import keras
@@ -27,34 +28,39 @@ def check_model(model: keras.Model) -> None:
     Raises:
       ExportError: naming what is not as it must be.
     """
+    for problem in problems(model):
+        raise ExportError(problem)
+
+
+def problems(model: keras.Model) -> Generator[str]:
+    """Everything that keeps a model as a whole from being exported, before it is traced."""
     if not model.built or not getattr(model, "outputs", None):
-        raise ExportError(
+        yield (
             "the model has no Input: one that is a class of its own can be wrapped as "
             "keras.Model(x, model(x)) with x = keras.Input(shape)"
         )
+        return
     named = {"input": ports.inputs(model), "output": ports.outputs(model)}
     for what, found in named.items():
         for name, port in found.items():
             if None in port.shape:
-                raise ExportError(
+                yield (
                     f"{what} '{name}': expected fixed dimensions besides the batch, "
                     f"got {port.shape}"
                 )
     for name, port in named["input"].items():
         if port.dtype not in INPUT_DTYPES:
-            raise ExportError(
-                f"input '{name}': expected {' or '.join(INPUT_DTYPES)}, got {port.dtype}"
-            )
+            yield (f"input '{name}': expected {' or '.join(INPUT_DTYPES)}, got {port.dtype}")
     if keras.backend.image_data_format() != "channels_last":
-        raise ExportError("expected image_data_format channels_last in the Keras configuration")
+        yield ("expected image_data_format channels_last in the Keras configuration")
     for variable in model.variables:
         value: Any = variable.numpy()
         if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise ExportError(f"weight '{variable.path}' holds NaN or infinity")
-    _check_what_fit_adds(model)
+            yield (f"weight '{variable.path}' holds NaN or infinity")
+    yield from _what_fit_adds(model)
     for name, port in named["output"].items():
         if port.dtype != "float32":
-            raise ExportError(f"output '{name}': expected float32, got {port.dtype}")
+            yield (f"output '{name}': expected float32, got {port.dtype}")
 
 
 def check_traced(model: keras.Model) -> None:
@@ -73,18 +79,18 @@ def check_traced(model: keras.Model) -> None:
             )
 
 
-def _check_what_fit_adds(model: keras.Model) -> None:
+def _what_fit_adds(model: keras.Model) -> Generator[str]:
     for layer in layers_of(model):
         if layer.compute_dtype != "float32":
-            raise ExportError(
+            yield (
                 f"layer '{layer.name}' computes in {layer.compute_dtype}: expected float32, not a "
                 "mixed or reduced precision policy"
             )
-        penalties.of_layer(layer)
+        yield from _complaint(penalties.of_layer, layer)
     for variable in model.trainable_variables:
-        penalties.of_variable(variable)
-        constraints.of_variable(variable)
-    check_overrides(model)
+        yield from _complaint(penalties.of_variable, variable)
+        yield from _complaint(constraints.of_variable, variable)
+    yield from _complaint(check_overrides, model)
 
 
 def check_overrides(model: keras.Model) -> None:
@@ -99,3 +105,10 @@ def check_overrides(model: keras.Model) -> None:
                 f"the model's class {type(model).__name__} has its own {method}, which the "
                 "exported step would not call: expected that of keras.Model"
             )
+
+
+def _complaint(read: Callable[[Any], object], of: Any) -> Generator[str]:
+    try:
+        read(of)
+    except ExportError as error:
+        yield str(error)

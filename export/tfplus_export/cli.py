@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import functools
-import importlib.util
-import os
-import signal
-import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tfplus.artifact import Artifact
 from tfplus.cli.output import print_json, stdout_console
-from tfplus.errors import ExportError, MissingExtraError, UsageError
+from tfplus.errors import UsageError
 from tfplus.manifest import Accelerator
+from tfplus_export import check_cli
 from tfplus_export.models_command import EXAMPLES as _MODELS_EXAMPLES
 from tfplus_export.models_command import models
-from tfplus_export.quiet import quiet_stderr
-from tfplus_export.sizes import parse_size
+from tfplus_export.option_values import class_labels, numbers, parse_size
+from tfplus_export.terminal import at_work
 
 if TYPE_CHECKING:
     from tfplus_export.savings import Savings
 
 app = typer.Typer()
+app.command(epilog=check_cli.EXAMPLES)(check_cli.check)
 app.command(epilog=_MODELS_EXAMPLES)(models)
 
-_MAX_CLASSES = 100_000
-_MAX_LABEL = 2**31 - 1
 _BATCH_SIZE = 32
 
 _OPTIMIZER = "Optimizer"
@@ -221,8 +213,8 @@ def export(
     The file holds the signatures train, infer, save and restore, of builtin operators alone. It is
     written only if its steps equal TensorFlow's.
     """
-    shape = None if input_shape is None else _numbers("--input-shape", input_shape)
-    labels = None if classes is None else _labels(classes)
+    shape = None if input_shape is None else numbers("--input-shape", input_shape)
+    labels = None if classes is None else class_labels(classes)
     subs = [_sub_model(text, output) for text in sub_model or []]
     limit = None if memory_budget is None else parse_size("--memory-budget", memory_budget)
     accelerators = _accelerators(accelerator or [])
@@ -233,17 +225,7 @@ def export(
         if path.exists() and not path.is_file():
             kind = "a directory" if path.is_dir() else "not a regular file"
             raise UsageError(f"{path}: is {kind}; expected the path of a .tflite file")
-    missing = [m for m in ("tensorflow", "ai_edge_litert") if importlib.util.find_spec(m) is None]
-    if missing:
-        raise MissingExtraError.of("tfplus export", "export")
-    with (
-        quiet_stderr() as terminal,
-        _progress(Console(file=terminal)) as show,
-        _enough_room(),
-        _end_on_sigterm(),
-    ):
-        show("importing TensorFlow")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with at_work("tfplus export") as show:
         from tfplus_export import api, targets
         from tfplus_export import freeze as freezing
         from tfplus_export import source as sources
@@ -349,78 +331,12 @@ def _report_savings(console: Console, saved: Savings) -> None:
     console.print(table)
 
 
-def _numbers(option: str, text: str) -> tuple[int, ...]:
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"{option} '{text}': expected whole numbers with commas") from None
-    if option == "--input-shape" and min(numbers) < 1:
-        raise UsageError(f"{option} '{text}': expected dimensions of at least 1")
-    return numbers
-
-
-def _labels(text: str) -> tuple[int, ...]:
-    numbers = _numbers("--classes", text)
-    if len(numbers) == 1:
-        if not 1 <= numbers[0] <= _MAX_CLASSES:
-            raise UsageError(f"--classes {text}: expected 1 to {_MAX_CLASSES} classes")
-        return tuple(range(numbers[0]))
-    if len(set(numbers)) != len(numbers) or min(numbers) < 0 or max(numbers) > _MAX_LABEL:
-        raise UsageError(
-            f"--classes '{text}': expected distinct labels that are not negative, at most "
-            f"{_MAX_LABEL}"
-        )
-    return numbers
-
-
 def _sub_model(text: str, output: Path) -> tuple[Path, tuple[int, ...]]:
     name, equals, labels = text.partition("=")
     if not equals or not name.replace("-", "").replace("_", "").isalnum():
         raise UsageError(f"--sub-model '{text}': expected NAME=LABELS, such as a=9,0,1,2,3")
     path = output.with_name(f"{output.stem}-{name}{output.suffix}")
-    return path, _numbers("--sub-model", labels)
-
-
-@contextlib.contextmanager
-def _end_on_sigterm() -> Generator[None]:
-    # By default a process ends at once, and what the converter wrote to /tmp stays there.
-    def end(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _enough_room() -> Generator[None]:
-    try:
-        yield
-    except Exception as error:
-        # TensorFlow has an error class of its own for it, which is not imported out here.
-        exhausted = type(error).__name__ == "ResourceExhaustedError"
-        if exhausted and "No space left" in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), tempfile.gettempdir()) from error
-        if exhausted or isinstance(error, MemoryError):
-            raise ExportError(
-                "not enough memory on this machine: choose a smaller --batch-size, "
-                "--input-shape or model"
-            ) from error
-        raise
-
-
-@contextlib.contextmanager
-def _progress(console: Console) -> Generator[Callable[[str], None]]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("")
-
-        def show(text: str) -> None:
-            progress.update(task, description=text)
-
-        yield show
+    return path, numbers("--sub-model", labels)
 
 
 def _accelerators(names: list[str]) -> tuple[Accelerator, ...]:

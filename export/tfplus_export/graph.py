@@ -16,6 +16,7 @@ from tfplus_export import ports
 from tfplus_export.folding import fold, static_value
 from tfplus_export.hoisting import hoist_products, merge_weights
 from tfplus_export.penalties import Penalized, of_layer
+from tfplus_export.substitutes import substituted
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.unrolling import unrolled
 from tfplus_export.user_code import first_line
@@ -124,7 +125,12 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
 
     function = tf.function(call, autograph=False)
     penalized: list[Penalized] = []
-    with _recording(penalized) as owners, _inlined(), unrolled(layers_of(model)) as complaints:
+    with (
+        _recording(penalized) as owners,
+        _inlined(),
+        substituted(),
+        unrolled(layers_of(model)) as complaints,
+    ):
         try:
             concrete = function.get_concrete_function(*specs)
         except Exception as error:

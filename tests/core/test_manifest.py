@@ -101,6 +101,16 @@ def test_junk_anywhere_is_refused_or_harmless(toy: Artifact, junk: Any) -> None:
         ({"outputs": []}, "at least one input and one output"),
         ({"infer_batch_size": 5}, "input 'x' of both batch sizes"),
         ({"preprocessing": {"scale": "1", "offset": 0}}, r"preprocessing\.scale"),
+        ({"optimizer": {"name": "adam"}}, r"optimizer\.learning_rate is missing"),
+        ({"optimizer": {"name": 1, "learning_rate": 0.1}}, r"optimizer\.name: expected a text"),
+        (
+            {"optimizer": {"name": "adam", "learning_rate": 0.1, "beta_1": {}}},
+            r"optimizer\.beta_1: expected a number, a text, true, false or a list of texts",
+        ),
+        (
+            {"optimizer": {"name": "sgd", "learning_rate": 0.1, "undecayed": [1]}},
+            r"optimizer\.undecayed: expected a list of texts",
+        ),
         ({"signatures": {"train": {"inputs": {}}}}, r"signatures\.train\.outputs"),
     ],
 )

@@ -30,7 +30,7 @@ class Case:
       written: as a user writes it; it stands in the docs.
       make: what that is.
       shape: of one sample.
-      slopes: whether its gradient is the slope of its values.
+      slopes: whether its gradient is the slope of its values, and these are of double precision.
     """
 
     written: str
@@ -55,6 +55,7 @@ def activation(name: str) -> Case:
 
 
 CASES: dict[str, Case] = {
+    "Abs": Case("ops.abs", lambda: ops.abs),
     "Add": Case("tf.raw_ops.Add", raw(lambda x: tf.raw_ops.Add(x=x, y=x * x))),
     "AddV2": Case("Add()", lambda: lambda x: layers.Add()([x, x * x])),
     "All": Case("ops.all", lambda: lambda x: x * ops.cast(ops.all(x > -9.0, -1, True), x.dtype)),
@@ -70,11 +71,15 @@ CASES: dict[str, Case] = {
         lambda: lambda x: ops.broadcast_to(ops.sum(x, 1, keepdims=True), (6, 5, 4)) * x,
     ),
     "Cast": Case("ops.cast of a comparison", lambda: lambda x: x * ops.cast(x > 0.5, x.dtype)),
+    "Ceil": Case("ops.ceil", lambda: lambda x: x * ops.ceil(x)),
     "ConcatV2": Case("Concatenate()", lambda: lambda x: layers.Concatenate()([x, x * x])),
     "Conv2D": Case(
         "Conv2D(4, 3, 2, 'same', groups=2)",
         lambda: layers.Conv2D(4, 3, 2, "same", groups=2),
         IMAGE,
+    ),
+    "Conv2DBackpropInput": Case(
+        "Conv2DTranspose(3, 3, 2, 'same')", lambda: layers.Conv2DTranspose(3, 3, 2, "same"), IMAGE
     ),
     "DepthwiseConv2dNative": Case(
         "DepthwiseConv2D(3, 2, 'same', 2)", lambda: layers.DepthwiseConv2D(3, 2, "same", 2), IMAGE
@@ -91,6 +96,7 @@ CASES: dict[str, Case] = {
     "Exp": activation("exponential"),
     "ExpandDims": Case("ops.expand_dims", lambda: lambda x: ops.expand_dims(x * x, 1)),
     "Expm1": activation("celu"),
+    "Floor": Case("ops.floor", lambda: lambda x: x * ops.floor(x)),
     "GatherV2": Case("ops.take", lambda: lambda x: ops.take(x, [2, 0, 2], axis=1)),
     "Greater": Case("ReLU(threshold=0.5)", lambda: layers.ReLU(threshold=0.5)),
     "GreaterEqual": Case("ops.where(x >= 0)", lambda: lambda x: ops.where(x >= 0, x, x * x)),
@@ -99,6 +105,7 @@ CASES: dict[str, Case] = {
     "Less": Case("ops.where(x < 0)", lambda: lambda x: ops.where(x < 0, x, x * x)),
     "LessEqual": Case("ops.where(x <= 0)", lambda: lambda x: ops.where(x <= 0, x, x * x)),
     "Log": Case("ops.log", lambda: lambda x: ops.log(ops.exp(x) + 0.1)),
+    "Log1p": Case("ops.log1p", lambda: lambda x: ops.log1p(x * x)),
     "LogicalAnd": Case(
         "ops.logical_and", lambda: lambda x: ops.where(ops.logical_and(x > -1, x < 1), x * x, x)
     ),
@@ -108,11 +115,13 @@ CASES: dict[str, Case] = {
     "LogicalOr": Case(
         "ops.logical_or", lambda: lambda x: ops.where(ops.logical_or(x < -1, x > 1), x * x, x)
     ),
+    "LogSoftmax": Case("ops.log_softmax", lambda: lambda x: ops.log_softmax(x, axis=-1)),
     "MatMul": Case("Dense(3)", lambda: layers.Dense(3), (4,)),
     "Max": Case("GlobalMaxPooling1D()", layers.GlobalMaxPooling1D),
     "MaxPool": Case("MaxPooling2D(3, 2, 'same')", lambda: layers.MaxPooling2D(3, 2, "same"), IMAGE),
     "Maximum": Case("Maximum()", lambda: lambda x: layers.Maximum()([x, x * x])),
     "Mean": Case("BatchNormalization()", layers.BatchNormalization, IMAGE),
+    "Min": Case("ops.min", lambda: lambda x: ops.min(x, axis=1)),
     "Minimum": Case("Minimum()", lambda: lambda x: layers.Minimum()([x, x * x])),
     "Mul": Case("Multiply()", lambda: lambda x: layers.Multiply()([x, x])),
     "Neg": Case("ops.negative", lambda: lambda x: ops.negative(x * x)),
@@ -124,14 +133,29 @@ CASES: dict[str, Case] = {
     "Pad": Case("ZeroPadding2D(1)", lambda: layers.ZeroPadding2D(1), IMAGE),
     "Pow": Case("ops.power(x * x + 1, 0.7)", lambda: lambda x: ops.power(x * x + 1.0, 0.7)),
     "RealDiv": Case("ops.divide", lambda: lambda x: x / (x * x + 1.0)),
+    "Reciprocal": Case("ops.reciprocal", lambda: lambda x: ops.reciprocal(x * x + 1.0)),
     "Relu": activation("relu"),
     "Relu6": activation("relu6"),
     "Reshape": Case("Flatten()", layers.Flatten),
+    "ResizeBicubic": Case(
+        "Resizing(7, 3, 'bicubic')", lambda: layers.Resizing(7, 3, "bicubic"), IMAGE, slopes=False
+    ),
+    "ResizeBilinear": Case(
+        "UpSampling2D(2, interpolation='bilinear')",
+        lambda: layers.UpSampling2D(2, interpolation="bilinear"),
+        IMAGE,
+        slopes=False,
+    ),
+    "ResizeNearestNeighbor": Case(
+        "Resizing(7, 3, 'nearest')", lambda: layers.Resizing(7, 3, "nearest"), IMAGE
+    ),
     "ReverseV2": Case("ops.flip", lambda: lambda x: ops.flip(x, axis=1) * x),
+    "Round": Case("ops.round", lambda: lambda x: x * ops.round(x)),
     "Rsqrt": Case("LayerNormalization()", layers.LayerNormalization),
     "SelectV2": Case("ops.where", lambda: lambda x: ops.where(x > 0.3, x * x, 0.5 * x)),
     "Selu": activation("selu"),
     "Sigmoid": activation("sigmoid"),
+    "Sign": Case("ops.sign", lambda: lambda x: x * ops.sign(x)),
     "Slice": Case("ops.slice", lambda: lambda x: ops.slice(x, (0, 1, 2), (6, 3, 2))),
     "Softmax": activation("softmax"),
     "Softplus": activation("softplus"),

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError, UsageError
 from tfplus_export.optimizers import Adam, Adjusted, Clip, Optimizer, RmsProp, Sgd
-from tfplus_export.optimizers.choice import Choice
+from tfplus_export.optimizers.choice import Choice, choose
 from tfplus_export.optimizers.compiled import from_keras
 
 SHAPES = {"shared/a/kernel": (3, 2), "shared/a/bias": (2,), "shared/b/kernel": (2, 1, 2, 3)}
@@ -206,3 +206,11 @@ def test_a_choice_that_does_not_apply_is_refused() -> None:
         Choice(momentum=0.5).optimizer(Adjusted(Adam(), None, 0.1))
     with pytest.raises(UsageError, match="--nesterov does not apply to the optimizer rmsprop"):
         Choice("rmsprop", nesterov=True).optimizer(None)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_refused(number: float) -> None:
+    with pytest.raises(UsageError, match=r"--learning-rate .*finite"):
+        choose(None, number, None, False, None, {})
+    with pytest.raises(UsageError, match=r"--clip-norm .*finite"):
+        choose(None, None, None, False, None, {"clipnorm": number})

@@ -341,8 +341,8 @@ def test_conv2d_against_finite_differences() -> None:
 @pytest.mark.parametrize(
     ("layer", "layer_name", "operation"),
     [
-        (layers.Conv2DTranspose(4, 3, name="up"), "up", "Conv2DBackpropInput"),
-        (layers.GroupNormalization(2, name="norm"), "norm", "expected at most 4 dimensions"),
+        (layers.Lambda(tf.nn.local_response_normalization, name="lrn"), "lrn", "operation LRN"),
+        (layers.Reshape((2, 3, 6, 2, 2), name="deep"), "deep", "expected at most 4 dimensions"),
     ],
 )
 def test_an_operation_without_a_rule_names_layer_and_operation(

@@ -20,11 +20,10 @@ from tfplus_export import api, budget, cost, source, targets
 from tfplus_export.budget import MOST_SAMPLES
 from tfplus_export.freeze import select
 from tfplus_export.memory import peak_bytes
-from tfplus_export.sizes import parse_size
+from tfplus_export.option_values import parse_size
 from tfplus_export.source import Source
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")
-ROOT = Path(__file__).parents[2]
 LEGACY = os.environ.get("TFPLUS_LEGACY_PYTHON")
 
 
@@ -120,7 +119,7 @@ def test_what_is_no_size(text: str) -> None:
 def test_the_tables_are_what_the_runtimes_say() -> None:
     pythons = [sys.executable, *([LEGACY] if LEGACY else [])]
     subprocess.run(
-        [sys.executable, str(ROOT / "scripts/operator-table"), "--check", *pythons], check=True
+        [sys.executable, "-m", "tfplus_export.runtimes.ask", "--check", *pythons], check=True
     )
 
 

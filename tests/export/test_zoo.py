@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import keras
 import pytest
@@ -12,7 +13,8 @@ from typer.testing import CliRunner
 
 from tfplus.cli.main import app
 from tfplus.errors import ExportError, UsageError
-from tfplus_export import layer_flops, zoo
+from tfplus_export import api, layer_flops, source, zoo
+from tfplus_export.optimizers import Sgd
 from tfplus_export.zoo import sweeps
 
 PARAMETERS = {
@@ -80,6 +82,21 @@ def test_sweeps_are_as_deep_and_wide_as_their_names(d: int, w: int) -> None:
         assert layer_flops.parameters(model) == parameters[family]
         assert flops.forward == 2 * multiply_adds[family]
         assert flops.step == 2 * (3 * multiply_adds[family] - first[family])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["mentee", "alexnet", "vgg16", "keyword-cnn", "handwriting"]
+    + [f"{family}-d4-w64" for family in sweeps.FAMILIES],
+)
+def test_it_exports(name: str, tmp_path: Path) -> None:
+    loaded = source.load(f"zoo:{name}", input_shape=None, classes=None, seed=0)
+    # With momentum: a velocity shows an update that a weight, by far larger, rounds away.
+    options = api.Options(4, optimizer=Sgd(0.01, 0.9), parity_steps=2)
+    written = api.export(loaded, tmp_path / "m.tflite", options, lambda text: None)
+    assert written.manifest.parameters == layer_flops.parameters(loaded.model)
+    assert all(run["update"] < 1e-4 for run in written.manifest.parity["runs"])
 
 
 @pytest.mark.parametrize("name", ["conv-d0-w64", "conv-d65-w64", "fc-d1-w5000", "pool-d1-w64"])

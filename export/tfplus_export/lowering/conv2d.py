@@ -61,11 +61,17 @@ def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     if groups == 1 and is_constant(weight) and _is_plain(op):
         padding = op.get_attr("padding").decode()
         return tf.nn.conv2d(x, weight, op.get_attr("strides"), padding)
+    return convolution(x, weight, window, groups)
+
+
+def convolution(x: Tensor, weight: Tensor, window: Window, groups: int) -> Tensor:
+    """The convolution of [N, H, W, G·C] with [kh, kw, C, G·K]."""
     filters = _filter_rows(_part(weight, groups), groups)
     rows = _rows(_part(x, groups), window, groups)
     terms = [batch_product(row, _row(filters, i)) for i, row in enumerate(rows)]
-    n, h, w, k = op.outputs[0].shape
-    return _join(tf.reshape(_sum(terms), [groups * n, h, w, k // groups]), groups)
+    n, k = x.shape[0], weight.shape[3]
+    shape = [groups * n, window.h.out, window.w.out, k // groups]
+    return _join(tf.reshape(_sum(terms), shape), groups)
 
 
 def _gradient(
@@ -76,9 +82,9 @@ def _gradient(
     dy = _part(dy, groups)
     dx, dw = None, None
     if wanted[0]:
-        dx = _join(_input_gradient(dy, _part(weight, groups), window, groups), groups)
+        dx = _join(input_gradient(dy, _part(weight, groups), window, groups), groups)
     if wanted[1]:
-        dw = tf.reshape(_filter_gradient(_part(x, groups), dy, window, groups), weight.shape)
+        dw = tf.reshape(filter_gradient(_part(x, groups), dy, window, groups), weight.shape)
     return [dx, dw]
 
 
@@ -93,7 +99,7 @@ def _rows(x: Tensor, window: Window, groups: int) -> list[Tensor]:
     return [_flat(crop(columns[h.phase(i)], 1, h.shift(i), h.out), groups) for i in range(h.kernel)]
 
 
-def _filter_gradient(x: Tensor, dy: Tensor, window: Window, groups: int) -> Tensor:
+def filter_gradient(x: Tensor, dy: Tensor, window: Window, groups: int) -> Tensor:
     """dW, [kh, kw·C, G·K]."""
     # Transposing dY once serves all vertical taps, and dY is no larger than the columns.
     dy_t = tf.transpose(_flat(dy, groups), [0, 2, 1])
@@ -106,7 +112,7 @@ def _filter_gradient(x: Tensor, dy: Tensor, window: Window, groups: int) -> Tens
     return rows[0] if len(rows) == 1 else tf.concat(rows, 0)
 
 
-def _input_gradient(dy: Tensor, weight: Tensor, window: Window, groups: int) -> Tensor:
+def input_gradient(dy: Tensor, weight: Tensor, window: Window, groups: int) -> Tensor:
     """Each phase of dX is a convolution of dY, at stride 1, with the taps that read the phase.
 
     Reading dY backwards instead of the filter spares a REVERSE, and phases spare the products with

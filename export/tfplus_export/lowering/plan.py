@@ -13,6 +13,9 @@ from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, RANDOM, Graph
 from tfplus_export.lowering.rule import AnyRule, Rule, Rules, choose
 from tfplus_export.tf_types import Op, Tensor
 
+# tflite-runtime aborts beyond, and accelerators do not take the step.
+MOST_DIMENSIONS = 4
+
 Chosen = tuple[AnyRule, tuple[Tensor, ...]]
 
 
@@ -24,9 +27,17 @@ def plan(graph: Graph, rules: Rules) -> list[tuple[Op, Chosen | None]]:
     Raises:
       ExportError: an operation has no rule; the message names the first, and its layer.
     """
-    needed = {t.name for t in graph.outputs.values()}
+    planned, without = divide(graph, rules)
+    if without:
+        raise ExportError(f"layer '{graph.layer_of(without[0])}': {no_rule(without[0], rules)}")
+    return planned
+
+
+def divide(graph: Graph, rules: Rules) -> tuple[list[tuple[Op, Chosen | None]], list[Op]]:
+    """As `plan`; and the operations that would have to run, but have no rule."""
+    needed = {t.name for t in graph.outputs.values()} | {p.tensor.name for p in graph.penalized}
     planned: list[tuple[Op, Chosen | None]] = []
-    without: Op | None = None
+    without: list[Op] = []
     for op in reversed(graph.operations):
         if op.type in ASSIGNMENTS:
             needed.add(op.inputs[1].name)
@@ -38,25 +49,31 @@ def plan(graph: Graph, rules: Rules) -> list[tuple[Op, Chosen | None]]:
         else:
             chosen = _chosen(rules, op)
             if chosen is None:
-                without = op
+                without.append(op)
                 needed.update(t.name for t in op.inputs)
                 continue
             needed.update(t.name for t in chosen[1])
             planned.append((op, chosen))
-    if without is not None:
-        raise _unsupported(graph, without, rules)
-    return planned[::-1]
+    return planned[::-1], without[::-1]
 
 
 def _chosen(rules: Rules, op: Op) -> Chosen | None:
     return (_IDENTITY, tuple(op.inputs)) if op.type in PASS_THROUGH else choose(rules, op)
 
 
-def _unsupported(graph: Graph, op: Op, rules: Rules) -> ExportError:
-    return ExportError(
-        f"layer '{graph.layer_of(op)}': operation {op.type} has no rule, so it cannot train on a "
-        f"device. Replace the layer by one made of {', '.join(sorted(rules))}, or add a rule for "
-        f"{op.type} under tfplus_export/lowering"
+def no_rule(op: Op, rules: Rules) -> str:
+    """What to say of an operation without a rule."""
+    deep = [list(t.shape) for t in (*op.inputs, *op.outputs) if len(t.shape) > MOST_DIMENSIONS]
+    if deep:
+        return (
+            f"operation {op.type} works on a tensor of shape {deep[0]}, expected at most "
+            f"{MOST_DIMENSIONS} dimensions: runtimes on devices take no more. Replace it by layers "
+            "of two spatial dimensions, applied to each plane"
+        )
+    return (
+        f"operation {op.type} has no rule, so it cannot train on a device. Replace the layer by "
+        f"one made of {', '.join(sorted(rules))}, or add a rule for {op.type} under "
+        "tfplus_export/lowering"
     )
 
 

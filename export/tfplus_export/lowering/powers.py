@@ -51,3 +51,6 @@ EXP = unary(tf.exp, lambda x, y, dy: dy * y)
 # e^x − 1 in two operations is off by one rounding of e^x, at most 6e-8 for negative x.
 EXPM1 = unary(lambda x: tf.exp(x) - 1.0, lambda x, y, dy: dy * (y + 1.0))
 LOG = unary(tf.math.log, lambda x, y, dy: dy / x)
+# TFLite has no LOG1P; 1 + x rounds to within 6e-8, which bounds the error.
+LOG1P = unary(lambda x: tf.math.log(x + 1.0), lambda x, y, dy: dy / (x + 1.0))
+RECIPROCAL = unary(lambda x: 1.0 / x, lambda x, y, dy: -dy * y * y)

@@ -108,7 +108,18 @@ def _max_gradient(
     return [largest * (tf.reshape(dy, _kept(op)) / count), None]
 
 
+def _min_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
+    return tf.reduce_min(inputs[0], reduced_axes(op), keepdims=op.get_attr("keep_dims"))
+
+
+def _min_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    return _max_gradient(op, [-inputs[0]], -output, dy, wanted)
+
+
 SUM = Rule(_sum_forward, _sum_gradient)
 VARIANCE = Rule(_variance_forward, _variance_gradient, _moments)
 MEAN = Rule(_mean_forward, _mean_gradient)
+MIN = Rule(_min_forward, _min_gradient)
 MAX = Rule(_max_forward, _max_gradient)

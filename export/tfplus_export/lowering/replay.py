@@ -18,12 +18,10 @@ from tfplus.errors import ExportError
 from tfplus_export.folding import static_value
 from tfplus_export.graph import ASSIGNMENTS, RANDOM, Graph
 from tfplus_export.lowering import noise
-from tfplus_export.lowering.plan import plan
+from tfplus_export.lowering.plan import MOST_DIMENSIONS, plan
 from tfplus_export.lowering.rule import AnyRule, Rules
 from tfplus_export.lowering.together import Together
 from tfplus_export.tf_types import Op, Tensor
-
-MOST_DIMENSIONS = 4
 
 
 @dataclass(frozen=True)
@@ -179,14 +177,21 @@ def _constant(value: Any) -> Tensor:
     return tf.constant(value, tf.float32 if np.asarray(value).dtype == np.bool_ else None)
 
 
+def too_many_dimensions(op: Op) -> str | None:
+    """What to say of an operation's output of too many dimensions; None where all is well."""
+    shapes = [list(t.shape) for t in op.outputs if len(t.shape) > MOST_DIMENSIONS]
+    if not shapes:
+        return None
+    return (
+        f"makes a tensor of shape {shapes[0]}, expected at most {MOST_DIMENSIONS} dimensions: "
+        "tflite-runtime aborts beyond, and accelerators do not take the step"
+    )
+
+
 def _check(graph: Graph, op: Op, sources: Sequence[Tensor], values: Mapping[str, Tensor]) -> None:
-    too_many = [list(t.shape) for t in op.outputs if len(t.shape) > MOST_DIMENSIONS]
-    if too_many:
-        raise ExportError(
-            f"layer '{graph.layer_of(op)}': operation {op.type} makes a tensor of shape "
-            f"{too_many[0]}, expected at most {MOST_DIMENSIONS} dimensions: "
-            "tflite-runtime aborts beyond, and accelerators do not take the step"
-        )
+    problem = too_many_dimensions(op)
+    if problem is not None:
+        raise ExportError(f"layer '{graph.layer_of(op)}': operation {op.type} {problem}")
     for tensor in sources:
         if tensor.name not in values and tensor.op.type == "Placeholder":
             raise ExportError(

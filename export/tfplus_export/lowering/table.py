@@ -5,7 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tfplus_export.lowering import (
+    detours,
     elementwise,
+    linear,
     logic,
     powers,
     products,
@@ -15,6 +17,7 @@ from tfplus_export.lowering import (
     sigmoids,
     slicing,
     splitting,
+    steps,
 )
 from tfplus_export.lowering.conv2d import CONV2D
 from tfplus_export.lowering.depthwise import DEPTHWISE_CONV2D
@@ -22,10 +25,12 @@ from tfplus_export.lowering.erf import ERFC
 from tfplus_export.lowering.gather import GATHER
 from tfplus_export.lowering.pooling import AVG_POOL, MAX_POOL
 from tfplus_export.lowering.rule import Rules
-from tfplus_export.lowering.softmax import SOFTMAX
+from tfplus_export.lowering.softmax import LOG_SOFTMAX, SOFTMAX
+from tfplus_export.lowering.transposed import CONV2D_TRANSPOSE
 
 RULES: Rules = MappingProxyType(
     {
+        "Abs": steps.ABS,
         "Add": elementwise.ADD,
         "AddV2": elementwise.ADD,
         "All": logic.ALL,
@@ -36,8 +41,10 @@ RULES: Rules = MappingProxyType(
         "BiasAdd": elementwise.BIAS_ADD,
         "BroadcastTo": slicing.BROADCAST_TO,
         "Cast": logic.CAST,
+        "Ceil": steps.CEIL,
         "ConcatV2": shaping.CONCAT,
         "Conv2D": CONV2D,
+        "Conv2DBackpropInput": CONV2D_TRANSPOSE,
         "DepthwiseConv2dNative": DEPTHWISE_CONV2D,
         "Einsum": products.EINSUM,
         "Elu": rectifiers.ELU,
@@ -46,6 +53,7 @@ RULES: Rules = MappingProxyType(
         "Exp": powers.EXP,
         "ExpandDims": shaping.RESHAPE,
         "Expm1": powers.EXPM1,
+        "Floor": steps.FLOOR,
         "GatherV2": GATHER,
         "Greater": logic.GREATER,
         "GreaterEqual": logic.GREATER_EQUAL,
@@ -54,14 +62,17 @@ RULES: Rules = MappingProxyType(
         "Less": logic.LESS,
         "LessEqual": logic.LESS_EQUAL,
         "Log": powers.LOG,
+        "Log1p": powers.LOG1P,
         "LogicalAnd": logic.AND,
         "LogicalNot": logic.NOT,
         "LogicalOr": logic.OR,
+        "LogSoftmax": LOG_SOFTMAX,
         "MatMul": products.MATMUL,
         "Max": reductions.MAX,
         "MaxPool": MAX_POOL,
         "Maximum": elementwise.MAXIMUM,
         "Mean": (reductions.VARIANCE, reductions.MEAN),
+        "Min": reductions.MIN,
         "Minimum": elementwise.MINIMUM,
         "Mul": elementwise.MUL,
         "Neg": elementwise.NEG,
@@ -70,14 +81,20 @@ RULES: Rules = MappingProxyType(
         "Pad": shaping.PAD,
         "Pow": powers.POW,
         "RealDiv": elementwise.DIV,
+        "Reciprocal": powers.RECIPROCAL,
         "Relu": rectifiers.RELU,
         "Relu6": rectifiers.RELU6,
-        "Reshape": shaping.RESHAPE,
+        "Reshape": (detours.REPEATED, detours.PERMUTED, shaping.RESHAPE),
+        "ResizeBicubic": linear.RESIZE,
+        "ResizeBilinear": linear.RESIZE,
+        "ResizeNearestNeighbor": linear.RESIZE,
         "ReverseV2": slicing.REVERSE,
+        "Round": steps.ROUND,
         "Rsqrt": powers.RSQRT,
         "SelectV2": logic.SELECT,
         "Selu": rectifiers.SELU,
         "Sigmoid": sigmoids.SIGMOID,
+        "Sign": steps.SIGN,
         "Slice": slicing.SLICE,
         "Softmax": SOFTMAX,
         "Softplus": sigmoids.SOFTPLUS,

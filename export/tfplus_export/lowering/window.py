@@ -87,12 +87,19 @@ class Window:
         return [(i, j) for i in range(self.h.kernel) for j in range(self.w.kernel)]
 
 
-def window_of(op: Op, kernel: Sequence[int]) -> Window:
+def window_of(
+    op: Op,
+    kernel: Sequence[int],
+    size: Sequence[int] | None = None,
+    out: Sequence[int] | None = None,
+) -> Window:
     """Reads the window of a convolution or pooling operation.
 
     Args:
       op: with attributes strides and padding, and dilations where it has them.
       kernel: (height, width).
+      size: shape that the window slides over, [N, H, W, C]; None for that of the first input.
+      out: shape that comes of it; None for that of the output.
 
     Raises:
       ExportError: the data are not NHWC, or the window steps over batch or channels.
@@ -106,17 +113,18 @@ def window_of(op: Op, kernel: Sequence[int]) -> Window:
         raise ExportError(f"expected strides over height and width alone, got {strides}")
     padding = op.get_attr("padding").decode()
     explicit = list(op.get_attr("explicit_paddings")) if "explicit_paddings" in names else []
-    size, out = op.inputs[0].shape, op.outputs[0].shape
+    sizes: Sequence[int] = op.inputs[0].shape if size is None else size
+    outs: Sequence[int] = op.outputs[0].shape if out is None else out
     axes: list[Axis] = []
     for axis, taps in zip((1, 2), kernel, strict=True):
         stride, dilation = strides[axis], dilations[axis]
         span = (taps - 1) * dilation + 1
         before = 0
         if padding == "SAME":
-            before = max((out[axis] - 1) * stride + span - size[axis], 0) // 2
+            before = max((outs[axis] - 1) * stride + span - sizes[axis], 0) // 2
         elif padding == "EXPLICIT":
             before = explicit[2 * axis]
-        axes.append(Axis(size[axis], out[axis], taps, stride, dilation, before))
+        axes.append(Axis(sizes[axis], outs[axis], taps, stride, dilation, before))
     return Window(axes[0], axes[1])
 
 

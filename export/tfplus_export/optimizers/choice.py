@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, get_args
 
 from tfplus.errors import UsageError
@@ -19,6 +21,13 @@ Name = Literal["sgd", "adam", "adamw", "rmsprop"]
 NAMES: tuple[Name, ...] = get_args(Name)
 # That of Keras' AdamW.
 ADAMW_WEIGHT_DECAY = 0.004
+_CLIPPING: MappingProxyType[Kind, str] = MappingProxyType(
+    {
+        "clipnorm": "--clip-norm",
+        "global_clipnorm": "--clip-global-norm",
+        "clipvalue": "--clip-value",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -95,17 +104,23 @@ def choose(
       limits: of each kind of clipping; at most one is given.
 
     Raises:
-      UsageError: there is no such optimizer, or more than one kind of clipping is asked for.
+      UsageError: there is no such optimizer, a number is not finite, or more than one kind of
+        clipping is asked for.
     """
     if name not in (None, *NAMES):
         raise UsageError(f"--optimizer {name}: expected {', '.join(NAMES)}")
+    numbers = {"--learning-rate": learning_rate, "--weight-decay": weight_decay}
+    numbers |= {_CLIPPING[kind]: limit for kind, limit in limits.items()}
+    for option, number in numbers.items():
+        if number is not None and not math.isfinite(number):
+            raise UsageError(f"{option} {number}: expected a finite number")
     clips = [Clip(kind, limit) for kind, limit in limits.items() if limit is not None]
     if len(clips) > 1:
         raise UsageError(
-            "expected at most one of --clip-norm, --clip-global-norm and --clip-value, as in Keras"
+            f"at most one of {', '.join(_CLIPPING.values())}, as in Keras: got {len(clips)}"
         )
     if clips and clips[0].limit == 0:
-        raise UsageError("a limit of gradients: expected a number greater than 0, got 0")
+        raise UsageError(f"{_CLIPPING[clips[0].kind]} 0: expected a number greater than 0")
     return Choice(
         name,
         learning_rate,

@@ -1,0 +1,162 @@
+"""`tfplus check`: what stops an export, and what a step would cost, before exporting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tfplus.cli.output import print_json, stdout_console
+from tfplus.errors import ExportError, UsageError
+from tfplus_export.option_values import class_labels, numbers
+from tfplus_export.terminal import at_work
+
+if TYPE_CHECKING:
+    from tfplus_export.precheck import Report
+
+EXAMPLES = """
+Examples:
+
+  tfplus check my_model.keras
+
+  tfplus check zoo:vgg-small --batch-sizes 8,64 --train last:1
+
+  tfplus check mypackage.models:build --json | jq '.layers[] | select(.problems != [])'
+"""
+
+
+def check(
+    source: Annotated[
+        str, typer.Argument(help="zoo:NAME, a .keras file, or package.module:function")
+    ],
+    batch_sizes: Annotated[
+        str, typer.Option(help="Batch sizes whose memory and FLOPs are estimated.")
+    ] = "1,4,16,32,128",
+    input_shape: Annotated[
+        str | None, typer.Option(help="One sample, such as 32,32,3 (zoo and functions).")
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Number of classes, or their labels in order, such as 9,0,1."),
+    ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LAYERS", help="As in tfplus export. Repeatable."),
+    ] = None,
+    train: Annotated[
+        list[str] | None,
+        typer.Option(metavar="bias|last:K", help="As in tfplus export. Repeatable."),
+    ] = None,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run the code that a .keras file holds (Lambda).")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Look a model through before exporting it: each layer, memory, FLOPs, devices.
+
+    Everything that stops an export is listed, not the first alone. Exit code 0 if nothing was
+    found, 4 otherwise. Memory is an estimate of the peak of the process that trains.
+    """
+    shape = None if input_shape is None else numbers("--input-shape", input_shape)
+    labels = None if classes is None else class_labels(classes)
+    sizes = numbers("--batch-sizes", batch_sizes)
+    if min(sizes) < 1:
+        raise UsageError(f"--batch-sizes '{batch_sizes}': expected sizes of at least 1")
+    with at_work("tfplus check") as show:
+        from tfplus_export import api, precheck
+        from tfplus_export import freeze as freezing
+        from tfplus_export import source as sources
+
+        def load(*, compiled: bool) -> sources.Source:
+            return sources.load(
+                source,
+                input_shape=shape,
+                classes=labels,
+                seed=0,
+                replace_optimizer=not compiled,
+                replace_loss=not compiled,
+                trust_code=trust_code,
+            )
+
+        known: list[str] = []
+        try:
+            loaded = load(compiled=True)
+        except ExportError as error:
+            # If it loads without, what it was compiled with has no rule.
+            loaded = load(compiled=False)
+            known = [str(error)]
+        frozen = freezing.select(loaded.model, freeze or (), train or ())
+        options = api.Options(optimizer=loaded.optimizer, freeze=frozen)
+        report = precheck.check(loaded, options, sizes, known, show)
+    if json_output:
+        print_json(report)
+    else:
+        _show(stdout_console(), report)
+    if not report.exports:
+        raise typer.Exit(ExportError.exit_code)
+
+
+def _show(console: Console, report: Report) -> None:
+    console.print(_layers(report))
+    for problem in report.problems:
+        console.print(Text(f"problem: {problem}", style="red"))
+    if report.exports:
+        console.print(_batches(report))
+        console.print(_targets(report))
+    bad = sum(1 for layer in report.layers if layer.problems)
+    if report.exports:
+        verdict = "nothing was found that stops an export"
+    else:
+        verdict = (
+            f"cannot be exported: {bad} of {len(report.layers)} layers and "
+            f"{len(report.problems)} problems of the whole model stop it"
+        )
+    console.print(Text(f"{report.name}: {verdict}"))
+
+
+def _layers(report: Report) -> Table:
+    table = Table("layer", "class", "output", title="Layers", title_justify="left")
+    table.add_column("parameters", justify="right")
+    table.add_column("status")
+    for layer in report.layers:
+        shape = "×".join("batch" if d is None else str(d) for d in layer.output_shape or ())
+        fixed = layer.parameters and not layer.trainable
+        status = "; ".join(layer.problems) or ("ok, frozen" if fixed else "ok")
+        style = "red" if layer.problems else ""
+        table.add_row(
+            Text(layer.name), layer.kind, shape, f"{layer.parameters:,}", Text(status, style=style)
+        )
+    return table
+
+
+def _batches(report: Report) -> Table:
+    table = Table(title="A training step", title_justify="left")
+    table.add_column("batch", justify="right")
+    table.add_column("MFLOP", justify="right")
+    table.add_column("activations, MB", justify="right")
+    for runtime in report.batches[0].peak_memory_bytes:
+        table.add_column(f"peak MB, {runtime}", justify="right")
+    for cost in report.batches:
+        peaks = (f"{peak / 1e6:.0f}" for peak in cost.peak_memory_bytes.values())
+        row = (str(cost.batch_size), f"{cost.flops / 1e6:,.1f}", f"{cost.arena_bytes / 1e6:,.1f}")
+        table.add_row(*row, *peaks)
+    return table
+
+
+def _targets(report: Report) -> Table:
+    table = Table("device", "runtime", "operators", title="Devices", title_justify="left")
+    table.add_column("memory, MB", justify="right")
+    table.add_column("largest batch", justify="right")
+    for found in report.targets:
+        limit = found.memory_limit_bytes
+        table.add_row(
+            found.target,
+            found.runtime,
+            Text(found.problem or "ok"),
+            "-" if limit is None else f"{limit / 1e6:.0f}",
+            "-" if limit is None else str(found.largest_batch),
+        )
+    return table

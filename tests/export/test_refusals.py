@@ -1,0 +1,97 @@
+"""What cannot be exported: each has an error of its own, and leaves no file behind."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")
+
+MODELS = """
+import keras
+import numpy as np
+from keras import layers, ops
+
+class Sorted(layers.Layer):
+    def call(self, x):
+        return ops.sort(x)
+
+def good():
+    return keras.Sequential([keras.Input((8,)), layers.Dense(4), layers.Dense(3, name="head")])
+
+def without_rule():
+    return keras.Sequential([keras.Input((8,)), Sorted(name="odd"), layers.Dense(3)])
+
+def strings():
+    x = keras.Input((1,), dtype="string", name="text")
+    hashed = layers.Hashing(4, output_mode="one_hot")(x)
+    return keras.Model(x, layers.Dense(3)(hashed))
+
+def open_shape():
+    x = keras.Input((None, 4))
+    return keras.Model(x, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
+
+def nan():
+    model = good()
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([kernel, bias * np.nan + np.nan])
+    return model
+
+def unbuilt():
+    return keras.Sequential([layers.Dense(3)])
+
+def with_lambda():
+    model = keras.Sequential(
+        [keras.Input((3,)), layers.Lambda(lambda x: x * 2, name="odd"), layers.Dense(2)]
+    )
+    model.save("lambda.keras")
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "code", "said"),
+    [
+        ("without_rule", [], 4, "layer 'odd': operation"),
+        ("strings", [], 4, "expected float32 or int32, got string"),
+        ("open_shape", [], 4, "expected fixed dimensions besides the batch"),
+        ("nan", [], 4, "head/bias' holds NaN"),
+        ("unbuilt", [], 4, "the model is not built"),
+        ("lambda.keras", [], 4, "layer 'odd' is a Lambda"),
+        ("good", ["--freeze", "tail"], 2, "names no layer with weights: expected one of dense"),
+        ("good", ["--freeze", "2"], 2, "freezes everything that trains"),
+        ("good", ["--memory-budget", "10MB"], 4, "no batch fits into 10 MB: a step on one sample"),
+        (
+            "good",
+            ["--memory-budget", "46.5MB", "--batch-size", "9999"],
+            4,
+            "--batch-size 9999 needs about",
+        ),
+        ("good", ["--memory-budget", "plenty"], 2, "expected a size such as 512MB"),
+        ("good", ["--target", "toaster"], 2, "--target 'toaster': expected one of host, pi, pixel"),
+        ("good", ["--runtime", "onnx"], 2, "--runtime 'onnx': expected one of ai-edge-litert"),
+    ],
+)
+def test_each_refusal_is_clear_and_leaves_nothing(
+    run, tmp_path: Path, source: str, arguments: list[str], code: int, said: str
+) -> None:
+    (tmp_path / "models_refused.py").write_text(textwrap.dedent(MODELS))
+    if source == "lambda.keras":
+        import sys
+
+        sys.path.insert(0, str(tmp_path))
+        try:
+            import models_refused
+
+            models_refused.with_lambda()
+        finally:
+            sys.path.remove(str(tmp_path))
+    name = source if "." in source else f"models_refused:{source}"
+    before = {p for p in tmp_path.rglob("*") if "__pycache__" not in str(p)}
+    got, out, err = run(name, "-o", "out.tflite", *arguments)
+    assert (got, out) == (code, ""), err
+    assert said in " ".join(err.split())
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+    assert {p for p in tmp_path.rglob("*") if "__pycache__" not in str(p)} == before

@@ -17,18 +17,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
 
+from tfplus import storage
 from tfplus.errors import ArtifactError
 from tfplus.files import sha256_of, write_atomic
 from tfplus.manifest import Manifest
 from tfplus.manifest_reader import from_json
 from tfplus.slices import Tensor, Tensors, check_against
+from tfplus.storage import Storage
 
 MANIFEST_NAME = "tfplus.json"
 LABELS_NAME = "labels.txt"
 _IDENTIFIER = b"TFL3"
+_SCALE_BYTES = 4
 _MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 _MAX_GRAPH_BYTES = 256 * 1024 * 1024
 
@@ -169,17 +173,25 @@ def initial_values(artifact: Artifact) -> dict[str, Tensor]:
     values: dict[str, Tensor] = {}
     with artifact.path.open("rb") as file:
         for variable in artifact.manifest.variables:
-            dtype = np.dtype(variable.dtype).newbyteorder("<")
             file.seek(variable.offset)
-            raw = file.read(variable.size_bytes)
-            values[variable.name] = np.frombuffer(raw, dtype).reshape(variable.shape)
+            raw = file.read(variable.stored_bytes)
+            if variable.dtype != "float32":
+                flat = np.frombuffer(raw, np.dtype(variable.dtype).newbyteorder("<"))
+            else:
+                scale = 1.0
+                if variable.scale_offset:
+                    file.seek(variable.scale_offset)
+                    scale = float(np.frombuffer(file.read(_SCALE_BYTES), "<f4")[0])
+                flat = storage.decode(raw, cast("Storage", variable.storage), scale)
+            values[variable.name] = flat.reshape(variable.shape)
     return values
 
 
 def with_values(artifact: Artifact, values: Tensors, path: Path) -> Artifact:
     """Writes a copy of the file whose variables start from other values.
 
-    Constant buffers are overwritten in place, so this needs neither TensorFlow nor a runtime.
+    Constant buffers are overwritten in place, so this needs neither TensorFlow nor a runtime. What
+    the file stores as float16 or int8 is rounded to that.
 
     Args:
       artifact: the file to copy.
@@ -196,7 +208,13 @@ def with_values(artifact: Artifact, values: Tensors, path: Path) -> Artifact:
         if variable.name not in values:
             continue
         value = values[variable.name]
-        raw = np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes()
+        if variable.dtype != "float32":
+            raw = np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes()
+        else:
+            raw, scale = storage.encode(variable.name, value, cast("Storage", variable.storage))
+            if variable.scale_offset:
+                scale_bytes = np.array([scale], "<f4").tobytes()
+                content[variable.scale_offset : variable.scale_offset + _SCALE_BYTES] = scale_bytes
         content[variable.offset : variable.offset + len(raw)] = raw
     graphs = {
         entry.accelerator: accelerated_graph(artifact, entry.accelerator) or b""
@@ -210,14 +228,22 @@ def _graph_name(accelerator: str) -> str:
 
 
 def _check_layout(path: Path, manifest: Manifest) -> None:
+    parts = [(v.offset, v.stored_bytes, v.name) for v in manifest.variables]
+    for variable in manifest.variables:
+        if (variable.scale_offset > 0) != (variable.storage == "int8"):
+            raise ArtifactError(
+                f"{path}: variable '{variable.name}': expected a scale with int8 and none else"
+            )
+        if variable.scale_offset:
+            parts.append((variable.scale_offset, _SCALE_BYTES, variable.name))
     end = 0
-    for variable in sorted(manifest.variables, key=lambda v: v.offset):
-        if not 0 <= variable.offset <= manifest.flatbuffer_bytes - variable.size_bytes:
-            raise ArtifactError(f"{path}: variable '{variable.name}' lies outside the graph")
+    for offset, size, name in sorted(parts):
+        if not 0 <= offset <= manifest.flatbuffer_bytes - size:
+            raise ArtifactError(f"{path}: variable '{name}' lies outside the graph")
         # Writing one variable must not change another.
-        if variable.offset < end and variable.size_bytes:
-            raise ArtifactError(f"{path}: variable '{variable.name}' overlaps another")
-        end = max(end, variable.offset + variable.size_bytes)
+        if offset < end and size:
+            raise ArtifactError(f"{path}: variable '{name}' overlaps another")
+        end = max(end, offset + size)
 
 
 def _flatbuffer_hash(path: Path, size: int) -> str:

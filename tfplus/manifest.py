@@ -51,6 +51,8 @@ class Variable:
       role: weights are what devices exchange; the rest stays on the device.
       trainable: whether the step updates it.
       offset: where its initial value lies in the file, bytes from the start, little-endian.
+      storage: the form of that value, see `tfplus.storage`; `dtype` where it is not float32.
+      scale_offset: where the scale of an int8 value lies, a float32; 0 without one.
     """
 
     name: str
@@ -59,11 +61,19 @@ class Variable:
     role: Role
     trainable: bool
     offset: int
+    storage: str = "float32"
+    scale_offset: int = 0
 
     @property
     def size_bytes(self) -> int:
         """Bytes of its value."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of its initial value in the file."""
+        form = self.storage if self.dtype == "float32" else self.dtype
+        return math.prod(self.shape) * np.dtype(form).itemsize
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from tfplus.manifest import (
     TensorInfo,
     Variable,
 )
+from tfplus.storage import STORAGES
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 
 DTYPES = frozenset({"bool", "float16", "float32", "float64", "int8", "int32", "int64", "uint8"})
@@ -180,6 +181,8 @@ def _variable(fields: _Fields, limits: Limits) -> Variable:
         role=cast("Role", fields.choice("role", get_args(Role))),
         trainable=fields.boolean("trainable"),
         offset=fields.integer("offset"),
+        storage=fields.choice("storage", STORAGES),
+        scale_offset=fields.integer("scale_offset"),
     )
     if variable.size_bytes > limits.tensor_bytes:
         raise fields.wrong("shape", f"at most {limits.tensor_bytes} bytes", variable.size_bytes)

@@ -26,6 +26,7 @@ from tfplus.manifest import (
     TensorInfo,
     Variable,
 )
+from tfplus.storage import Storage
 from tfplus_export import (
     accelerated,
     budget,
@@ -34,7 +35,9 @@ from tfplus_export import (
     flatbuffer,
     parity,
     ports,
+    real_data,
     savings,
+    stored,
     targets,
     training,
 )
@@ -44,10 +47,12 @@ from tfplus_export.losses import compiled, padding
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.optimizers import LEARNING_RATE, Optimizer, Sgd
 from tfplus_export.preview import Preview, preview
+from tfplus_export.real_data import RealSamples
 from tfplus_export.samples import vocabularies
 from tfplus_export.savings import Savings
 from tfplus_export.signatures import StatefulModule
 from tfplus_export.source import Source
+from tfplus_export.stored import Place
 from tfplus_export.training import Training
 
 Progress = Callable[[str], None]
@@ -65,8 +70,10 @@ class Options:
       seed: of the data for that comparison.
       loss: name in Keras of the loss of every output; None for the compiled one.
       sample_weights: whether `train` takes a weight for each sample.
+      data: an `.npz` of samples for the comparison, beside random ones.
       freeze: what does not train, besides what the model itself has frozen.
       targets: device and runtime, pair by pair, whose limits the file must meet.
+      weights: how initial values are stored; they train in float32 either way.
       memory_budget_bytes: what the estimated peak of training may be; None for the devices' limits.
       accelerators: what the file gets a stateless graph for, besides the one with variables.
     """
@@ -78,8 +85,10 @@ class Options:
     seed: int = 0
     loss: str | None = None
     sample_weights: bool = False
+    data: Path | None = None
     freeze: Freeze = field(default_factory=Freeze)
     targets: tuple[tuple[str, str], ...] = (("host", "ai-edge-litert"),)
+    weights: Storage = "float32"
     memory_budget_bytes: int | None = None
     accelerators: tuple[Accelerator, ...] = ()
 
@@ -96,13 +105,13 @@ class Lowered:
     Attributes:
       step: what was converted.
       content: the flatbuffer, with initial values in it.
-      offsets: name of a variable → where its initial value lies.
+      places: name of a variable → where its initial value lies, and in which form.
       values: name of a variable → its initial value.
     """
 
     step: Training
     content: bytes
-    offsets: dict[str, int]
+    places: dict[str, Place]
     values: dict[str, np.ndarray]
 
     @property
@@ -240,7 +249,7 @@ def _export(
     check_model(model)
     with options.freeze.applied(model):
         lowered = lower(source, model, options, progress)
-        step, content, offsets = lowered.step, lowered.content, lowered.offsets
+        step, content, places = lowered.step, lowered.content, lowered.places
         classes = _classes(step, classes)
         values = lowered.values
         counts = flatbuffer.operators(content)
@@ -253,7 +262,11 @@ def _export(
                 memory, options.runtimes, options.memory_budget_bytes, options.batch_size
             )
         checked = tuple(targets.check(content, memory, *pair) for pair in options.targets)
-        measured = _compare(lowered, model, options, progress)
+        real = None
+        if options.data is not None:
+            real = real_data.load(options.data, step, classes, source.preprocessing)
+        with stored.rounded(model, {w.index: values[w.name] for w in step.weights}):
+            measured = _compare(lowered, model, options, real, progress)
     graphs: dict[Accelerator, accelerated.Accelerated] = {}
     for accelerator in options.accelerators:
         progress(f"converting for the {accelerator} and comparing with the CPU")
@@ -263,7 +276,7 @@ def _export(
             "runs": graphs[accelerator].measured,
         }
     progress("writing")
-    variables = _variables(step, values, offsets)
+    variables = _variables(step, values, places)
     frozen = _frozen(step)
     signatures = _signatures(step, variables)
     optimizer = step.optimizer.describe()
@@ -312,20 +325,33 @@ def lower(source: Source, model: keras.Model, options: Options, progress: Progre
     progress("converting to TFLite operators")
     module = StatefulModule(step)
     marked = convert.to_flatbuffer(module)
-    offsets = dict(
-        zip(module.names, flatbuffer.variable_offsets(marked, module.shapes), strict=True)
-    )
     values = _initial_values(step, model)
-    return Lowered(step, _fill(marked, offsets, values), offsets, values)
+    if options.weights != "float32":
+        weights = {w.name for w in step.weights}
+        forms = stored.choose(values, weights, options.weights)
+        content, places, values = stored.shrink(marked, module.names, values, forms)
+        return Lowered(step, content, places, values)
+    offsets = flatbuffer.variable_offsets(marked, module.shapes)
+    places = {n: Place(offset) for n, offset in zip(module.names, offsets, strict=True)}
+    return Lowered(step, _fill(marked, places, values), places, values)
 
 
 def _compare(
-    lowered: Lowered, model: keras.Model, options: Options, progress: Progress
+    lowered: Lowered,
+    model: keras.Model,
+    options: Options,
+    real: RealSamples | None,
+    progress: Progress,
 ) -> dict[str, Any]:
     progress(f"comparing {options.parity_steps} steps with TensorFlow")
     try:
         return parity.verify(
-            lowered.content, model, lowered.step, steps=options.parity_steps, seed=options.seed
+            lowered.content,
+            model,
+            lowered.step,
+            steps=options.parity_steps,
+            seed=options.seed,
+            real=real,
         )
     except RuntimeError as error:
         # LiteRT's own, which often says nothing.
@@ -407,16 +433,16 @@ def _initial_values(step: Training, model: keras.Model) -> dict[str, np.ndarray]
     return weights | step.state()
 
 
-def _fill(content: bytes, offsets: Mapping[str, int], values: Mapping[str, np.ndarray]) -> bytes:
+def _fill(content: bytes, places: Mapping[str, Place], values: Mapping[str, np.ndarray]) -> bytes:
     filled = bytearray(content)
     for name, value in values.items():
         raw = np.ascontiguousarray(value, "<f4").tobytes()
-        filled[offsets[name] : offsets[name] + len(raw)] = raw
+        filled[places[name].offset : places[name].offset + len(raw)] = raw
     return bytes(filled)
 
 
 def _variables(
-    step: Training, values: Mapping[str, np.ndarray], offsets: Mapping[str, int]
+    step: Training, values: Mapping[str, np.ndarray], places: Mapping[str, Place]
 ) -> tuple[Variable, ...]:
     trainable = {w.name: w.trainable for w in step.weights}
     return tuple(
@@ -428,7 +454,9 @@ def _variables(
             if name in trainable
             else ("hyperparameter" if name == LEARNING_RATE else "optimizer"),
             trainable=trainable.get(name, False),
-            offset=offsets[name],
+            offset=places[name].offset,
+            storage=places[name].storage,
+            scale_offset=places[name].scale_offset,
         )
         for name, value in values.items()
     )

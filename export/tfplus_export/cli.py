@@ -16,6 +16,7 @@ from tfplus.artifact import Artifact
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import UsageError
 from tfplus.manifest import Accelerator
+from tfplus.storage import Storage
 from tfplus_export import check_cli
 from tfplus_export.models_command import EXAMPLES as _MODELS_EXAMPLES
 from tfplus_export.models_command import models
@@ -97,6 +98,14 @@ def export(
             "--sample-weights", help="Add the input sample_weight to train, one for each sample."
         ),
     ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz",
+            help="Samples of your own, with arrays named as the arguments of train (x and y): the "
+            "comparison runs on them too.",
+        ),
+    ] = None,
     optimizer: Annotated[
         str | None,
         typer.Option(
@@ -196,6 +205,14 @@ def export(
             rich_help_panel=_DEVICE,
         ),
     ] = None,
+    weights: Annotated[
+        Storage,
+        typer.Option(
+            help="How initial values are stored, at a half or a quarter of the size; they train "
+            "in float32 either way.",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = "float32",
     parity_steps: Annotated[
         int, typer.Option(min=1, help="Training steps that are compared with TensorFlow.")
     ] = 5,
@@ -260,8 +277,10 @@ def export(
             seed,
             loss,
             sample_weights,
+            data,
             freeze=frozen,
             targets=pairs,
+            weights=weights,
             memory_budget_bytes=limit,
             accelerators=accelerators,
         )
@@ -295,6 +314,8 @@ def _summary(artifact: Artifact) -> dict[str, object]:
         "flops_per_step": manifest.flops_per_step,
         "parity": manifest.parity,
         "targets": manifest.targets,
+        "variables_bytes": sum(v.size_bytes for v in manifest.variables),
+        "stored_bytes": sum(v.stored_bytes for v in manifest.variables),
     }
 
 
@@ -307,6 +328,13 @@ def _report(console: Console, artifact: Artifact) -> None:
         f"{sum(manifest.operators.values())} builtin operators; updates equal "
         f"TensorFlow's to {worst:.0e}"
     )
+    whole = sum(v.size_bytes for v in manifest.variables)
+    kept = sum(v.stored_bytes for v in manifest.variables)
+    if kept < whole:
+        console.print(
+            f"  initial values: {kept / 1e6:.2f} MB instead of {whole / 1e6:.2f} MB as float32, "
+            f"ratio {kept / whole:.2f}"
+        )
     for target in manifest.targets:
         console.print(
             f"  {target.name}, {target.runtime} {target.runtime_version}: training takes about "

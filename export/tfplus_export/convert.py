@@ -27,6 +27,8 @@ def to_flatbuffer(module: StatefulModule | StatelessModule) -> bytes:
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         converter.experimental_enable_resource_variables = True
+        # Takes the file apart and together again three times to note what made it.
+        converter.exclude_conversion_metadata = True
         try:
             return converter.convert()
         except Exception as error:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, cast
 
 import keras
@@ -27,10 +28,11 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfplus.errors import ExportError
 from tfplus_export import ports
+from tfplus_export.conditioning import OwnError, own_error
 from tfplus_export.heads import SAMPLE_WEIGHT
 from tfplus_export.lowering.noise import STATE
 from tfplus_export.reference_noise import ReferenceNoise
-from tfplus_export.samples import Batch, padded, random_inputs, random_targets
+from tfplus_export.samples import Batch, Draw, RandomSamples, padded
 from tfplus_export.training import Training
 from tfplus_export.update_error import State, layer_of, layer_rounding, update_error
 
@@ -41,6 +43,10 @@ SHORT_ROWS = 2
 SHORT_ROWS_OF_STATISTICS = 8
 # TFLite's own BATCH_MATMUL is much slower than XNNPACK's.
 STEPS_WITHOUT_XNNPACK = 2
+# How many times TensorFlow's own error an update may be off, and how far at most.
+OWN_ERRORS = 3.0
+MOST_ERROR = 0.25
+PROBES = 4
 TOLERANCE = {"loss": 1e-4, "outputs": 1e-4, "update": 1e-3}
 
 _REDUCTIONS = {"mean": "sum_over_batch_size", "sum": "sum"}
@@ -60,7 +66,11 @@ class Parity:
         median over the steps (a ReLU that flips strikes one step, a wrong gradient all), for the
         worst variable. What float32 cannot resolve beside the variable itself is left out.
       worst_variable: the variable of that error.
+      own_loss: how far TensorFlow's own loss moves when the weights move by about a rounding, see
+        `conditioning`; 0 where every error is so small that it was not asked.
+      own_update: likewise its gradient of the worst variable.
       xnnpack: whether the file ran with XNNPACK.
+      data: `random`, or `real` for the user's own.
     """
 
     steps: int
@@ -69,12 +79,29 @@ class Parity:
     outputs: float
     update: float
     worst_variable: str
+    own_loss: float
+    own_update: float
     xnnpack: bool
+    data: str
 
     @property
     def holds(self) -> bool:
         """Whether every error is within its tolerance; NaN is not."""
-        return all(getattr(self, name) <= limit for name, limit in TOLERANCE.items())
+        return all(getattr(self, name) <= limit for name, limit in self.limits.items())
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The error that each may have."""
+        return {
+            "loss": _limit("loss", self.own_loss),
+            "outputs": TOLERANCE["outputs"],
+            "update": _limit("update", self.own_update),
+        }
+
+
+def _limit(of: str, own: float) -> float:
+    """The error that one may have where TensorFlow's own is as large."""
+    return max(TOLERANCE[of], min(OWN_ERRORS * own, MOST_ERROR))
 
 
 class Reference:
@@ -128,6 +155,15 @@ class Reference:
                 largest[layer_of(name)] = max(size, largest.get(layer_of(name), 0.0))
         sizes = [largest.get(layer_of(name), 0.0) for name in self._trainable]
         self._rule.settle(self._optimizer, sizes)
+
+    def own_error(self, batches: Sequence[Batch], rng: np.random.Generator) -> OwnError:
+        """How far float32 determines the loss and the gradients, see `conditioning`."""
+        of_batches = [partial(self._parts, batch) for batch in batches]
+        return own_error(of_batches, dict(zip(self._trainable, self._variables, strict=True)), rng)
+
+    def _parts(self, batch: Batch) -> tuple[float, list[np.ndarray | None]]:
+        loss, gradients = self._gradients(_tensors(batch))
+        return float(loss), [None if g is None else np.asarray(g) for g in gradients]
 
     def outputs(self, batch: Batch) -> list[np.ndarray]:
         """What the model returns for one inference batch, an array for each head."""
@@ -186,7 +222,13 @@ def _is_sliced(gradient: Any) -> bool:
 
 
 def verify(
-    content: bytes, model: keras.Model, training: Training, *, steps: int, seed: int
+    content: bytes,
+    model: keras.Model,
+    training: Training,
+    *,
+    steps: int,
+    seed: int,
+    real: Draw | None = None,
 ) -> dict[str, Any]:
     """Compares the file with TensorFlow; the model's weights are put back afterwards.
 
@@ -194,8 +236,9 @@ def verify(
       content: the flatbuffer.
       model: the Keras model it was made of.
       training: the step that it holds.
-      steps: how many batches of random data.
+      steps: how many batches of each kind of data.
       seed: of those data.
+      real: the user's own samples, beside random ones.
 
     Returns:
       What was measured, for the manifest.
@@ -203,17 +246,21 @@ def verify(
     Raises:
       ExportError: an error is above its tolerance; nothing should be written then.
     """
+    kinds: dict[str, Draw] = {"random": RandomSamples()} | ({"real": real} if real else {})
     kept = model.get_weights()
-    try:
-        results = _measure(content, model, training, steps, np.random.default_rng(seed))
-    finally:
-        model.set_weights(kept)
+    results: list[Parity] = []
+    for kind, draw in kinds.items():
+        rng = np.random.default_rng(seed)
+        try:
+            results += _measure(content, model, training, steps, rng, kind, draw)
+        finally:
+            model.set_weights(kept)
     for result in results:
         if not result.holds:
             raise ExportError(_complaint(result))
     return {
         "against": f"tf.GradientTape, TensorFlow {tf.__version__}, Keras {keras.__version__}",
-        "data": f"standard normal, seed {seed}",
+        "data": {kind: draw.describe(seed) for kind, draw in kinds.items()},
         "rows": f"{_short_rows(training)} a step, the rest padding; the last step full",
         "tolerance": TOLERANCE,
         "runs": [asdict(result) for result in results],
@@ -235,18 +282,25 @@ def _short_rows(training: Training) -> int:
 
 
 def _measure(
-    content: bytes, model: keras.Model, training: Training, steps: int, rng: np.random.Generator
+    content: bytes,
+    model: keras.Model,
+    training: Training,
+    steps: int,
+    rng: np.random.Generator,
+    kind: str,
+    draw: Draw,
 ) -> list[Parity]:
     size = training.train_graph.batch_size
     short_rows = _short_rows(training)
     expected = Reference(model, training)
     trainable = [w.name for w in training.weights if w.trainable]
     candidates = [Candidate(content, trainable, xnnpack=on) for on in (True, False)]
-    inference = random_inputs(training.infer_graph, rng)
+    inference = draw.inputs(training.infer_graph, rng)
     want = expected.outputs(inference)
     output_errors = [_output_error(training, want, c.infer(**inference)) for c in candidates]
+    rows = size
     for step in range(steps):
-        batch = random_inputs(training.train_graph, rng) | random_targets(training, rng)
+        batch = draw.batch(training, rng)
         rows = size if step == steps - 1 else short_rows
         real = {n: v[:rows] for n, v in batch.items()}
         if step == 0:
@@ -258,19 +312,32 @@ def _measure(
         for candidate in candidates:
             if candidate.xnnpack or step < STEPS_WITHOUT_XNNPACK:
                 candidate.step(batch, before, after, loss)
+    medians = [
+        {n: statistics.median_low(e) for n, e in candidate.update_errors.items()}
+        for candidate in candidates
+    ]
+    own = OwnError(0.0, {})
+    updates = [error for errors in medians for error in errors.values()]
+    losses = [error for candidate in candidates for error in candidate.loss_errors]
+    if max(updates) > TOLERANCE["update"] or max(losses) > TOLERANCE["loss"]:
+        drawn = [draw.batch(training, rng) for _ in range(PROBES)]
+        own = expected.own_error([{n: v[:rows] for n, v in b.items()} for b in drawn], rng)
     results: list[Parity] = []
-    for candidate, output_error in zip(candidates, output_errors, strict=True):
-        medians = {n: statistics.median_low(e) for n, e in candidate.update_errors.items()}
-        worst = max(medians, key=lambda n: np.nan_to_num(medians[n], nan=np.inf))
+    for candidate, errors, output_error in zip(candidates, medians, output_errors, strict=True):
+        shares = {n: e / _limit("update", own.of(n)) for n, e in errors.items()}
+        worst = max(shares, key=lambda n: np.nan_to_num(shares[n], nan=np.inf))
         results.append(
             Parity(
                 steps=len(candidate.loss_errors),
                 batch_size=size,
                 loss=float(np.max(candidate.loss_errors)),
                 outputs=output_error,
-                update=medians[worst],
+                update=errors[worst],
                 worst_variable=worst,
+                own_loss=own.loss,
+                own_update=own.of(worst),
                 xnnpack=candidate.xnnpack,
+                data=kind,
             )
         )
     return results
@@ -296,11 +363,12 @@ def _output_error(
 def _complaint(result: Parity) -> str:
     errors = ", ".join(
         f"{name} {getattr(result, name):.1e} (at most {limit:.0e})"
-        for name, limit in TOLERANCE.items()
+        for name, limit in result.limits.items()
     )
     return (
         "the exported step does not compute what TensorFlow does "
-        f"({'with' if result.xnnpack else 'without'} XNNPACK, {result.steps} steps): relative "
+        f"({'with' if result.xnnpack else 'without'} XNNPACK, {result.steps} steps of "
+        f"{result.data} data): relative "
         f"errors {errors}, worst at '{result.worst_variable}'. No file was written. A very large "
         "learning rate can cause this; else it is a bug worth reporting"
     )

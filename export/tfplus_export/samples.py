@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +20,38 @@ Batch = dict[str, np.ndarray]
 _NUMBERS = 10
 # What looks up rows by index → its inputs that are the table and the index.
 _LOOKUPS = {"GatherV2": (0, 1), "ResourceGather": (0, 1)}
+
+
+class Draw(Protocol):
+    """Where the batches of a comparison come from."""
+
+    def describe(self, seed: int) -> str:
+        """What they are, in a few words."""
+        ...
+
+    def inputs(self, graph: Graph, rng: np.random.Generator) -> Batch:
+        """Inputs of one batch of a traced pass."""
+        ...
+
+    def batch(self, training: Training, rng: np.random.Generator) -> Batch:
+        """All arguments of one step."""
+        ...
+
+
+class RandomSamples:
+    """Standard normal inputs, and targets at random."""
+
+    def describe(self, seed: int) -> str:
+        """See `Draw`."""
+        return f"standard normal, seed {seed}"
+
+    def inputs(self, graph: Graph, rng: np.random.Generator) -> Batch:
+        """See `Draw`."""
+        return random_inputs(graph, rng)
+
+    def batch(self, training: Training, rng: np.random.Generator) -> Batch:
+        """See `Draw`."""
+        return random_inputs(training.train_graph, rng) | random_targets(training, rng)
 
 
 def random_inputs(graph: Graph, rng: np.random.Generator) -> Batch:

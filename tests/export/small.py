@@ -19,3 +19,15 @@ def small(name: str = "m", **compiled: object) -> keras.Model:
     if compiled:
         model.compile(**compiled)
     return model
+
+
+class Unmasked(layers.Layer):
+    """Ends a mask, which the output of a model may not carry."""
+
+    supports_masking = True
+
+    def call(self, x: object) -> object:
+        return x * 1.0
+
+    def compute_mask(self, x: object, mask: object = None) -> None:
+        return None

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 from oracle import assert_equal, both
+from small import Unmasked
 
 from tfplus.errors import ExportError
 from tfplus_export import unrolling
@@ -67,7 +68,7 @@ FAST = ("LSTM, masked", "GRU, both ways", "SimpleRNN, stacked", "cells in one la
 
 def model_of(function: Any, shape: tuple[int, ...] = (4, 6)) -> keras.Model:
     x = keras.Input(shape)
-    return keras.Model(x, function(layers.Dense(shape[-1])(x)))
+    return keras.Model(x, Unmasked()(function(layers.Dense(shape[-1])(x))))
 
 
 @pytest.mark.parametrize(

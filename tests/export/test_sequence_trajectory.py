@@ -18,6 +18,17 @@ from tfplus_export.optimizers import Adam, Optimizer, Sgd
 from tfplus_export.source import Source
 
 
+class Positions(layers.Layer):
+    """Adds a trained row for each of nine positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = layers.Embedding(9, 8)
+
+    def call(self, hidden: Any) -> Any:
+        return hidden + self.table(keras.ops.arange(9))
+
+
 def as_source(x: Any, logits: Any) -> Source:
     return Source("test:m", keras.Model(x, logits), None, None, None, Preprocessing(), None)
 
@@ -25,7 +36,7 @@ def as_source(x: Any, logits: Any) -> Source:
 def encoder() -> Source:
     """Two transformer encoder blocks with trained positions, over tokens."""
     x = keras.Input((9,), dtype="int32")
-    hidden = layers.Embedding(11, 8)(x) + layers.Embedding(9, 8)(keras.ops.arange(9))
+    hidden = Positions()(layers.Embedding(11, 8)(x))
     for _ in range(2):
         attended = layers.MultiHeadAttention(2, 4)(hidden, hidden)
         hidden = layers.LayerNormalization()(layers.Add()([hidden, attended]))

@@ -103,22 +103,25 @@ def compiled(model: keras.Model, outputs: Sequence[str]) -> dict[str, OutputLoss
     given = getattr(model, "loss", None) if getattr(model, "compiled", False) else None
     if given is None:
         return None
-    weights = _by_output("loss_weights", _compiled_weights(model), outputs, alone=True)
-    losses = _by_output("loss", given, outputs, alone=False)
+    losses = {n: _of(n, loss) for n, loss in _by_output("loss", given, outputs).items()}
+    # Read last: Keras serializes all that the model was compiled with, and complains of lambdas.
+    weights = _by_output("loss_weights", _compiled_weights(model), outputs)
     read: dict[str, OutputLoss] = {}
-    for name in outputs:
-        loss = losses[name]
-        if loss is None:
-            raise ExportError(
-                f"output '{name}' has no loss: expected one for each, out of {', '.join(outputs)}; "
-                "leave the output out of the model that is exported"
-            )
+    for name, (loss, reduction) in losses.items():
         weight = 1.0 if weights[name] is None else float(weights[name])
         if not math.isfinite(weight):
             raise ExportError(f"output '{name}': expected a finite loss weight, got {weight}")
-        rule, reduction = _read(loss)
-        read[name] = OutputLoss(rule, weight, reduction)
+        read[name] = OutputLoss(loss, weight, reduction)
     return read
+
+
+def _of(output: str, given: Any) -> tuple[Loss, Reduction]:
+    if given is None:
+        raise ExportError(
+            f"output '{output}' has no loss: expected one for each; leave the output out of the "
+            "model that is exported"
+        )
+    return _read(given)
 
 
 def _compiled_weights(model: keras.Model) -> Any:
@@ -126,14 +129,13 @@ def _compiled_weights(model: keras.Model) -> Any:
     return config.get("loss_weights")
 
 
-def _by_output(what: str, given: Any, outputs: Sequence[str], *, alone: bool) -> dict[str, Any]:
+def _by_output(what: str, given: Any, outputs: Sequence[str]) -> dict[str, Any]:
     """What was compiled, as a dict by output.
 
     Args:
       what: argument of `compile`.
       given: one for all, a list in the order of the outputs, or a dict by name.
       outputs: names of the outputs.
-      alone: whether one for all is for a single output alone.
 
     Raises:
       ExportError: it does not fit the outputs.
@@ -154,7 +156,7 @@ def _by_output(what: str, given: Any, outputs: Sequence[str], *, alone: bool) ->
                 f"{', '.join(outputs)}"
             )
         return dict(zip(outputs, items, strict=True))
-    if alone and given is not None and len(outputs) > 1:
+    if isinstance(given, (int, float)) and len(outputs) > 1:
         raise ExportError(f"compiled with {what}={given}: expected one for each output")
     return dict.fromkeys(outputs, given)
 

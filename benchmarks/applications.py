@@ -1,0 +1,221 @@
+"""Exports every model of keras.applications and measures it: docs/applications.md is made of that.
+
+Each model is exported in a process of its own and its step is timed in another, so that memory and
+crashes are its own. Results are added to a file of JSON lines, one a model; a model that is in the
+file is skipped, so that an interrupted run goes on where it was.
+
+usage: applications.py [--results FILE] [--only NAME ...] [--again] [--json] [--write FILE]
+
+  applications.py --only MobileNetV2 VGG16
+  applications.py --write docs/applications.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+BATCH, CLASSES, STEPS = 4, 10, 3
+# The smallest of these that the model can be built for.
+SIZES_PX = (32, 64, 71, 75, 96, 224)
+FIRST = (
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Small",
+    "ResNet50",
+    "EfficientNetB0",
+    "DenseNet121",
+    "VGG16",
+    "NASNetMobile",
+    "Xception",
+    "InceptionV3",
+    "ConvNeXtTiny",
+)
+
+
+def names() -> list[str]:
+    """Every model of keras.applications, the ones that fit a device first."""
+    import keras
+
+    every = sorted(n for n in dir(keras.applications) if n[0].isupper())
+    return [*FIRST, *(n for n in every if n not in FIRST)]
+
+
+def build(name: str) -> tuple[Any, int]:
+    """The model without weights for 10 classes, and its input's extent in pixels."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    refusals: list[str] = []
+    for size in SIZES_PX:
+        try:
+            make = getattr(keras.applications, name)
+            return make(weights=None, classes=CLASSES, input_shape=(size, size, 3)), size
+        except ValueError as error:
+            refusals.append(str(error))
+    raise SystemExit(f"{name}: no size of {SIZES_PX} fits: {refusals[-1]}")
+
+
+def export(name: str, path: Path) -> None:
+    """In a process of its own: exports one model and prints what was measured."""
+    from tfplus.errors import ExportError
+    from tfplus.manifest import Preprocessing
+    from tfplus_export import api
+    from tfplus_export.optimizers import Sgd
+    from tfplus_export.source import Source
+
+    model, size = build(name)
+    row: dict[str, Any] = {"model": name, "size_px": size, "parameters": model.count_params()}
+    source = Source(name, model, tuple(range(CLASSES)), None, None, Preprocessing(), None)
+    options = api.Options(BATCH, optimizer=Sgd(0.01), parity_steps=STEPS)
+    started = time.monotonic()
+    try:
+        written = api.export(source, path, options, lambda text: None)
+        row["runs"] = written.manifest.parity["runs"]
+        row["flex_operators"] = written.manifest.flex_operators
+    except ExportError as error:
+        row["refused"] = str(error)
+    row["export_s"] = time.monotonic() - started
+    row["export_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(row))
+
+
+def measure(name: str, timeout_s: float) -> dict[str, Any]:
+    """Exports one model and times its step."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'export'}"}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        command = [sys.executable, __file__, "--export-to", str(path), "--only", name]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, env=environment, timeout=timeout_s
+            )
+        except subprocess.TimeoutExpired:
+            return {"model": name, "refused": f"took more than {timeout_s / 60:.0f} minutes"}
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [""])[-1]
+            return {"model": name, "refused": f"exit code {done.returncode}: {last}"}
+        row: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        if path.exists():
+            row |= time_step(path, environment)
+    return row
+
+
+def time_step(path: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """Median of 10 steps after 3, and the peak memory of a process that does nothing else."""
+    command = [sys.executable, str(HERE / "systems" / "exported.py"), str(path), "2"]
+    done = subprocess.run(
+        command, input="run 3\nrun 10\n", capture_output=True, text=True, env=environment
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode or len(answers) < 3:
+        return {"step_failed": f"exit code {done.returncode}"}
+    return {
+        "step_ms": statistics.median(answers[-1]["ms"]),
+        "step_peak_mb": answers[-1]["peak_rss_mb"],
+    }
+
+
+def machine() -> str:
+    """What the numbers were measured on, with which versions."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    packages = ("tensorflow", "keras", "ai-edge-litert", "numpy")
+    versions = ", ".join(f"{p} {version(p)}" for p in packages)
+    return f"{(cpu or [platform.processor()])[0]}, {os.cpu_count()} cores; {versions}"
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The document."""
+    head = (
+        "# keras.applications\n\nWritten by `benchmarks/applications.py --write`; do not edit. "
+        f"Models without weights, {CLASSES} classes,\nbatch {BATCH}, SGD, {STEPS} steps compared "
+        "with TensorFlow. *Update* is the error of the worst variable, with\nand without XNNPACK, "
+        "and *own* how far TensorFlow's own gradient of that variable moves when its\nweights move "
+        "by about a rounding (0: not asked, since the error is below 1e-3). A step is the median\n"
+        "of 10 on two threads; peak memory is that of a process which does nothing else.\n\n"
+    )
+    on = sorted({row["machine"] for row in rows})
+    lines = [head, *(f"Measured on {m}.\n" for m in on), "\n"]
+    lines.append(
+        "| Model | Parameters | Input | Update | Without XNNPACK | Own | Step ms | Peak MB "
+        "| Export s | Export MB |\n|---|---|---|---|---|---|---|---|---|---|\n"
+    )
+    for row in rows:
+        start = f"| {row['model']} | {number(row.get('parameters'))} | {number(row.get('size_px'))}"
+        if "refused" in row:
+            reason = re.sub(r"\s+", " ", row["refused"]).replace("|", "/")
+            lines.append(f"{start} | {reason} | | | | | | |\n")
+            continue
+        xnnpack, plain = row["runs"]
+        cells = [
+            f"{xnnpack['update']:.1e}",
+            f"{plain['update']:.1e}",
+            f"{max(xnnpack['own_update'], plain['own_update']):.1e}",
+            *(number(row.get(k)) for k in ("step_ms", "step_peak_mb", "export_s")),
+            number(row["export_peak_mb"]),
+        ]
+        lines.append(f"{start} | {' | '.join(cells)} |\n")
+    return "".join(lines)
+
+
+def number(value: float | None) -> str:
+    """Rounded, or a dash."""
+    return "–" if value is None else f"{value:.0f}"
+
+
+def main() -> None:
+    """Reads the arguments, measures what is missing, writes."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--results", type=Path, default=Path("applications.jsonl"))
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these models alone")
+    parser.add_argument("--again", action="store_true", help="measure also what is in the file")
+    parser.add_argument("--json", action="store_true", help="print every result as JSON at the end")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table as Markdown")
+    parser.add_argument("--timeout", type=float, default=3600.0, help="seconds for one export")
+    parser.add_argument("--export-to", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.export_to:
+        export(options.only[0], options.export_to)
+        return
+    every = names()
+    unknown = sorted(set(options.only or ()) - set(every))
+    if unknown:
+        parser.error(f"--only {' '.join(unknown)}: expected some of {' '.join(every)}")
+    wanted = [n for n in every if not options.only or n in options.only]
+    lines = options.results.read_text().splitlines() if options.results.exists() else []
+    found = {row["model"]: row for row in map(json.loads, lines)}
+    for place, name in enumerate(wanted, 1):
+        if name in found and not options.again:
+            continue
+        print(f"{place}/{len(wanted)} {name}", file=sys.stderr, flush=True)
+        found[name] = measure(name, options.timeout) | {"machine": machine()}
+        with options.results.open("a") as file:
+            file.write(json.dumps(found[name]) + "\n")
+    rows = [found[n] for n in wanted if n in found]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+    if options.write:
+        options.write.write_text(table(rows))
+    elif not options.json:
+        print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

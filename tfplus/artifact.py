@@ -13,8 +13,10 @@ import lzma
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import numpy as np
@@ -32,6 +34,9 @@ LABELS_NAME = "labels.txt"
 _IDENTIFIER = b"TFL3"
 _SCALE_BYTES = 4
 _MAX_MANIFEST_BYTES = 16 * 1024 * 1024
+_MAX_GRAPH_BYTES = 256 * 1024 * 1024
+
+_NO_GRAPHS: Mapping[str, bytes] = MappingProxyType({})
 
 # What `zipfile` raises on damaged bytes: a flipped bit can announce a password, an unknown
 # compression, an impossible date.
@@ -65,29 +70,41 @@ class Artifact:
     size_bytes: int
 
 
-def write(path: Path, flatbuffer: bytes, manifest: Manifest) -> Artifact:
+def write(
+    path: Path, flatbuffer: bytes, manifest: Manifest, graphs: Mapping[str, bytes] = _NO_GRAPHS
+) -> Artifact:
     """Writes flatbuffer and manifest as one file; equal input gives an equal file.
 
     Args:
       path: where to; replaced only once the new file is whole.
       flatbuffer: the TFLite model.
       manifest: its length and hash fields are set here.
+      graphs: accelerator → graph, for each that the manifest names.
     """
     manifest = dataclasses.replace(
         manifest,
         flatbuffer_bytes=len(flatbuffer),
         flatbuffer_sha256=hashlib.sha256(flatbuffer).hexdigest(),
+        accelerated=tuple(
+            dataclasses.replace(
+                entry,
+                size_bytes=len(graphs[entry.accelerator]),
+                sha256=hashlib.sha256(graphs[entry.accelerator]).hexdigest(),
+            )
+            for entry in manifest.accelerated
+        ),
     )
     buffer = io.BytesIO()
     buffer.write(flatbuffer)
     # Not compressed: what zlib makes of it differs by version, and with it the file's address.
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:
-        for name, text in (
+        for name, member in (
             (MANIFEST_NAME, manifest.to_json()),
             (LABELS_NAME, "".join(f"{label}\n" for label in manifest.classes)),
+            *((_graph_name(e.accelerator), graphs[e.accelerator]) for e in manifest.accelerated),
         ):
             # A fixed date keeps the file, and so its address, the same from run to run.
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), member)
     content = buffer.getvalue()
     write_atomic(path, content)
     return Artifact(path, manifest, hashlib.sha256(content).hexdigest(), len(content))
@@ -123,6 +140,32 @@ def read(path: Path) -> Artifact:
     if _flatbuffer_hash(path, manifest.flatbuffer_bytes) != manifest.flatbuffer_sha256:
         raise ArtifactError(f"{path}: the graph does not match its SHA-256: the file is corrupt")
     return Artifact(path, manifest, sha256_of(path), path.stat().st_size)
+
+
+def accelerated_graph(artifact: Artifact, accelerator: str) -> bytes | None:
+    """Reads the graph for an accelerator; None where the file has none.
+
+    Raises:
+      ArtifactError: it is not what the manifest says.
+    """
+    entry = next((e for e in artifact.manifest.accelerated if e.accelerator == accelerator), None)
+    if entry is None:
+        return None
+    name = _graph_name(accelerator)
+    try:
+        with zipfile.ZipFile(artifact.path) as archive:
+            info = archive.getinfo(name)
+            if info.file_size != entry.size_bytes or entry.size_bytes > _MAX_GRAPH_BYTES:
+                raise ArtifactError(
+                    f"{artifact.path}: {name} has {info.file_size} bytes, the manifest says "
+                    f"{entry.size_bytes}; expected at most {_MAX_GRAPH_BYTES}"
+                )
+            content = archive.read(info)
+    except (*_DAMAGED_ZIP, KeyError):
+        raise ArtifactError(f"{artifact.path}: {name} is missing or damaged") from None
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise ArtifactError(f"{artifact.path}: {name} does not match its SHA-256")
+    return content
 
 
 def initial_values(artifact: Artifact) -> dict[str, Tensor]:
@@ -173,7 +216,15 @@ def with_values(artifact: Artifact, values: Tensors, path: Path) -> Artifact:
                 scale_bytes = np.array([scale], "<f4").tobytes()
                 content[variable.scale_offset : variable.scale_offset + _SCALE_BYTES] = scale_bytes
         content[variable.offset : variable.offset + len(raw)] = raw
-    return write(path, bytes(content), artifact.manifest)
+    graphs = {
+        entry.accelerator: accelerated_graph(artifact, entry.accelerator) or b""
+        for entry in artifact.manifest.accelerated
+    }
+    return write(path, bytes(content), artifact.manifest, graphs)
+
+
+def _graph_name(accelerator: str) -> str:
+    return f"{accelerator}.tflite"
 
 
 def _check_layout(path: Path, manifest: Manifest) -> None:

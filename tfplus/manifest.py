@@ -15,6 +15,7 @@ import numpy as np
 
 SCHEMA_VERSION = 2
 
+Accelerator = Literal["gpu"]
 Role = Literal["weight", "optimizer", "hyperparameter"]
 # What a loss takes from a model, and `infer` returns.
 Kind = Literal["logits", "probabilities", "values"]
@@ -138,6 +139,27 @@ class CheckedTarget:
 
 
 @dataclass(frozen=True)
+class AcceleratedGraph:
+    """A stateless graph of the same step, for an accelerator that takes no variables.
+
+    It lies in the file's ZIP, see `tfplus.artifact.accelerated_graph`. Its signature `train` takes
+    a batch and every variable and returns the metrics and the variables that change; its `infer`
+    takes the inputs and the weights that it reads.
+
+    Attributes:
+      accelerator: what it is for.
+      size_bytes: of the graph.
+      sha256: of the graph (hex).
+      checked_by: what said that the accelerator takes every operator.
+    """
+
+    accelerator: Accelerator
+    size_bytes: int
+    sha256: str
+    checked_by: str
+
+
+@dataclass(frozen=True)
 class Preprocessing:
     """How integer samples become the model's float32 input: `x * scale + offset`.
 
@@ -177,6 +199,7 @@ class Manifest:
       vocabularies: name of an input of indices → how many there are; one without holds any number.
       frozen: what does not train.
       targets: what the file was checked for.
+      accelerated: graphs of the same step for accelerators.
       schema_version: version of this description.
     """
 
@@ -201,6 +224,7 @@ class Manifest:
     vocabularies: dict[str, int] = field(default_factory=dict[str, int])
     frozen: tuple[FrozenWeight, ...] = ()
     targets: tuple[CheckedTarget, ...] = ()
+    accelerated: tuple[AcceleratedGraph, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -10,6 +10,8 @@ from typing import Any, cast, get_args
 from tfplus.errors import ArtifactError
 from tfplus.manifest import (
     SCHEMA_VERSION,
+    AcceleratedGraph,
+    Accelerator,
     CheckedTarget,
     FrozenWeight,
     Kind,
@@ -92,6 +94,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         frozen=tuple(_frozen(f, limits) for f in fields.objects("frozen")),
         vocabularies=fields.object("vocabularies").counts(),
         targets=tuple(_target(f) for f in fields.objects("targets")),
+        accelerated=tuple(_accelerated(f) for f in fields.objects("accelerated")),
         schema_version=version,
     )
     _check_interface(fields, manifest)
@@ -157,6 +160,15 @@ def _target(fields: _Fields) -> CheckedTarget:
         runtime=fields.text("runtime"),
         runtime_version=fields.text("runtime_version"),
         peak_memory_bytes=fields.integer("peak_memory_bytes"),
+    )
+
+
+def _accelerated(fields: _Fields) -> AcceleratedGraph:
+    return AcceleratedGraph(
+        accelerator=cast("Accelerator", fields.choice("accelerator", get_args(Accelerator))),
+        size_bytes=fields.integer("size_bytes", minimum=1),
+        sha256=fields.text("sha256"),
+        checked_by=fields.text("checked_by"),
     )
 
 

@@ -56,6 +56,13 @@ def agent(
         int, typer.Option(min=0, max=256, help="Of the interpreter; 0 for every core.")
     ] = 0,
     runtime: Annotated[str, typer.Option(help="auto, ai-edge-litert or tflite-runtime.")] = "auto",
+    accelerator: Annotated[
+        str,
+        typer.Option(
+            help="auto, cpu or gpu: the GPU takes models that were exported for it, where it "
+            "computes what the CPU does."
+        ),
+    ] = "auto",
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the ready line here once it serves.")
     ] = None,
@@ -80,7 +87,7 @@ def agent(
     # gRPC's C core would write its own line about a port in use beside the error message.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        from tfplus_agent import server, signals
+        from tfplus_agent import accelerated, server, signals
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("tfplus"):
             raise
@@ -92,12 +99,20 @@ def agent(
         signals.end_with_parent()
     if tls_dir is not None and insecure:
         raise UsageError("--tls-dir and --insecure: give one of them")
+    if accelerator not in accelerated.NAMES:
+        raise UsageError(f"--accelerator {accelerator}: expected {', '.join(accelerated.NAMES)}")
     tls = TlsFiles.load(tls_dir) if tls_dir else None
     name = _valid_name(_own_name(name, tls))
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     config = server.ServerConfig(
         DeviceConfig(
-            name, state_dir or _default_state_dir(name), data, eval_data, runtime, threads
+            name,
+            state_dir or _default_state_dir(name),
+            data,
+            eval_data,
+            runtime,
+            threads,
+            accelerator,
         ),
         listen,
         tls,

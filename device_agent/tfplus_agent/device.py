@@ -18,7 +18,7 @@ from tfplus import slices
 from tfplus.errors import BusyError, DataError, TfplusError, UsageError
 from tfplus.manifest import Manifest
 from tfplus.slices import Tensor
-from tfplus_agent import data, runtime
+from tfplus_agent import accelerated, data, runtime
 from tfplus_agent.checkpoint import CheckpointStore
 from tfplus_agent.exclusive import Exclusive
 from tfplus_agent.models import ModelStore
@@ -45,6 +45,7 @@ class DeviceConfig:
       eval_data: evaluation data, if any.
       runtime: `auto` or the name of a runtime.
       threads: of the interpreter, where LoadModel does not say; 0 for every core.
+      accelerator: `auto` for a GPU where it is there and computes rightly, `cpu` or `gpu`.
     """
 
     name: str
@@ -53,6 +54,7 @@ class DeviceConfig:
     eval_data: Path | None = None
     runtime: str = runtime.AUTO
     threads: int = 0
+    accelerator: str = accelerated.AUTO
 
 
 class Device:
@@ -98,6 +100,12 @@ class Device:
         """Address of the loaded model; empty when none is."""
         session = self._session
         return session.request.sha256 if session else ""
+
+    @property
+    def accelerator(self) -> tuple[str, str]:
+        """What the loaded model trains on, `cpu` or `gpu`, and why it is not the one asked for."""
+        worker = self._loaded().worker()
+        return worker.accelerator, worker.accelerator_note
 
     @property
     def trained_steps(self) -> int:
@@ -297,6 +305,7 @@ class Device:
             runtime=self.runtime.name,
             threads=request.threads,
             xnnpack=not request.disable_xnnpack,
+            accelerator=self._config.accelerator,
         )
         log_path = self.state_dir / "worker.log"
         return Session(request, read.manifest, setup, checkpoints, log_path)

@@ -108,6 +108,8 @@ class Model:
     resize the graph to whatever comes, and variables are copied without a look at their size.
     """
 
+    accelerator = "cpu"
+
     def __init__(self, interpreter: Any, manifest: Manifest) -> None:
         self.manifest = manifest
         self._interpreter = interpreter
@@ -143,12 +145,7 @@ class Model:
         Raises:
           TensorError: a name, shape or dtype differs, or a label is out of range.
         """
-        _check(batch, self._train.inputs)
-        for output in self.manifest.outputs:
-            if output.targets == "label":
-                y, count = batch[output.target], self._infer.outputs[output.prediction].shape[-1]
-                if y.min() < -1 or y.max() >= count:
-                    raise TensorError(f"{output.target}: expected -1 to {count - 1}, got {y}")
+        check_batch(batch, self.manifest)
         out = self._runners["train"](**batch)
         return {name: float(out[name].reshape(-1)[0]) for name in self._train.outputs}
 
@@ -158,7 +155,7 @@ class Model:
         Raises:
           TensorError: a name, shape or dtype differs.
         """
-        _check(inputs, self._infer.inputs)
+        check_tensors(inputs, self._infer.inputs)
         return self._runners["infer"](**inputs)
 
     def save(self) -> dict[str, Tensor]:
@@ -201,7 +198,27 @@ def _described(details: dict[str, Any]) -> dict[str, TensorInfo]:
     }
 
 
-def _check(given: Tensors, expected: Mapping[str, TensorInfo]) -> None:
+def check_batch(batch: Tensors, manifest: Manifest) -> None:
+    """Checks what a training step is given.
+
+    Raises:
+      TensorError: a name, shape or dtype differs, or a label is out of range.
+    """
+    check_tensors(batch, manifest.signatures["train"].inputs)
+    for output in manifest.outputs:
+        if output.targets == "label":
+            predictions = manifest.signatures["infer"].outputs[output.prediction]
+            y, count = batch[output.target], predictions.shape[-1]
+            if y.min() < -1 or y.max() >= count:
+                raise TensorError(f"{output.target}: expected -1 to {count - 1}, got {y}")
+
+
+def check_tensors(given: Tensors, expected: Mapping[str, TensorInfo]) -> None:
+    """Checks names, shapes and dtypes.
+
+    Raises:
+      TensorError: naming the first that differs.
+    """
     for name, info in expected.items():
         if name not in given:
             raise TensorError(f"{name}: expected {info.dtype}{list(info.shape)}, got none")

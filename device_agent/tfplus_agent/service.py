@@ -124,8 +124,13 @@ class AgentService(agent_pb2_grpc.AgentServicer):
             fresh=request.fresh,
         )
         found = self._device.runtime
+        accelerator, note = self._device.accelerator
         return pb.LoadModelResponse(
-            runtime=found.name, runtime_version=found.version, resumed_at_step=step
+            runtime=found.name,
+            runtime_version=found.version,
+            resumed_at_step=step,
+            accelerator=accelerator,
+            accelerator_note=note,
         )
 
     def Train(  # noqa: N802

@@ -22,7 +22,7 @@ from safetensors.numpy import save as to_safetensors
 
 from tfplus import artifact
 from tfplus.errors import DataError, TfplusError, WorkerError
-from tfplus_agent import data, heartbeat, runtime
+from tfplus_agent import accelerated, data, heartbeat, runtime
 from tfplus_agent.framing import Reader, Writer, read_message, write_message
 from tfplus_agent.results import LOSS
 from tfplus_agent.scoring import score
@@ -43,7 +43,7 @@ class Worker:
     ) -> None:
         self._send = send
         self._cancelled = cancelled
-        self._model: runtime.Model | None = None
+        self._model: runtime.Model | accelerated.GpuModel | None = None
         self._train: data.Dataset | None = None
         self._eval: data.Dataset | None = None
 
@@ -70,10 +70,17 @@ class Worker:
         self._train = data.load(Path(request["data"]), read.manifest, for_training=True)
         if request["eval_data"]:
             self._eval = data.load(Path(request["eval_data"]), read.manifest, for_training=False)
-        self._model = runtime.find(request["runtime"]).open(
+        model = runtime.find(request["runtime"]).open(
             read.path, read.manifest, threads=request["threads"], xnnpack=request["xnnpack"]
         )
-        return {"train_samples": len(self._train)}, b""
+        self._model, note = model, ""
+        asked = request["accelerator"]
+        if asked == accelerated.GPU or (asked == accelerated.AUTO and read.manifest.accelerated):
+            batch = next(data.batches(self._train, read.manifest, read.manifest.batch_size))
+            note = accelerated.objection(read, model, batch.arguments) or ""
+            self._model = model if note else accelerated.GpuModel(read)
+        about = {"accelerator": self._model.accelerator, "note": note}
+        return {"train_samples": len(self._train), **about}, b""
 
     def _train_epoch(self, request: dict[str, Any], _: bytes) -> Reply:
         model, samples = self._loaded()
@@ -135,7 +142,7 @@ class Worker:
         model.restore(from_safetensors(blob))
         return {}, b""
 
-    def _loaded(self) -> tuple[runtime.Model, data.Dataset]:
+    def _loaded(self) -> tuple[runtime.Model | accelerated.GpuModel, data.Dataset]:
         if self._model is None or self._train is None:
             raise WorkerError("worker: no model is loaded")
         return self._model, self._train

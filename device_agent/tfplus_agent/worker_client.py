@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import subprocess
 import sys
@@ -19,9 +20,11 @@ from safetensors.numpy import save as to_safetensors
 from tfplus import errors
 from tfplus.errors import TfplusError, WorkerError
 from tfplus.slices import Tensor, Tensors
+from tfplus_agent import accelerated
 from tfplus_agent.framing import FramingError, read_message, write_message
 from tfplus_agent.watched_pipe import SilentWorkerError, WatchedPipe
 
+_LOG = logging.getLogger(__name__)
 # A small device that swaps may keep a worker from its heartbeat for seconds.
 _SILENCE_LIMIT_S = 60.0
 _EXIT_TIMEOUT_S = 5.0
@@ -39,6 +42,7 @@ class WorkerSetup:
       runtime: its distribution.
       threads: of the interpreter; 0 for every core.
       xnnpack: whether XNNPACK is used.
+      accelerator: `auto`, `cpu` or `gpu`.
     """
 
     model: Path
@@ -47,6 +51,7 @@ class WorkerSetup:
     runtime: str
     threads: int
     xnnpack: bool
+    accelerator: str = accelerated.AUTO
 
 
 @dataclass(frozen=True)
@@ -125,11 +130,16 @@ class WorkerClient:
                 runtime=setup.runtime,
                 threads=setup.threads,
                 xnnpack=setup.xnnpack,
+                accelerator=setup.accelerator,
             )
         except BaseException:
             self.close()
             raise
         self.train_samples = int(about["train_samples"])
+        self.accelerator = str(about["accelerator"])
+        self.accelerator_note = str(about["note"])
+        if self.accelerator_note:
+            _LOG.warning("trains on the CPU, not on the GPU: %s", self.accelerator_note)
 
     @property
     def pid(self) -> int:

@@ -16,9 +16,19 @@ import numpy as np
 from tfplus import __version__, artifact, manifest_reader
 from tfplus.artifact import Artifact
 from tfplus.errors import ArtifactError, ExportError, UsageError
-from tfplus.manifest import FrozenWeight, Manifest, Output, Signature, TensorInfo, Variable
+from tfplus.manifest import (
+    AcceleratedGraph,
+    Accelerator,
+    FrozenWeight,
+    Manifest,
+    Output,
+    Signature,
+    TensorInfo,
+    Variable,
+)
 from tfplus.storage import Storage
 from tfplus_export import (
+    accelerated,
     budget,
     convert,
     cost,
@@ -65,6 +75,7 @@ class Options:
       targets: device and runtime, pair by pair, whose limits the file must meet.
       weights: how initial values are stored; they train in float32 either way.
       memory_budget_bytes: what the estimated peak of training may be; None for the devices' limits.
+      accelerators: what the file gets a stateless graph for, besides the one with variables.
     """
 
     batch_size: int = 32
@@ -79,6 +90,7 @@ class Options:
     targets: tuple[tuple[str, str], ...] = (("host", "ai-edge-litert"),)
     weights: Storage = "float32"
     memory_budget_bytes: int | None = None
+    accelerators: tuple[Accelerator, ...] = ()
 
     @property
     def runtimes(self) -> tuple[str, ...]:
@@ -255,6 +267,14 @@ def _export(
             real = real_data.load(options.data, step, classes, source.preprocessing)
         with stored.rounded(model, {w.index: values[w.name] for w in step.weights}):
             measured = _compare(lowered, model, options, real, progress)
+    graphs: dict[Accelerator, accelerated.Accelerated] = {}
+    for accelerator in options.accelerators:
+        progress(f"converting for the {accelerator} and comparing with the CPU")
+        graphs[accelerator] = accelerated.gpu(step, content, values, options.seed)
+        measured[accelerator] = {
+            "tolerance": accelerated.TOLERANCE,
+            "runs": graphs[accelerator].measured,
+        }
     progress("writing")
     variables = _variables(step, values, places)
     frozen = _frozen(step)
@@ -282,13 +302,17 @@ def _export(
         vocabularies=vocabularies(step.train_graph),
         frozen=frozen,
         targets=checked,
+        accelerated=tuple(
+            AcceleratedGraph(name, size_bytes=1, sha256="", checked_by=graph.checked_by)
+            for name, graph in graphs.items()
+        ),
     )
     try:
         # What a device would refuse to read, such as a layer's name of 300 characters.
         manifest_reader.from_json(manifest.to_json())
     except ArtifactError as error:
         raise ExportError(f"no device would take the file: {error}") from error
-    return artifact.write(path, content, manifest)
+    return artifact.write(path, content, manifest, {n: g.content for n, g in graphs.items()})
 
 
 def lower(source: Source, model: keras.Model, options: Options, progress: Progress) -> Lowered:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.table import Table
 from tfplus.artifact import Artifact
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import UsageError
+from tfplus.manifest import Accelerator
 from tfplus.storage import Storage
 from tfplus_export import check_cli
 from tfplus_export.models_command import EXAMPLES as _MODELS_EXAMPLES
@@ -49,6 +50,8 @@ Examples:
 
   tfplus export zoo:small-cnn -o pi.tflite --target pi --runtime tflite-runtime \
     --memory-budget 200MB
+
+  tfplus export zoo:small-cnn -o small.tflite --accelerator gpu
 
   tfplus export zoo:digits -o all.tflite --sub-model a=9,0,1,2,3 --sub-model b=2,3,4,5,6
 """
@@ -193,6 +196,15 @@ def export(
             rich_help_panel=_DEVICE,
         ),
     ] = None,
+    accelerator: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="gpu",
+            help="Add a graph of the step without variables, as an accelerator takes it, checked "
+            "on one where this machine has it.",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = None,
     weights: Annotated[
         Storage,
         typer.Option(
@@ -222,6 +234,7 @@ def export(
     labels = None if classes is None else class_labels(classes)
     subs = [_sub_model(text, output) for text in sub_model or []]
     limit = None if memory_budget is None else parse_size("--memory-budget", memory_budget)
+    accelerators = _accelerators(accelerator or [])
     paths = [path for path, _ in subs]
     if len(set(paths)) < len(paths):
         raise UsageError("--sub-model: expected another NAME for each, got one twice")
@@ -269,6 +282,7 @@ def export(
             targets=pairs,
             weights=weights,
             memory_budget_bytes=limit,
+            accelerators=accelerators,
         )
         if limit is not None and batch_size is None:
             options = api.fit_batch(loaded, options, show)
@@ -351,6 +365,14 @@ def _sub_model(text: str, output: Path) -> tuple[Path, tuple[int, ...]]:
         raise UsageError(f"--sub-model '{text}': expected NAME=LABELS, such as a=9,0,1,2,3")
     path = output.with_name(f"{output.stem}-{name}{output.suffix}")
     return path, numbers("--sub-model", labels)
+
+
+def _accelerators(names: list[str]) -> tuple[Accelerator, ...]:
+    known = get_args(Accelerator)
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--accelerator {name}: expected {', '.join(known)}")
+    return tuple(a for a in known if a in names)
 
 
 def _show_named(show: Callable[[str], None], name: str, text: str) -> None:

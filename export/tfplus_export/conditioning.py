@@ -38,6 +38,15 @@ class OwnError:
         """That of a variable, or of what the optimizer keeps for it, which is named by it."""
         return max((e for w, e in self.gradients.items() if name.endswith(w)), default=0.0)
 
+    def larger(self, other: OwnError) -> OwnError:
+        """The larger of two measurements, for each variable."""
+        names = self.gradients.keys() | other.gradients.keys()
+        both = (self.gradients, other.gradients)
+        return OwnError(
+            max(self.loss, other.loss),
+            {n: max(found.get(n, 0.0) for found in both) for n in names},
+        )
+
 
 def own_error(
     batches: Sequence[Gradients], variables: Mapping[str, Any], rng: np.random.Generator

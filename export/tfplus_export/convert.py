@@ -12,10 +12,11 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus_export.signatures import StatefulModule
+from tfplus_export.stateless import StatelessModule
 
 
-def to_flatbuffer(module: StatefulModule) -> bytes:
-    """Converts the four signatures, with TFLite's builtin operators alone.
+def to_flatbuffer(module: StatefulModule | StatelessModule) -> bytes:
+    """Converts a shell's signatures, with TFLite's builtin operators alone.
 
     Raises:
       ExportError: the converter needs an operator that is not builtin.

@@ -292,6 +292,7 @@ def _measure(
 ) -> list[Parity]:
     size = training.train_graph.batch_size
     short_rows = _short_rows(training)
+    initial = model.get_weights()
     expected = Reference(model, training)
     trainable = [w.name for w in training.weights if w.trainable]
     candidates = [Candidate(content, trainable, xnnpack=on) for on in (True, False)]
@@ -321,7 +322,11 @@ def _measure(
     losses = [error for candidate in candidates for error in candidate.loss_errors]
     if max(updates) > TOLERANCE["update"] or max(losses) > TOLERANCE["loss"]:
         drawn = [draw.batch(training, rng) for _ in range(PROBES)]
-        own = expected.own_error([{n: v[:rows] for n, v in b.items()} for b in drawn], rng)
+        shown = [{n: v[:rows] for n, v in b.items()} for b in drawn]
+        own = expected.own_error(shown, rng)
+        # Where training has made gradients vanish, there is nothing left that could move.
+        model.set_weights(initial)
+        own = own.larger(expected.own_error(shown, rng))
     results: list[Parity] = []
     for candidate, errors, output_error in zip(candidates, medians, output_errors, strict=True):
         shares = {n: e / _limit("update", own.of(n)) for n, e in errors.items()}

@@ -37,14 +37,14 @@ class StatefulModule(tf.Module):
     def concrete_functions(self) -> dict[str, Any]:
         """Signature name → concrete function of fixed shapes."""
         training = self._training
-        batch = _specs(training.arguments())
-        inputs = _specs(training.inputs(training.infer_graph))
+        batch = tensor_specs(training.arguments())
+        inputs = tensor_specs(training.inputs(training.infer_graph))
         values = [tf.TensorSpec(c.shape, c.dtype, name=f"v{i}") for i, c in enumerate(self.cells)]
         return {
-            "train": _concrete(self._train, batch.values(), batch),
-            "infer": _concrete(self._infer, inputs.values(), inputs),
-            "save": _concrete(self._save, [], []),
-            "restore": _concrete(self._restore, values, self.names),
+            "train": concrete(self._train, batch.values(), batch),
+            "infer": concrete(self._infer, inputs.values(), inputs),
+            "save": concrete(self._save, [], []),
+            "restore": concrete(self._restore, values, self.names),
         }
 
     def _train(self, *batch: Tensor) -> dict[str, Tensor]:
@@ -75,16 +75,18 @@ class StatefulModule(tf.Module):
         return {n: c.read_value() for n, c in zip(self.names, self.cells, strict=True)}
 
 
-def _specs(described: Mapping[str, TensorInfo]) -> dict[str, Any]:
+def tensor_specs(described: Mapping[str, TensorInfo]) -> dict[str, Any]:
+    """What TensorFlow calls a description of tensors, by name."""
     return {
         name: tf.TensorSpec(info.shape, info.dtype, name=f"v{i}")
         for i, (name, info) in enumerate(described.items())
     }
 
 
-def _concrete(function: Callable[..., Any], specs: Iterable[Any], names: Iterable[str]) -> Any:
+def concrete(function: Callable[..., Any], specs: Iterable[Any], names: Iterable[str]) -> Any:
+    """A function of fixed shapes whose arguments have any names, such as `shared/conv/bias`."""
     wrapped = tf.function(function, autograph=False, input_signature=list(specs))
-    concrete = wrapped.get_concrete_function()
+    traced = wrapped.get_concrete_function()
     # Argument names must be identifiers, a signature's names need not.
-    concrete._arg_keywords = list(names)
-    return concrete
+    traced._arg_keywords = list(names)
+    return traced

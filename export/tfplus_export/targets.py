@@ -61,7 +61,6 @@ class Runtime:
     operators: dict[str, int]
 
 
-@cache
 def runtime(name: str) -> Runtime:
     """Reads the table of a runtime.
 
@@ -70,9 +69,22 @@ def runtime(name: str) -> Runtime:
     """
     if name not in RUNTIMES:
         raise UsageError(f"--runtime '{name}': expected one of {', '.join(RUNTIMES)}")
+    return _table(name)
+
+
+@cache
+def _table(name: str) -> Runtime:
     text = (resources.files("tfplus_export") / "runtimes" / f"{name}.json").read_text()
     table: dict[str, Any] = json.loads(text)
     return Runtime(table["runtime"], table["version"], table["operators"])
+
+
+def gpu_runtime() -> Runtime:
+    """The operators that the GPU delegate of ai-edge-litert takes, of any version of them.
+
+    As `scripts/rules-table --gpu` found them in the rules' own graphs.
+    """
+    return _table("gpu")
 
 
 def device(name: str) -> Device:

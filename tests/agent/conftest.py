@@ -25,7 +25,8 @@ from tfplus_export import api, source
 from tfplus_export.optimizers import Adam, Sgd
 model = source.load("zoo:digits", input_shape=None, classes=None, seed=0)
 optimizer = {"sgd": Sgd, "adam": Adam}[sys.argv[2]]()
-options = api.Options(16, 24, optimizer, parity_steps=1)
+accelerators = tuple(sys.argv[3:])
+options = api.Options(16, 24, optimizer, parity_steps=1, accelerators=accelerators)
 api.export(model, Path(sys.argv[1]), options, lambda text: None)
 """
 _TIMEOUT_S = 60
@@ -48,8 +49,8 @@ def adam_model(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return _exported(tmp_path_factory.mktemp("model") / "adam.tflite", "adam")
 
 
-def _exported(path: Path, optimizer: str) -> Artifact:
-    command = [sys.executable, "-c", _EXPORT, str(path), optimizer]
+def _exported(path: Path, optimizer: str, *accelerators: str) -> Artifact:
+    command = [sys.executable, "-c", _EXPORT, str(path), optimizer, *accelerators]
     subprocess.run(command, check=True, timeout=120, capture_output=True)
     return artifact.read(path)
 
@@ -165,3 +166,22 @@ def start_agent(
     yield start
     for agent in started:
         agent.end(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def gpu_model(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The model with a graph for the GPU as well."""
+    path = tmp_path_factory.mktemp("model") / "gpu.tflite"
+    return _exported(path, "sgd", "gpu")
+
+
+@pytest.fixture(scope="session")
+def gpu(gpu_model: Artifact) -> None:
+    """Skips where LiteRT finds no GPU; fails there if TFPLUS_REQUIRE_GPU is set."""
+    (entry,) = gpu_model.manifest.accelerated
+    if entry.checked_by.startswith("its delegate"):
+        return
+    reason = 'LiteRT finds no GPU: eval "$(scripts/software-vulkan)" makes one of software'
+    if os.environ.get("TFPLUS_REQUIRE_GPU"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -62,3 +62,8 @@ def test_an_error_may_be_some_times_that_of_tensorflow_but_no_larger() -> None:
     assert not parity(0.04, 0.01).holds
     assert not parity(0.4, 1.0).holds
     assert not parity(float("nan"), 1.0).holds
+
+
+def test_the_larger_of_two_measurements_counts() -> None:
+    both = OwnError(0.1, {"a": 0.3}).larger(OwnError(0.2, {"a": 0.1, "b": 0.4}))
+    assert both == OwnError(0.2, {"a": 0.3, "b": 0.4})

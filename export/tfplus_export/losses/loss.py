@@ -138,7 +138,7 @@ def of_batch(
     count = int(np.prod(shape[:-1]))
     target = [count] if loss.targets == "label" else [count, shape[-1]]
     rows = loss.rows(tf.reshape(output, [count, shape[-1]]), tf.reshape(y, target))
-    share = 1.0 / tf.maximum(tf.reduce_sum(rows.counts), 1.0)
+    share = 1.0 / tf.maximum(tf.reduce_sum(rows.counts, keepdims=True), 1.0)
     scale = rows.counts
     if sample_weight is not None:
         spread = np.ones([1, count // shape[0]], np.float32)
@@ -146,7 +146,7 @@ def of_batch(
     if reduction == "mean":
         scale *= share
     return Reduced(
-        loss=tf.reshape(tf.reduce_sum(rows.losses * scale), [1]),
-        metric=tf.reshape(tf.reduce_sum(rows.metric * rows.counts) * share, [1]),
+        loss=tf.reshape(tf.reduce_sum(rows.losses * scale, keepdims=True), [1]),
+        metric=tf.reshape(tf.reduce_sum(rows.metric * rows.counts, keepdims=True) * share, [1]),
         gradient=tf.reshape(rows.gradient * scale, shape),
     )

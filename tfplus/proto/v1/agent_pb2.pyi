@@ -118,14 +118,18 @@ class LoadModelRequest(_message.Message):
     def __init__(self, sha256: _Optional[str] = ..., threads: _Optional[int] = ..., disable_xnnpack: bool = ..., fresh: bool = ...) -> None: ...
 
 class LoadModelResponse(_message.Message):
-    __slots__ = ("runtime", "runtime_version", "resumed_at_step")
+    __slots__ = ("runtime", "runtime_version", "resumed_at_step", "accelerator", "accelerator_note")
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_VERSION_FIELD_NUMBER: _ClassVar[int]
     RESUMED_AT_STEP_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_NOTE_FIELD_NUMBER: _ClassVar[int]
     runtime: str
     runtime_version: str
     resumed_at_step: int
-    def __init__(self, runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., resumed_at_step: _Optional[int] = ...) -> None: ...
+    accelerator: str
+    accelerator_note: str
+    def __init__(self, runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., resumed_at_step: _Optional[int] = ..., accelerator: _Optional[str] = ..., accelerator_note: _Optional[str] = ...) -> None: ...
 
 class TrainRequest(_message.Message):
     __slots__ = ("epochs", "seed", "report_every", "max_steps")

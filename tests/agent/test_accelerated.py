@@ -1,0 +1,118 @@
+"""Training on the GPU: the same numbers as on the CPU, or the CPU and the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfplus import artifact
+from tfplus.artifact import Artifact
+from tfplus.errors import ArtifactError
+from tfplus_agent import accelerated, runtime
+from tfplus_agent.device import Device
+
+OpenDevice = Callable[..., Device]
+NO_DRIVER = {"VK_ICD_FILENAMES": "/nonexistent", "VK_DRIVER_FILES": "/nonexistent"}
+
+
+def losses(device: Device, **changes: Any) -> list[float]:
+    found: list[float] = []
+    device.train(1, 7, lambda step: found.append(step.loss), **changes)
+    return found
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.slow
+def test_the_gpu_trains_as_the_cpu_does_and_goes_on_from_its_checkpoint(
+    open_device: OpenDevice, gpu_model: Artifact, tmp_path: Path
+) -> None:
+    on_gpu = open_device(load=gpu_model, accelerator="gpu", state_dir=tmp_path / "gpu")
+    on_cpu = open_device(load=gpu_model, accelerator="cpu", state_dir=tmp_path / "cpu")
+    assert on_gpu.accelerator == ("gpu", "")
+    assert on_cpu.accelerator == ("cpu", "")
+    want = losses(on_cpu)
+    np.testing.assert_allclose(losses(on_gpu, max_steps=4), want[:4], rtol=1e-4)
+    on_gpu.close()
+    again = open_device(load=None, accelerator="gpu", state_dir=tmp_path / "gpu")
+    assert again.trained_steps == 4
+    other = open_device(load=gpu_model, accelerator="cpu", state_dir=tmp_path / "other")
+    losses(other, max_steps=4)
+    np.testing.assert_allclose(losses(again), losses(other), rtol=1e-4)
+    found, expected = again.weights(), other.weights()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-5)
+    here, there = again.evaluate(), other.evaluate()
+    assert here is not None
+    assert there is not None
+    assert here.metrics == pytest.approx(there.metrics, abs=0.05)
+
+
+@pytest.mark.slow
+def test_without_a_driver_it_is_the_cpu_and_the_reason(
+    open_device: OpenDevice, gpu_model: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in NO_DRIVER.items():
+        monkeypatch.setenv(name, value)
+    device = open_device(load=gpu_model)
+    accelerator, note = device.accelerator
+    assert accelerator == "cpu"
+    assert "no GPU" in note
+    assert len(losses(device)) == 10
+
+
+def test_a_file_without_a_graph_for_the_gpu_says_how_to_get_one(open_device: OpenDevice) -> None:
+    accelerator, note = open_device(accelerator="gpu").accelerator
+    assert accelerator == "cpu"
+    assert "--accelerator gpu" in note
+
+
+def test_auto_does_not_complain_of_a_file_without_a_graph(open_device: OpenDevice) -> None:
+    assert open_device().accelerator == ("cpu", "")
+
+
+@pytest.mark.parametrize(
+    ("loss", "kernel", "says"),
+    [
+        (2.0, [1.5, 2.5], None),
+        (2.001, [1.501, 2.501], None),
+        (2.5, [1.5, 2.5], "loss of 2.5 where the CPU has 2"),
+        (float("nan"), [1.5, 2.5], "loss of nan"),
+        (2.0, [1.5, 2.4], "update that is off by"),
+        (2.0, [1.5, np.inf], "update that is off by inf"),
+        (2.0, [1.0, 2.0], "update that is off by 1"),
+    ],
+)
+def test_a_gpu_that_computes_wrongly_is_found_out(
+    loss: float, kernel: list[float], says: str | None
+) -> None:
+    before, want = {"k": np.array([1.0, 2.0])}, {"k": np.array([1.5, 2.5])}
+    got = {"loss": np.array([loss]), "k": np.array(kernel)}
+    found = accelerated.difference(before, want, got, 2.0)
+    assert found is None if says is None else says in str(found)
+
+
+@pytest.mark.slow
+def test_a_damaged_graph_is_refused(gpu_model: Artifact, tmp_path: Path) -> None:
+    content = bytearray(gpu_model.path.read_bytes())
+    graph = artifact.accelerated_graph(gpu_model, "gpu")
+    assert graph
+    content[content.index(graph) + len(graph) // 2] ^= 1
+    path = tmp_path / "damaged.tflite"
+    path.write_bytes(content)
+    damaged = artifact.read(path)
+    with pytest.raises(ArtifactError, match=r"gpu\.tflite"):
+        artifact.accelerated_graph(damaged, "gpu")
+    model = runtime.find().open(damaged.path, damaged.manifest, threads=1, xnnpack=True)
+    assert "gpu.tflite" in str(accelerated.objection(damaged, model, {}))
+
+
+@pytest.mark.slow
+def test_other_values_keep_the_graph(gpu_model: Artifact, tmp_path: Path) -> None:
+    name = gpu_model.manifest.weights[0].name
+    values = {name: artifact.initial_values(gpu_model)[name] + 1}
+    copy = artifact.with_values(gpu_model, values, tmp_path / "copy.tflite")
+    assert artifact.accelerated_graph(copy, "gpu") == artifact.accelerated_graph(gpu_model, "gpu")

@@ -1,0 +1,75 @@
+"""The graph for the GPU that an export adds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tfplus import artifact
+from tfplus_export import targets
+from tfplus_export.targets import Runtime
+
+Run = Callable[..., tuple[int, str, str]]
+SMALL = ("zoo:digits", "-o", "m.tflite", "--batch-size", "4", "--accelerator", "gpu")
+
+pytestmark = pytest.mark.slow
+
+
+def without_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VK_ICD_FILENAMES", "VK_DRIVER_FILES"):
+        monkeypatch.setenv(name, "/nonexistent")
+
+
+def test_without_a_gpu_its_operators_are_looked_up(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_driver(monkeypatch)
+    code, _, error = run(*SMALL)
+    assert code == 0, error
+    read = artifact.read(Path("m.tflite"))
+    (entry,) = read.manifest.accelerated
+    assert "table" in entry.checked_by
+    assert len(artifact.accelerated_graph(read, "gpu") or b"") == entry.size_bytes
+    assert [r["on"] for r in read.manifest.parity["gpu"]["runs"]] == ["CPU"]
+
+
+def test_an_operator_that_the_gpu_lacks_is_named_and_nothing_written(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_driver(monkeypatch)
+    known = targets.gpu_runtime()
+    fewer = {n: v for n, v in known.operators.items() if n != "BATCH_MATMUL"}
+    lacking = Runtime(known.name, known.version, fewer)
+    monkeypatch.setattr(targets, "gpu_runtime", lambda: lacking)
+    code, _, error = run(*SMALL)
+    assert code == 4
+    assert "BATCH_MATMUL" in error
+    assert not Path("m.tflite").exists()
+
+
+def test_an_accelerator_that_nobody_knows_is_a_mistake(run: Run) -> None:
+    code, _, error = run("zoo:digits", "-o", "m.tflite", "--accelerator", "tpu")
+    assert code == 2
+    assert "gpu" in error
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("model", ["digits", "lenet", "small-cnn", "reduced-mobilenet"])
+def test_the_delegate_takes_the_zoo_and_computes_what_the_cpu_does(
+    run: Run, model: str, optimizer: str
+) -> None:
+    arguments = ("--batch-size", "4", "--parity-steps", "1", "--optimizer", optimizer)
+    code, _, error = run(f"zoo:{model}", "-o", "m.tflite", "--accelerator", "gpu", *arguments)
+    assert code == 0, error
+    manifest = artifact.read(Path("m.tflite")).manifest
+    (entry,) = manifest.accelerated
+    if "delegate" not in entry.checked_by:
+        if os.environ.get("TFPLUS_REQUIRE_GPU"):
+            pytest.fail("LiteRT finds no GPU")
+        pytest.skip('LiteRT finds no GPU: eval "$(scripts/software-vulkan)" makes one of software')
+    runs = {r["on"]: r for r in manifest.parity["gpu"]["runs"]}
+    assert runs["GPU"]["loss"] <= 1e-4
+    assert runs["GPU"]["update"] <= 1e-3

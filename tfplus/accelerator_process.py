@@ -1,0 +1,145 @@
+"""Steps on an accelerator in a process of their own: a delegate may abort, and takes nothing along.
+
+usage: python -m tfplus.accelerator_process FOLDER
+
+FOLDER holds `graph.tflite`, and `before-I.safetensors` and `batch-I.safetensors` for each step I;
+the process adds `after-I.safetensors`: the variables and, under their names, the metrics.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from tfplus.errors import WorkerError
+from tfplus.manifest import TensorInfo
+from tfplus.slices import Tensor, Tensors
+from tfplus.stateless import StatelessModel
+
+TIMEOUT_S = 900.0
+_NO_GPU = 3
+_NOT_TAKEN = 4
+# What LiteRT says where the delegate runs but leaves operators to the CPU.
+_LEFT_TO_THE_CPU = "not accelerated"
+_UNSUPPORTED = "Following operations are not supported by GPU delegate:"
+
+
+class NoAcceleratorError(WorkerError):
+    """The machine has none that the runtime can use."""
+
+
+class NotTakenError(WorkerError):
+    """The accelerator does not take every operator of a graph; the message names those."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step to take.
+
+    Attributes:
+      before: every variable.
+      batch: every other input of `train`.
+    """
+
+    before: Tensors
+    batch: Tensors
+
+
+def run(
+    graph: bytes, steps: Sequence[Step], metrics: tuple[str, ...], timeout_s: float = TIMEOUT_S
+) -> list[dict[str, Tensor]]:
+    """Takes steps on the GPU, each from a state of its own.
+
+    Args:
+      graph: a stateless graph, see `tfplus.stateless`.
+      steps: at least one.
+      metrics: names of what a step reports.
+      timeout_s: of all steps together, in seconds.
+
+    Returns:
+      For each step, name → array of the variables after it, and of the metrics.
+
+    Raises:
+      NoAcceleratorError: there is no GPU, or no driver.
+      NotTakenError: the delegate leaves operators to the CPU.
+      WorkerError: it failed in another way; the message says how.
+    """
+    with tempfile.TemporaryDirectory(prefix="tfplus-gpu-") as name:
+        folder = Path(name)
+        (folder / "graph.tflite").write_bytes(graph)
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        for i, step in enumerate(steps):
+            save_file(_contiguous(step.before), folder / f"before-{i}.safetensors")
+            save_file(_contiguous(step.batch), folder / f"batch-{i}.safetensors")
+        try:
+            done = subprocess.run(  # noqa: S603 (this very Python and module)
+                [sys.executable, "-m", "tfplus.accelerator_process", name],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise WorkerError(
+                f"the GPU did not end {len(steps)} steps in {timeout_s:g} s"
+            ) from None
+        if done.returncode:
+            raise _error(done.returncode, done.stderr)
+        return [load_file(folder / f"after-{i}.safetensors") for i in range(len(steps))]
+
+
+def _error(code: int, said: str) -> WorkerError:
+    if code == _NO_GPU:
+        return NoAcceleratorError("LiteRT finds no GPU, or no driver for it, on this machine")
+    if code == _NOT_TAKEN:
+        named = said.partition(_UNSUPPORTED)[2].strip().splitlines()
+        # Each operator with its reason, up to the line that counts them.
+        lines = [line for line in named if ":" in line and not line.startswith(("ERROR", "INFO"))]
+        return NotTakenError("; ".join(lines[:5]) or "it does not say which")
+    last = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+    return WorkerError(f"the process that ran the step on the GPU {how}: {last}")
+
+
+def _contiguous(tensors: Tensors) -> dict[str, Tensor]:
+    return {n: np.ascontiguousarray(t) for n, t in tensors.items()}
+
+
+def _serve(folder: Path) -> int:
+    # Of the agent and export extras; whoever asks has one of them.
+    from ai_edge_litert.compiled_model import CompiledModel, HardwareAccelerator
+
+    try:
+        compiled: Any = CompiledModel.from_file(
+            str(folder / "graph.tflite"), hardware_accel=HardwareAccelerator.GPU
+        )
+    except RuntimeError as error:
+        return _NOT_TAKEN if _LEFT_TO_THE_CPU in str(error) else _NO_GPU
+    metrics = tuple(json.loads((folder / "metrics.json").read_text()))
+    model: StatelessModel | None = None
+    for i in range(len(list(folder.glob("before-*.safetensors")))):
+        before = load_file(folder / f"before-{i}.safetensors")
+        if model is None:
+            variables = {n: TensorInfo(t.shape, t.dtype.name) for n, t in before.items()}
+            model = StatelessModel(compiled, variables, metrics)
+        model.restore(before)
+        model.step(load_file(folder / f"batch-{i}.safetensors"))
+        reported = {n: np.array([v], np.float32) for n, v in model.metrics().items()}
+        save_file(_contiguous(model.save() | reported), folder / f"after-{i}.safetensors")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_serve(Path(sys.argv[1])))

@@ -140,6 +140,20 @@ def a_slice(rng: Random, shape: Shape) -> Arguments:
     return {"start": start, "stop": rng.randint(start + 1, shape[0]), "stride": rng.randint(1, 2)}
 
 
+def transposed(rng: Random, shape: Shape) -> Arguments:
+    return window(rng, shape) | {"filters": rng.randint(1, 3)}
+
+
+def grouped(rng: Random, shape: Shape) -> Arguments | None:
+    # Statistics over a few numbers leave gradients of rounding.
+    groups = [g for g in (1, 2) if shape[-1] % g == 0 and math.prod(shape) // g > 8]
+    return {"groups": rng.choice(groups)} if groups else None
+
+
+def recurrent(rng: Random, _shape: Shape) -> Arguments:
+    return {"units": rng.randint(1, 3), "return_sequences": rng.choice(BOTH)}
+
+
 def halves(_rng: Random, shape: Shape) -> Arguments | None:
     return {} if shape[-1] % 2 == 0 else None
 
@@ -181,7 +195,18 @@ MOVES: dict[str, Move] = {
     "rescaling": Move(ANY, one_of(scale=(-0.5, 0.25), offset=(0.0, 1.0)), layers.Rescaling),
     "separable": Move(IMAGE, separable, layers.SeparableConv2D),
     "slice": Move((3, 4), a_slice, lambda start, stop, stride: lambda x: x[:, start:stop:stride]),
+    "gated recurrence": Move(SERIES, recurrent, layers.GRU),
+    "group normalization": Move(IMAGE, grouped, layers.GroupNormalization),
+    "long short-term memory": Move(SERIES, recurrent, layers.LSTM),
+    "repetition": Move((2,), one_of(n=(2, 3)), layers.RepeatVector),
+    "self attention": Move(
+        SERIES,
+        one_of(heads=(1, 2), size=(1, 3)),
+        lambda heads, size: lambda x: layers.MultiHeadAttention(heads, size)(x, x),
+    ),
     "subtract": Move(ANY, plain, layers.Subtract, 2),
+    "transposed convolution": Move(IMAGE, transposed, layers.Conv2DTranspose),
+    "upsampling": Move(IMAGE, one_of(size=(1, 2)), layers.UpSampling2D),
     "sum of the last axis": Move(
         (3, 4), plain, lambda: lambda x: ops.sum(x, axis=-1, keepdims=True)
     ),

@@ -56,8 +56,10 @@ def test_an_accelerator_that_nobody_knows_is_a_mistake(run: Run) -> None:
     assert "gpu" in error
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("model", ["digits", "lenet", "small-cnn", "reduced-mobilenet"])
+@pytest.mark.parametrize(
+    ("model", "optimizer"),
+    [("lenet", "sgd"), ("small-cnn", "adam"), ("reduced-mobilenet", "sgd")],
+)
 def test_the_delegate_takes_the_zoo_and_computes_what_the_cpu_does(
     run: Run, model: str, optimizer: str
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_function_is_given_what_it_takes(run, tmp_path: Path) -> None:
     assert manifest.signatures["infer"].outputs["logits"].shape == (1, 3)
 
 
+@pytest.mark.slow
 def test_sub_models_start_as_slices_of_the_whole(run, tmp_path: Path) -> None:
     code, _, err = run(
         "zoo:digits", "-o", "all.tflite", "--sub-model", "a=9,0", "--momentum", "0.5"

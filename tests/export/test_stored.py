@@ -45,9 +45,8 @@ def started_from(path: Path) -> list[dict[str, np.ndarray]]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("form", "ratio"), [pytest.param("float16", 0.51, marks=pytest.mark.slow), ("int8", 0.27)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("form", "ratio"), [("float16", 0.51), ("int8", 0.27)])
 def test_small_values_are_whole_in_every_runtime(
     run, tmp_path: Path, form: Storage, ratio: float
 ) -> None:

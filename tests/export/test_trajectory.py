@@ -132,7 +132,15 @@ def activated() -> Source:
 
 
 MODELS = pytest.mark.parametrize(
-    "make", [lenet, digits, strided, depthwise, normalized, frozen, activated]
+    "make",
+    [
+        digits,
+        normalized,
+        *(
+            pytest.param(make, marks=pytest.mark.slow)
+            for make in (lenet, strided, depthwise, frozen, activated)
+        ),
+    ],
 )
 ROOT = Path(__file__).parents[2]
 ARM64_ROOT = Path(os.environ.get("ARM64_ROOT", "/var/tmp/arm64-root"))  # noqa: S108

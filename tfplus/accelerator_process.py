@@ -9,6 +9,7 @@ the process adds `after-I.safetensors`: the variables and, under their names, th
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -142,4 +143,5 @@ def _serve(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_serve(Path(sys.argv[1])))
+    # Everything is written; some drivers hang when they are taken down.
+    os._exit(_serve(Path(sys.argv[1])))

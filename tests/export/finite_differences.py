@@ -56,7 +56,7 @@ def slope_error(
         return float(tf.reduce_sum(tf.cast(model(inputs, training=True), tf.float64) * dy))
 
     # A gradient that is 0 by nature, as of a bias before a normalization, is rounding.
-    floor = max(1e-6, 0.05 * max(float(np.linalg.norm(g)) for g in gradients.values()))
+    floor = max(1e-3, 0.05 * max(float(np.linalg.norm(g)) for g in gradients.values()))
     worst = 0.0
     for index, gradient in gradients.items():
         start = weights[index].astype(np.float64)

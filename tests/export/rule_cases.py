@@ -192,7 +192,7 @@ CASES: dict[str, Case] = {
 def measured(case: Case) -> tuple[float, float]:
     """Error of the gradients against TensorFlow's, and against slopes."""
     model = case.build()
-    start = [np.asarray(w) for w in model.get_weights()]
+    start = [np.asarray(v) for v in model.variables]
     x = np.random.default_rng(0).normal(size=(BATCH, *case.shape)).astype(np.float32)
     got, want = both(model, x)
     scale = max(float(np.max(np.abs(w))) for w in want)

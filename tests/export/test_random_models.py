@@ -44,11 +44,12 @@ def check(recipe: Recipe) -> None:
     note(repr(recipe))
     keras.utils.set_random_seed(3)
     model = recipe.build()
-    start = [np.asarray(w) for w in model.get_weights()]
+    start = [np.asarray(v) for v in model.variables]
     trainable = [i for i, v in enumerate(model.variables) if v.trainable]
     found: list[tuple[float, float]] = []
     for seed in range(BATCHES):
-        model.set_weights(start)
+        for variable, value in zip(model.variables, start, strict=True):
+            variable.assign(value)
         rng = np.random.default_rng(seed)
         x = rng.normal(size=(recipe.batch, *recipe.input_shape)).astype(np.float32)
         got, want = both(model, x)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfplus.errors import ExportError
 from tfplus_export.lowering.masks import positive
 from tfplus_export.lowering.rule import Gradient, Rule, unary
 from tfplus_export.lowering.sums import sum_over
@@ -92,16 +91,33 @@ def _choice_gradient(sign: float) -> Gradient:
     return gradient
 
 
+def _bias_shape(op: Op, bias: Tensor) -> list[int]:
+    # Keras takes an addition along the second axis for a bias with the channels first.
+    first = op.get_attr("data_format") == b"NCHW"
+    return [int(bias.shape[0]), *[1] * (len(op.outputs[0].shape) - 2 if first else 0)]
+
+
 def _bias_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    if op.get_attr("data_format") != b"NHWC":
-        raise ExportError("expected data_format channels_last (NHWC), got channels_first")
-    return inputs[0] + inputs[1]
+    return inputs[0] + tf.reshape(inputs[1], _bias_shape(op, inputs[1]))
+
+
+def _bias_gradient(
+    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    bias = _bias_together(op, [inputs], [dy]) if wanted[1] else None
+    return [dy if wanted[0] else None, bias]
+
+
+def _bias_together(op: Op, inputs: Sequence[Sequence[Tensor]], dys: Sequence[Tensor]) -> Tensor:
+    bias = inputs[0][1]
+    every = tf.concat(list(dys), 0) if len(dys) > 1 else dys[0]
+    return tf.reshape(unbroadcast(every, _bias_shape(op, bias)), bias.shape)
 
 
 ADD = Rule(lambda op, inputs: inputs[0] + inputs[1], _add_gradient, together=_add_together)
 SUB = Rule(lambda op, inputs: inputs[0] - inputs[1], _sub_gradient)
 MUL = Rule(lambda op, inputs: inputs[0] * inputs[1], _mul_gradient)
-BIAS_ADD = Rule(_bias_forward, _add_gradient, together=_add_together)
+BIAS_ADD = Rule(_bias_forward, _bias_gradient, together=_bias_together)
 DIV = Rule(lambda op, inputs: inputs[0] / inputs[1], _div_gradient)
 NEG = unary(lambda x: -x, lambda x, y, dy: -dy)
 MAXIMUM = Rule(lambda op, inputs: tf.maximum(inputs[0], inputs[1]), _choice_gradient(1.0))

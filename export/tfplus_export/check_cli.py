@@ -66,9 +66,10 @@ def check(
     if min(sizes) < 1:
         raise UsageError(f"--batch-sizes '{batch_sizes}': expected sizes of at least 1")
     with at_work("tfplus check") as show:
-        from tfplus_export import api, precheck
         from tfplus_export import freeze as freezing
+        from tfplus_export import precheck
         from tfplus_export import source as sources
+        from tfplus_export.options import Options
 
         def load(*, compiled: bool) -> sources.Source:
             return sources.load(
@@ -89,7 +90,7 @@ def check(
             loaded = load(compiled=False)
             known = [str(error)]
         frozen = freezing.select(loaded.model, freeze or (), train or ())
-        options = api.Options(optimizer=loaded.optimizer, freeze=frozen)
+        options = Options(optimizer=loaded.optimizer, freeze=frozen)
         report = precheck.check(loaded, options, sizes, known, show)
     if json_output:
         print_json(report)

@@ -247,6 +247,7 @@ def export(
         from tfplus_export import freeze as freezing
         from tfplus_export import source as sources
         from tfplus_export.optimizers import choice as optimizers
+        from tfplus_export.options import Options
 
         choice = optimizers.choose(
             optimizer,
@@ -269,7 +270,7 @@ def export(
         for _, chosen in subs:
             api.check_sub_model(loaded, chosen)
         frozen = freezing.select(loaded.model, freeze or (), train or ())
-        options = api.Options(
+        options = Options(
             batch_size or _BATCH_SIZE,
             infer_batch_size,
             choice.optimizer(loaded.optimizer),

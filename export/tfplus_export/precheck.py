@@ -17,6 +17,7 @@ from tfplus_export.graph import trace
 from tfplus_export.lowering.survey import survey
 from tfplus_export.lowering.table import RULES
 from tfplus_export.memory import peak_bytes
+from tfplus_export.options import Options
 from tfplus_export.preview import Preview
 from tfplus_export.source import Source
 
@@ -104,7 +105,7 @@ class Report:
 
 def check(
     source: Source,
-    options: api.Options,
+    options: Options,
     batch_sizes: Sequence[int],
     known: Sequence[str],
     progress: Callable[[str], None],

@@ -19,6 +19,7 @@ from tfplus.manifest import Preprocessing
 from tfplus_export import api, budget, cost, source, targets
 from tfplus_export.budget import MOST_SAMPLES
 from tfplus_export.freeze import select
+from tfplus_export.lowered import lower
 from tfplus_export.memory import peak_bytes
 from tfplus_export.option_values import parse_size
 from tfplus_export.source import Source
@@ -141,7 +142,7 @@ def test_the_estimate_is_near_the_measured_peak(
     loaded = source.load(f"zoo:{name}", input_shape=None, classes=None, seed=0)
     options = api.Options(batch, freeze=select(loaded.model, [], train))
     with options.freeze.applied(loaded.model):
-        lowered = api.lower(loaded, loaded.model, options, lambda text: None)
+        lowered = lower(loaded, loaded.model, options, lambda text: None)
     path = tmp_path / "m.tflite"
     path.write_bytes(lowered.content)
     memory = cost.step_memory(lowered.content, lowered.variables_bytes)

@@ -1,0 +1,114 @@
+"""A model's step as a flatbuffer with its initial values in it, compared with nothing yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from tfplus.errors import ExportError
+from tfplus_export import (
+    convert,
+    flatbuffer,
+    ports,
+    stored,
+    training,
+)
+from tfplus_export.losses import compiled
+from tfplus_export.losses.compiled import OutputLoss
+from tfplus_export.optimizers import Sgd
+from tfplus_export.options import Options, Progress
+from tfplus_export.signatures import StatefulModule
+from tfplus_export.source import Source
+from tfplus_export.stored import Place
+from tfplus_export.training import Training
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A model's step as a flatbuffer, that nobody has compared with TensorFlow yet.
+
+    Attributes:
+      step: what was converted.
+      content: the flatbuffer, with initial values in it.
+      places: name of a variable → where its initial value lies, and in which form.
+      values: name of a variable → its initial value.
+    """
+
+    step: Training
+    content: bytes
+    places: dict[str, Place]
+    values: dict[str, np.ndarray]
+
+    @property
+    def variables_bytes(self) -> int:
+        """Bytes of weights and optimizer state."""
+        return sum(value.nbytes for value in self.values.values())
+
+
+def lower(source: Source, model: keras.Model, options: Options, progress: Progress) -> Lowered:
+    """Traces, lowers and converts a model as it is, whatever `options.freeze` says.
+
+    Raises:
+      ExportError: it cannot be lowered or converted.
+    """
+    step = _training(source, model, options)
+    progress("converting to TFLite operators")
+    module = StatefulModule(step)
+    marked = convert.to_flatbuffer(module)
+    values = _initial_values(step, model)
+    if options.weights != "float32":
+        weights = {w.name for w in step.weights}
+        forms = stored.choose(values, weights, options.weights)
+        content, places, values = stored.shrink(marked, module.names, values, forms)
+        return Lowered(step, content, places, values)
+    offsets = flatbuffer.variable_offsets(marked, module.shapes)
+    places = {n: Place(offset) for n, offset in zip(module.names, offsets, strict=True)}
+    return Lowered(step, _fill(marked, places, values), places, values)
+
+
+def losses_of(source: Source, model: keras.Model, name: str | None) -> Mapping[str, OutputLoss]:
+    """The loss of each output: the one that was asked for, the compiled ones, or the default.
+
+    Args:
+      source: where the model comes from.
+      model: the source's own, or a sub-model of it.
+      name: in Keras; None for the compiled one.
+
+    Raises:
+      UsageError: there is no such loss.
+    """
+    outputs = list(ports.outputs(model))
+    if name is not None or source.losses is None:
+        return compiled.named(name or compiled.DEFAULT, outputs)
+    # A sub-model has the outputs of the whole.
+    return dict(zip(outputs, source.losses.values(), strict=True))
+
+
+def _training(source: Source, model: keras.Model, options: Options) -> Training:
+    step = training.build(
+        model,
+        options.optimizer or source.optimizer or Sgd(),
+        losses=losses_of(source, model, options.loss),
+        sample_weights=options.sample_weights,
+        batch_size=options.batch_size,
+        infer_batch_size=options.infer_batch_size or options.batch_size,
+    )
+    if not any(w.trainable for w in step.weights):
+        raise ExportError("the model has no trainable weight")
+    return step
+
+
+def _initial_values(step: Training, model: keras.Model) -> dict[str, np.ndarray]:
+    weights = {w.name: np.array(model.variables[w.index].numpy(), np.float32) for w in step.weights}
+    return weights | step.state()
+
+
+def _fill(content: bytes, places: Mapping[str, Place], values: Mapping[str, np.ndarray]) -> bytes:
+    filled = bytearray(content)
+    for name, value in values.items():
+        raw = np.ascontiguousarray(value, "<f4").tobytes()
+        filled[places[name].offset : places[name].offset + len(raw)] = raw
+    return bytes(filled)

@@ -147,8 +147,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         "with TensorFlow. *Update* is the error of the worst variable, with\nand without XNNPACK, "
         "and *own* how far TensorFlow's own gradient of that variable moves when its\nweights move "
         "by about a rounding (0: not asked, since the error is below 1e-3). A step is the median\n"
-        "of 10 on two threads; peak memory is that of a process which does nothing else. Times of a\n"
-        "machine that does other work beside are too long.\n\n"
+        "of 10 on two threads; peak memory is that of a process which does nothing else. Times of\n"
+        "a machine that does other work beside are too long.\n\n"
     )
     on = sorted({row["machine"] for row in rows})
     lines = [head, *(f"Measured on {m}.\n" for m in on), "\n"]

@@ -26,14 +26,20 @@ from ai_edge_litert.compiled_model import CompiledModel, HardwareAccelerator
 from ai_edge_litert.interpreter import Interpreter
 from rule_cases import BATCH, CASES, Case
 
-from tfplus_export import flatbuffer
+from tfplus_export import convert, flatbuffer, source
 from tfplus_export.graph import trace
+from tfplus_export.lowered import lower
 from tfplus_export.lowering.replay import replay
 from tfplus_export.lowering.table import RULES
+from tfplus_export.optimizers import Adam
+from tfplus_export.options import Options
+from tfplus_export.stateless import StatelessModule
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "export" / "tfplus_export" / "runtimes" / "gpu.json"
 DOCUMENT = ROOT / "docs" / "gpu.md"
+# Whose steps are compared as a whole in tests/export/test_accelerated.py.
+MODELS = ("zoo:lenet", "zoo:reduced-mobilenet")
 TOLERANCE = 1e-4
 TIMEOUT_S = 300
 TIMED_OUT = 124
@@ -42,10 +48,11 @@ ANY_VERSION = 99
 HEAD = """# The rules on the GPU delegate
 
 Written by `scripts/test-gpu --table`; do not edit. ai-edge-litert {version}, Vulkan driver
-`{driver}`. Each row is the case of [rules.md](rules.md), forward and backward, on the GPU against
-the CPU: the largest difference relative to the largest element. A software driver says nothing of
-speed, and not all of another driver's numerics: `tfplus export --accelerator gpu` compares the
-whole step where there is a GPU, and the agent does so before it trains on one.
+`{driver}`. Each row is the case of [rules.md](rules.md), forward and backward,
+on the GPU against the CPU: the largest difference relative to the largest element. A software
+driver says nothing of speed, and not all of another driver's numerics: `tfplus export
+--accelerator gpu` compares the whole step where there is a GPU, and the agent does so before it
+trains on one.
 
 | Operation | As written | On the GPU |
 |---|---|---|
@@ -100,6 +107,20 @@ def on_gpu(case: Case) -> OnGpu:
     return OnGpu(operators, True, error / scale)
 
 
+def whole_step(name: str) -> OnGpu:
+    """Operators of the whole step of a model of the zoo, loss and optimizer included."""
+    loaded = source.load(name, input_shape=None, classes=None, seed=0)
+    options = Options(BATCH, optimizer=Adam())
+    step = lower(loaded, loaded.model, options, lambda text: None).step
+    content = convert.to_flatbuffer(StatelessModule(step))
+    operators = frozenset(flatbuffer.operators(content))
+    try:
+        CompiledModel.from_buffer(content, HardwareAccelerator.GPU)
+    except RuntimeError:
+        return OnGpu(operators, False, None)
+    return OnGpu(operators, True, 0.0)
+
+
 def _convert(function: Any, shapes: dict[str, tuple[int, ...]]) -> bytes:
     specs = {n: tf.TensorSpec(s, tf.float32, name=n) for n, s in shapes.items()}
     module = tf.Module()
@@ -139,7 +160,8 @@ def _run(compiled: Any, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def main(arguments: list[str]) -> int:
     """Writes both, or with the name of an operation prints what was found of that one."""
     if arguments:
-        found = on_gpu(CASES[arguments[0]])
+        name = arguments[0]
+        found = whole_step(name) if name.startswith("zoo:") else on_gpu(CASES[name])
         sys.stdout.write(json.dumps({**vars(found), "operators": sorted(found.operators)}) + "\n")
         sys.stdout.flush()
         # Some drivers hang when they are taken down.
@@ -161,6 +183,10 @@ def main(arguments: list[str]) -> int:
             taken |= set(found["operators"])
         rows.append(f"| {operation} | `{CASES[operation].written}` | {says} |")
         sys.stderr.write(rows[-1] + "\n")
+    for model in MODELS:
+        _, found = _asked(model)
+        if found is not None and found["delegated"]:
+            taken |= set(found["operators"])
     version = importlib.metadata.version("ai-edge-litert")
     table = {
         "operators": dict.fromkeys(sorted(taken), ANY_VERSION),

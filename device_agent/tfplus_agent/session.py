@@ -65,10 +65,15 @@ class Session:
 
         Raises:
           TfplusError: the model or the data cannot be loaded.
-          WorkerError: it cannot be started, or died.
+          WorkerError: it cannot be started, or died with steps that no checkpoint holds.
         """
         if self._worker is not None and self._worker.alive:
             return self._worker
+        if self._worker is not None and self.steps > self._saved_steps:
+            # Nobody may take a fresh worker for the one that had learned more.
+            lost, died = self.steps - self._saved_steps, self._worker.how_it_died("idle")
+            self._roll_back()
+            raise WorkerError(f"{died}; {lost} steps that no checkpoint holds are lost")
         self.close()
         worker = WorkerClient(self._setup, self._log_path)
         try:

@@ -240,7 +240,7 @@ class WorkerClient:
         except SilentWorkerError as error:
             raise self._given_up(command, error) from None
         except (OSError, ValueError):
-            raise WorkerError(self._how_it_died(command)) from None
+            raise WorkerError(self.how_it_died(command)) from None
 
     def _receive(self, command: str) -> tuple[dict[str, Any], bytes]:
         try:
@@ -250,7 +250,7 @@ class WorkerClient:
         except (OSError, ValueError, FramingError):
             message = None
         if message is None:
-            raise WorkerError(self._how_it_died(command))
+            raise WorkerError(self.how_it_died(command))
         return message
 
     def _given_up(self, command: str, error: SilentWorkerError) -> WorkerError:
@@ -261,7 +261,12 @@ class WorkerClient:
             "ended; the next call starts a fresh one from the last checkpoint"
         )
 
-    def _how_it_died(self, command: str) -> str:
+    def how_it_died(self, command: str) -> str:
+        """Says of what the process died, and what it wrote last.
+
+        Args:
+          command: what it was doing.
+        """
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_EXIT_TIMEOUT_S)
         code = self._process.poll()

@@ -19,6 +19,7 @@ from tfplus.errors import BusyError, DataError, TensorError, UsageError, WorkerE
 from tfplus_agent.checkpoint import StorageError
 from tfplus_agent.device import Device
 from tfplus_agent.results import StepEvent
+from tfplus_agent.worker_client import EpochPlan
 
 Open = Callable[..., Device]
 KERNEL = "task/3/logit/kernel"
@@ -142,6 +143,21 @@ def test_a_worker_killed_in_mid_training_costs_what_was_not_saved_and_no_more(
     assert device.trained_steps == 10
     assert equal(all_values(device), values)
     assert device.train(1, seed=3).trained_steps == 20
+
+
+def test_a_worker_killed_between_two_epochs_is_not_replaced_in_silence(open_device: Open) -> None:
+    device = open_device()
+    device.train(1, seed=1)
+    values = all_values(device)
+    session = device._session
+    assert session is not None
+    # As between the epochs of one call: ten steps more, and no checkpoint of them yet.
+    session.train_epoch(EpochPlan(2, 0, 0, 20, 1, 10), None, lambda: False)
+    kill_worker(device)
+    with pytest.raises(WorkerError, match=r"SIGKILL|10 steps that no checkpoint holds"):
+        device.evaluate()
+    assert device.trained_steps == 10
+    assert equal(all_values(device), values)
 
 
 def test_a_worker_killed_between_calls_is_replaced(open_device: Open) -> None:

@@ -229,7 +229,7 @@ def test_dead_neighbour_is_reported_and_the_others_finish(agents: dict[str, Agen
 
 
 def test_agent_that_died_goes_on_and_is_taken_back(agents: dict[str, Agent]) -> None:
-    more: dict[str, Any] = {"rounds": 12, "round_timeout_s": 2.0}
+    more: dict[str, Any] = {"rounds": 12, "round_timeout_s": 6.0}
     back = threading.Event()
 
     def halt_once_missed(agent: Agent) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tfplus.cli import parity_text
 from tfplus.cli.output import print_json, stdout_console
 
 if TYPE_CHECKING:
@@ -80,7 +81,12 @@ def _show(manifest: Manifest, sha256: str, size_bytes: int, console: Console) ->
         "architecture": manifest.architecture_hash,
         "exported by": f"tfplus {manifest.tfplus_version} (schema {manifest.schema_version})",
         "flex operators": " ".join(manifest.flex_operators) or "none",
-        "parity": _pairs(manifest.parity),
+        "accelerators": ", ".join(
+            f"{graph.accelerator} ({graph.size_bytes:,} bytes, checked by {graph.checked_by})"
+            for graph in manifest.accelerated
+        )
+        or "none",
+        "parity": parity_text.lines(manifest.parity),
     }
     for label, value in rows.items():
         facts.add_row(Text(label, style="bold"), Text(value))

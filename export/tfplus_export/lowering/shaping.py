@@ -11,6 +11,7 @@ from tfplus.errors import ExportError
 from tfplus_export.folding import static_value
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.window import crop
+from tfplus_export.lowering.zeros import zero_padded
 from tfplus_export.tf_types import Op, Tensor
 
 
@@ -61,7 +62,7 @@ def _first_gradient(
 
 
 def _pad_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    return tf.pad(inputs[0], _static(op, 1))
+    return zero_padded(inputs[0], _static(op, 1))
 
 
 def _pad_gradient(

@@ -17,6 +17,7 @@ from tfplus.errors import ExportError
 from tfplus_export.folding import static_value
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.window import crop, fit
+from tfplus_export.lowering.zeros import zero_padded
 from tfplus_export.tf_types import Op, Tensor
 
 
@@ -106,7 +107,7 @@ def _put_all(dy: Tensor, parts: Sequence[Part], shape: Sequence[int]) -> Tensor:
     dy = tf.reshape(dy, [p.count for p in parts])
     if all(p.step == 1 or p.count == 1 for p in parts):
         amounts = [[p.start, int(d) - p.start - p.count] for p, d in zip(parts, shape, strict=True)]
-        return tf.pad(dy, amounts) if np.any(amounts) else dy
+        return zero_padded(dy, amounts)
     for axis, part in enumerate(parts):
         dy = put(dy, axis, part, int(shape[axis]))
     return dy

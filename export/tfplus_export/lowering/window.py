@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus_export.lowering.zeros import zero_padded
 from tfplus_export.tf_types import Op, Tensor
 
 Tap = tuple[int, int]
@@ -232,5 +233,5 @@ def fit(x: Tensor, axis: int, before: int, after: int) -> Tensor:
     if before > 0 or after > 0:
         padding = [[0, 0]] * len(x.shape)
         padding[axis] = [max(before, 0), max(after, 0)]
-        x = tf.pad(x, padding)
+        x = zero_padded(x, padding)
     return x

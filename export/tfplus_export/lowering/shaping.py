@@ -62,7 +62,7 @@ def _first_gradient(
 
 
 def _pad_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    return zero_padded(inputs[0], _static(op, 1))
+    return zero_padded(inputs[0], _static(op, 1).tolist())
 
 
 def _pad_gradient(

@@ -57,7 +57,26 @@ def layer_rounding(before: State, after: State, trainable: Collection[str]) -> d
             update = after[name].astype(np.float64) - before[name]
             size = float(np.linalg.norm(update)) / math.sqrt(max(update.size, 1))
             largest[kind, layer] = max(size, largest.get((kind, layer), 0.0))
-    return {name: ROUNDING_IN_LAYER * largest.get(_kind_and_layer(name), 0.0) for name in after}
+    scales = {name: largest.get(_kind_and_layer(name), 0.0) for name in after}
+    for name in after:
+        scales[name] = max(scales[name], _moving_mean_scale(name, before, after))
+    return {name: ROUNDING_IN_LAYER * scale for name, scale in scales.items()}
+
+
+def _moving_mean_scale(name: str, before: State, after: State) -> float:
+    """The share of a batch's deviation that an update of a moving mean is made of; else 0.
+
+    Behind a layer whose output has mean zero, such as a normalization, a product's mean is 0 but
+    for rounding, which is of the size of the deviation. How fast averages move shows in the
+    variance beside the mean.
+    """
+    beside = name.removesuffix("moving_mean") + "moving_variance"
+    if not name.endswith("/moving_mean") or beside not in after:
+        return 0.0
+    old, new = before[beside].astype(np.float64), after[beside].astype(np.float64)
+    largest = np.maximum(np.maximum(old, new), 1e-30)
+    share = float(np.max(np.abs(new - old) / largest, initial=0.0))
+    return share * math.sqrt(float(np.max(largest, initial=0.0)))
 
 
 def layer_of(name: str) -> str:

@@ -325,6 +325,19 @@ def test_what_an_optimizer_keeps_rounds_on_a_scale_of_its_own() -> None:
     assert list(rounding.values()) == pytest.approx([u * 32 * 2**-23 for u in (2, 1e-3, 0.5)])
 
 
+def test_a_mean_that_is_zero_by_nature_may_be_off_by_the_rounding_of_what_is_averaged() -> None:
+    mean, variance = "shared/norm/moving_mean", "shared/norm/moving_variance"
+    before = {mean: np.zeros(4), variance: np.ones(4)}
+    # A batch of deviation 0.1, averaged in with a share of 0.01.
+    after = {mean: np.full(4, 1e-9), variance: np.full(4, 0.99 + 0.01 * 0.01)}
+    rounding = layer_rounding(before, after, [])[mean]
+    assert 32 * 2**-23 * 0.01 * 0.1 < rounding < 32 * 2**-23 * 0.011
+    assert update_error(before[mean], after[mean], -after[mean], rounding) == 0
+    # A mean that is not zero may not be off by a hundredth of itself.
+    wanted = np.full(4, 0.01 * 0.01)
+    assert update_error(before[mean], wanted, wanted * 1.01, rounding) > 5e-3
+
+
 def test_an_end_from_outside_leaves_nothing(
     run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,7 +106,8 @@ def objection(read: Artifact, on_cpu: Model, batch: Tensors) -> str | None:
         (got,) = accelerator_process.run(graph, [Step(before, batch)], metrics)
         loss = on_cpu.train_step(batch)[LOSS]
         want = on_cpu.save()
-    except (WorkerError, TensorError) as error:
+    except (WorkerError, TensorError, OSError) as error:
+        # A full disk keeps the trial from its files, not the model from the CPU.
         return str(error)
     finally:
         on_cpu.restore(before)

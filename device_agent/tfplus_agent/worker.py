@@ -78,7 +78,10 @@ class Worker:
         if asked == accelerated.GPU or (asked == accelerated.AUTO and read.manifest.accelerated):
             batch = next(data.batches(self._train, read.manifest, read.manifest.batch_size))
             note = accelerated.objection(read, model, batch.arguments) or ""
-            self._model = model if note else accelerated.GpuModel(read)
+            try:
+                self._model = model if note else accelerated.GpuModel(read)
+            except WorkerError as error:
+                note = str(error)
         about = {"accelerator": self._model.accelerator, "note": note}
         return {"train_samples": len(self._train), **about}, b""
 

@@ -21,9 +21,10 @@ from keras import layers
 from tfplus.manifest import Preprocessing
 from tfplus_export import api, ports, source
 from tfplus_export.losses.compiled import compiled
+keras.utils.set_random_seed(0)
 words = keras.Input((3,), dtype="int32", name="words")
 sizes = keras.Input((2,), name="sizes")
-x = layers.Concatenate()([layers.Flatten()(layers.Embedding(6, 2)(words)), sizes])
+x = layers.Concatenate()([layers.Flatten()(layers.Embedding(6, 4)(words)), sizes])
 outputs = {"sum": layers.Dense(1)(x), "odd": layers.Dense(1, activation="sigmoid")(x)}
 model = keras.Model({"words": words, "sizes": sizes}, outputs)
 model.compile("sgd", {"sum": "mse", "odd": "binary_crossentropy"})

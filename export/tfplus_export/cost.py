@@ -93,7 +93,7 @@ def packed_bytes(content: bytes, signature: str) -> int:
             for j in range(operator.InputsLength()):
                 index = int(operator.Inputs(j))
                 if index >= 0 and model.Buffers(graph.Tensors(index).Buffer()).DataLength():
-                    constants[index] = _size_bytes(graph.Tensors(index))
+                    constants[index] = size_bytes(graph.Tensors(index))
     return sum(constants.values())
 
 
@@ -112,7 +112,7 @@ def lifetimes(content: bytes, signature: str) -> list[Lifetime]:
         last |= {int(operator.Inputs(j)): i for j in range(operator.InputsLength())}
     last |= {int(graph.Outputs(i)): count for i in range(graph.OutputsLength())}
     return [
-        Lifetime(_size_bytes(graph.Tensors(index)), made, last.get(index, made))
+        Lifetime(size_bytes(graph.Tensors(index)), made, last.get(index, made))
         for index, made in first.items()
     ]
 
@@ -131,5 +131,6 @@ def _shape(tensor: Any) -> list[int]:
     return [int(d) for d in shape] if isinstance(shape, np.ndarray) else []
 
 
-def _size_bytes(tensor: Any) -> int:
+def size_bytes(tensor: Any) -> int:
+    """Bytes of a tensor's data."""
     return math.prod(_shape(tensor)) * _ITEM_BYTES.get(tensor.Type(), 4)

@@ -92,3 +92,9 @@ def operator_name(model: Any, operator: Any) -> str:
     if _NAMES[builtin] == "CUSTOM":
         return code.CustomCode().decode()
     return _NAMES[builtin]
+
+
+def shape_of(tensor: Any) -> list[int]:
+    """Dimensions of a tensor of a flatbuffer."""
+    shape = tensor.ShapeAsNumpy()
+    return [int(d) for d in shape] if isinstance(shape, np.ndarray) else []

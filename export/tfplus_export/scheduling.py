@@ -6,187 +6,88 @@ in which tensors wait long for their use.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from ai_edge_litert import schema_py_generated as schema
+from tfplus_export import arenas
+from tfplus_export.step_graph import StepGraph
 
-from tfplus_export import cost
-from tfplus_export.arena import Lifetime, arena_bytes
-from tfplus_export.flatbuffer import operator_name, signature_graph
-
-# Of the table SubGraph in the schema of TFLite: where its vtable has the vector of operators.
-_OPERATORS_FIELD = 10
+# The runtime whose memory decides between orders.
+RUNTIME = "ai-edge-litert"
 
 
-@dataclass(frozen=True)
-class Node:
-    """An operator.
-
-    Attributes:
-      reads: indices of the tensors it takes, each once.
-      writes: indices of the tensors it makes.
-      after: indices of operators that must run before it, besides those whose tensors it takes.
-    """
-
-    reads: tuple[int, ...]
-    writes: tuple[int, ...]
-    after: tuple[int, ...] = ()
-
-
-def shortest(
-    nodes: Sequence[Node], sizes: Sequence[int], given: Sequence[int], kept: Sequence[int]
-) -> list[int]:
-    """The best order that was found.
+def shortest(graph: StepGraph) -> list[int]:
+    """The better one of two orders: the file's, and the one that runs what is needed next.
 
     Args:
-      nodes: operators, in an order that runs.
-      sizes: bytes of each tensor; 0 for constants.
-      given: tensors that are there from the start.
-      kept: tensors that are needed after the last operator.
+      graph: a step, in an order that runs.
 
     Returns:
-      Indices of the operators; their own order where none needs less memory.
+      Indices of the operators.
     """
-    orders = [list(range(len(nodes))), _greedy(nodes, sizes, kept), _depth_first(nodes)]
-    return min(orders, key=lambda order: peak_bytes(order, nodes, sizes, given, kept))
+    orders = [list(range(len(graph.operators))), backwards(dependencies(graph))]
+    return min(orders, key=lambda order: arenas.total_bytes(graph.ordered(order), RUNTIME))
 
 
-def peak_bytes(
-    order: Sequence[int],
-    nodes: Sequence[Node],
-    sizes: Sequence[int],
-    given: Sequence[int],
-    kept: Sequence[int],
-) -> int:
-    """Bytes of the arena in which the operators can run in that order."""
-    first = dict.fromkeys(given, -1)
-    last: dict[int, int] = {}
-    for place, index in enumerate(order):
-        first |= dict.fromkeys(nodes[index].writes, place)
-        last |= dict.fromkeys(nodes[index].reads, place)
-    last |= dict.fromkeys(kept, len(order))
-    return arena_bytes([Lifetime(sizes[t], made, last.get(t, made)) for t, made in first.items()])
+def dependencies(graph: StepGraph) -> list[list[int]]:
+    """For each operator, those that must run before it.
 
-
-def _before(nodes: Sequence[Node]) -> list[list[int]]:
-    maker = {tensor: i for i, node in enumerate(nodes) for tensor in node.writes}
-    return [
-        sorted({maker[t] for t in node.reads if t in maker} | set(node.after)) for node in nodes
-    ]
-
-
-def _greedy(nodes: Sequence[Node], sizes: Sequence[int], kept: Sequence[int]) -> list[int]:
-    """Runs next what leaves least behind: what it makes less what nobody needs after it."""
-    before = _before(nodes)
-    waiting = [len(b) for b in before]
-    following: list[list[int]] = [[] for _ in nodes]
-    for index, sources in enumerate(before):
-        for source in sources:
-            following[source].append(index)
-    readers: dict[int, set[int]] = {}
-    for index, node in enumerate(nodes):
-        for tensor in node.reads:
-            readers.setdefault(tensor, set()).add(index)
-    for tensor in kept:
-        readers.setdefault(tensor, set()).add(-1)
-
-    def growth(index: int) -> int:
-        node = nodes[index]
-        made = sum(sizes[t] for t in node.writes if t in readers)
-        return made - sum(sizes[t] for t in node.reads if readers[t] == {index})
-
-    # An entry is out of date once the growth has changed: it can only fall, and is pushed again.
-    ready = [(growth(i), i) for i, count in enumerate(waiting) if not count]
-    heapq.heapify(ready)
-    done = [False] * len(nodes)
-    order: list[int] = []
-    while ready:
-        _, index = heapq.heappop(ready)
-        if done[index]:
-            continue
-        done[index] = True
-        order.append(index)
-        for tensor in nodes[index].reads:
-            readers[tensor].discard(index)
-            if len(readers[tensor]) == 1:
-                (only,) = readers[tensor]
-                if only >= 0 and not waiting[only]:
-                    heapq.heappush(ready, (growth(only), only))
-        for follower in following[index]:
-            waiting[follower] -= 1
-            if not waiting[follower]:
-                heapq.heappush(ready, (growth(follower), follower))
-    return order
-
-
-def _depth_first(nodes: Sequence[Node]) -> list[int]:
-    """Runs an operator when it is first needed, for the ends of the graph from last to first.
-
-    The converter writes first the updates of the first layers, whose gradients are made last.
+    Besides those that make what it takes, a variable is read before it is written.
     """
-    before = _before(nodes)
-    needed = {index for sources in before for index in sources}
-    order: list[int] = []
-    done = [False] * len(nodes)
-    stack = [index for index in range(len(nodes)) if index not in needed]
-    while stack:
-        index = stack[-1]
-        missing = next((b for b in before[index] if not done[b]), None)
-        if missing is not None and not done[index]:
-            stack.append(missing)
-            continue
-        stack.pop()
-        if not done[index]:
-            done[index] = True
-            order.append(index)
-    return order
+    maker = {t: i for i, operator in enumerate(graph.operators) for t in operator.writes}
+    once = [i for i, operator in enumerate(graph.operators) if operator.name == "CALL_ONCE"]
+    readers: dict[int, list[int]] = {}
+    for i, operator in enumerate(graph.operators):
+        if operator.name == "READ_VARIABLE":
+            readers.setdefault(operator.reads[0], []).append(i)
+    found: list[list[int]] = []
+    for i, operator in enumerate(graph.operators):
+        needed = {maker[t] for t in operator.reads if t in maker}
+        if operator.name == "ASSIGN_VARIABLE":
+            needed.update(readers.get(operator.reads[0], ()))
+        if i not in once:
+            needed.update(once)
+        found.append(sorted(needed))
+    return found
 
 
-def _graph(model: Any, graph: Any) -> tuple[list[Node], list[int]]:
-    """Operators and sizes of tensors, bytes; all variables are read before any is written."""
-    nodes: list[Node] = []
-    once: list[int] = []
-    reads: list[int] = []
-    for index in range(graph.OperatorsLength()):
-        operator = graph.Operators(index)
-        name = operator_name(model, operator)
-        inputs = [int(operator.Inputs(j)) for j in range(operator.InputsLength())]
-        outputs = [int(operator.Outputs(j)) for j in range(operator.OutputsLength())]
-        after = (*once, *reads) if name == "ASSIGN_VARIABLE" else tuple(once)
-        nodes.append(Node(tuple({t: 0 for t in inputs if t >= 0}), tuple(outputs), after))
-        if name == "CALL_ONCE":
-            once.append(index)
-        elif name == "READ_VARIABLE":
-            reads.append(index)
-    sizes = [
-        0 if model.Buffers(tensor.Buffer()).DataLength() else cost.size_bytes(tensor)
-        for tensor in (graph.Tensors(i) for i in range(graph.TensorsLength()))
-    ]
-    return nodes, sizes
+def backwards(before: Sequence[Sequence[int]]) -> list[int]:
+    """Runs an operator when it is first needed, for one end of the graph after the other.
 
-
-def reorder(content: bytes, signatures: Sequence[str] = ("train",)) -> bytes:
-    """A flatbuffer whose signatures run their operators in the best order that was found.
-
-    Only the references to operators move, so every offset into the file stays what it was.
+    Ends that need little come first: what the forward pass alone decides, then the updates of the
+    last layers, whose gradients are made first.
 
     Args:
-      content: the flatbuffer.
-      signatures: whose operators to reorder; each reads its variables before it writes any.
+      before: of each operator, those that must run before it; all of them have smaller indices.
+
+    Returns:
+      Indices of the operators.
     """
-    model: Any = schema.Model.GetRootAs(content, 0)
-    changed = bytearray(content)
-    for signature in signatures:
-        graph: Any = signature_graph(model, signature)
-        nodes, sizes = _graph(model, graph)
-        given = [int(graph.Inputs(i)) for i in range(graph.InputsLength())]
-        kept = [int(graph.Outputs(i)) for i in range(graph.OutputsLength())]
-        tables = [graph.Operators(i)._tab.Pos for i in range(len(nodes))]
-        start = graph._tab.Vector(graph._tab.Offset(_OPERATORS_FIELD))
-        for place, index in enumerate(shortest(nodes, sizes, given, kept)):
-            at = start + 4 * place
-            changed[at : at + 4] = (tables[index] - at).to_bytes(4, "little")
-    return bytes(changed)
+    needed = {index for sources in before for index in sources}
+    ancestors = _ancestors(before)
+    ends = sorted((i for i in range(len(before)) if i not in needed), key=lambda i: ancestors[i])
+    order: list[int] = []
+    done = [False] * len(before)
+    for end in ends:
+        stack = [end]
+        while stack:
+            index = stack[-1]
+            missing = [b for b in before[index] if not done[b]]
+            if missing and not done[index]:
+                # What needs much is made first, while little else lives.
+                stack.append(max(missing, key=lambda b: ancestors[b]))
+                continue
+            stack.pop()
+            if not done[index]:
+                done[index] = True
+                order.append(index)
+    return order
+
+
+def _ancestors(before: Sequence[Sequence[int]]) -> list[int]:
+    """How many operators each one needs, directly or not."""
+    # A set of operators is the bits of a number.
+    needs = [0] * len(before)
+    for index, sources in enumerate(before):
+        for source in sources:
+            needs[index] |= needs[source] | 1 << source
+    return [n.bit_count() for n in needs]

@@ -3,17 +3,20 @@
 usage: python -m tfplus.accelerator_process FOLDER
 
 FOLDER holds `graph.tflite`, and `before-I.safetensors` and `batch-I.safetensors` for each step I;
-the process adds `after-I.safetensors`: the variables and, under their names, the metrics.
+the process adds `after-I.safetensors`: the variables and, under their names, the metrics; and
+`seconds.json`: what each step took.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +35,9 @@ _NO_GPU = 3
 _NOT_TAKEN = 4
 # What LiteRT says where the delegate runs but leaves operators to the CPU.
 _LEFT_TO_THE_CPU = "not accelerated"
+# What Dawn says of the device that it took.
+_ADAPTER = re.compile(r"Selected adapter: (?P<device>.*?), arch=.*adapterType=(?P<kind>.*)")
+_SOFTWARE = "CPU"
 _UNSUPPORTED = "Following operations are not supported by GPU delegate:"
 
 
@@ -56,9 +62,26 @@ class Step:
     batch: Tensors
 
 
+@dataclass(frozen=True)
+class Ran:
+    """What came of steps on an accelerator.
+
+    Attributes:
+      after: for each step, name → array of the variables after it, and of the metrics.
+      step_s: what each step took, until its metrics were read, in seconds.
+      device: its name, or empty where the runtime does not say.
+      is_software: it is a program that runs on the CPU.
+    """
+
+    after: list[dict[str, Tensor]]
+    step_s: list[float]
+    device: str
+    is_software: bool
+
+
 def run(
     graph: bytes, steps: Sequence[Step], metrics: tuple[str, ...], timeout_s: float = TIMEOUT_S
-) -> list[dict[str, Tensor]]:
+) -> Ran:
     """Takes steps on the GPU, each from a state of its own.
 
     Args:
@@ -66,9 +89,6 @@ def run(
       steps: at least one.
       metrics: names of what a step reports.
       timeout_s: of all steps together, in seconds.
-
-    Returns:
-      For each step, name → array of the variables after it, and of the metrics.
 
     Raises:
       NoAcceleratorError: there is no GPU, or no driver.
@@ -98,7 +118,16 @@ def run(
             ) from None
         if done.returncode:
             raise _error(done.returncode, done.stderr)
-        return [load_file(folder / f"after-{i}.safetensors") for i in range(len(steps))]
+        after = [load_file(folder / f"after-{i}.safetensors") for i in range(len(steps))]
+        device, is_software = _adapter(done.stderr)
+        return Ran(after, json.loads((folder / "seconds.json").read_text()), device, is_software)
+
+
+def _adapter(said: str) -> tuple[str, bool]:
+    found = _ADAPTER.search(said)
+    if found is None:
+        return "", False
+    return found["device"], found["kind"].startswith(_SOFTWARE)
 
 
 def _error(code: int, said: str) -> WorkerError:
@@ -130,15 +159,20 @@ def _serve(folder: Path) -> int:
         return _NOT_TAKEN if _LEFT_TO_THE_CPU in str(error) else _NO_GPU
     metrics = tuple(json.loads((folder / "metrics.json").read_text()))
     model: StatelessModel | None = None
+    step_s: list[float] = []
     for i in range(len(list(folder.glob("before-*.safetensors")))):
         before = load_file(folder / f"before-{i}.safetensors")
         if model is None:
             variables = {n: TensorInfo(t.shape, t.dtype.name) for n, t in before.items()}
             model = StatelessModel(compiled, variables, metrics)
         model.restore(before)
-        model.step(load_file(folder / f"batch-{i}.safetensors"))
+        batch = load_file(folder / f"batch-{i}.safetensors")
+        started = time.perf_counter()
+        model.step(batch)
         reported = {n: np.array([v], np.float32) for n, v in model.metrics().items()}
+        step_s.append(time.perf_counter() - started)
         save_file(_contiguous(model.save() | reported), folder / f"after-{i}.safetensors")
+    (folder / "seconds.json").write_text(json.dumps(step_s))
     return 0
 
 

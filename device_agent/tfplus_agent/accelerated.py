@@ -103,7 +103,7 @@ def objection(read: Artifact, on_cpu: Model, batch: Tensors) -> str | None:
     before = on_cpu.save()
     try:
         metrics = tuple(read.manifest.signatures["train"].outputs)
-        (got,) = accelerator_process.run(graph, [Step(before, batch)], metrics)
+        ran = accelerator_process.run(graph, [Step(before, batch)], metrics)
         loss = on_cpu.train_step(batch)[LOSS]
         want = on_cpu.save()
     except (WorkerError, TensorError, OSError) as error:
@@ -111,7 +111,7 @@ def objection(read: Artifact, on_cpu: Model, batch: Tensors) -> str | None:
         return str(error)
     finally:
         on_cpu.restore(before)
-    return difference(before, want, got, loss)
+    return difference(before, want, ran.after[0], loss)
 
 
 def difference(before: Tensors, want: Tensors, got: Tensors, loss: float) -> str | None:

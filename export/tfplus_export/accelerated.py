@@ -82,7 +82,7 @@ def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: in
     steps, wanted = _steps(stateful, step, values, np.random.default_rng(seed))
     results: dict[str, Sequence[State]] = {"CPU": _on_cpu(content, steps)}
     try:
-        results["GPU"] = accelerator_process.run(content, steps, step.reported())
+        results["GPU"] = accelerator_process.run(content, steps, step.reported()).after
         checked_by = "its delegate"
     except NoAcceleratorError:
         problem = targets.operator_problem(content, runtime)

@@ -104,7 +104,8 @@ class Parity:
 
 def _limit(of: str, own: float, float64: float | None) -> float:
     """The error that one may have, given TensorFlow's own and the step's in double precision."""
-    if float64 is None or float64 > EXACT:
+    # NaN is not exact either.
+    if float64 is None or not float64 <= EXACT:
         return TOLERANCE[of]
     return max(TOLERANCE[of], min(OWN_ERRORS * own, MOST_ERROR))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,8 +23,8 @@ from tfplus_export.precise import Precise
 from tfplus_export.reference import Reference
 from tfplus_export.samples import RandomSamples
 
-# TensorFlow resizes into float32, whatever comes in, and has no gradient of a grouped convolution in
-# double precision; a plain one is in `small`.
+# TensorFlow resizes into float32, whatever comes in, and has no gradient of a grouped convolution
+# in double precision; a plain one is in `small`.
 FLOAT32_ALONE = ("Conv2D", "ResizeBicubic", "ResizeBilinear")
 
 
@@ -49,7 +50,7 @@ def small() -> keras.Model:
 
 
 def test_a_step_agrees_where_float32_does_not() -> None:
-    """Pre-activations are sums that cancel: in float32 rounding decides what a ReLU lets through."""
+    """Pre-activations are sums that cancel: rounding decides what a ReLU lets through."""
     x = keras.Input((64,))
     twice = layers.Concatenate()([x, x])
     model = keras.Model(x, layers.Dense(1)(layers.ReLU()(layers.Dense(8, name="a")(twice))))
@@ -73,19 +74,17 @@ def test_a_wrong_rule_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     rule = RULES["MaxPool"]
     assert isinstance(rule, Rule)
 
-    def wrong(*arguments: object) -> list[object]:
+    def wrong(*arguments: Any) -> list[Any]:
         return [1.0001 * g for g in rule.gradient(*arguments)]
 
-    monkeypatch.setitem(RULES, "MaxPool", dataclasses.replace(rule, gradient=wrong))
+    changed = dataclasses.replace(rule, gradient=wrong)
+    monkeypatch.setattr(training, "RULES", {**RULES, "MaxPool": changed})
     assert 1e-5 < told(small()).step < 1e-3
 
 
 def test_what_calls_a_function_has_no_double() -> None:
-    @tf.function(autograph=False)
-    def inner(x: tf.Tensor) -> tf.Tensor:
-        return x * x
-
-    outer = tf.function(inner, autograph=False)
+    inner: Any = tf.function(lambda x: x * x, autograph=False)
+    outer: Any = tf.function(lambda x: inner(x) + 1.0, autograph=False)
     with pytest.raises(NoDoubleError, match="calls a function"):
         Doubled(outer.get_concrete_function(tf.TensorSpec([2], tf.float32)))
 

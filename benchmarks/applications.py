@@ -147,7 +147,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "with TensorFlow. *Update* is the error of the worst variable, with\nand without XNNPACK. "
         "Where that is above 1e-3, both sides were computed in double precision, too:\n*float64* is"
         " the error of the lowered step's worst gradient there, and *TF float32* how far\n"
-        "TensorFlow's own gradient of the worst variable is off its float64. A step is the median\n"
+        "TensorFlow's own worst gradient is off its float64. A step is the median\n"
         "of 10 on two threads; peak memory is that of a process which does nothing else. Times of\n"
         "a machine that does other work beside are too long.\n\n"
     )

@@ -33,26 +33,19 @@ class Precise:
     Attributes:
       step: largest error of a gradient of the lowered step, both sides in float64.
       own_loss: error of TensorFlow's loss in float32.
-      own_gradients: name of a variable → error of its gradient in TensorFlow's float32, beyond
-        rounding alone.
+      own_update: largest error of a gradient in TensorFlow's float32, beyond rounding alone.
     """
 
     step: float
     own_loss: float
-    own_gradients: Mapping[str, float]
-
-    def of(self, name: str) -> float:
-        """TensorFlow's error for a variable, or for what the optimizer keeps for it."""
-        return max((e for w, e in self.own_gradients.items() if name.endswith(w)), default=0.0)
+    own_update: float
 
     def worse(self, other: Precise) -> Precise:
         """The larger of two measurements, each for itself."""
-        both = (self.own_gradients, other.own_gradients)
-        names = self.own_gradients.keys() | other.own_gradients.keys()
         return Precise(
             max(self.step, other.step),
             max(self.own_loss, other.own_loss),
-            {n: max(found.get(n, 0.0) for found in both) for n in names},
+            max(self.own_update, other.own_update),
         )
 
 
@@ -67,17 +60,17 @@ def compare(exact: Found, float32: Found, step: Found) -> Precise:
     loss, gradients = exact
     zeros = {name: np.zeros_like(gradient) for name, gradient in gradients.items()}
     rounding = layer_rounding(zeros, gradients, list(zeros))
-    own = {
-        name: update_error(zeros[name], gradient, float32[1][name], rounding[name])
+    own = [
+        update_error(zeros[name], gradient, float32[1][name], rounding[name])
         for name, gradient in gradients.items()
-    }
+    ]
     errors = [abs(step[0] - loss) / max(abs(loss), 1e-6)]
     for name, gradient in gradients.items():
         # What is zero by nature is compared with what float32 could tell from zero.
         least = rounding[name] * math.sqrt(gradient.size)
         error = float(np.linalg.norm(step[1][name] - gradient))
         errors.append(error / max(float(np.linalg.norm(gradient)), least, 1e-30))
-    return Precise(float(np.max(errors)), abs(float32[0] - loss) / max(abs(loss), 1e-6), own)
+    return Precise(float(np.max(errors)), abs(float32[0] - loss) / max(abs(loss), 1e-6), max(own))
 
 
 class DoubleStep:

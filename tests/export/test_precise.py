@@ -59,15 +59,13 @@ def test_a_step_agrees_where_float32_does_not() -> None:
     model.get_layer("a").set_weights([np.concatenate([kernel, -less]), np.zeros(8, np.float32)])
     found = told(model)
     assert found.step < 1e-9
-    assert found.of("shared/a/kernel") > 1e-3
-    assert found.of("optimizer/momentum/shared/a/kernel") == found.of("shared/a/kernel")
-    assert found.of("another") == 0.0
+    assert found.own_update > 0.1
 
 
 def test_batch_statistics_pooling_and_noise_agree() -> None:
     found = told(small())
     assert found.step < 1e-12
-    assert max(found.own_gradients.values()) < 1e-4
+    assert found.own_update < 1e-4
 
 
 def test_a_wrong_rule_shows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +95,7 @@ def test_an_error_may_be_some_times_that_of_tensorflow_but_no_larger() -> None:
     assert parity(9e-4, 0.0).holds
     assert not parity(2e-3, 0.0).holds
     assert parity(0.02, 0.01).holds
-    assert not parity(0.04, 0.01).holds
+    assert not parity(0.06, 0.01).holds
     assert not parity(0.4, 1.0).holds
     assert not parity(float("nan"), 1.0).holds
 
@@ -110,8 +108,7 @@ def test_a_step_that_is_not_exact_in_double_precision_may_not() -> None:
 
 
 def test_the_larger_of_two_measurements_counts() -> None:
-    both = Precise(1e-9, 0.1, {"a": 0.3}).worse(Precise(1e-8, 0.2, {"a": 0.1, "b": 0.4}))
-    assert both == Precise(1e-8, 0.2, {"a": 0.3, "b": 0.4})
+    assert Precise(1e-9, 0.1, 0.4).worse(Precise(1e-8, 0.2, 0.3)) == Precise(1e-8, 0.2, 0.4)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfplus.errors import ExportError
+from tfplus_export.markers import index_of
 
 _NAMES = {
     value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")
@@ -36,7 +37,7 @@ def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[
     """Finds where the initial value of each variable lies.
 
     Args:
-      content: a model in which every element of variable i starts as i + 1.
+      content: a model in which variables start from markers, see `markers`.
       shapes: shape of each variable.
 
     Returns:
@@ -56,9 +57,8 @@ def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[
             buffer: Any = model.Buffers(graph.Tensors(operator.Inputs(1)).Buffer())
             data = buffer.DataAsNumpy()
             if isinstance(data, np.ndarray):
-                values = data.view(np.float32)
-                index = int(values[0]) - 1
-                if 0 <= index < len(shapes) and np.all(values == values[0]):
+                index = index_of(data.view(np.float32), len(shapes))
+                if index is not None:
                     offsets[index] = data.__array_interface__["data"][0] - base
     for index, shape in enumerate(shapes):
         if index not in offsets:

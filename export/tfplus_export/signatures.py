@@ -8,6 +8,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfplus.manifest import TensorInfo
+from tfplus.operator_names import Phase
+from tfplus.slices import layer_of
+from tfplus_export.lowering.scopes import scope
 from tfplus_export.tf_types import Tensor
 from tfplus_export.training import Training
 
@@ -72,7 +75,12 @@ class StatefulModule(tf.Module):
         return {"ok": tf.constant([1], tf.int32)}
 
     def _read(self) -> dict[str, Tensor]:
-        return {n: c.read_value() for n, c in zip(self.names, self.cells, strict=True)}
+        values: dict[str, Tensor] = {}
+        for name, cell in zip(self.names, self.cells, strict=True):
+            phase: Phase = "forward" if name in self._weight_names else "update"
+            with scope(phase, layer_of(name)):
+                values[name] = cell.read_value()
+        return values
 
 
 def tensor_specs(described: Mapping[str, TensorInfo]) -> dict[str, Any]:

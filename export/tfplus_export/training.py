@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus.manifest import TensorInfo
-from tfplus.slices import slice_name
+from tfplus.slices import layer_of, slice_name
 from tfplus_export import constraints, penalties
 from tfplus_export.checks import check_traced
 from tfplus_export.constraints import Constraint
@@ -22,6 +22,7 @@ from tfplus_export.losses.loss import of_batch
 from tfplus_export.lowering import noise
 from tfplus_export.lowering.plan import plan
 from tfplus_export.lowering.replay import replay
+from tfplus_export.lowering.scopes import scope
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.penalties import Penalty
@@ -170,12 +171,15 @@ class Training:
         gradients = {names[i]: g for i, g in tape.gradients(dy, trainable).items()}
         self._penalize_weights(weights, metrics, gradients)
         assigned = {names[i]: value for i, value in tape.updates.items()}
-        new_weights, new_state = self.optimizer.apply({**weights, **assigned}, gradients, state)
+        with scope("update", self.optimizer.describe()["name"]):
+            new_weights, new_state = self.optimizer.apply({**weights, **assigned}, gradients, state)
         for weight in self.weights:
             if weight.constraint is not None and weight.name in new_weights:
-                new_weights[weight.name] = weight.constraint.project(new_weights[weight.name])
+                with scope("update", layer_of(weight.name)):
+                    new_weights[weight.name] = weight.constraint.project(new_weights[weight.name])
         if random is not None:
-            new_state = {**new_state, noise.STATE: noise.advanced(random)}
+            with scope("update", noise.STATE):
+                new_state = {**new_state, noise.STATE: noise.advanced(random)}
         return StepOutput(metrics, assigned | new_weights, new_state)
 
     def predictions(
@@ -193,22 +197,23 @@ class Training:
         dy: dict[str, Tensor] = {}
         total: Tensor = None
         for head in self.heads:
-            at = head.at(self.train_graph).name
-            found = of_batch(
-                head.loss,
-                values[at],
-                batch[head.target],
-                reduction=head.reduction,
-                sample_weight=batch.get(SAMPLE_WEIGHT),
-            )
-            part, gradient = found.loss, found.gradient
-            if head.weight != 1.0:
-                part, gradient = part * head.weight, gradient * head.weight
-            total = part if total is None else total + part
-            dy[at] = gradient if at not in dy else dy[at] + gradient
-            metrics[head.metric] = found.metric
-            if len(self.heads) > 1:
-                metrics[f"{head.output}_{LOSS}"] = found.loss
+            with scope("loss", head.output):
+                at = head.at(self.train_graph).name
+                found = of_batch(
+                    head.loss,
+                    values[at],
+                    batch[head.target],
+                    reduction=head.reduction,
+                    sample_weight=batch.get(SAMPLE_WEIGHT),
+                )
+                part, gradient = found.loss, found.gradient
+                if head.weight != 1.0:
+                    part, gradient = part * head.weight, gradient * head.weight
+                total = part if total is None else total + part
+                dy[at] = gradient if at not in dy else dy[at] + gradient
+                metrics[head.metric] = found.metric
+                if len(self.heads) > 1:
+                    metrics[f"{head.output}_{LOSS}"] = found.loss
         return {LOSS: total, **metrics}, dy
 
     def _penalize_activations(
@@ -217,9 +222,10 @@ class Training:
         share = 1.0 / self.train_graph.batch_size
         for penalized in self.train_graph.penalized:
             name, penalty = penalized.tensor.name, penalized.penalty
-            gradient = penalty.gradient(values[name]) * share
-            metrics[LOSS] = metrics[LOSS] + penalty.value(values[name]) * share
-            dy[name] = gradient if name not in dy else dy[name] + gradient
+            with scope("loss", self.train_graph.path_of(penalized.tensor.op)):
+                gradient = penalty.gradient(values[name]) * share
+                metrics[LOSS] = metrics[LOSS] + penalty.value(values[name]) * share
+                dy[name] = gradient if name not in dy else dy[name] + gradient
 
     def _penalize_weights(
         self,
@@ -228,7 +234,9 @@ class Training:
         gradients: dict[str, Tensor],
     ) -> None:
         for weight in self.weights:
-            if weight.penalty is not None:
+            if weight.penalty is None:
+                continue
+            with scope("loss", layer_of(weight.name)):
                 value = weights[weight.name]
                 gradient = weight.penalty.gradient(value)
                 metrics[LOSS] = metrics[LOSS] + weight.penalty.value(value)

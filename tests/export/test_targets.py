@@ -11,12 +11,14 @@ from pathlib import Path
 
 import keras
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from keras import layers
 
 from tfplus import artifact
 from tfplus.errors import ExportError, UsageError
 from tfplus.manifest import Preprocessing
-from tfplus_export import api, budget, cost, source, targets
+from tfplus.operator_names import owners_of
+from tfplus_export import api, budget, cost, flatbuffer, source, targets
 from tfplus_export.budget import MOST_SAMPLES
 from tfplus_export.freeze import select
 from tfplus_export.lowered import lower
@@ -51,8 +53,28 @@ def test_an_operator_that_the_runtime_lacks_is_named(exported: bytes) -> None:
         table |= {} if newest is None else {"BATCH_MATMUL": newest}
         problem = targets.operator_problem(exported, targets.Runtime("old", "1.0", table))
         assert problem is not None
-        assert problem.startswith("operator BATCH_MATMUL")
+        assert problem.startswith("operator BATCH_MATMUL of layer 'hidden' (forward)")
         assert said in problem
+
+
+def test_every_operator_that_computes_names_layer_and_phase(exported: bytes) -> None:
+    model = schema.Model.GetRootAs(exported, 0)
+    graph = flatbuffer.signature_graph(model, "train")
+    owners = owners_of(graph)
+    held = {"CALL_ONCE", "VAR_HANDLE"}
+    names = [flatbuffer.operator_name(model, graph.Operators(i)) for i in range(len(owners))]
+    assert all(o is not None for n, o in zip(names, owners, strict=True) if n not in held)
+    products = [o for n, o in zip(names, owners, strict=True) if n == "BATCH_MATMUL"]
+    # Of the first layer, the gradient of its input is not needed.
+    assert sorted((o.layer, o.phase) for o in products if o is not None) == [
+        ("head", "backward"),
+        ("head", "backward"),
+        ("head", "forward"),
+        ("hidden", "backward"),
+        ("hidden", "forward"),
+    ]
+    phases = {o.phase for o in owners if o is not None}
+    assert phases == {"forward", "loss", "backward", "update"}
 
 
 def test_flops_are_two_for_each_multiply_add(exported: bytes) -> None:

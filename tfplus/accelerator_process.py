@@ -31,13 +31,16 @@ from tfplus.slices import Tensor, Tensors
 from tfplus.stateless import StatelessModel
 
 TIMEOUT_S = 900.0
-_NO_GPU = 3
+_NOT_OPENED = 3
 _NOT_TAKEN = 4
+_FAILED = 5
 # What LiteRT says where the delegate runs but leaves operators to the CPU.
 _LEFT_TO_THE_CPU = "not accelerated"
 # What Dawn says of the device that it took.
 _ADAPTER = re.compile(r"Selected adapter: (?P<device>.*?), arch=.*adapterType=(?P<kind>.*)")
 _SOFTWARE = "CPU"
+_CHATTER = ("INFO:", "WARNING:", "I0000", "W0000", "└")
+_FAILURE = "failure.txt"
 _UNSUPPORTED = "Following operations are not supported by GPU delegate:"
 
 
@@ -117,7 +120,7 @@ def run(
                 f"the GPU did not end {len(steps)} steps in {timeout_s:g} s"
             ) from None
         if done.returncode:
-            raise _error(done.returncode, done.stderr)
+            raise _error(done.returncode, done.stderr, folder / _FAILURE)
         after = [load_file(folder / f"after-{i}.safetensors") for i in range(len(steps))]
         device, is_software = _adapter(done.stderr)
         return Ran(after, json.loads((folder / "seconds.json").read_text()), device, is_software)
@@ -130,15 +133,19 @@ def _adapter(said: str) -> tuple[str, bool]:
     return found["device"], found["kind"].startswith(_SOFTWARE)
 
 
-def _error(code: int, said: str) -> WorkerError:
-    if code == _NO_GPU:
+def _error(code: int, said: str, failure: Path) -> WorkerError:
+    device, _ = _adapter(said)
+    if code == _NOT_OPENED and not device:
         return NoAcceleratorError("LiteRT finds no GPU, or no driver for it, on this machine")
     if code == _NOT_TAKEN:
         named = said.partition(_UNSUPPORTED)[2].strip().splitlines()
         # Each operator with its reason, up to the line that counts them.
         lines = [line for line in named if ":" in line and not line.startswith(("ERROR", "INFO"))]
         return NotTakenError("; ".join(lines[:5]) or "it does not say which")
-    last = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
+    if failure.is_file():
+        return WorkerError(f"the GPU failed ({device}): {failure.read_text()}")
+    telling = [line for line in said.splitlines() if line and not line.startswith(_CHATTER)]
+    last = telling[-1] if telling else "it said nothing"
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
     return WorkerError(f"the process that ran the step on the GPU {how}: {last}")
 
@@ -156,7 +163,21 @@ def _serve(folder: Path) -> int:
             str(folder / "graph.tflite"), hardware_accel=HardwareAccelerator.GPU
         )
     except RuntimeError as error:
-        return _NOT_TAKEN if _LEFT_TO_THE_CPU in str(error) else _NO_GPU
+        (folder / _FAILURE).write_text(_first_words(error))
+        return _NOT_TAKEN if _LEFT_TO_THE_CPU in str(error) else _NOT_OPENED
+    try:
+        _take_steps(compiled, folder)
+    except RuntimeError as error:
+        (folder / _FAILURE).write_text(_first_words(error))
+        return _FAILED
+    return 0
+
+
+def _first_words(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _take_steps(compiled: Any, folder: Path) -> None:
     metrics = tuple(json.loads((folder / "metrics.json").read_text()))
     model: StatelessModel | None = None
     step_s: list[float] = []
@@ -173,7 +194,6 @@ def _serve(folder: Path) -> int:
         step_s.append(time.perf_counter() - started)
         save_file(_contiguous(model.save() | reported), folder / f"after-{i}.safetensors")
     (folder / "seconds.json").write_text(json.dumps(step_s))
-    return 0
 
 
 if __name__ == "__main__":

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from tfplus import artifact
+from tfplus import artifact, gpu
 from tfplus.artifact import Artifact
 from tfplus.errors import ArtifactError, WorkerError
 from tfplus.manifest import Manifest, TensorInfo
@@ -33,14 +31,8 @@ class GpuModel:
     accelerator = GPU
 
     def __init__(self, read: Artifact) -> None:
-        from ai_edge_litert.compiled_model import CompiledModel, HardwareAccelerator
-
         self.manifest: Manifest = read.manifest
-        graph = artifact.accelerated_graph(read, GPU) or b""
-        try:
-            compiled: Any = CompiledModel.from_buffer(graph, hardware_accel=HardwareAccelerator.GPU)
-        except RuntimeError as error:
-            raise WorkerError(f"the GPU does not take the model: {error}") from None
+        compiled = gpu.compiled(artifact.accelerated_graph(read, GPU) or b"")
         self._train = self.manifest.signatures["train"]
         self._infer = self.manifest.signatures["infer"]
         variables = {v.name: TensorInfo(v.shape, v.dtype) for v in self.manifest.variables}

@@ -126,7 +126,7 @@ def test_a_gpu_lost_between_two_calls_costs_nothing(
     ("fault", "says"),
     [
         ("wrong 0", "computes wrongly"),
-        ("full 0", "Failed to allocate"),
+        ("full 0", "no room"),
         ("abort 0", "SIGABRT"),
         ("raise 0", "Device lost"),
     ],

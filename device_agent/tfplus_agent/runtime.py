@@ -109,6 +109,7 @@ class Model:
         self.manifest = manifest
         self._interpreter = interpreter
         self._runners: dict[str, Any] = {}
+        self._reported: dict[str, float] = {}
         for name in ("train", "infer", "save", "restore"):
             try:
                 runner = interpreter.get_signature_runner(name)
@@ -127,22 +128,26 @@ class Model:
         self._check_outputs("train", self._train.outputs)
         self._check_outputs("infer", self._infer.outputs)
 
-    def train_step(self, batch: Tensors) -> dict[str, float]:
-        """Takes one training step.
+    def step(self, batch: Tensors) -> None:
+        """Takes one training step; `metrics` tells what it reports.
 
         Args:
           batch: as the signature `train` says. A row whose target holds `Output.padding` counts for
             nothing.
-
-        Returns:
-          What `train` reports by name, the loss among it: means over the rows that count.
 
         Raises:
           TensorError: a name, shape or dtype differs, or a label is out of range.
         """
         check_batch(batch, self.manifest)
         out = self._runners["train"](**batch)
-        return {name: float(out[name].reshape(-1)[0]) for name in self._train.outputs}
+        self._reported = {name: float(out[name].reshape(-1)[0]) for name in self._train.outputs}
+
+    def metrics(self) -> dict[str, float]:
+        """What the last step reported by name, the loss among it: means over the rows that count.
+
+        Empty before the first step.
+        """
+        return dict(self._reported)
 
     def infer(self, inputs: Tensors) -> dict[str, npt.NDArray[np.float32]]:
         """Returns what the model makes of one inference batch: name → float32 [batch, ...].

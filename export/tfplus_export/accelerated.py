@@ -11,8 +11,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from tfplus import accelerator_process
-from tfplus.accelerator_process import NoAcceleratorError, Step
+from tfplus.accelerator_process import Step
 from tfplus.errors import ExportError, WorkerError
+from tfplus.gpu import CompileError, NoAcceleratorError, NotTakenError
 from tfplus.slices import Tensors
 from tfplus_export import convert, targets
 from tfplus_export.samples import random_inputs, random_targets
@@ -89,10 +90,17 @@ def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: in
         if problem is not None:
             raise ExportError(f"--accelerator gpu: {problem}") from None
         checked_by = "a table of its operators"
-    except WorkerError as error:
+    except NotTakenError as error:
         raise ExportError(
             f"--accelerator gpu: the delegate does not take the step: {error}"
         ) from None
+    except CompileError as error:
+        raise ExportError(
+            f"--accelerator gpu: {error}: a smaller --batch-size may fit; without a GPU on this "
+            "machine, the operators are held to a table instead"
+        ) from None
+    except WorkerError as error:
+        raise ExportError(f"--accelerator gpu: {error}") from None
     measured = [_agreement(name, steps, wanted, got) for name, got in results.items()]
     for agreement in measured:
         if not agreement.holds:

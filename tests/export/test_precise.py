@@ -15,7 +15,8 @@ from rule_cases import BATCH, CASES
 from tfplus_export import ports, training
 from tfplus_export.double import Doubled, NoDoubleError
 from tfplus_export.losses import compiled
-from tfplus_export.lowering.rule import Rule
+from tfplus_export.lowering.convolutions import CONV2D
+from tfplus_export.lowering.rule import Rule, Rules
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Sgd
 from tfplus_export.parity import Parity
@@ -28,14 +29,15 @@ from tfplus_export.samples import RandomSamples
 FLOAT32_ALONE = ("Conv2D", "ResizeBicubic", "ResizeBilinear")
 
 
-def told(model: keras.Model, batch_size: int = BATCH, loss: str = "mse") -> Precise:
+def told(model: keras.Model, rules: Rules = RULES) -> Precise:
     """What double precision tells of a model's step on one random batch."""
     built = training.build(
         model,
         Sgd(0.1),
-        losses=compiled.named(loss, list(ports.outputs(model))),
-        batch_size=batch_size,
+        losses=compiled.named("mse", list(ports.outputs(model))),
+        batch_size=BATCH,
         infer_batch_size=1,
+        rules=rules,
     )
     batch = RandomSamples().batch(built, np.random.default_rng(0))
     return Reference(model, built).in_double([batch], built)
@@ -68,7 +70,16 @@ def test_batch_statistics_pooling_and_noise_agree() -> None:
     assert found.own_update < 1e-4
 
 
-def test_a_wrong_rule_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lowering", CONV2D.rules)
+def test_every_lowering_of_a_convolution_agrees(lowering: str) -> None:
+    keras.utils.set_random_seed(0)
+    x = keras.Input((9, 10, 3))
+    y = layers.Conv2D(5, 3, padding="same")(layers.Conv2D(4, 3)(x))
+    rules = {**RULES, "Conv2D": CONV2D.rules[lowering]}
+    assert told(keras.Model(x, layers.Dense(3)(layers.Flatten()(y))), rules).step < 1e-11
+
+
+def test_a_wrong_rule_shows() -> None:
     rule = RULES["MaxPool"]
     assert isinstance(rule, Rule)
 
@@ -76,8 +87,7 @@ def test_a_wrong_rule_shows(monkeypatch: pytest.MonkeyPatch) -> None:
         return [1.0001 * g for g in rule.gradient(*arguments)]
 
     changed = dataclasses.replace(rule, gradient=wrong)
-    monkeypatch.setattr(training, "RULES", {**RULES, "MaxPool": changed})
-    assert 1e-5 < told(small()).step < 1e-3
+    assert 1e-5 < told(small(), {**RULES, "MaxPool": changed}).step < 1e-3
 
 
 def test_what_calls_a_function_has_no_double() -> None:

@@ -44,6 +44,23 @@ def slice_name(layer: str, tensor: str) -> str:
     return f"{SHARED}/{layer}/{tensor}"
 
 
+def layer_of(name: str) -> str:
+    """Returns the path of the Keras layer that a variable belongs to.
+
+    Args:
+      name: of a slice, or of what an optimizer keeps for one; for what belongs to no layer, such as
+        `optimizer/learning_rate`, its first component is returned.
+    """
+    kind, _, rest = name.partition("/")
+    if kind == OPTIMIZER and "/" in rest:
+        return layer_of(rest.partition("/")[2])
+    path = rest.rpartition("/")[0]
+    if kind == TASK:
+        task, _, layer = path.partition("/")
+        return f"{TASK}_{task}_{layer}"
+    return path or kind
+
+
 def task_of(name: str) -> str | None:
     """Returns the class that the slice `name` belongs to, or None for a shared slice."""
     kind, _, rest = name.partition("/")

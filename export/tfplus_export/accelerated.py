@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,10 +12,12 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from tfplus import accelerator_process
-from tfplus.accelerator_process import NoAcceleratorError, Step
+from tfplus.accelerator_process import Step
 from tfplus.errors import ExportError, WorkerError
+from tfplus.gpu import CompileError, NoAcceleratorError, NotTakenError
 from tfplus.slices import Tensors
 from tfplus_export import convert, targets
+from tfplus_export.lowering.candidates import for_accelerators
 from tfplus_export.samples import random_inputs, random_targets
 from tfplus_export.stateless import StatelessModule
 from tfplus_export.training import LOSS, Training
@@ -77,22 +80,30 @@ def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: in
     Raises:
       ExportError: the delegate does not take an operator, or computes it wrongly.
     """
-    content = convert.to_flatbuffer(StatelessModule(step))
+    portable = dataclasses.replace(step, rules=for_accelerators(step.rules))
+    content = convert.to_flatbuffer(StatelessModule(portable))
     runtime = targets.gpu_runtime()
     steps, wanted = _steps(stateful, step, values, np.random.default_rng(seed))
     results: dict[str, Sequence[State]] = {"CPU": _on_cpu(content, steps)}
     try:
-        results["GPU"] = accelerator_process.run(content, steps, step.reported())
+        results["GPU"] = accelerator_process.run(content, steps, step.reported()).after
         checked_by = "its delegate"
     except NoAcceleratorError:
         problem = targets.operator_problem(content, runtime)
         if problem is not None:
             raise ExportError(f"--accelerator gpu: {problem}") from None
         checked_by = "a table of its operators"
-    except WorkerError as error:
+    except NotTakenError as error:
         raise ExportError(
             f"--accelerator gpu: the delegate does not take the step: {error}"
         ) from None
+    except CompileError as error:
+        raise ExportError(
+            f"--accelerator gpu: {error}: a smaller --batch-size may fit; without a GPU on this "
+            "machine, the operators are held to a table instead"
+        ) from None
+    except WorkerError as error:
+        raise ExportError(f"--accelerator gpu: {error}") from None
     measured = [_agreement(name, steps, wanted, got) for name, got in results.items()]
     for agreement in measured:
         if not agreement.holds:

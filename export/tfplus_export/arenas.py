@@ -1,28 +1,31 @@
 """What a step takes for its tensors: TFLite's arena, and the workspace of XNNPACK beside it.
 
-Under ai-edge-litert, tensors that pass between partitions, and those of operators that XNNPACK leaves, lie in TFLite's
-arena. What begins and ends within a partition lies in XNNPACK's workspace, which all partitions
-share, one after the other. There an elementwise operator that reads a tensor last writes over it,
-and a product lays out its second factor anew while it runs.
+Under ai-edge-litert, tensors that pass between partitions, and those of operators that XNNPACK
+leaves, lie in TFLite's arena. What begins and ends within a partition lies in XNNPACK's workspace,
+which all partitions share, one after the other. There an elementwise operator that alone reads a
+tensor writes over it, and a product lays out its second factor anew while it runs.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from tfplus_export.arena import Lifetime, arena_bytes
 from tfplus_export.delegation import Partition, partitions
+from tfplus_export.operator_kinds import ELEMENTWISE, RESHAPING
 from tfplus_export.step_graph import Operator, StepGraph
 
 # XNNPACK lets their result take the place of an input.
-_IN_PLACE = frozenset(
-    """ABS ADD CEIL DIV ELU EXP EXPAND_DIMS FLOOR GELU HARD_SWISH LEAKY_RELU LOG LOGISTIC MAXIMUM
-    MINIMUM MUL NEG PRELU RELU RELU6 RESHAPE ROUND RSQRT SOFTMAX SQRT SQUARE SQUARED_DIFFERENCE SUB
-    TANH""".split()
-)
+_IN_PLACE = ELEMENTWISE | RESHAPING | {"SOFTMAX"}
 # Columns of a packed factor come in so many.
 _PACKED_COLUMNS = 16
 FLOAT_BYTES = 4
+
+
+def most_bytes(graph: StepGraph, runtimes: Sequence[str]) -> int:
+    """Bytes of both under the runtime that takes most."""
+    return max(total_bytes(graph, runtime) for runtime in runtimes)
 
 
 def total_bytes(graph: StepGraph, runtime: str) -> int:
@@ -124,9 +127,10 @@ def _inside(graph: StepGraph, part: Partition, crossing: set[int]) -> list[Lifet
     uses: dict[int, int] = {}
     for place, operator in enumerate(operators):
         first |= {t: place for t in operator.writes if t not in crossing}
-        for t in set(operator.reads) & first.keys():
-            last[t] = place
-            uses[t] = uses.get(t, 0) + 1
+        for t in operator.reads:
+            if t in first:
+                last[t] = place
+                uses[t] = uses.get(t, 0) + 1
     root: dict[int, int] = {}
     for operator in operators:
         over = overwritten(graph, operator, uses) if operator.writes else None

@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
-import flatbuffers
 from ai_edge_litert import schema_py_generated
 
-from tfplus_export import recomputing, scheduling, step_graph
+from tfplus_export import flatbuffer, recomputing, scheduling, step_graph
 from tfplus_export.recomputing import Plan
+from tfplus_export.step_graph import StepGraph
 
 # Its object API is annotated with lists, but takes arrays.
 schema: Any = schema_py_generated
 
 
-def plan(content: bytes, tensor_limit_bytes: int | None) -> Plan:
-    """Plans the training step of a flatbuffer.
+def arranged(content: bytes, runtimes: Sequence[str], tensor_limit_bytes: int | None) -> bytes:
+    """The flatbuffer with its training step in an order that needs little memory.
 
     Args:
-      content: the flatbuffer.
-      tensor_limit_bytes: what the step's tensors may take; None to repeat no operator.
+      content: as the converter wrote it.
+      runtimes: that are to run it.
+      tensor_limit_bytes: see `plan`.
     """
     graph = step_graph.read(content, "train")
-    found = recomputing.unchanged(graph, scheduling.shortest(graph))
+    return rewrite(content, plan(graph, runtimes, tensor_limit_bytes))
+
+
+def plan(graph: StepGraph, runtimes: Sequence[str], tensor_limit_bytes: int | None = None) -> Plan:
+    """Plans a training step.
+
+    Args:
+      graph: the step, as the converter wrote it.
+      runtimes: that are to run it.
+      tensor_limit_bytes: what the step's tensors may take, for which operators run again where that
+        helps; None for no limit.
+    """
+    found = recomputing.unchanged(graph, scheduling.shortest(graph, runtimes))
     if tensor_limit_bytes is None:
         return found
-    return recomputing.within(found, tensor_limit_bytes)
+    return recomputing.within(found, tensor_limit_bytes, runtimes)
 
 
 def rewrite(content: bytes, planned: Plan) -> bytes:
@@ -50,6 +64,4 @@ def rewrite(content: bytes, planned: Plan) -> bytes:
         written.outputs = list(operator.writes)
         operators.append(written)
     graph.operators = operators
-    builder = flatbuffers.Builder(len(content) + len(content) // 8)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return flatbuffer.pack(model, len(content))

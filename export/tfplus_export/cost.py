@@ -1,4 +1,4 @@
-"""What a signature of a converted model computes and holds: products and lifetimes of tensors."""
+"""What a signature of a converted model computes and holds: products, constants and tensors."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
+from tfplus.graph_reader import operator_name, signature_graph
 from tfplus_export import arenas, step_graph
 from tfplus_export.arenas import FLOAT_BYTES
-from tfplus_export.flatbuffer import operator_name, shape_of, signature_graph
+from tfplus_export.flatbuffer import shape_of
 from tfplus_export.memory import RUNTIMES, StepMemory
 
 _Shapes = Sequence[Sequence[int]]

@@ -6,26 +6,23 @@ tflite-runtime 2.14 runs a training step without XNNPACK.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 
-from tfplus_export.step_graph import STATEFUL, Operator, StepGraph
+from tfplus_export.operator_kinds import COPYING, ELEMENTWISE, PRODUCTS, RESHAPING, STATEFUL
+from tfplus_export.step_graph import Operator, StepGraph
 
 # As the delegate of ai-edge-litert 2.3 takes them, of those that the rules write.
-_TAKEN = frozenset(
-    """ABS ADD ASSIGN_VARIABLE AVERAGE_POOL_2D BATCH_MATMUL CEIL CONCATENATION CONV_2D COS
-    DEPTHWISE_CONV_2D DIV ELU EXP EXPAND_DIMS FLOOR FULLY_CONNECTED GELU HARD_SWISH LEAKY_RELU LOG
-    LOGISTIC MAX_POOL_2D MAXIMUM MEAN MINIMUM MUL NEG PAD PRELU READ_VARIABLE RELU RELU6 RESHAPE
-    RESIZE_BILINEAR ROUND RSQRT SIN SLICE SOFTMAX SPLIT SQRT SQUARE SQUARED_DIFFERENCE
-    STRIDED_SLICE SUB SUM TANH TRANSPOSE TRANSPOSE_CONV VAR_HANDLE""".split()
+_TAKEN = (
+    ELEMENTWISE
+    | RESHAPING
+    | COPYING
+    | PRODUCTS
+    | (STATEFUL - {"CALL_ONCE"})
+    | {"AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN", "RESIZE_BILINEAR", "SOFTMAX", "SPLIT", "SUM"}
 )
-# The input that must be a constant.
-_FILTERS = MappingProxyType(
-    {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
-)
+# Of those, the ones whose filter must be a constant.
+_FILTERED = PRODUCTS - {"BATCH_MATMUL"}
 # Inputs behind the first are parameters, whatever their type.
-_WITH_PARAMETERS = frozenset(
-    "EXPAND_DIMS MEAN PAD RESHAPE RESIZE_BILINEAR SLICE STRIDED_SLICE SUM TRANSPOSE".split()
-)
+_WITH_PARAMETERS = (COPYING - {"CONCATENATION"}) | RESHAPING | {"MEAN", "RESIZE_BILINEAR", "SUM"}
 # Inputs of a concatenation.
 MOST_JOINED = 5
 
@@ -53,8 +50,7 @@ def takes(graph: StepGraph, operator: Operator) -> bool:
     tensors = [graph.tensors[t] for t in (*data, *operator.writes) if t >= 0]
     if not all(t.is_float or t.is_constant for t in tensors):
         return False
-    filters = _FILTERS.get(operator.name)
-    if filters is not None and not graph.tensors[operator.reads[filters]].is_constant:
+    if operator.name in _FILTERED and not graph.tensors[operator.reads[1]].is_constant:
         return False
     return operator.name != "CONCATENATION" or len(operator.reads) <= MOST_JOINED
 

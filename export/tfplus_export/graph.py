@@ -42,7 +42,8 @@ class Graph:
         which the model ran them; assignments are among them.
       constants: name of a tensor that they take, and that no operation here makes, → its value.
       variables: name of a captured handle placeholder → index into `model.variables`.
-      owners: name of an operation → name of the Keras layer that made it.
+      owners: name of an operation → path of the Keras layer that made it, such as
+        `attention/query`.
       random: name of an operation that draws random numbers → the shape of what it draws, in the
         order in which the model ran them; some may be needed for nothing.
       penalized: outputs of layers with an activity regularizer.
@@ -63,7 +64,12 @@ class Graph:
         return int(next(iter(self.inputs.values())).shape[0])
 
     def layer_of(self, op: Op) -> str:
-        """The Keras layer that made the operation, or the operation's own name."""
+        """Name of the Keras layer that made the operation, or the operation's own name."""
+        name: str = op.name
+        return self.owners[name].rpartition("/")[2] if name in self.owners else name
+
+    def path_of(self, op: Op) -> str:
+        """Path of the Keras layer that made the operation, or the operation's own name."""
         name: str = op.name
         return self.owners.get(name, name)
 
@@ -126,8 +132,8 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     function = tf.function(call, autograph=False)
     penalized: list[Penalized] = []
     with (
-        _recording(penalized) as owners,
-        _inlined(),
+        _recording(model, penalized) as owners,
+        inlined(),
         substituted(),
         unrolled(layers_of(model)) as complaints,
     ):
@@ -200,8 +206,8 @@ def layers_of(model: keras.Model) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _recording(penalized: list[Penalized]) -> Generator[dict[str, str]]:
-    """Notes which layer makes each operation: operation name → layer name, the innermost layer's.
+def _recording(model: keras.Model, penalized: list[Penalized]) -> Generator[dict[str, str]]:
+    """Notes which layer makes each operation: operation name → path of the innermost layer.
 
     Outputs of layers with an activity regularizer are added to `penalized`.
 
@@ -216,8 +222,9 @@ def _recording(penalized: list[Penalized]) -> Generator[dict[str, str]]:
         graph = tf.compat.v1.get_default_graph()
         before = len(graph.get_operations())
         result = original(layer, *arguments, **keywords)
+        path = _path(layer, model)
         for op in graph.get_operations()[before:]:
-            owners.setdefault(op.name, layer.name)
+            owners.setdefault(op.name, path)
         penalty = of_layer(layer)
         if penalty is not None:
             penalized.extend(Penalized(t, penalty) for t in tf.nest.flatten(result))
@@ -230,8 +237,14 @@ def _recording(penalized: list[Penalized]) -> Generator[dict[str, str]]:
         layer_class.__call__ = original
 
 
+def _path(layer: Any, model: keras.Model) -> str:
+    """The layer's name behind those of the layers that it is part of, but for the model's own."""
+    path = (layer.path or "").removeprefix(f"{model.name}/")
+    return path if path.rpartition("/")[2] == layer.name else layer.name
+
+
 @contextlib.contextmanager
-def _inlined() -> Generator[None]:
+def inlined() -> Generator[None]:
     """Traces the body of a `tf.function` within the model in its place.
 
     Keras puts some layers into functions of their own, to compile them (a grouped convolution is

@@ -2,11 +2,12 @@
 
 The backward pass reads again what the forward pass read: columns of convolutions, activations,
 weights. Between both uses such a tensor only takes room. Where the tensors that live at once are
-too many, the operators that made one run again just before its next use, on the same inputs, so that
-the step computes the same bits. Copies and elementwise operators may run again, products may not.
+too many, the operators that made one run again just before its next use, on the same inputs: the
+step computes the same bits. Copies and elementwise operators may run again, products may not.
 
-Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016, keep some layers' activations and
-recompute the others. Here the choice is made tensor by tensor, by what each saves for what it costs.
+Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016, keep the activations of some
+layers and recompute the others. Here the choice is made tensor by tensor, by what each saves for
+what it costs.
 """
 
 from __future__ import annotations
@@ -19,16 +20,11 @@ from itertools import pairwise
 import numpy as np
 
 from tfplus_export import arenas
-from tfplus_export.scheduling import RUNTIME
+from tfplus_export.operator_kinds import COPYING, ELEMENTWISE, RESHAPING
 from tfplus_export.step_graph import Operator, StepGraph
 
-# They cost what they move, and are no draws or writes.
-_CHEAP = frozenset(
-    """ABS ADD AVERAGE_POOL_2D CEIL CONCATENATION COS DIV ELU EXP EXPAND_DIMS FLOOR GELU HARD_SWISH
-    LEAKY_RELU LOG LOGISTIC MAX_POOL_2D MAXIMUM MINIMUM MUL NEG PAD PRELU READ_VARIABLE RELU RELU6
-    RESHAPE ROUND RSQRT SIN SLICE SOFTMAX SQRT SQUARE SQUARED_DIFFERENCE STRIDED_SLICE SUB
-    TANH TRANSPOSE""".split()
-)
+# They cost what they move, draw nothing and write no variable.
+_CHEAP = ELEMENTWISE | RESHAPING | COPYING | {"AVERAGE_POOL_2D", "MAX_POOL_2D", "SOFTMAX"}
 # Operators that run again for one tensor.
 _LONGEST_CHAIN = 24
 # Beyond, a plan would take longer than it is worth.
@@ -57,17 +53,18 @@ def unchanged(graph: StepGraph, order: Sequence[int]) -> Plan:
     return Plan(graph.ordered(order), tuple(order), tuple(range(len(graph.tensors))), 0)
 
 
-def within(plan: Plan, limit_bytes: int) -> Plan:
+def within(plan: Plan, limit_bytes: int, runtimes: Sequence[str]) -> Plan:
     """Repeats operators until a step's tensors fit, or until nothing more helps.
 
     Args:
       plan: that repeats nothing.
       limit_bytes: what the tensors may take.
+      runtimes: that are to run it.
 
     Returns:
       The first plan that fits; where none does, the one that takes least.
     """
-    best, best_bytes = plan, arenas.total_bytes(plan.graph, RUNTIME)
+    best, best_bytes = plan, arenas.most_bytes(plan.graph, runtimes)
     # Tensors are placed one by one, which leaves gaps: their sum must stay further below.
     target = limit_bytes
     for _ in range(_MOST_ROUNDS):
@@ -78,7 +75,7 @@ def within(plan: Plan, limit_bytes: int) -> Plan:
         if choice is not None:
             plan = _repeated(timeline, choice)
             continue
-        total = arenas.total_bytes(plan.graph, RUNTIME)
+        total = arenas.most_bytes(plan.graph, runtimes)
         if total < best_bytes:
             best, best_bytes = plan, total
         most = int(timeline.live.max())
@@ -118,7 +115,7 @@ class _Timeline:
         self.written: dict[int, int] = {}
         for place, operator in enumerate(graph.operators):
             self.made |= dict.fromkeys(operator.writes, place)
-            for t in set(operator.reads):
+            for t in operator.reads:
                 self.uses.setdefault(t, []).append(place)
             if operator.name == "ASSIGN_VARIABLE":
                 self.written[operator.reads[0]] = place
@@ -189,7 +186,8 @@ class _Timeline:
             for t in operator.reads:
                 if t not in self.made or t in inputs:
                     continue
-                newest = [v for v in self.versions[self.plan.origins[t]] if self.made[v] < place][-1]
+                equal = self.versions[self.plan.origins[t]]
+                newest = max((v for v in equal if self.made[v] < place), key=self.made.__getitem__)
                 if self._lives(newest, place, target, self.sizes[tensor]):
                     inputs[t] = newest
                 else:
@@ -253,7 +251,8 @@ def _repeated(timeline: _Timeline, choice: _Choice) -> Plan:
             names[t] = len(tensors)
             tensors.append(graph.tensors[t])
             origins.append(plan.origins[t])
-        again.append(replace(operator, reads=reads, writes=tuple(names[t] for t in operator.writes)))
+        writes = tuple(names[t] for t in operator.writes)
+        again.append(replace(operator, reads=reads, writes=writes))
     result = names[choice.tensor]
     later = [
         replace(o, reads=tuple(result if t == choice.tensor else t for t in o.reads))

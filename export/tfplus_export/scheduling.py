@@ -11,21 +11,19 @@ from collections.abc import Sequence
 from tfplus_export import arenas
 from tfplus_export.step_graph import StepGraph
 
-# The runtime whose memory decides between orders.
-RUNTIME = "ai-edge-litert"
 
-
-def shortest(graph: StepGraph) -> list[int]:
+def shortest(graph: StepGraph, runtimes: Sequence[str]) -> list[int]:
     """The better one of two orders: the file's, and the one that runs what is needed next.
 
     Args:
       graph: a step, in an order that runs.
+      runtimes: that are to run it.
 
     Returns:
       Indices of the operators.
     """
     orders = [list(range(len(graph.operators))), backwards(dependencies(graph))]
-    return min(orders, key=lambda order: arenas.total_bytes(graph.ordered(order), RUNTIME))
+    return min(orders, key=lambda order: arenas.most_bytes(graph.ordered(order), runtimes))
 
 
 def dependencies(graph: StepGraph) -> list[list[int]]:

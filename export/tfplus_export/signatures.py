@@ -8,6 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from tfplus.manifest import TensorInfo
+from tfplus.operator_names import Phase
+from tfplus.slices import layer_of
+from tfplus_export.lowering.scopes import scope
+from tfplus_export.markers import marker
 from tfplus_export.tf_types import Tensor
 from tfplus_export.training import Training
 
@@ -15,9 +19,7 @@ from tfplus_export.training import Training
 class StatefulModule(tf.Module):
     """Holds the training state and offers `train`, `infer`, `save` and `restore`.
 
-    Each variable starts from a marker, its index plus one in every element, and not from its value:
-    equal constants are stored once, and a zero bias must not share its bytes with a zero velocity
-    when values are written into the file.
+    Each variable starts from a marker and not from its value, see `markers`.
     """
 
     def __init__(self, training: Training) -> None:
@@ -30,7 +32,7 @@ class StatefulModule(tf.Module):
         self.names = list(shapes)
         self.shapes = list(shapes.values())
         self.cells = [
-            tf.Variable(tf.fill(shape, float(i + 1)), trainable=False)
+            tf.Variable(tf.fill(shape, marker(i)), trainable=False)
             for i, shape in enumerate(self.shapes)
         ]
 
@@ -72,7 +74,12 @@ class StatefulModule(tf.Module):
         return {"ok": tf.constant([1], tf.int32)}
 
     def _read(self) -> dict[str, Tensor]:
-        return {n: c.read_value() for n, c in zip(self.names, self.cells, strict=True)}
+        values: dict[str, Tensor] = {}
+        for name, cell in zip(self.names, self.cells, strict=True):
+            phase: Phase = "forward" if name in self._weight_names else "update"
+            with scope(phase, layer_of(name)):
+                values[name] = cell.read_value()
+        return values
 
 
 def tensor_specs(described: Mapping[str, TensorInfo]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
-from tfplus_export.flatbuffer import operator_name, shape_of, signature_graph
+from tfplus.graph_reader import operator_name, signature_graph
+from tfplus_export.flatbuffer import shape_of
 
 _ITEM_BYTES = MappingProxyType(
     {
@@ -24,8 +25,6 @@ _ITEM_BYTES = MappingProxyType(
         schema.TensorType.RESOURCE: 0,
     }
 )
-# They reach what outlives a step, and runtimes keep their order.
-STATEFUL = frozenset({"CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"})
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from tfplus.errors import ExportError, UsageError
+from tfplus.graph_reader import operator_name
 from tfplus.manifest import CheckedTarget
-from tfplus_export.flatbuffer import operator_name
+from tfplus.operator_names import Owner, owners_of
+from tfplus_export.memory import RUNTIMES as RUNTIMES
 from tfplus_export.memory import StepMemory, peak_bytes
 
-RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 # tflite-runtime 2.14 aborts the process on some operators beyond, and XNNPACK takes none.
 MOST_DIMENSIONS = 4
 _MB = 1_000_000
@@ -151,12 +152,13 @@ def operator_problem(content: bytes, found: Runtime) -> str | None:
     model: Any = schema.Model.GetRootAs(content, 0)
     for i in range(model.SubgraphsLength()):
         graph = model.Subgraphs(i)
+        owners = owners_of(graph)
         for j in range(graph.OperatorsLength()):
             operator = graph.Operators(j)
             name = operator_name(model, operator)
             version = model.OperatorCodes(operator.OpcodeIndex()).Version()
             newest = found.operators.get(name)
-            place = f"operator {name}{_layer(graph, operator)}"
+            place = f"operator {name}{_layer(owners[j])}"
             if newest is None:
                 return f"{place}: {found.name} {found.version} has no such operator"
             if version > newest:
@@ -170,12 +172,8 @@ def operator_problem(content: bytes, found: Runtime) -> str | None:
     return None
 
 
-def _layer(graph: Any, operator: Any) -> str:
-    if not operator.OutputsLength():
-        return ""
-    name: str = graph.Tensors(operator.Outputs(0)).Name().decode(errors="replace")
-    # The step names what it computes after the layer that it computes it for.
-    return f" of layer '{name.rpartition('/')[0]}'" if "/" in name else f" ('{name}')"
+def _layer(owner: Owner | None) -> str:
+    return "" if owner is None else f" of layer '{owner.layer}' ({owner.phase})"
 
 
 def _rank(graph: Any, operator: Any) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus.manifest import TensorInfo
-from tfplus.slices import slice_name
+from tfplus.slices import layer_of, slice_name
 from tfplus_export import constraints, penalties
 from tfplus_export.checks import check_traced
 from tfplus_export.constraints import Constraint
@@ -22,6 +22,8 @@ from tfplus_export.losses.loss import of_batch
 from tfplus_export.lowering import noise
 from tfplus_export.lowering.plan import plan
 from tfplus_export.lowering.replay import replay
+from tfplus_export.lowering.rule import Rules
+from tfplus_export.lowering.scopes import scope
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.penalties import Penalty
@@ -89,6 +91,7 @@ class Training:
       sample_weights: whether the step takes a weight for each sample.
       train_graph: forward pass of a training batch.
       infer_graph: forward pass of an inference batch.
+      rules: by which operations run.
     """
 
     weights: tuple[Weight, ...]
@@ -98,6 +101,7 @@ class Training:
     sample_weights: bool
     train_graph: Graph
     infer_graph: Graph
+    rules: Rules = field(default_factory=lambda: RULES)
 
     @property
     def batch_dependent(self) -> bool:
@@ -162,27 +166,45 @@ class Training:
           state: as `self.state` names it.
         """
         random = state.get(noise.STATE)
-        tape = replay(self.train_graph, RULES, batch, self._by_index(weights), random)
+        metrics, gradients, assigned = self.gradients(batch, weights, random)
+        with scope("update", self.optimizer.describe()["name"]):
+            new_weights, new_state = self.optimizer.apply({**weights, **assigned}, gradients, state)
+        for weight in self.weights:
+            if weight.constraint is not None and weight.name in new_weights:
+                with scope("update", layer_of(weight.name)):
+                    new_weights[weight.name] = weight.constraint.project(new_weights[weight.name])
+        if random is not None:
+            with scope("update", noise.STATE):
+                new_state = {**new_state, noise.STATE: noise.advanced(random)}
+        return StepOutput(metrics, assigned | new_weights, new_state)
+
+    def gradients(
+        self, batch: Mapping[str, Tensor], weights: Mapping[str, Tensor], random: Tensor | None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """One step but for the optimizer, in the precision of the weights.
+
+        Args:
+          batch: see `step`.
+          weights: see `step`.
+          random: the state `noise.STATE`; None where nothing draws noise.
+
+        Returns:
+          Metrics; gradients of the trainable weights; what the pass assigns to weights.
+        """
+        tape = replay(self.train_graph, self.rules, batch, self._by_index(weights), random)
         metrics, dy = self._losses(tape.values, batch)
         self._penalize_activations(tape.values, metrics, dy)
         trainable = {w.index for w in self.weights if w.trainable}
         names = {w.index: w.name for w in self.weights}
         gradients = {names[i]: g for i, g in tape.gradients(dy, trainable).items()}
         self._penalize_weights(weights, metrics, gradients)
-        assigned = {names[i]: value for i, value in tape.updates.items()}
-        new_weights, new_state = self.optimizer.apply({**weights, **assigned}, gradients, state)
-        for weight in self.weights:
-            if weight.constraint is not None and weight.name in new_weights:
-                new_weights[weight.name] = weight.constraint.project(new_weights[weight.name])
-        if random is not None:
-            new_state = {**new_state, noise.STATE: noise.advanced(random)}
-        return StepOutput(metrics, assigned | new_weights, new_state)
+        return metrics, gradients, {names[i]: value for i, value in tape.updates.items()}
 
     def predictions(
         self, inputs: Mapping[str, Tensor], weights: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """What the losses are taken of, for one inference batch: float32 [batch, ..., outputs]."""
-        tape = replay(self.infer_graph, RULES, inputs, self._by_index(weights))
+        tape = replay(self.infer_graph, self.rules, inputs, self._by_index(weights))
         return {h.prediction: tape.values[h.at(self.infer_graph).name] for h in self.heads}
 
     def _losses(
@@ -193,22 +215,23 @@ class Training:
         dy: dict[str, Tensor] = {}
         total: Tensor = None
         for head in self.heads:
-            at = head.at(self.train_graph).name
-            found = of_batch(
-                head.loss,
-                values[at],
-                batch[head.target],
-                reduction=head.reduction,
-                sample_weight=batch.get(SAMPLE_WEIGHT),
-            )
-            part, gradient = found.loss, found.gradient
-            if head.weight != 1.0:
-                part, gradient = part * head.weight, gradient * head.weight
-            total = part if total is None else total + part
-            dy[at] = gradient if at not in dy else dy[at] + gradient
-            metrics[head.metric] = found.metric
-            if len(self.heads) > 1:
-                metrics[f"{head.output}_{LOSS}"] = found.loss
+            with scope("loss", head.output):
+                at = head.at(self.train_graph).name
+                found = of_batch(
+                    head.loss,
+                    values[at],
+                    batch[head.target],
+                    reduction=head.reduction,
+                    sample_weight=batch.get(SAMPLE_WEIGHT),
+                )
+                part, gradient = found.loss, found.gradient
+                if head.weight != 1.0:
+                    part, gradient = part * head.weight, gradient * head.weight
+                total = part if total is None else total + part
+                dy[at] = gradient if at not in dy else dy[at] + gradient
+                metrics[head.metric] = found.metric
+                if len(self.heads) > 1:
+                    metrics[f"{head.output}_{LOSS}"] = found.loss
         return {LOSS: total, **metrics}, dy
 
     def _penalize_activations(
@@ -217,9 +240,10 @@ class Training:
         share = 1.0 / self.train_graph.batch_size
         for penalized in self.train_graph.penalized:
             name, penalty = penalized.tensor.name, penalized.penalty
-            gradient = penalty.gradient(values[name]) * share
-            metrics[LOSS] = metrics[LOSS] + penalty.value(values[name]) * share
-            dy[name] = gradient if name not in dy else dy[name] + gradient
+            with scope("loss", self.train_graph.path_of(penalized.tensor.op)):
+                gradient = penalty.gradient(values[name]) * share
+                metrics[LOSS] = metrics[LOSS] + penalty.value(values[name]) * share
+                dy[name] = gradient if name not in dy else dy[name] + gradient
 
     def _penalize_weights(
         self,
@@ -228,7 +252,9 @@ class Training:
         gradients: dict[str, Tensor],
     ) -> None:
         for weight in self.weights:
-            if weight.penalty is not None:
+            if weight.penalty is None:
+                continue
+            with scope("loss", layer_of(weight.name)):
                 value = weights[weight.name]
                 gradient = weight.penalty.gradient(value)
                 metrics[LOSS] = metrics[LOSS] + weight.penalty.value(value)
@@ -237,7 +263,8 @@ class Training:
 
     def _by_index(self, weights: Mapping[str, Tensor]) -> dict[int, Tensor]:
         # Rules see that these are constants, and so does the converter.
-        constants = {c.index: tf.constant(c.value) for c in self.constants}
+        floats = next(iter(weights.values())).dtype
+        constants = {c.index: tf.constant(c.value, floats) for c in self.constants}
         return {w.index: weights[w.name] for w in self.weights} | constants
 
 
@@ -249,6 +276,7 @@ def build(
     batch_size: int,
     infer_batch_size: int,
     sample_weights: bool = False,
+    rules: Rules = RULES,
 ) -> Training:
     """Traces a model and names its weights.
 
@@ -260,7 +288,7 @@ def build(
     check_traced(model)
     infer_graph = trace(model, infer_batch_size, training=False)
     for graph in (train_graph, infer_graph):
-        plan(graph, RULES)
+        plan(graph, rules)
     for op in infer_graph.operations:
         if op.type in ASSIGNMENTS:
             raise ExportError(
@@ -307,6 +335,7 @@ def build(
         sample_weights=sample_weights,
         train_graph=train_graph,
         infer_graph=infer_graph,
+        rules=rules,
     )
 
 

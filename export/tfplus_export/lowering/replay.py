@@ -20,6 +20,7 @@ from tfplus_export.graph import ASSIGNMENTS, RANDOM, Graph
 from tfplus_export.lowering import noise
 from tfplus_export.lowering.plan import MOST_DIMENSIONS, plan
 from tfplus_export.lowering.rule import AnyRule, Rules
+from tfplus_export.lowering.scopes import scope
 from tfplus_export.lowering.together import Together
 from tfplus_export.tf_types import Op, Tensor
 
@@ -27,6 +28,7 @@ from tfplus_export.tf_types import Op, Tensor
 @dataclass(frozen=True)
 class _Step:
     op: Op
+    layer: str
     rule: AnyRule
     sources: tuple[str, ...]
     inputs: tuple[Tensor, ...]
@@ -50,7 +52,7 @@ class Tape:
     values: dict[str, Tensor]
     updates: dict[int, Tensor]
     _steps: tuple[_Step, ...]
-    _reads: dict[str, int]
+    _reads: dict[str, tuple[int, str]]
 
     def gradients(self, dy: Mapping[str, Tensor], trainable: Collection[int]) -> dict[int, Tensor]:
         """Back-propagates the gradient of the loss to the weights.
@@ -64,39 +66,47 @@ class Tape:
           index of a weight → gradient, of the weight's shape; a weight that none of the tensors
           depends on has none.
         """
-        wanted = {name for name, index in self._reads.items() if index in trainable}
+        wanted = {name for name, (index, _) in self._reads.items() if index in trainable}
         for step in self._steps:
             if any(name in wanted for name in step.sources):
                 wanted.update(step.names)
         arrived = dict(dy)
         together = Together(self._steps)
         for step in reversed(self._steps):
-            for name in step.names:
-                _add(arrived, name, together.release(name))
-            grads = [arrived.pop(name, None) for name in step.names]
-            needs = [name in wanted for name in step.sources]
-            if not any(needs) or all(g is None for g in grads):
-                continue
-            grads = [
-                None if g is None else _spread(g, output.shape)
-                for g, output in zip(grads, step.outputs, strict=True)
-            ]
-            if len(needs) > 1 and needs[1] and together.keep(step, grads[0]):
-                needs[1] = False
-            if not any(needs):
-                continue
-            back = step.rule.back(step.op, step.inputs, step.outputs, grads, needs)
-            for name, need, part in zip(step.sources, needs, back, strict=True):
-                if need and part is not None:
-                    _add(arrived, name, [part])
+            with scope("backward", step.layer):
+                self._back(step, wanted, arrived, together)
         total: dict[int, Tensor] = {}
-        for name, index in self._reads.items():
-            _add(arrived, name, together.release(name))
-            # A shared layer reads its variable once for each use.
-            if name in arrived:
-                part = _spread(arrived[name], self.values[name].shape)
-                total[index] = part if index not in total else total[index] + part
+        for name, (index, layer) in self._reads.items():
+            with scope("backward", layer):
+                _add(arrived, name, together.release(name))
+                # A shared layer reads its variable once for each use.
+                if name in arrived:
+                    part = _spread(arrived[name], self.values[name].shape)
+                    total[index] = part if index not in total else total[index] + part
         return total
+
+    @staticmethod
+    def _back(
+        step: _Step, wanted: Collection[str], arrived: dict[str, Tensor], together: Together
+    ) -> None:
+        for name in step.names:
+            _add(arrived, name, together.release(name))
+        grads = [arrived.pop(name, None) for name in step.names]
+        needs = [name in wanted for name in step.sources]
+        if not any(needs) or all(g is None for g in grads):
+            return
+        grads = [
+            None if g is None else _spread(g, output.shape)
+            for g, output in zip(grads, step.outputs, strict=True)
+        ]
+        if len(needs) > 1 and needs[1] and together.keep(step, grads[0]):
+            needs[1] = False
+        if not any(needs):
+            return
+        back = step.rule.back(step.op, step.inputs, step.outputs, grads, needs)
+        for name, need, part in zip(step.sources, needs, back, strict=True):
+            if need and part is not None:
+                _add(arrived, name, [part])
 
 
 def _add(arrived: dict[str, Tensor], name: str, parts: Iterable[Tensor]) -> None:
@@ -112,7 +122,7 @@ def _spread(gradient: Tensor, shape: Sequence[int]) -> Tensor:
         return gradient
     # A product with ones: XNNPACK has no BROADCAST_TO. Axes of equal extent need none.
     ones = [1 if have == want else want for have, want in zip(gradient.shape, shape, strict=True)]
-    return gradient * tf.constant(np.ones(ones, np.float32))
+    return gradient * tf.constant(np.ones(ones), gradient.dtype)
 
 
 def replay(
@@ -128,53 +138,57 @@ def replay(
       graph: the traced pass.
       rules: the table.
       batch: name of an input → its value, of the traced shape.
-      weights: index into the model's variables → value.
+      weights: index into the model's variables → value; the pass is computed in their precision.
       random: state that random numbers come from, see `noise`; None where none may be drawn.
 
     Raises:
       ExportError: an operation has no rule; the message names its layer. Or a variable is used
         that is none of the model's.
     """
-    values = {name: _constant(value) for name, value in graph.constants.items()}
+    floats = next((w.dtype for w in weights.values()), tf.float32)
+    values = {name: _constant(value, floats) for name, value in graph.constants.items()}
     values |= {tensor.name: batch[name] for name, tensor in graph.inputs.items()}
-    reads: dict[str, int] = {}
+    reads: dict[str, tuple[int, str]] = {}
     updates: dict[int, Tensor] = {}
     steps: list[_Step] = []
     for op, chosen in plan(graph, rules):
-        if op.type in ASSIGNMENTS:
-            index = graph.variable_of(op)
-            before = updates.get(index, weights[index])
-            updates[index] = _assigned(op, before, values[op.inputs[1].name])
-            continue
-        output = op.outputs[0]
-        if op.type == "ReadVariableOp":
-            index = graph.variable_of(op)
-            values[output.name] = updates.get(index, weights[index])
-            reads[output.name] = index
-        elif op.type in RANDOM:
-            values[output.name] = _noise(graph, op, random)
-        elif chosen is None:
-            values[output.name] = _constant(static_value(output))
-        else:
-            rule, sources = chosen
-            _check(graph, op, sources, values)
-            inputs = tuple(values[t.name] for t in sources)
-            try:
-                outputs = rule.run(op, inputs)
-            except ExportError as error:
-                raise ExportError(
-                    f"layer '{graph.layer_of(op)}', operation {op.type}: {error}"
-                ) from None
-            # A rule may leave out outputs that only an operation of its own kind would use.
-            values.update(zip((t.name for t in op.outputs), outputs, strict=False))
-            names = tuple(t.name for t in sources)
-            steps.append(_Step(op, rule, names, inputs, tuple(outputs)))
+        with scope("forward", graph.path_of(op)):
+            if op.type in ASSIGNMENTS:
+                index = graph.variable_of(op)
+                before = updates.get(index, weights[index])
+                updates[index] = _assigned(op, before, values[op.inputs[1].name])
+                continue
+            output = op.outputs[0]
+            if op.type == "ReadVariableOp":
+                index = graph.variable_of(op)
+                values[output.name] = updates.get(index, weights[index])
+                reads[output.name] = index, graph.path_of(op)
+            elif op.type in RANDOM:
+                values[output.name] = tf.cast(_noise(graph, op, random), floats)
+            elif chosen is None:
+                values[output.name] = _constant(static_value(output), floats)
+            else:
+                rule, sources = chosen
+                _check(graph, op, sources, values)
+                inputs = tuple(values[t.name] for t in sources)
+                try:
+                    outputs = rule.run(op, inputs)
+                except ExportError as error:
+                    raise ExportError(
+                        f"layer '{graph.layer_of(op)}', operation {op.type}: {error}"
+                    ) from None
+                # A rule may leave out outputs that only an operation of its own kind would use.
+                values.update(zip((t.name for t in op.outputs), outputs, strict=False))
+                names = tuple(t.name for t in sources)
+                steps.append(_Step(op, graph.path_of(op), rule, names, inputs, tuple(outputs)))
     return Tape(values, updates, tuple(steps), reads)
 
 
-def _constant(value: Any) -> Tensor:
+def _constant(value: Any, floats: Any) -> Tensor:
     # Truth values are 1.0 and 0.0, as comparisons leave them.
-    return tf.constant(value, tf.float32 if np.asarray(value).dtype == np.bool_ else None)
+    kind = np.asarray(value).dtype
+    real = kind == np.bool_ or np.issubdtype(kind, np.floating)
+    return tf.constant(value, floats if real else None)
 
 
 def too_many_dimensions(op: Op) -> str | None:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.slices import OPTIMIZER
+from tfplus_export.lowering.scopes import each_update
 from tfplus_export.optimizers.base import (
     LEARNING_RATE,
     NO_VARIABLES,
@@ -88,7 +89,7 @@ class Adam:
         rate = state[LEARNING_RATE] * tf.sqrt(1.0 - power_2) / (1.0 - power_1)
         new_weights: dict[str, Tensor] = {}
         new_state: dict[str, Tensor] = {BETA_1_POWER: power_1, BETA_2_POWER: power_2}
-        for name, gradient in gradients.items():
+        for name, gradient in each_update(gradients):
             mean, square = state[slot(MEAN, name)], state[slot(SQUARE, name)]
             mean = mean + (gradient - mean) * (1.0 - self.beta_1)
             square = square + (gradient * gradient - square) * (1.0 - self.beta_2)

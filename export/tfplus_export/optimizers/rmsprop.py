@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfplus_export.lowering.scopes import each_update
 from tfplus_export.optimizers.base import (
     LEARNING_RATE,
     NO_VARIABLES,
@@ -76,7 +77,7 @@ class RmsProp:
         """See `Optimizer.apply`."""
         new_weights: dict[str, Tensor] = {}
         new_state: dict[str, Tensor] = {}
-        for name, gradient in gradients.items():
+        for name, gradient in each_update(gradients):
             square = state[slot(SQUARE, name)] * self.rho + gradient * gradient * (1.0 - self.rho)
             new_state[slot(SQUARE, name)] = square
             if self.centered:

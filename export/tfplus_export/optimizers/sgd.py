@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfplus_export.lowering.scopes import each_update
 from tfplus_export.optimizers.base import (
     LEARNING_RATE,
     NO_VARIABLES,
@@ -66,7 +67,7 @@ class Sgd:
         new_weights: dict[str, Tensor] = {}
         new_state: dict[str, Tensor] = {}
         rate = state[LEARNING_RATE]
-        for name, gradient in gradients.items():
+        for name, gradient in each_update(gradients):
             step = gradient * rate
             if not self.momentum:
                 new_weights[name] = weights[name] - step

@@ -99,7 +99,9 @@ def test_it_runs_with_the_older_runtime(tmp_path: Path) -> None:
         pytest.skip("TFPLUS_LEGACY_PYTHON names no Python with tflite-runtime")
     code, found = doctor("--state-dir", str(tmp_path), python=python)
     assert code == 0, found
-    tried = {(t["runtime"].split()[0], t["name"]): t["status"] for t in found["accelerators"]}
+    tried = {
+        (t["runtime"].partition(" ")[0], t["name"]): t["status"] for t in found["accelerators"]
+    }
     assert tried["tflite-runtime", "CPU, XNNPACK"] == "right"
     assert tried["tflite-runtime", "CPU, no XNNPACK"] == "right"
     assert tried["ai-edge-litert", "CPU"] == "absent"

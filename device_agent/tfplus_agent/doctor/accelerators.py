@@ -1,7 +1,8 @@
 """Every way to train on this device, tried in a process of its own and compared.
 
 On the CPU the agent's own worker takes the steps, on the GPU the process of the trial: what is
-tried is what will run. One that computes wrongly, crashes or hangs is named and takes nothing along.
+tried is what will run. One that computes wrongly, crashes or hangs is named, and takes nothing
+along.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def _on_gpu(patient: Patient, right: list[State], precision: Precision) -> Tried
     try:
         installed = runtime.find("ai-edge-litert")
     except MissingExtraError as error:
-        return replace(tried, says=f"the GPU takes ai-edge-litert: {error}")
+        return replace(tried, says=f"only ai-edge-litert trains on a GPU: {error}")
     tried = replace(tried, runtime=f"{installed.name} {installed.version}")
     if not right:
         return replace(tried, status="fails", says="there is no CPU to compare it with")

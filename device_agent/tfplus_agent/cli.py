@@ -55,7 +55,7 @@ def agent(
         bool, typer.Option("--insecure", help="Plaintext, also where others can listen.")
     ] = False,
     threads: Annotated[
-        int, typer.Option(min=0, max=256, help="Of the interpreter; 0 for every core.")
+        int, typer.Option(min=0, max=256, help="Of the interpreter; 0 for one on each fast core.")
     ] = 0,
     runtime: Annotated[str, typer.Option(help="auto, ai-edge-litert or tflite-runtime.")] = "auto",
     accelerator: Annotated[

@@ -10,10 +10,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfplus.errors import ExportError
-
-_NAMES = {
-    value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")
-}
+from tfplus.graph_reader import operator_name
+from tfplus_export.markers import index_of
 
 
 def operators(content: bytes) -> dict[str, int]:
@@ -36,7 +34,7 @@ def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[
     """Finds where the initial value of each variable lies.
 
     Args:
-      content: a model in which every element of variable i starts as i + 1.
+      content: a model in which variables start from markers, see `markers`.
       shapes: shape of each variable.
 
     Returns:
@@ -56,9 +54,8 @@ def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[
             buffer: Any = model.Buffers(graph.Tensors(operator.Inputs(1)).Buffer())
             data = buffer.DataAsNumpy()
             if isinstance(data, np.ndarray):
-                values = data.view(np.float32)
-                index = int(values[0]) - 1
-                if 0 <= index < len(shapes) and np.all(values == values[0]):
+                index = index_of(data.view(np.float32), len(shapes))
+                if index is not None:
                     offsets[index] = data.__array_interface__["data"][0] - base
     for index, shape in enumerate(shapes):
         if index not in offsets:
@@ -70,25 +67,3 @@ def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[
 
 def _graphs(model: Any) -> list[Any]:
     return [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
-
-
-def signature_graph(model: Any, signature: str) -> Any:
-    """The subgraph of a signature.
-
-    Raises:
-      ExportError: there is no such signature.
-    """
-    for i in range(model.SignatureDefsLength()):
-        definition = model.SignatureDefs(i)
-        if definition.SignatureKey() == signature.encode():
-            return model.Subgraphs(definition.SubgraphIndex())
-    raise ExportError(f"the converted model has no signature '{signature}'")
-
-
-def operator_name(model: Any, operator: Any) -> str:
-    """Name of a builtin operator; of a custom one, its custom code."""
-    code = model.OperatorCodes(operator.OpcodeIndex())
-    builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-    if _NAMES[builtin] == "CUSTOM":
-        return code.CustomCode().decode()
-    return _NAMES[builtin]

@@ -18,7 +18,7 @@ from tfplus.artifact import Artifact
 from tfplus_agent import runtime, vulkan
 from tfplus_agent.doctor import accelerators, examination, patient
 from tfplus_agent.doctor.accelerators import Tried
-from tfplus_agent.telemetry import cores, system_memory, thermal
+from tfplus_agent.telemetry import processor, system_memory, thermal
 
 TIMEOUT_S = 120
 
@@ -135,8 +135,9 @@ def examined(**changes: Any) -> examination.Examination:
         "accelerators": [Tried("CPU, XNNPACK", "r 1", "right")],
         "gpus": [],
         "gpus_absent_reason": "none",
-        "processor": cores.Cores(),
+        "processor": processor.Processor(),
         "usable_cores": 1,
+        "threads": 1,
         "memory": system_memory.SystemMemory(),
         "battery": examination.power_supply.Battery(),
         "temperatures": thermal.Temperatures({}),
@@ -180,13 +181,13 @@ def test_cores_of_two_speeds(tmp_path: Path) -> None:
         (core / "cpufreq/cpuinfo_max_freq").write_text("2400000" if fast else "1800000")
     (tmp_path / "proc/device-tree").mkdir(parents=True)
     (tmp_path / "proc/device-tree/model").write_bytes(b"Some Board\0")
-    found = cores.read(tmp_path)
+    found = processor.read(tmp_path)
     assert found.name == "Some Board"
     assert found.clusters == (
-        cores.Cluster((4, 5), 2400.0, 1024),
-        cores.Cluster((0, 1, 2, 3), 1800.0, 398),
+        processor.Cluster((4, 5), 2400.0, 1024),
+        processor.Cluster((0, 1, 2, 3), 1800.0, 398),
     )
-    assert "No such file" in cores.read(tmp_path / "none").absent_reason
+    assert "No such file" in processor.read(tmp_path / "none").absent_reason
 
 
 def test_memory_and_heat(tmp_path: Path) -> None:

@@ -11,15 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfplus import __version__
+from tfplus import __version__, cores
 from tfplus.errors import UsageError
 from tfplus.wire.identity import certified_name
 from tfplus.wire.tls import TlsFiles
 from tfplus_agent import vulkan
 from tfplus_agent.doctor.accelerators import Tried, try_all
 from tfplus_agent.doctor.patient import Patient
-from tfplus_agent.runtime import usable_cores
-from tfplus_agent.telemetry import cores, power_supply, system_memory, thermal
+from tfplus_agent.telemetry import power_supply, processor, system_memory, thermal
 
 # A model, two checkpoints and a log.
 _DISK_LOW_BYTES = 100_000_000
@@ -75,6 +74,7 @@ class Examination:
       gpus_absent_reason: why there are none.
       processor: cores and their speeds.
       usable_cores: that this process may use.
+      threads: that an agent takes where nobody says how many.
       memory: of the device.
       battery: charge and mains.
       temperatures: of the thermal zones.
@@ -87,8 +87,9 @@ class Examination:
     accelerators: list[Tried]
     gpus: list[vulkan.VulkanDevice]
     gpus_absent_reason: str
-    processor: cores.Cores
+    processor: processor.Processor
     usable_cores: int
+    threads: int
     memory: system_memory.SystemMemory
     battery: power_supply.Battery
     temperatures: thermal.Temperatures
@@ -157,8 +158,9 @@ def examine(
         accelerators,
         listed,
         none,
-        cores.read(),
-        usable_cores(),
+        processor.read(),
+        cores.usable(),
+        cores.performance(),
         system_memory.read(),
         power_supply.read(),
         thermal.read(),

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tfplus_agent.doctor.accelerators import Tried
 from tfplus_agent.doctor.examination import Examination
-from tfplus_agent.telemetry.cores import Cluster
+from tfplus_agent.telemetry.processor import Cluster
 
 _STYLES = {"right": "green", "wrong": "red", "fails": "red", "absent": "dim"}
 
@@ -68,7 +68,7 @@ def _facts(found: Examination) -> dict[str, str]:
             "; ".join(_cluster(c) for c in found.processor.clusters)
             or found.processor.absent_reason
         )
-        + f"; {found.usable_cores} usable",
+        + f"; {found.usable_cores} usable, {found.threads} threads by default",
         "memory": f"{_mb(memory.available_bytes)} of {_mb(memory.total_bytes)} available, "
         f"{_mb(memory.swap_bytes)} of swap{limit}",
         "battery": f"{level}{plugged}",

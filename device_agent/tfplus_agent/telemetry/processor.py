@@ -25,7 +25,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Cores:
+class Processor:
     """The processor.
 
     Attributes:
@@ -39,13 +39,13 @@ class Cores:
     absent_reason: str = ""
 
 
-def read(root: Path = Path("/")) -> Cores:
+def read(root: Path = Path("/")) -> Processor:
     """Reads what the kernel tells of its cores; never raises."""
     directory = root / "sys" / "devices" / "system" / "cpu"
     try:
         numbers = sorted(int(m[1]) for p in directory.iterdir() if (m := _CORE.fullmatch(p.name)))
     except OSError as error:
-        return Cores(_name(root), (), f"{directory}: {error.strerror}")
+        return Processor(_name(root), (), f"{directory}: {error.strerror}")
     groups: dict[tuple[int | None, float | None], list[int]] = {}
     for number in numbers:
         core = directory / f"cpu{number}"
@@ -54,7 +54,7 @@ def read(root: Path = Path("/")) -> Cores:
         groups.setdefault(key, []).append(number)
     order = sorted(groups, key=lambda key: (-(key[0] or 0), -(key[1] or 0)))
     clusters = tuple(Cluster(tuple(groups[key]), key[1], key[0]) for key in order)
-    return Cores(_name(root), clusters, "" if clusters else f"{directory}: no cores")
+    return Processor(_name(root), clusters, "" if clusters else f"{directory}: no cores")
 
 
 def _name(root: Path) -> str:

@@ -24,18 +24,17 @@ from tfplus_export import (
     cost,
     described,
     flatbuffer,
-    parity,
-    real_data,
     savings,
     stored,
     targets,
 )
 from tfplus_export.checks import check_model
+from tfplus_export.comparison import parity, real_data
+from tfplus_export.comparison.real_data import RealSamples
+from tfplus_export.comparison.samples import vocabularies
 from tfplus_export.lowered import Lowered, lower
 from tfplus_export.options import Options, Progress
 from tfplus_export.preview import Preview, preview
-from tfplus_export.real_data import RealSamples
-from tfplus_export.samples import vocabularies
 from tfplus_export.savings import Savings
 from tfplus_export.source import Source
 

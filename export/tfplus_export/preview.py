@@ -35,7 +35,7 @@ class Preview:
     def is_affine(self) -> bool:
         """Whether both batch sizes have the same operators."""
         low, high = self._graphs
-        return low.operators == high.operators
+        return step_graph.counterparts(low, high) is not None
 
     def memory(self, batch_size: int) -> StepMemory:
         """What the step needs of memory at a batch size."""

@@ -106,25 +106,47 @@ def read(content: bytes, signature: str) -> StepGraph:
     )
 
 
+def counterparts(low: StepGraph, high: StepGraph) -> dict[int, int] | None:
+    """Tensor of one graph → the same one of another, whose shapes alone may differ.
+
+    Constants are left out: the converter stores equal ones once, and which are equal depends on
+    shapes, too.
+
+    Returns:
+      None where the graphs have other operators.
+    """
+    if [o.name for o in low.operators] != [o.name for o in high.operators]:
+        return None
+    found: dict[int, int] = {}
+    pairs = [*zip(low.given, high.given, strict=True), *zip(low.kept, high.kept, strict=True)]
+    for a, b in zip(low.operators, high.operators, strict=True):
+        if (len(a.reads), len(a.writes)) != (len(b.reads), len(b.writes)):
+            return None
+        pairs += [*zip(a.reads, b.reads, strict=True), *zip(a.writes, b.writes, strict=True)]
+    for t, u in pairs:
+        if t < 0 or u < 0 or low.tensors[t].is_constant or high.tensors[u].is_constant:
+            continue
+        if found.setdefault(t, u) != u or len(low.tensors[t].shape) != len(high.tensors[u].shape):
+            return None
+    return found
+
+
 def at_batch(low: StepGraph, high: StepGraph, batches: tuple[int, int], batch: int) -> StepGraph:
     """The graph for a third batch size; every extent is affine in it.
 
     Args:
       low: for the first of `batches`.
-      high: for the second, with the same operators.
+      high: for the second; it must have counterparts.
       batches: two batch sizes.
       batch: the third.
     """
     first, second = batches
-
-    def extent(a: int, b: int) -> int:
-        return a + (b - a) * (batch - first) // (second - first)
-
-    tensors = tuple(
-        replace(a, shape=tuple(extent(p, q) for p, q in zip(a.shape, b.shape, strict=True)))
-        for a, b in zip(low.tensors, high.tensors, strict=True)
-    )
-    return replace(low, tensors=tensors)
+    tensors = list(low.tensors)
+    for t, u in (counterparts(low, high) or {}).items():
+        extents = zip(low.tensors[t].shape, high.tensors[u].shape, strict=True)
+        shape = tuple(a + (b - a) * (batch - first) // (second - first) for a, b in extents)
+        tensors[t] = replace(low.tensors[t], shape=shape)
+    return replace(low, tensors=tuple(tensors))
 
 
 def _tensor(model: Any, tensor: Any) -> Tensor:

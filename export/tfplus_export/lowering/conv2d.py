@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfplus_export.lowering.constants import is_constant
+from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.matmul import batch_product
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.window import Tap, Window, crop, merge, phases, window_of
@@ -95,7 +96,7 @@ def _rows(x: Tensor, window: Window, groups: int) -> list[Tensor]:
     columns: dict[int, Tensor] = {}
     for a in {h.phase(i) for i in range(h.kernel)}:
         parts = [crop(split[a, w.phase(j)], 2, w.shift(j), w.out) for j in range(w.kernel)]
-        columns[a] = parts[0] if len(parts) == 1 else tf.concat(parts, 3)
+        columns[a] = join(parts, 3)
     return [_flat(crop(columns[h.phase(i)], 1, h.shift(i), h.out), groups) for i in range(h.kernel)]
 
 
@@ -109,7 +110,7 @@ def filter_gradient(x: Tensor, dy: Tensor, window: Window, groups: int) -> Tenso
         product = batch_product(dy_t, row)
         flat = tf.reshape(product, [product.shape[0] * product.shape[1], product.shape[2]])
         rows.append(tf.expand_dims(tf.transpose(flat), 0))
-    return rows[0] if len(rows) == 1 else tf.concat(rows, 0)
+    return join(rows, 0)
 
 
 def input_gradient(dy: Tensor, weight: Tensor, window: Window, groups: int) -> Tensor:
@@ -137,13 +138,13 @@ def _phase_gradient(
     up, left = max(h.shift(i) for i in vertical), max(w.shift(j) for j in horizontal)
     padded = tf.pad(dy, [[0, 0], [up, h.rows - h.out], [left, w.rows - w.out], [0, 0]])
     parts = [crop(padded, 2, left - w.shift(j), w.rows) for j in horizontal]
-    columns = parts[0] if len(parts) == 1 else tf.concat(parts, 3)
+    columns = join(parts, 3)
     terms: list[Tensor] = []
     for i in vertical:
         row = _flat(crop(columns, 1, up - h.shift(i), h.rows), groups)
         filters = _row(swapped, i)
         if len(horizontal) < w.kernel:
-            filters = tf.concat([crop(filters, 1, j * k, k) for j in horizontal], 1)
+            filters = join([crop(filters, 1, j * k, k) for j in horizontal], 1)
         terms.append(batch_product(row, filters))
     return tf.reshape(_sum(terms), [dy.shape[0], h.rows, w.rows, swapped.shape[3]])
 

@@ -1,8 +1,7 @@
 """Depthwise convolution with the builtin operator, and both of its gradients.
 
-One channel is too little for matrix products: TFLite's DEPTHWISE_CONV_2D is three times faster than
-shifted products, even with weights known only at run time. The gradient of the input is a depthwise
-convolution again; that of the filter is a product and a sum for each tap.
+One channel is too little for matrix products. The gradient of the input is a depthwise convolution
+again; that of the filter is a product and a sum for each tap.
 """
 
 from __future__ import annotations
@@ -13,13 +12,19 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.sums import sum_over
 from tfplus_export.lowering.window import Tap, Window, crop, gather, merge, phases, window_of
 from tfplus_export.tf_types import Op, Tensor
 
 
-def _window(op: Op) -> Window:
+def depthwise_window(op: Op) -> Window:
+    """The window of a depthwise convolution.
+
+    Raises:
+      ExportError: it is padded by explicit amounts, or dilated.
+    """
     if op.get_attr("padding") == b"EXPLICIT":
         raise ExportError("expected padding SAME or VALID, got explicit amounts")
     window = window_of(op, op.inputs[1].shape[:2])
@@ -29,7 +34,7 @@ def _window(op: Op) -> Window:
 
 
 def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    _window(op)
+    depthwise_window(op)
     return _depthwise(inputs[0], inputs[1], op.get_attr("strides"), op.get_attr("padding"))
 
 
@@ -37,23 +42,36 @@ def _gradient(
     op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
     x, weight = inputs
-    window = _window(op)
+    window = depthwise_window(op)
     return [
         _input_gradient(dy, weight, window) if wanted[0] else None,
-        _filter_gradient(x, dy, weight, window) if wanted[1] else None,
+        filter_gradient(x, dy, weight, window) if wanted[1] else None,
     ]
 
 
-def _filter_gradient(x: Tensor, dy: Tensor, weight: Tensor, window: Window) -> Tensor:
-    multiplier = int(weight.shape[3])
-    if multiplier > 1:
-        # Output channel c·M + m reads input channel c.
-        n, h, w, c = x.shape
-        ones = tf.constant(np.ones((1, 1, multiplier)), x.dtype)
-        x = tf.reshape(tf.reshape(x, [-1, c, 1]) * ones, [n, h, w, c * multiplier])
-    split = phases(x, window)
+def repeated_channels(x: Tensor, multiplier: int) -> Tensor:
+    """[N, H, W, C] → [N, H, W, C·M]: output channel c·M + m reads input channel c."""
+    if multiplier == 1:
+        return x
+    n, h, w, c = x.shape
+    ones = tf.constant(np.ones((1, 1, multiplier)), x.dtype)
+    return tf.reshape(tf.reshape(x, [-1, c, 1]) * ones, [n, h, w, c * multiplier])
+
+
+def summed_channels(x: Tensor, multiplier: int) -> Tensor:
+    """[N, H, W, C·M] → [N, H, W, C]; the adjoint of `repeated_channels`."""
+    if multiplier == 1:
+        return x
+    n, h, w, channels = x.shape
+    parts = tf.reshape(x, [-1, channels // multiplier, multiplier])
+    return tf.reshape(tf.reduce_sum(parts, 2), [n, h, w, channels // multiplier])
+
+
+def filter_gradient(x: Tensor, dy: Tensor, weight: Tensor, window: Window) -> Tensor:
+    """dW: the sum of what each tap reads, times dY."""
+    split = phases(repeated_channels(x, int(weight.shape[3])), window)
     taps = [sum_over(gather(split, window, tap) * dy, [0, 1, 2]) for tap in window.taps]
-    return tf.reshape(taps[0] if len(taps) == 1 else tf.concat(taps, 0), weight.shape)
+    return tf.reshape(join(taps, 0), weight.shape)
 
 
 def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
@@ -70,17 +88,12 @@ def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
                 padding = [[0, 0], [up, h.rows - h.out], [left, w.rows - w.out], [0, 0]]
                 kernel = _pick(_pick(every, 0, rows[::-1]), 1, columns[::-1])
                 split[a, b] = _depthwise(tf.pad(dy, padding), kernel, [1, 1, 1, 1], b"VALID")
-    dx = merge(split, window)
-    if multiplier == 1:
-        return dx
-    parts = tf.reshape(dx, [-1, channels, multiplier])
-    return tf.reshape(tf.reduce_sum(parts, 2), [*dx.shape[:3], channels])
+    return summed_channels(merge(split, window), multiplier)
 
 
 def _pick(x: Tensor, axis: int, indices: Sequence[int]) -> Tensor:
     # Slices of a small tensor: XNNPACK has neither GATHER nor REVERSE.
-    parts = [crop(x, axis, i, 1) for i in indices]
-    return parts[0] if len(parts) == 1 else tf.concat(parts, axis)
+    return join([crop(x, axis, i, 1) for i in indices], axis)
 
 
 def _depthwise(x: Tensor, weight: Tensor, strides: list[int], padding: bytes) -> Tensor:
@@ -89,4 +102,4 @@ def _depthwise(x: Tensor, weight: Tensor, strides: list[int], padding: bytes) ->
     )
 
 
-DEPTHWISE_CONV2D = Rule(_forward, _gradient)
+OPERATOR = Rule(_forward, _gradient)

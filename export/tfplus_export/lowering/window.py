@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.zeros import zero_padded
 from tfplus_export.tf_types import Op, Tensor
 
@@ -177,11 +178,11 @@ def merge(split: Mapping[Tap, Tensor], window: Window) -> Tensor:
     bands: list[Tensor] = []
     for a in range(h.stride):
         parts = [split.get((a, b), zero) for b in range(w.stride)]
-        band = parts[0] if w.stride == 1 else tf.concat(parts, 3)
+        band = join(parts, 3)
         bands.append(tf.reshape(band, [n, h.rows, w.padded, channels]) if w.stride > 1 else band)
     x = bands[0]
     if h.stride > 1:
-        x = tf.reshape(tf.concat(bands, 2), [n, h.padded, w.padded, channels])
+        x = tf.reshape(join(bands, 2), [n, h.padded, w.padded, channels])
     x = fit(x, 1, -h.before, -h.after)
     return fit(x, 2, -w.before, -w.after)
 

@@ -13,16 +13,16 @@ from keras import layers
 from rule_cases import BATCH, CASES
 
 from tfplus_export import ports, training
-from tfplus_export.double import Doubled, NoDoubleError
+from tfplus_export.comparison.double import Doubled, NoDoubleError
+from tfplus_export.comparison.parity import Parity
+from tfplus_export.comparison.precise import Precise
+from tfplus_export.comparison.reference import Reference
+from tfplus_export.comparison.samples import RandomSamples
 from tfplus_export.losses import compiled
 from tfplus_export.lowering.convolutions import CONV2D
 from tfplus_export.lowering.rule import Rule, Rules
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Sgd
-from tfplus_export.parity import Parity
-from tfplus_export.precise import Precise
-from tfplus_export.reference import Reference
-from tfplus_export.samples import RandomSamples
 
 # TensorFlow resizes into float32, whatever comes in, and has no gradient of a grouped convolution
 # in double precision; a plain one is in `small`.

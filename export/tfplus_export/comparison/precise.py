@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfplus_export.double import NoDoubleError, doubled
+from tfplus_export.comparison.double import NoDoubleError, doubled
+from tfplus_export.comparison.update_error import layer_rounding, update_error
 from tfplus_export.signatures import tensor_specs
 from tfplus_export.tf_types import Tensor
 from tfplus_export.training import Training
-from tfplus_export.update_error import layer_rounding, update_error
 
 # A loss, and name → gradient.
 Found = tuple[float, dict[str, np.ndarray]]

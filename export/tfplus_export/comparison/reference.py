@@ -11,15 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus_export import ports
-from tfplus_export.double import Doubled
+from tfplus_export.comparison.double import Doubled
+from tfplus_export.comparison.precise import DoubleStep, Found, Precise, compare
+from tfplus_export.comparison.reference_noise import ReferenceNoise
+from tfplus_export.comparison.samples import Batch
+from tfplus_export.comparison.update_error import layer_of
 from tfplus_export.graph import inlined
 from tfplus_export.heads import SAMPLE_WEIGHT
 from tfplus_export.lowering.noise import STATE
-from tfplus_export.precise import DoubleStep, Found, Precise, compare
-from tfplus_export.reference_noise import ReferenceNoise
-from tfplus_export.samples import Batch
 from tfplus_export.training import Training
-from tfplus_export.update_error import layer_of
 
 _REDUCTIONS = {"mean": "sum_over_batch_size", "sum": "sum"}
 

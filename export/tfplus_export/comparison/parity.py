@@ -28,12 +28,12 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfplus.errors import ExportError
-from tfplus_export.double import NoDoubleError
-from tfplus_export.precise import Precise
-from tfplus_export.reference import Reference
-from tfplus_export.samples import Batch, Draw, RandomSamples, padded
+from tfplus_export.comparison.double import NoDoubleError
+from tfplus_export.comparison.precise import Precise
+from tfplus_export.comparison.reference import Reference
+from tfplus_export.comparison.samples import Batch, Draw, RandomSamples, padded
+from tfplus_export.comparison.update_error import State, layer_rounding, update_error
 from tfplus_export.training import Training
-from tfplus_export.update_error import State, layer_rounding, update_error
 
 # Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close
 # to a ReLU's corner or to a second maximum that rounding decides where its gradient goes.

@@ -82,7 +82,7 @@ def try_all(patient: Patient, threads: int, progress: Callable[[str], None]) -> 
     for precision in PRECISIONS:
         progress(f"trying the GPU in {precision}")
         found.append(_on_gpu(patient, states, precision, ran))
-    if len(ran) == len(PRECISIONS) and _equal(*ran):
+    if found[-1].status == "right" and len(ran) == len(PRECISIONS) and _equal(*ran):
         found[-1] = replace(found[-1], says="computes as in float32, to the last bit")
     return found
 

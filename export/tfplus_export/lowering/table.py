@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tfplus_export.lowering import (
+    blocks,
     detours,
     elementwise,
     linear,
@@ -22,7 +23,7 @@ from tfplus_export.lowering import (
 from tfplus_export.lowering.conv2d import CONV2D
 from tfplus_export.lowering.depthwise import DEPTHWISE_CONV2D
 from tfplus_export.lowering.erf import ERFC
-from tfplus_export.lowering.gather import GATHER
+from tfplus_export.lowering.gather import GATHER, GATHER_BY_PRODUCT
 from tfplus_export.lowering.pooling import AVG_POOL, MAX_POOL
 from tfplus_export.lowering.rule import Rules
 from tfplus_export.lowering.softmax import LOG_SOFTMAX, SOFTMAX
@@ -37,7 +38,7 @@ RULES: Rules = MappingProxyType(
         "Any": logic.ANY,
         "AvgPool": AVG_POOL,
         "BatchMatMulV2": products.BATCH_MATMUL,
-        "BatchToSpaceND": shaping.BATCH_TO_SPACE,
+        "BatchToSpaceND": blocks.BATCH_TO_SPACE,
         "BiasAdd": elementwise.BIAS_ADD,
         "BroadcastTo": slicing.BROADCAST_TO,
         "Cast": logic.CAST,
@@ -99,7 +100,7 @@ RULES: Rules = MappingProxyType(
         "Softmax": SOFTMAX,
         "Softplus": sigmoids.SOFTPLUS,
         "Softsign": sigmoids.SOFTSIGN,
-        "SpaceToBatchND": shaping.SPACE_TO_BATCH,
+        "SpaceToBatchND": blocks.SPACE_TO_BATCH,
         "Split": splitting.SPLIT,
         "SplitV": splitting.SPLIT_V,
         "Sqrt": powers.SQRT,
@@ -116,3 +117,6 @@ RULES: Rules = MappingProxyType(
         "Unpack": splitting.UNPACK,
     }
 )
+
+# What the GPU delegate leaves to the CPU runs there in another form.
+GPU_RULES: Rules = MappingProxyType({**RULES, "GatherV2": GATHER_BY_PRODUCT})

@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -35,6 +36,9 @@ TIMEOUT_S = 900.0
 _NO_GPU = 3
 _NOT_TAKEN = 4
 _FAILED = 5
+_BROKE_OFF = 6
+_FAILURE = "failure.txt"
+_CHATTER = ("INFO:", "WARNING:", "I0000", "W0000", "└")
 # What Dawn says of the device that it took.
 _ADAPTER = re.compile(r"Selected adapter: (?P<device>.*?), arch=.*adapterType=(?P<kind>.*)")
 _SOFTWARE = "CPU"
@@ -119,6 +123,8 @@ def run(
                 f"the GPU did not end {len(steps)} steps in {timeout_s:g} s"
             ) from None
         if done.returncode:
+            if done.returncode == _BROKE_OFF:
+                raise WorkerError(f"the GPU failed in a step: {(folder / _FAILURE).read_text()}")
             raise _error(done.returncode, done.stderr)
         after = [load_file(folder / f"after-{i}.safetensors") for i in range(len(steps))]
         device, is_software = _adapter(done.stderr)
@@ -142,7 +148,8 @@ def _error(code: int, said: str) -> WorkerError:
         return NotTakenError("; ".join(lines[:5]) or "it does not say which")
     if code == _FAILED:
         return _compile_error(said)
-    last = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
+    telling = [line for line in said.splitlines() if line and not line.startswith(_CHATTER)]
+    last = telling[-1] if telling else "it said nothing"
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
     return WorkerError(f"the process that ran the step on the GPU {how}: {last}")
 
@@ -169,6 +176,15 @@ def _serve(folder: Path, precision: Precision) -> int:
         return _NO_GPU
     except CompileError:
         return _FAILED
+    try:
+        _take_steps(compiled, folder)
+    except RuntimeError as error:
+        (folder / _FAILURE).write_text(" ".join(str(error).split()))
+        return _BROKE_OFF
+    return 0
+
+
+def _take_steps(compiled: Any, folder: Path) -> None:
     metrics = tuple(json.loads((folder / "metrics.json").read_text()))
     model: StatelessModel | None = None
     step_s: list[float] = []
@@ -185,7 +201,6 @@ def _serve(folder: Path, precision: Precision) -> int:
         step_s.append(time.perf_counter() - started)
         save_file(_contiguous(model.save() | reported), folder / f"after-{i}.safetensors")
     (folder / "seconds.json").write_text(json.dumps(step_s))
-    return 0
 
 
 if __name__ == "__main__":

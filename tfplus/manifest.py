@@ -122,6 +122,21 @@ class FrozenWeight:
 
 
 @dataclass(frozen=True)
+class Lowering:
+    """How an operation runs that there are several ways to compute.
+
+    Attributes:
+      layer: of the Keras model.
+      problem: the operation with its shapes.
+      name: of the way.
+    """
+
+    layer: str
+    problem: str
+    name: str
+
+
+@dataclass(frozen=True)
 class CheckedTarget:
     """A device and a runtime that the file was checked for.
 
@@ -198,6 +213,7 @@ class Manifest:
       preprocessing: for samples stored as integers.
       vocabularies: name of an input of indices → how many there are; one without holds any number.
       frozen: what does not train.
+      lowerings: of the operations of a training step that there are several ways to compute.
       targets: what the file was checked for.
       accelerated: graphs of the same step for accelerators.
       schema_version: version of this description.
@@ -223,6 +239,7 @@ class Manifest:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     vocabularies: dict[str, int] = field(default_factory=dict[str, int])
     frozen: tuple[FrozenWeight, ...] = ()
+    lowerings: tuple[Lowering, ...] = ()
     targets: tuple[CheckedTarget, ...] = ()
     accelerated: tuple[AcceleratedGraph, ...] = ()
     schema_version: int = SCHEMA_VERSION

@@ -15,6 +15,7 @@ from tfplus.manifest import (
     CheckedTarget,
     FrozenWeight,
     Kind,
+    Lowering,
     Manifest,
     Output,
     Preprocessing,
@@ -92,6 +93,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
             scale=preprocessing.number("scale"), offset=preprocessing.number("offset")
         ),
         frozen=tuple(_frozen(f, limits) for f in fields.objects("frozen")),
+        lowerings=tuple(_lowering(f) for f in fields.objects("lowerings")),
         vocabularies=fields.object("vocabularies").counts(),
         targets=tuple(_target(f) for f in fields.objects("targets")),
         accelerated=tuple(_accelerated(f) for f in fields.objects("accelerated")),
@@ -152,6 +154,10 @@ def _name(fields: _Fields, limits: Limits) -> str:
 
 def _frozen(fields: _Fields, limits: Limits) -> FrozenWeight:
     return FrozenWeight(_name(fields, limits), fields.shape(limits), fields.text("sha256"))
+
+
+def _lowering(fields: _Fields) -> Lowering:
+    return Lowering(fields.text("layer"), fields.text("problem"), fields.text("name"))
 
 
 def _target(fields: _Fields) -> CheckedTarget:

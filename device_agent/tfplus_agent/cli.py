@@ -53,7 +53,7 @@ def agent(
         bool, typer.Option("--insecure", help="Plaintext, also where others can listen.")
     ] = False,
     threads: Annotated[
-        int, typer.Option(min=0, max=256, help="Of the interpreter; 0 for every core.")
+        int, typer.Option(min=0, max=256, help="Of the interpreter; 0 for one on each fast core.")
     ] = 0,
     runtime: Annotated[str, typer.Option(help="auto, ai-edge-litert or tflite-runtime.")] = "auto",
     accelerator: Annotated[
@@ -63,6 +63,15 @@ def agent(
             "computes what the CPU does."
         ),
     ] = "auto",
+    loss_every: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="On a GPU, read the loss after so many steps: it need not wait for each. Means "
+            "are then over the steps that were read.",
+        ),
+    ] = 1,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the ready line here once it serves.")
     ] = None,
@@ -113,6 +122,7 @@ def agent(
             runtime,
             threads,
             accelerator,
+            loss_every,
         ),
         listen,
         tls,

@@ -152,6 +152,7 @@ def batches(
     manifest: Manifest,
     size: int,
     rng: np.random.Generator | None = None,
+    skip: int = 0,
 ) -> Iterator[Batch]:
     """Cuts a data set into batches of one size; the last is padded with rows that do not count.
 
@@ -160,10 +161,11 @@ def batches(
       manifest: of the model; gives dtypes, padding, and the preprocessing of integer samples.
       size: rows of a batch.
       rng: shuffles the samples; None keeps their order.
+      skip: leaves out so many batches at the start.
     """
     order = np.arange(len(data)) if rng is None else rng.permutation(len(data))
     expected = manifest.inputs
-    for start in range(0, len(order), size):
+    for start in range(skip * size, len(order), size):
         rows = order[start : start + size]
         # Batch normalization takes its statistics over all rows, padding included: repeated rows
         # leave them as they are, zeros would not.

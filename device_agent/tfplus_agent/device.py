@@ -18,7 +18,7 @@ from tfplus import slices
 from tfplus.errors import BusyError, DataError, TfplusError, UsageError
 from tfplus.manifest import Manifest
 from tfplus.slices import Tensor
-from tfplus_agent import accelerated, data, runtime
+from tfplus_agent import accelerated, data, runtime, training
 from tfplus_agent.checkpoint import CheckpointStore
 from tfplus_agent.exclusive import Exclusive
 from tfplus_agent.models import ModelStore
@@ -26,10 +26,9 @@ from tfplus_agent.results import LOSS, EvaluateResult, MemoryReading, StepEvent,
 from tfplus_agent.session import Session
 from tfplus_agent.state import LoadedModel, StateDirectory
 from tfplus_agent.telemetry import process_memory
-from tfplus_agent.worker_client import EpochPlan, EpochResult, WorkerSetup
+from tfplus_agent.worker_client import WorkerSetup
 
 _LOG = logging.getLogger(__name__)
-_CHECKPOINT_EVERY_S = 30.0
 _ACCURACY = "accuracy"
 _CLOSE_TIMEOUT_S = 20.0
 
@@ -46,6 +45,7 @@ class DeviceConfig:
       runtime: `auto` or the name of a runtime.
       threads: of the interpreter, where LoadModel does not say; 0 for every core.
       accelerator: `auto` for a GPU where it is there and computes rightly, `cpu` or `gpu`.
+      loss_every: on a GPU, read the loss after so many steps.
     """
 
     name: str
@@ -55,6 +55,7 @@ class DeviceConfig:
     runtime: str = runtime.AUTO
     threads: int = 0
     accelerator: str = accelerated.AUTO
+    loss_every: int = 1
 
 
 class Device:
@@ -104,8 +105,7 @@ class Device:
     @property
     def accelerator(self) -> tuple[str, str]:
         """What the loaded model trains on, `cpu` or `gpu`, and why it is not the one asked for."""
-        worker = self._loaded().worker()
-        return worker.accelerator, worker.accelerator_note
+        return self._loaded().accelerator
 
     @property
     def trained_steps(self) -> int:
@@ -174,7 +174,7 @@ class Device:
           DataError: no model is loaded, or the training diverged.
           StorageError: the checkpoint cannot be written; the weights stay in memory.
           UsageError: neither epochs nor steps are given.
-          WorkerError: the worker died; the next call starts from the last checkpoint.
+          WorkerError: the worker died on the CPU; the next call starts from the last checkpoint.
         """
         if epochs < 1 and max_steps < 1:
             raise UsageError("train: expected at least one epoch or one step, got none")
@@ -184,23 +184,16 @@ class Device:
 
         with self._exclusive.hold("training", long=True):
             session = self._loaded()
-            started = saved_at = time.monotonic()
-            samples = session.worker().train_samples
-            total = epochs * data.steps_per_epoch(samples, session.manifest.batch_size)
-            total = min(total or max_steps, max_steps or total)
-            results: list[EpochResult] = []
-            done = 0
-            while done < total and not stop():
-                plan = EpochPlan(
-                    seed, len(results), done, total, max(1, report_every), total - done
-                )
-                results.append(session.train_epoch(plan, on_step, stop))
-                done += len(results[-1].step_ms)
-                if time.monotonic() - saved_at > _CHECKPOINT_EVERY_S:
-                    session.checkpoint()
-                    saved_at = time.monotonic()
-            session.checkpoint()
-            return self._summary(results, session.steps, time.monotonic() - started)
+            started = time.monotonic()
+            per_epoch = data.steps_per_epoch(
+                session.worker().train_samples, session.manifest.batch_size
+            )
+            total = min(epochs * per_epoch or max_steps, max_steps or epochs * per_epoch)
+            course = training.Course(
+                seed, per_epoch, total, max(1, report_every), self._config.loss_every
+            )
+            done = training.train(session, course, on_step, stop)
+            return self._summary(session, done, time.monotonic() - started)
 
     def weights(
         self, prefixes: Sequence[str] = (), include_optimizer: bool = False
@@ -316,18 +309,24 @@ class Device:
             raise DataError("no model is loaded on this agent: upload one and load it first")
         return session
 
-    def _summary(self, results: list[EpochResult], steps: int, seconds: float) -> TrainSummary:
+    def _summary(self, session: Session, done: training.Trained, seconds: float) -> TrainSummary:
+        results = done.results
         times_ms = [float(t) for r in results for t in r.step_ms]
-        samples = sum(r.samples for r in results)
+        read = sum(r.read_samples for r in results)
         names = results[0].sums if results else ()
-        means = {n: sum(r.sums[n] for r in results) / max(1, samples) for n in names}
+        means = {n: sum(r.sums[n] for r in results) / max(1, read) for n in names}
+        accelerator, note = session.accelerator
         return TrainSummary(
             steps=len(times_ms),
-            samples=samples,
+            samples=sum(r.samples for r in results),
             mean_loss=means.pop(LOSS, 0.0),
             median_step_milliseconds=statistics.median(times_ms) if times_ms else 0.0,
             seconds=seconds,
-            trained_steps=steps,
+            trained_steps=session.steps,
             memory=self.memory(),
             mean_metrics=means,
+            read_samples=read,
+            accelerator=accelerator,
+            accelerator_note=note,
+            redone_steps=done.redone_steps,
         )

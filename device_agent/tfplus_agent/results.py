@@ -25,11 +25,11 @@ class StepEvent:
     """One training step.
 
     Attributes:
-      step: counted from 1 within this call.
+      step: counted from 1 within this call; goes back to the last checkpoint where a GPU is lost.
       steps_total: steps that the call will take.
       epoch: counted from 0 within this call.
       loss: mean over the step's samples.
-      milliseconds: time in the interpreter.
+      milliseconds: time in the interpreter; where not every step is read, a mean.
       metrics: before the update, by name, such as accuracy or mae.
     """
 
@@ -48,12 +48,18 @@ class TrainSummary:
     Attributes:
       steps: steps taken.
       samples: samples seen, repeats counted.
-      mean_loss: over those samples.
+      mean_loss: over `read_samples`.
       median_step_milliseconds: time of one step in the interpreter.
       seconds: the whole call.
       trained_steps: all steps of this model on this device, also of earlier runs.
       memory: read at the end.
-      mean_metrics: over those samples, by name.
+      mean_metrics: over `read_samples`, by name.
+      read_samples: samples of the steps whose loss was read; a GPU may be read less often than it
+        takes steps.
+      accelerator: what it trained on at the end, `cpu` or `gpu`.
+      accelerator_note: why it is not the one that was asked for; empty otherwise.
+      redone_steps: steps that were reported, lost with a GPU, and taken again on the CPU. Every
+        other number is of the steps that stand behind the weights.
     """
 
     steps: int
@@ -64,6 +70,10 @@ class TrainSummary:
     trained_steps: int
     memory: MemoryReading
     mean_metrics: dict[str, float]
+    read_samples: int = 0
+    accelerator: str = ""
+    accelerator_note: str = ""
+    redone_steps: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tfplus import cores
 from tfplus.errors import ArtifactError, MissingExtraError, TensorError, UsageError
 from tfplus.manifest import Manifest, TensorInfo
 from tfplus.slices import Tensor, Tensors, check_against
@@ -51,7 +51,7 @@ class Runtime:
         Args:
           path: the file; it was read and checked by `tfplus.artifact.read`.
           manifest: what it says of itself.
-          threads: of the interpreter; 0 for every core that this process may use.
+          threads: of the interpreter; 0 for one on each fast core that this process may use.
           xnnpack: whether the XNNPACK delegate takes what it can.
 
         Raises:
@@ -64,7 +64,7 @@ class Runtime:
         try:
             interpreter = module.Interpreter(
                 model_path=str(path),
-                num_threads=threads or usable_cores(),
+                num_threads=threads or cores.performance(),
                 experimental_op_resolver_type=resolver,
             )
         except (ValueError, RuntimeError) as error:
@@ -96,11 +96,6 @@ def find(name: str = AUTO) -> Runtime:
     raise MissingExtraError.of("the device agent", "agent")
 
 
-def usable_cores() -> int:
-    """Cores that this process may use; a container or `taskset` may allow fewer than there are."""
-    return len(os.sched_getaffinity(0))
-
-
 class Model:
     """An open model: its training state lives in the interpreter and dies with it.
 
@@ -114,6 +109,7 @@ class Model:
         self.manifest = manifest
         self._interpreter = interpreter
         self._runners: dict[str, Any] = {}
+        self._reported: dict[str, float] = {}
         for name in ("train", "infer", "save", "restore"):
             try:
                 runner = interpreter.get_signature_runner(name)
@@ -132,22 +128,26 @@ class Model:
         self._check_outputs("train", self._train.outputs)
         self._check_outputs("infer", self._infer.outputs)
 
-    def train_step(self, batch: Tensors) -> dict[str, float]:
-        """Takes one training step.
+    def step(self, batch: Tensors) -> None:
+        """Takes one training step; `metrics` tells what it reports.
 
         Args:
           batch: as the signature `train` says. A row whose target holds `Output.padding` counts for
             nothing.
-
-        Returns:
-          What `train` reports by name, the loss among it: means over the rows that count.
 
         Raises:
           TensorError: a name, shape or dtype differs, or a label is out of range.
         """
         check_batch(batch, self.manifest)
         out = self._runners["train"](**batch)
-        return {name: float(out[name].reshape(-1)[0]) for name in self._train.outputs}
+        self._reported = {name: float(out[name].reshape(-1)[0]) for name in self._train.outputs}
+
+    def metrics(self) -> dict[str, float]:
+        """What the last step reported by name, the loss among it: means over the rows that count.
+
+        Empty before the first step.
+        """
+        return dict(self._reported)
 
     def infer(self, inputs: Tensors) -> dict[str, npt.NDArray[np.float32]]:
         """Returns what the model makes of one inference batch: name → float32 [batch, ...].

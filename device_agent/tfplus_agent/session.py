@@ -1,13 +1,15 @@
 """A loaded model at work: its worker, its checkpoints, and how many steps stand behind them.
 
 In memory it is at its last checkpoint or ahead of it. After any failure of the worker it stands at
-the last checkpoint again, in a fresh worker that the next use starts. Not thread-safe.
+the last checkpoint again, in a fresh worker that the next use starts. A GPU that fails is not used
+again until the model is loaded anew: the fresh worker trains on the CPU. Not thread-safe.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,11 +20,25 @@ from tfplus.manifest import Manifest
 from tfplus.slices import Tensor, check_against
 from tfplus_agent.checkpoint import Checkpoint, CheckpointStore
 from tfplus_agent.results import LOSS, StepEvent
+from tfplus_agent.runtime import Model
 from tfplus_agent.state import LoadedModel
 from tfplus_agent.worker_client import EpochPlan, EpochResult, WorkerClient, WorkerSetup
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
+
+
+class AcceleratorLostError(WorkerError):
+    """The GPU failed; the model is at its last checkpoint, and its next use is on the CPU.
+
+    Args:
+      message: how it failed.
+      step: the last step of the call that was reported.
+    """
+
+    def __init__(self, message: str, step: int = 0) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 class Session:
@@ -50,6 +66,7 @@ class Session:
         self._checkpoints = checkpoints
         self._log_path = log_path
         self._worker: WorkerClient | None = None
+        self._gpu_failure = ""
         checkpoint = checkpoints.load()
         self._saved_steps = checkpoint.step if checkpoint else 0
         self.steps = self._saved_steps
@@ -59,6 +76,12 @@ class Session:
         """Process id of the worker, if one was started."""
         worker = self._worker
         return worker.pid if worker else None
+
+    @property
+    def accelerator(self) -> tuple[str, str]:
+        """What it trains on, `cpu` or `gpu`, and why it is not the one that was asked for."""
+        worker = self.worker()
+        return worker.accelerator, self._gpu_failure or worker.accelerator_note
 
     def worker(self) -> WorkerClient:
         """The worker, started and restored from the last checkpoint where none lives.
@@ -72,10 +95,10 @@ class Session:
         if self._worker is not None and self.steps > self._saved_steps:
             # Nobody may take a fresh worker for the one that had learned more.
             lost, died = self.steps - self._saved_steps, self._worker.how_it_died("idle")
-            self._roll_back()
-            raise WorkerError(f"{died}; {lost} steps that no checkpoint holds are lost")
+            message = f"{died}; {lost} steps that no checkpoint holds are lost"
+            raise self._failed(self._worker, WorkerError(message))
         self.close()
-        worker = WorkerClient(self._setup, self._log_path)
+        worker = self._start()
         try:
             checkpoint = self._checkpoints.load()
             if checkpoint is not None:
@@ -90,7 +113,7 @@ class Session:
     def start_over(self) -> None:
         """Goes back to the weights in the file; on disk when this returns."""
         self.close()
-        worker = WorkerClient(self._setup, self._log_path)
+        worker = self._start()
         try:
             self._save(Checkpoint(0, worker.save()))
         except BaseException:
@@ -125,18 +148,22 @@ class Session:
         on_step: Callable[[StepEvent], None] | None,
         cancelled: Callable[[], bool],
     ) -> EpochResult:
-        """Trains one epoch in memory; `checkpoint` makes it last.
+        """Trains one epoch, or a piece of it, in memory; `checkpoint` makes it last.
 
         Raises:
+          AcceleratorLostError: the GPU failed; the model is at its last checkpoint.
           DataError: the training diverged.
         """
+        reached = plan.first_step
 
         def report(event: Mapping[str, Any]) -> None:
+            nonlocal reached
+            reached = int(event["step"])
             reported: Mapping[str, float] = event["reported"]
             if on_step is not None:
                 on_step(
                     StepEvent(
-                        step=int(event["step"]),
+                        step=reached,
                         steps_total=plan.steps_total,
                         epoch=plan.epoch,
                         loss=reported[LOSS],
@@ -145,7 +172,10 @@ class Session:
                     )
                 )
 
-        result = self._ask(lambda worker: worker.train(plan, report, cancelled))
+        try:
+            result = self._ask_once(lambda worker: worker.train(plan, report, cancelled))
+        except AcceleratorLostError as error:
+            raise AcceleratorLostError(str(error), reached) from None
         self.steps += len(result.step_ms)
         return result
 
@@ -185,15 +215,47 @@ class Session:
         self._checkpoints.save(checkpoint)
         self.steps = self._saved_steps = checkpoint.step
 
+    def _start(self) -> WorkerClient:
+        try:
+            return WorkerClient(self._setup, self._log_path)
+        except WorkerError as error:
+            if self._setup.accelerator == Model.accelerator or not self.manifest.accelerated:
+                raise
+            self._leave_the_gpu(str(error))
+            return WorkerClient(self._setup, self._log_path)
+
     def _ask(self, ask: Callable[[WorkerClient], _T]) -> _T:
+        nothing_to_lose = self.steps == self._saved_steps
+        try:
+            return self._ask_once(ask)
+        except AcceleratorLostError:
+            if not nothing_to_lose:
+                raise
+            return self._ask_once(ask)
+
+    def _ask_once(self, ask: Callable[[WorkerClient], _T]) -> _T:
         worker = self.worker()
         try:
             return ask(worker)
-        except BaseException as error:
-            if isinstance(error, WorkerError):
-                _LOG.error("worker %d: %s", worker.pid, error)
+        except WorkerError as error:
+            raise self._failed(worker, error) from None
+        except BaseException:
             self._roll_back()
             raise
+
+    def _failed(self, worker: WorkerClient, error: WorkerError) -> WorkerError:
+        """Goes back to the last checkpoint, off the GPU if it was on it; returns what to raise."""
+        _LOG.error("worker %d: %s", worker.pid, error)
+        self._roll_back()
+        if worker.accelerator == Model.accelerator:
+            return error
+        self._leave_the_gpu(str(error))
+        return AcceleratorLostError(str(error))
+
+    def _leave_the_gpu(self, reason: str) -> None:
+        self._gpu_failure = f"the GPU was lost: {reason}"
+        self._setup = replace(self._setup, accelerator=Model.accelerator)
+        _LOG.warning("goes on on the CPU: %s", self._gpu_failure)
 
     def _roll_back(self) -> None:
         self.close()

@@ -22,10 +22,11 @@ from safetensors.numpy import save as to_safetensors
 
 from tfplus import artifact
 from tfplus.errors import DataError, TfplusError, WorkerError
-from tfplus_agent import accelerated, data, heartbeat, runtime
+from tfplus_agent import accelerated, data, heartbeat, runtime, trial
 from tfplus_agent.framing import Reader, Writer, read_message, write_message
 from tfplus_agent.results import LOSS
 from tfplus_agent.scoring import score
+from tfplus_agent.stepping import Stepper
 
 Reply = tuple[dict[str, Any], bytes]
 
@@ -77,7 +78,8 @@ class Worker:
         asked = request["accelerator"]
         if asked == accelerated.GPU or (asked == accelerated.AUTO and read.manifest.accelerated):
             batch = next(data.batches(self._train, read.manifest, read.manifest.batch_size))
-            note = accelerated.objection(read, model, batch.arguments) or ""
+            tried = trial.of(read, model, batch.arguments)
+            note = tried.objection or (tried.slower if asked == accelerated.AUTO else "")
             try:
                 self._model = model if note else accelerated.GpuModel(read)
             except WorkerError as error:
@@ -89,34 +91,37 @@ class Worker:
         model, samples = self._loaded()
         # Seed and epoch together, so that every epoch has its own order, resumed or not.
         rng = np.random.default_rng([request["seed"], request["epoch"]])
-        sums = dict.fromkeys(model.manifest.signatures["train"].outputs, 0.0)
-        seen, times_ms = 0, list[float]()
-        for batch in data.batches(samples, model.manifest, model.manifest.batch_size, rng):
-            if len(times_ms) >= request["max_steps"] or self._cancelled():
+        steps = Stepper(model, request["loss_every"])
+        batch_size, told = model.manifest.batch_size, request["first_step"]
+        until = time.monotonic() + request["max_seconds"]
+        for batch in data.batches(samples, model.manifest, batch_size, rng, request["skip"]):
+            late = steps.steps > 0 and time.monotonic() > until
+            if steps.steps >= request["max_steps"] or late or self._cancelled():
                 break
-            started = time.perf_counter()
-            reported = model.train_step(batch.arguments)
-            loss = reported[LOSS]
-            times_ms.append((time.perf_counter() - started) * 1e3)
-            step = request["first_step"] + len(times_ms)
-            if not math.isfinite(loss):
-                raise DataError(
-                    f"training diverged: the loss is {loss} at step {step}; the weights are put "
-                    "back to the last checkpoint: scale the data, or set a smaller learning rate"
-                )
-            for name, value in reported.items():
-                sums[name] += value * batch.valid
-            seen += batch.valid
-            if step % request["report_every"] == 0 or step == request["steps_total"]:
-                self._send(
-                    {
-                        "event": "step",
-                        "step": step,
-                        "reported": reported,
-                        "milliseconds": times_ms[-1],
-                    }
-                )
-        return {"samples": seen, "sums": sums}, np.asarray(times_ms, "<f8").tobytes()
+            steps.take(batch)
+            if not steps.unread:
+                told = self._report(steps, request, told)
+        if steps.unread:
+            steps.read()
+            self._report(steps, request, told)
+        counted = {"samples": steps.samples, "read_samples": steps.read_samples}
+        return {**counted, "sums": steps.sums}, np.asarray(steps.times_ms, "<f8").tobytes()
+
+    def _report(self, steps: Stepper, request: dict[str, Any], told: int) -> int:
+        """Sends an event if one is due since step `told`, and returns the step told last."""
+        step, every = request["first_step"] + steps.steps, request["report_every"]
+        loss = steps.reported[LOSS]
+        if not math.isfinite(loss):
+            raise DataError(
+                f"training diverged: the loss is {loss} at step {step}; the weights are put "
+                "back to the last checkpoint: scale the data, or set a smaller learning rate"
+            )
+        if step // every == told // every and step != request["steps_total"]:
+            return told
+        milliseconds = steps.times_ms[-1]
+        event = {"event": "step", "step": step, "reported": steps.reported}
+        self._send({**event, "milliseconds": milliseconds})
+        return step
 
     def _evaluate(self, _request: dict[str, Any], _: bytes) -> Reply:
         model, _train = self._loaded()

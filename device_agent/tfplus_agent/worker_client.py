@@ -56,7 +56,7 @@ class WorkerSetup:
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """One epoch, or the start of one.
+    """One epoch, or a piece of one.
 
     Attributes:
       seed: of the whole call.
@@ -64,7 +64,10 @@ class EpochPlan:
       first_step: steps taken before this epoch.
       steps_total: steps of the whole call.
       report_every: steps from event to event.
-      max_steps: stop after so many steps of this epoch.
+      max_steps: stop after so many steps.
+      skip: batches of the epoch that were taken before.
+      loss_every: on a GPU, read the loss after so many steps.
+      max_seconds: stop after the first step that ends later.
     """
 
     seed: int
@@ -73,16 +76,24 @@ class EpochPlan:
     steps_total: int
     report_every: int
     max_steps: int
+    skip: int = 0
+    loss_every: int = 1
+    max_seconds: float = 30.0
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """Sums of what `train` reported over one epoch, by name; `step_ms` holds the time of each step.
+    """What came of one request to train.
 
-    float64 [steps].
+    Attributes:
+      samples: behind all steps.
+      read_samples: behind the steps that were read.
+      sums: of what `train` reported over `read_samples`, by name.
+      step_ms: float64 [steps], the time of each step.
     """
 
     samples: int
+    read_samples: int
     sums: dict[str, float]
     step_ms: npt.NDArray[np.float64]
 
@@ -167,6 +178,7 @@ class WorkerClient:
         about, blob = self._ask("train", on_step=on_step, cancelled=cancelled, **vars(plan))
         return EpochResult(
             int(about["samples"]),
+            int(about["read_samples"]),
             {str(name): float(value) for name, value in about["sums"].items()},
             np.frombuffer(blob, "<f8"),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from tfplus.errors import ExportError, WorkerError
 from tfplus.gpu import CompileError, NoAcceleratorError, NotTakenError
 from tfplus.slices import Tensors
 from tfplus_export import convert, targets
+from tfplus_export.lowering.candidates import for_accelerators
 from tfplus_export.samples import random_inputs, random_targets
 from tfplus_export.stateless import StatelessModule
 from tfplus_export.training import LOSS, Training
@@ -78,7 +80,8 @@ def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: in
     Raises:
       ExportError: the delegate does not take an operator, or computes it wrongly.
     """
-    content = convert.to_flatbuffer(StatelessModule(step))
+    portable = dataclasses.replace(step, rules=for_accelerators(step.rules))
+    content = convert.to_flatbuffer(StatelessModule(portable))
     runtime = targets.gpu_runtime()
     steps, wanted = _steps(stateful, step, values, np.random.default_rng(seed))
     results: dict[str, Sequence[State]] = {"CPU": _on_cpu(content, steps)}

@@ -221,6 +221,7 @@ def _export(
         preprocessing=source.preprocessing,
         vocabularies=vocabularies(step.train_graph),
         frozen=frozen,
+        lowerings=described.lowerings(step),
         targets=checked,
         accelerated=tuple(
             AcceleratedGraph(name, size_bytes=1, sha256="", checked_by=graph.checked_by)

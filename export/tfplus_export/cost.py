@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tfplus.graph_reader import operator_name, signature_graph
 from tfplus_export.arena import Lifetime, arena_bytes
-from tfplus_export.flatbuffer import operator_name, signature_graph
 from tfplus_export.memory import StepMemory
 
 _Shapes = Sequence[Sequence[int]]

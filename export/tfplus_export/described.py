@@ -13,12 +13,14 @@ import numpy as np
 from tfplus.errors import ExportError, UsageError
 from tfplus.manifest import (
     FrozenWeight,
+    Lowering,
     Output,
     Signature,
     TensorInfo,
     Variable,
 )
 from tfplus_export.losses import padding
+from tfplus_export.lowering.candidates import choices
 from tfplus_export.optimizers import LEARNING_RATE
 from tfplus_export.stored import Place
 from tfplus_export.training import Training
@@ -99,6 +101,14 @@ def frozen_weights(step: Training) -> tuple[FrozenWeight, ...]:
             ).hexdigest(),
         )
         for c in step.constants
+    )
+
+
+def lowerings(step: Training) -> tuple[Lowering, ...]:
+    """How the operations run that have several lowerings."""
+    return tuple(
+        Lowering(choice.layer, choice.problem, choice.names[0])
+        for choice in choices(step.train_graph, step.rules)
     )
 
 

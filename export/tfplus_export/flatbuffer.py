@@ -10,10 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfplus.errors import ExportError
-
-_NAMES = {
-    value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")
-}
+from tfplus.graph_reader import operator_name
 
 
 def operators(content: bytes) -> dict[str, int]:
@@ -70,25 +67,3 @@ def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[
 
 def _graphs(model: Any) -> list[Any]:
     return [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
-
-
-def signature_graph(model: Any, signature: str) -> Any:
-    """The subgraph of a signature.
-
-    Raises:
-      ExportError: there is no such signature.
-    """
-    for i in range(model.SignatureDefsLength()):
-        definition = model.SignatureDefs(i)
-        if definition.SignatureKey() == signature.encode():
-            return model.Subgraphs(definition.SubgraphIndex())
-    raise ExportError(f"the converted model has no signature '{signature}'")
-
-
-def operator_name(model: Any, operator: Any) -> str:
-    """Name of a builtin operator; of a custom one, its custom code."""
-    code = model.OperatorCodes(operator.OpcodeIndex())
-    builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-    if _NAMES[builtin] == "CUSTOM":
-        return code.CustomCode().decode()
-    return _NAMES[builtin]

@@ -18,6 +18,8 @@ from tfplus_export import (
 )
 from tfplus_export.losses import compiled
 from tfplus_export.losses.compiled import OutputLoss
+from tfplus_export.lowering import candidates
+from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Sgd
 from tfplus_export.options import Options, Progress
 from tfplus_export.signatures import StatefulModule
@@ -93,6 +95,7 @@ def _training(source: Source, model: keras.Model, options: Options) -> Training:
         options.optimizer or source.optimizer or Sgd(),
         losses=losses_of(source, model, options.loss),
         sample_weights=options.sample_weights,
+        rules=candidates.named(RULES, options.lowerings),
         batch_size=options.batch_size,
         infer_batch_size=options.infer_batch_size or options.batch_size,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class Options:
       weights: how initial values are stored; they train in float32 either way.
       memory_budget_bytes: what the estimated peak of training may be; None for the devices' limits.
       accelerators: what the file gets a stateless graph for, besides the one with variables.
+      lowerings: problem → name of its lowering, where another than the likely fastest is wanted;
+        see `lowering.candidates`.
     """
 
     batch_size: int = 32
@@ -50,6 +52,7 @@ class Options:
     weights: Storage = "float32"
     memory_budget_bytes: int | None = None
     accelerators: tuple[Accelerator, ...] = ()
+    lowerings: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def runtimes(self) -> tuple[str, ...]:

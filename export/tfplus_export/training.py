@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
@@ -22,6 +22,7 @@ from tfplus_export.losses.loss import of_batch
 from tfplus_export.lowering import noise
 from tfplus_export.lowering.plan import plan
 from tfplus_export.lowering.replay import replay
+from tfplus_export.lowering.rule import Rules
 from tfplus_export.lowering.scopes import scope
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Optimizer
@@ -90,6 +91,7 @@ class Training:
       sample_weights: whether the step takes a weight for each sample.
       train_graph: forward pass of a training batch.
       infer_graph: forward pass of an inference batch.
+      rules: by which operations run.
     """
 
     weights: tuple[Weight, ...]
@@ -99,6 +101,7 @@ class Training:
     sample_weights: bool
     train_graph: Graph
     infer_graph: Graph
+    rules: Rules = field(default_factory=lambda: RULES)
 
     @property
     def batch_dependent(self) -> bool:
@@ -163,7 +166,7 @@ class Training:
           state: as `self.state` names it.
         """
         random = state.get(noise.STATE)
-        tape = replay(self.train_graph, RULES, batch, self._by_index(weights), random)
+        tape = replay(self.train_graph, self.rules, batch, self._by_index(weights), random)
         metrics, dy = self._losses(tape.values, batch)
         self._penalize_activations(tape.values, metrics, dy)
         trainable = {w.index for w in self.weights if w.trainable}
@@ -186,7 +189,7 @@ class Training:
         self, inputs: Mapping[str, Tensor], weights: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """What the losses are taken of, for one inference batch: float32 [batch, ..., outputs]."""
-        tape = replay(self.infer_graph, RULES, inputs, self._by_index(weights))
+        tape = replay(self.infer_graph, self.rules, inputs, self._by_index(weights))
         return {h.prediction: tape.values[h.at(self.infer_graph).name] for h in self.heads}
 
     def _losses(
@@ -257,6 +260,7 @@ def build(
     batch_size: int,
     infer_batch_size: int,
     sample_weights: bool = False,
+    rules: Rules = RULES,
 ) -> Training:
     """Traces a model and names its weights.
 
@@ -268,7 +272,7 @@ def build(
     check_traced(model)
     infer_graph = trace(model, infer_batch_size, training=False)
     for graph in (train_graph, infer_graph):
-        plan(graph, RULES)
+        plan(graph, rules)
     for op in infer_graph.operations:
         if op.type in ASSIGNMENTS:
             raise ExportError(
@@ -315,6 +319,7 @@ def build(
         sample_weights=sample_weights,
         train_graph=train_graph,
         infer_graph=infer_graph,
+        rules=rules,
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from tfplus import artifact
 from tfplus.artifact import Artifact
 from tfplus.errors import ArtifactError
-from tfplus_agent import accelerated, data, runtime
+from tfplus_agent import data, runtime, trial
 from tfplus_agent.device import Device
 
 OpenDevice = Callable[..., Device]
@@ -91,7 +91,7 @@ def test_a_gpu_that_computes_wrongly_is_found_out(
 ) -> None:
     before, want = {"k": np.array([1.0, 2.0])}, {"k": np.array([1.5, 2.5])}
     got = {"loss": np.array([loss]), "k": np.array(kernel)}
-    found = accelerated.difference(before, want, got, 2.0)
+    found = trial.difference(before, want, got, 2.0)
     assert found is None if says is None else says in str(found)
 
 
@@ -107,7 +107,7 @@ def test_a_damaged_graph_is_refused(gpu_model: Artifact, tmp_path: Path) -> None
     with pytest.raises(ArtifactError, match=r"gpu\.tflite"):
         artifact.accelerated_graph(damaged, "gpu")
     model = runtime.find().open(damaged.path, damaged.manifest, threads=1, xnnpack=True)
-    assert "gpu.tflite" in str(accelerated.objection(damaged, model, {}))
+    assert "gpu.tflite" in trial.of(damaged, model, {}).objection
 
 
 @pytest.mark.slow
@@ -125,11 +125,11 @@ def test_a_full_disk_keeps_the_model_on_the_cpu(
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(accelerated.accelerator_process, "run", full)
+    monkeypatch.setattr(trial.accelerator_process, "run", full)
     model = runtime.find().open(gpu_model.path, gpu_model.manifest, threads=1, xnnpack=True)
     before = model.save()
     samples = data.load(train_data, gpu_model.manifest, for_training=True)
     batch = next(data.batches(samples, gpu_model.manifest, gpu_model.manifest.batch_size))
-    assert "No space left" in str(accelerated.objection(gpu_model, model, batch.arguments))
+    assert "No space left" in trial.of(gpu_model, model, batch.arguments).objection
     for name, value in model.save().items():
         np.testing.assert_array_equal(value, before[name])

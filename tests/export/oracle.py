@@ -8,11 +8,12 @@ import tensorflow as tf
 
 from tfplus_export.graph import trace
 from tfplus_export.lowering.replay import replay
+from tfplus_export.lowering.rule import Rules
 from tfplus_export.lowering.table import RULES
 
 
 def both(
-    model: keras.Model, x: np.ndarray, dy_seed: int = 1
+    model: keras.Model, x: np.ndarray, dy_seed: int = 1, rules: Rules = RULES
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Output, gradients of every trainable variable and updates: by the rules, and by TensorFlow.
 
@@ -24,7 +25,7 @@ def both(
     trainable = [i for i, v in enumerate(model.variables) if v.trainable]
     (name,) = graph.inputs
     (output,) = graph.outputs.values()
-    tape = replay(graph, RULES, {name: tf.constant(x)}, weights)
+    tape = replay(graph, rules, {name: tf.constant(x)}, weights)
     with tf.GradientTape() as reference:
         want = model(x, training=True)
         dy = np.random.default_rng(dy_seed).normal(size=want.shape).astype(np.float32)
@@ -48,9 +49,11 @@ def both(
     )
 
 
-def assert_equal(model: keras.Model, x: np.ndarray, tolerance: float = 2e-5) -> None:
+def assert_equal(
+    model: keras.Model, x: np.ndarray, tolerance: float = 2e-5, rules: Rules = RULES
+) -> None:
     """Asserts that rules and TensorFlow agree, relative to the largest element of each array."""
-    got, want = both(model, x)
+    got, want = both(model, x, rules=rules)
     for g, w in zip(got, want, strict=True):
         assert g.shape == w.shape
         scale = max(float(np.max(np.abs(w))), 1e-6)

@@ -21,7 +21,7 @@ import tensorflow as tf
 from rule_cases import CASES, measured
 
 from tfplus_export import lowering
-from tfplus_export.lowering.rule import AnyRule
+from tfplus_export.lowering.rule import AnyRule, Candidates
 from tfplus_export.lowering.table import RULES
 
 PATH = Path(__file__).parents[2] / "docs" / "rules.md"
@@ -45,7 +45,7 @@ def names() -> dict[int, str]:
     for info in pkgutil.iter_modules(lowering.__path__):
         module = importlib.import_module(f"{lowering.__name__}.{info.name}")
         for name, value in vars(module).items():
-            if isinstance(value, AnyRule) and not name.startswith("_"):
+            if isinstance(value, (AnyRule, Candidates)) and not name.startswith("_"):
                 found.setdefault(id(value), f"{info.name}.{name}")
     return found
 

@@ -16,9 +16,10 @@ from keras import layers
 
 from tfplus import artifact
 from tfplus.errors import ExportError, UsageError
+from tfplus.graph_reader import operator_name, signature_graph
 from tfplus.manifest import Preprocessing
 from tfplus.operator_names import owners_of
-from tfplus_export import api, budget, cost, flatbuffer, source, targets
+from tfplus_export import api, budget, cost, source, targets
 from tfplus_export.budget import MOST_SAMPLES
 from tfplus_export.freeze import select
 from tfplus_export.lowered import lower
@@ -59,10 +60,10 @@ def test_an_operator_that_the_runtime_lacks_is_named(exported: bytes) -> None:
 
 def test_every_operator_that_computes_names_layer_and_phase(exported: bytes) -> None:
     model = schema.Model.GetRootAs(exported, 0)
-    graph = flatbuffer.signature_graph(model, "train")
+    graph = signature_graph(model, "train")
     owners = owners_of(graph)
     held = {"CALL_ONCE", "VAR_HANDLE"}
-    names = [flatbuffer.operator_name(model, graph.Operators(i)) for i in range(len(owners))]
+    names = [operator_name(model, graph.Operators(i)) for i in range(len(owners))]
     assert all(o is not None for n, o in zip(names, owners, strict=True) if n not in held)
     products = [o for n, o in zip(names, owners, strict=True) if n == "BATCH_MATMUL"]
     # Of the first layer, the gradient of its input is not needed.

@@ -20,7 +20,9 @@ def test_scripts_parse_and_can_be_run(script: Path) -> None:
         assert script.read_text().startswith("#!/usr/bin/env bash\n")
 
 
-@pytest.mark.parametrize("name", ["test", "protos", "arm64-root", "arm64-run", "software-vulkan"])
+@pytest.mark.parametrize(
+    "name", ["test", "protos", "arm64-root", "arm64-run", "software-vulkan", "doctor-model"]
+)
 def test_scripts_explain_themselves(name: str) -> None:
     done = subprocess.run(
         [str(ROOT / "scripts" / name), "--help"],

@@ -33,7 +33,10 @@ def test_our_modules_and_nothing_else(wheel: Path) -> None:
     top = {n.partition("/")[0] for n in names}
     (info,) = (t for t in top if t.endswith(".dist-info"))
     assert top == {"tfplus", "tfplus_export", "tfplus_agent", info}
-    assert not [n for n in names if "__pycache__" in n or n.endswith((".tflite", ".log"))]
+    assert not [n for n in names if "__pycache__" in n or n.endswith(".log")]
+    # What `tfplus doctor` trains.
+    probe = "tfplus_agent/probe/model.tflite"
+    assert [n for n in names if n.endswith(".tflite")] == [probe]
 
 
 def test_no_module_was_left_behind(wheel: Path) -> None:

@@ -173,4 +173,4 @@ def _sum(terms: list[Tensor]) -> Tensor:
     return total
 
 
-CONV2D = Rule(_forward, _gradient)
+ROWS = Rule(_forward, _gradient)

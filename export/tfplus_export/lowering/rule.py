@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tfplus_export.tf_types import Op, Tensor
 
@@ -105,17 +105,54 @@ def unary(
     )
 
 
-Rules = Mapping[str, AnyRule | tuple[AnyRule, ...]]
+def problem_of(op: Op) -> str:
+    """An operation with its shapes, such as `Conv2D 32x16x16x64 3x3x64x128 stride 1 SAME`."""
+    shapes = ["x".join(str(int(d)) for d in t.shape) for t in op.inputs]
+    attributes = op.node_def.attr
+    if "strides" in attributes:
+        strides = list(op.get_attr("strides"))[1:3]
+        shapes.append(f"stride {strides[0] if strides[0] == strides[1] else strides}")
+    if "padding" in attributes:
+        shapes.append(op.get_attr("padding").decode())
+    return " ".join([op.type, *shapes])
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Rules that compute the same, at different speeds.
+
+    Attributes:
+      rules: name → rule; the last applies to every operation of the type, and is the one that
+        accelerators take.
+      order: op → names, the one that is likely fastest first.
+      named: problem, see `problem_of` → name of the rule to take instead.
+    """
+
+    rules: Mapping[str, AnyRule]
+    order: Callable[[Op], Sequence[str]]
+    named: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def names(self, op: Op) -> list[str]:
+        """Names of the rules that apply to an operation, the one that it gets first."""
+        wanted = self.named.get(problem_of(op))
+        every = list(self.order(op)) if wanted is None else [wanted, *self.order(op)]
+        return [n for n in dict.fromkeys(every) if self.rules[n].sources(op) is not None]
+
+
+Entry = AnyRule | tuple[AnyRule, ...] | Candidates
+Rules = Mapping[str, Entry]
 
 
 def choose(rules: Rules, op: Op) -> tuple[AnyRule, tuple[Tensor, ...]] | None:
     """The first rule of the table that applies to an operation, and its inputs; None without one.
 
     Args:
-      rules: operation type → its rule, or several in order of preference.
+      rules: operation type → its rule, several in order of preference, or candidates.
       op: of the traced graph.
     """
     entry = rules.get(op.type, ())
+    if isinstance(entry, Candidates):
+        entry = tuple(entry.rules[name] for name in entry.names(op))
     for rule in entry if isinstance(entry, tuple) else (entry,):
         sources = rule.sources(op)
         if sources is not None:

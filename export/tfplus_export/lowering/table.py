@@ -20,7 +20,7 @@ from tfplus_export.lowering import (
     splitting,
     steps,
 )
-from tfplus_export.lowering.conv2d import CONV2D
+from tfplus_export.lowering.convolutions import CONV2D
 from tfplus_export.lowering.depthwise import DEPTHWISE_CONV2D
 from tfplus_export.lowering.erf import ERFC
 from tfplus_export.lowering.gather import GATHER, GATHER_BY_PRODUCT

@@ -167,7 +167,7 @@ class TrainStep(_message.Message):
     def __init__(self, step: _Optional[int] = ..., steps_total: _Optional[int] = ..., epoch: _Optional[int] = ..., loss: _Optional[float] = ..., milliseconds: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class TrainSummary(_message.Message):
-    __slots__ = ("steps", "samples", "mean_loss", "median_step_milliseconds", "seconds", "trained_steps", "memory", "mean_metrics")
+    __slots__ = ("steps", "samples", "mean_loss", "median_step_milliseconds", "seconds", "trained_steps", "memory", "mean_metrics", "read_samples", "accelerator", "accelerator_note", "redone_steps")
     class MeanMetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -183,6 +183,10 @@ class TrainSummary(_message.Message):
     TRAINED_STEPS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_FIELD_NUMBER: _ClassVar[int]
     MEAN_METRICS_FIELD_NUMBER: _ClassVar[int]
+    READ_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_NOTE_FIELD_NUMBER: _ClassVar[int]
+    REDONE_STEPS_FIELD_NUMBER: _ClassVar[int]
     steps: int
     samples: int
     mean_loss: float
@@ -191,7 +195,11 @@ class TrainSummary(_message.Message):
     trained_steps: int
     memory: MemoryReading
     mean_metrics: _containers.ScalarMap[str, float]
-    def __init__(self, steps: _Optional[int] = ..., samples: _Optional[int] = ..., mean_loss: _Optional[float] = ..., median_step_milliseconds: _Optional[float] = ..., seconds: _Optional[float] = ..., trained_steps: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., mean_metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    read_samples: int
+    accelerator: str
+    accelerator_note: str
+    redone_steps: int
+    def __init__(self, steps: _Optional[int] = ..., samples: _Optional[int] = ..., mean_loss: _Optional[float] = ..., median_step_milliseconds: _Optional[float] = ..., seconds: _Optional[float] = ..., trained_steps: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., mean_metrics: _Optional[_Mapping[str, float]] = ..., read_samples: _Optional[int] = ..., accelerator: _Optional[str] = ..., accelerator_note: _Optional[str] = ..., redone_steps: _Optional[int] = ...) -> None: ...
 
 class TrainEvent(_message.Message):
     __slots__ = ("step", "summary")

@@ -1,0 +1,119 @@
+"""The trial that decides whether a model may train on the GPU of this device.
+
+A few steps on the GPU, in a process of its own since a delegate may abort or hang, are compared
+with the CPU's: in what they compute, and in time.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfplus import accelerator_process, artifact
+from tfplus.accelerator_process import Step
+from tfplus.artifact import Artifact
+from tfplus.errors import ArtifactError, TensorError, WorkerError
+from tfplus.slices import Tensor, Tensors
+from tfplus_agent.accelerated import GPU
+from tfplus_agent.results import LOSS
+from tfplus_agent.runtime import Model
+
+# The first step also compiles the GPU's programs; the fastest of the others counts.
+_STEPS = 3
+# To start, to compile, and to be this much slower than the CPU; more is no use to anybody.
+_START_LIMIT_S = 120.0
+_TIMES_SLOWER_LIMIT = 300
+# Of the loss and of all variables together, relative to the CPU's after one step: far above what
+# rounding explains, far below what a wrong kernel makes of it.
+_LOSS_TOLERANCE = 1e-3
+_UPDATE_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of it.
+
+    Attributes:
+      objection: why the model cannot train on the GPU; empty where it can.
+      device: name of the GPU; empty where it is not known.
+      is_software: the GPU is a program that runs on the CPU.
+      step_s: of the GPU, in seconds; 0 where it took none.
+      cpu_step_s: of the CPU.
+    """
+
+    objection: str = ""
+    device: str = ""
+    is_software: bool = False
+    step_s: float = 0.0
+    cpu_step_s: float = 0.0
+
+    @property
+    def slower(self) -> str:
+        """Says so where the GPU computes rightly but gains nothing; empty otherwise."""
+        if self.objection or self.step_s <= self.cpu_step_s:
+            return ""
+        return (
+            f"a step takes {self.step_s * 1e3:.3g} ms on it and {self.cpu_step_s * 1e3:.3g} ms on "
+            "the CPU; --accelerator gpu takes it all the same"
+        )
+
+
+def of(read: Artifact, on_cpu: Model, batch: Tensors) -> Trial:
+    """Tries the GPU with one model.
+
+    Args:
+      read: the exported file.
+      on_cpu: the same model; its state is put back afterwards.
+      batch: as the signature `train` says.
+    """
+    try:
+        graph = artifact.accelerated_graph(read, GPU)
+    except ArtifactError as error:
+        return Trial(str(error))
+    if graph is None:
+        return Trial("the file has no graph for it: export the model with --accelerator gpu")
+    before = on_cpu.save()
+    try:
+        on_cpu.step(batch)
+        loss, want = on_cpu.metrics()[LOSS], on_cpu.save()
+        started = time.perf_counter()
+        on_cpu.step(batch)
+        cpu_step_s = time.perf_counter() - started
+        ran = accelerator_process.run(
+            graph,
+            [Step(before, batch)] * _STEPS,
+            tuple(read.manifest.signatures["train"].outputs),
+            _START_LIMIT_S + _STEPS * _TIMES_SLOWER_LIMIT * cpu_step_s,
+        )
+    except (WorkerError, TensorError, OSError) as error:
+        # A full disk keeps the trial from its files, not the model from the CPU.
+        return Trial(str(error))
+    finally:
+        on_cpu.restore(before)
+    problem = difference(before, want, ran.after[0], loss) or ""
+    return Trial(problem, ran.device, ran.is_software, min(ran.step_s[1:]), cpu_step_s)
+
+
+def difference(before: Tensors, want: Tensors, got: Tensors, loss: float) -> str | None:
+    """What an accelerator computes wrongly in one step; None where it does not.
+
+    Args:
+      before: every variable before the step.
+      want: every variable after it, on the CPU.
+      got: the accelerator's, and its loss, [1].
+      loss: the CPU's.
+    """
+    found = float(got[LOSS][0])
+    if not abs(found - loss) <= _LOSS_TOLERANCE * max(abs(loss), 1e-6):
+        return f"it computes wrongly: a loss of {found:.6g} where the CPU has {loss:.6g}"
+    update = np.sqrt(sum(_squares(want[n], before[n]) for n in want))
+    error = np.sqrt(sum(_squares(got[n], want[n]) for n in want))
+    if not error <= _UPDATE_TOLERANCE * max(update, 1e-12):
+        return f"it computes wrongly: an update that is off by {error / max(update, 1e-12):.2g}"
+    return None
+
+
+def _squares(a: Tensor, b: Tensor) -> float:
+    return float(np.sum(np.square(a.astype(np.float64) - b.astype(np.float64))))

@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfplus.errors import ExportError
 from tfplus.graph_reader import operator_name
+from tfplus_export.markers import index_of
 
 
 def operators(content: bytes) -> dict[str, int]:
@@ -33,7 +34,7 @@ def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[
     """Finds where the initial value of each variable lies.
 
     Args:
-      content: a model in which every element of variable i starts as i + 1.
+      content: a model in which variables start from markers, see `markers`.
       shapes: shape of each variable.
 
     Returns:
@@ -53,9 +54,8 @@ def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[
             buffer: Any = model.Buffers(graph.Tensors(operator.Inputs(1)).Buffer())
             data = buffer.DataAsNumpy()
             if isinstance(data, np.ndarray):
-                values = data.view(np.float32)
-                index = int(values[0]) - 1
-                if 0 <= index < len(shapes) and np.all(values == values[0]):
+                index = index_of(data.view(np.float32), len(shapes))
+                if index is not None:
                     offsets[index] = data.__array_interface__["data"][0] - base
     for index, shape in enumerate(shapes):
         if index not in offsets:

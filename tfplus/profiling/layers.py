@@ -25,7 +25,8 @@ NO_LAYER = "(no layer)"
 # What XNNPACK copies of variables at the end of a partition.
 VARIABLES = "(variables)"
 _AT_THE_END = -1
-_HANDLES = frozenset({"CALL_ONCE", "VAR_HANDLE"})
+# What runs nothing in a step.
+HANDLES = frozenset({"CALL_ONCE", "VAR_HANDLE"})
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class Graph:
         return [
             group
             for group in groups
-            if group.delegated and any(self.names[p] not in _HANDLES for p in group.operators)
+            if group.delegated and any(self.names[p] not in HANDLES for p in group.operators)
         ]
 
 

@@ -149,6 +149,11 @@ def match(operators: Sequence[str], tags: Sequence[str]) -> list[int]:
     return found[::-1]
 
 
+def is_known(operator: str) -> bool:
+    """Whether XNNPACK has an operator, for some types and shapes of it."""
+    return operator in _MADE_OF
+
+
 def belongs(operator: str | None, tag: str) -> bool:
     """Whether XNNPACK makes such an operator of one of the graph's; None for a partition's end."""
     return tag.startswith(_MADE_OF.get(_END if operator is None else operator, ()))

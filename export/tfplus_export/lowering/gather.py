@@ -20,7 +20,7 @@ import tensorflow as tf
 from tfplus.errors import ExportError
 from tfplus_export.folding import static_value
 from tfplus_export.lowering.matmul import batch_product
-from tfplus_export.lowering.rule import Rule
+from tfplus_export.lowering.rule import Candidates, Rule
 from tfplus_export.lowering.window import crop, fit
 from tfplus_export.tf_types import Op, Tensor
 
@@ -121,21 +121,34 @@ def _one_hot(indices: Tensor, size: int) -> Tensor:
 def _looked_up_by_product(table: Tensor, indices: Tensor, axis: int) -> Tensor:
     shape = [int(d) for d in table.shape]
     others, rank = shape[:axis] + shape[axis + 1 :], len(indices.shape)
-    first = [axis, *range(axis), *range(axis + 1, len(shape))]
-    rows = tf.reshape(tf.transpose(table, first) if axis else table, [1, shape[axis], -1])
-    found = batch_product(_one_hot(indices, shape[axis]), rows)
-    found = tf.reshape(found, [*indices.shape, *others])
-    order = [*range(rank, rank + axis), *range(rank), *range(rank + axis, rank + len(others))]
-    return tf.transpose(found, order) if axis else found
+    # The delegate takes a constant, as that of known indices, on the right side alone.
+    last = [*range(axis), *range(axis + 1, len(shape)), axis]
+    columns = tf.reshape(tf.transpose(table, last), [1, -1, shape[axis]])
+    found = batch_product(columns, _one_hot(indices, shape[axis]), transpose_b=True)
+    found = tf.reshape(found, [*others, *indices.shape])
+    behind = range(len(others), len(others) + rank)
+    return tf.transpose(found, [*range(axis), *behind, *range(axis, len(others))])
 
 
 def _added_by_product(rows: Tensor, indices: Tensor, size: int) -> Tensor:
     # Transposed are the rows: the other factor is larger.
     columns = tf.expand_dims(tf.transpose(rows), 0)
-    return tf.transpose(batch_product(columns, _one_hot(indices, size))[0])
+    sums = batch_product(columns, _one_hot(indices, size))
+    return tf.transpose(tf.reshape(sums, [rows.shape[1], size]))
 
 
-GATHER = Rule(partial(_forward, _gathered), partial(_gradient, _scattered), _sources)
-GATHER_BY_PRODUCT = Rule(
-    partial(_forward, _looked_up_by_product), partial(_gradient, _added_by_product), _sources
+def _order(op: Op) -> Sequence[str]:
+    return ("index",)
+
+
+GATHER = Candidates(
+    {
+        "index": Rule(partial(_forward, _gathered), partial(_gradient, _scattered), _sources),
+        "product": Rule(
+            partial(_forward, _looked_up_by_product),
+            partial(_gradient, _added_by_product),
+            _sources,
+        ),
+    },
+    _order,
 )

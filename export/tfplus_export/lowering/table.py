@@ -23,7 +23,7 @@ from tfplus_export.lowering import (
 from tfplus_export.lowering.convolutions import CONV2D
 from tfplus_export.lowering.depthwise import DEPTHWISE_CONV2D
 from tfplus_export.lowering.erf import ERFC
-from tfplus_export.lowering.gather import GATHER, GATHER_BY_PRODUCT
+from tfplus_export.lowering.gather import GATHER
 from tfplus_export.lowering.pooling import AVG_POOL, MAX_POOL
 from tfplus_export.lowering.rule import Rules
 from tfplus_export.lowering.softmax import LOG_SOFTMAX, SOFTMAX
@@ -117,6 +117,3 @@ RULES: Rules = MappingProxyType(
         "Unpack": splitting.UNPACK,
     }
 )
-
-# What the GPU delegate leaves to the CPU runs there in another form.
-GPU_RULES: Rules = MappingProxyType({**RULES, "GatherV2": GATHER_BY_PRODUCT})

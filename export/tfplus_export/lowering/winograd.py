@@ -96,11 +96,11 @@ class _Minimal:
         """[kh, kw, C, K] → [products, C, K]."""
         kh, kw, c, k = weight.shape
         flat = tf.reshape(weight, [1, kh * kw, c * k])
-        products = batch_product(tf.constant(self._filter[None], tf.float32), flat)
+        products = batch_product(tf.constant(self._filter[None], weight.dtype), flat)
         return tf.reshape(products, [len(self._filter), c, k])
 
     def _gathered(self, products: Tensor, weight: Tensor) -> Tensor:
         """[products, C, K] → [kh, kw, C, K]; the adjoint of `_transformed`."""
         flat = tf.reshape(products, [1, len(self._filter), -1])
-        taps = batch_product(tf.constant(self._filter.T[None], tf.float32), flat)
+        taps = batch_product(tf.constant(self._filter.T[None], products.dtype), flat)
         return tf.reshape(taps, weight.shape)

@@ -28,13 +28,12 @@ from keras import layers
 from tfplus import gpu
 from tfplus.manifest import Preprocessing, TensorInfo
 from tfplus.stateless import StatelessModel
-from tfplus_export import convert, source
+from tfplus_export import accelerated, source
 from tfplus_export.lowered import lower
 from tfplus_export.optimizers import Adam, Sgd
 from tfplus_export.options import Options
 from tfplus_export.samples import random_inputs, random_targets
 from tfplus_export.source import Source
-from tfplus_export.stateless import StatelessModule
 from tfplus_export.training import LOSS
 
 MODELS = (
@@ -105,7 +104,7 @@ def compare(name: str, optimizer: str, steps: int) -> dict[str, Any]:
     interpreter = Interpreter(model_content=lowered.content, num_threads=2)
     train = interpreter.get_signature_runner("train")
     want = [float(train(**two[i % 2])[LOSS][0]) for i in range(steps)]
-    compiled = gpu.compiled(convert.to_flatbuffer(StatelessModule(step)))
+    compiled = gpu.compiled(accelerated.graph(step))
     variables = {n: TensorInfo(v.shape, v.dtype.name) for n, v in lowered.values.items()}
     model = StatelessModel(compiled, variables, step.reported())
     model.restore(lowered.values)

@@ -47,17 +47,7 @@ def _gradient(
 
 
 def _filter_gradient(x: Tensor, dy: Tensor, weight: Tensor, window: Window) -> Tensor:
-<<<<<<< HEAD
     split = phases(_repeated(x, int(weight.shape[3])), window)
-=======
-    multiplier = int(weight.shape[3])
-    if multiplier > 1:
-        # Output channel c·M + m reads input channel c.
-        n, h, w, c = x.shape
-        ones = tf.constant(np.ones((1, 1, multiplier)), x.dtype)
-        x = tf.reshape(tf.reshape(x, [-1, c, 1]) * ones, [n, h, w, c * multiplier])
-    split = phases(x, window)
->>>>>>> main
     taps = [sum_over(gather(split, window, tap) * dy, [0, 1, 2]) for tap in window.taps]
     return tf.reshape(taps[0] if len(taps) == 1 else tf.concat(taps, 0), weight.shape)
 
@@ -91,7 +81,7 @@ def _repeated(x: Tensor, multiplier: int) -> Tensor:
     if multiplier == 1:
         return x
     n, h, w, c = x.shape
-    ones = tf.constant(np.ones((1, 1, multiplier), np.float32))
+    ones = tf.constant(np.ones((1, 1, multiplier)), x.dtype)
     return tf.reshape(tf.reshape(x, [-1, c, 1]) * ones, [n, h, w, c * multiplier])
 
 

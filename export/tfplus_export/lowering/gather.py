@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -105,7 +106,7 @@ def _scattered(rows: Tensor, indices: Tensor, size: int) -> Tensor:
     return tf.scatter_nd(places, rows, [size, rows.shape[1]])
 
 
-def _one_hot(indices: Tensor, size: int) -> Tensor:
+def _one_hot(indices: Tensor, size: int, dtype: Any) -> Tensor:
     """[1, count, size], 1 where an index points."""
     count = _count(indices)
     if count * size > _MOST_ONE_HOT:
@@ -113,8 +114,8 @@ def _one_hot(indices: Tensor, size: int) -> Tensor:
             f"{count} indices into {size} rows, expected at most {_MOST_ONE_HOT} pairs of both: a "
             "GPU looks rows up by a matrix product. Choose a smaller batch"
         )
-    places = tf.reshape(tf.cast(indices, tf.float32), [1, count, 1])
-    rows = tf.constant(np.arange(size, dtype=np.float32)[None, None])
+    places = tf.reshape(tf.cast(indices, dtype), [1, count, 1])
+    rows = tf.constant(np.arange(size)[None, None], dtype)
     return 1.0 - tf.minimum(tf.abs(places - rows), 1.0)
 
 
@@ -124,7 +125,7 @@ def _looked_up_by_product(table: Tensor, indices: Tensor, axis: int) -> Tensor:
     # The delegate takes a constant, as that of known indices, on the right side alone.
     last = [*range(axis), *range(axis + 1, len(shape)), axis]
     columns = tf.reshape(tf.transpose(table, last), [1, -1, shape[axis]])
-    found = batch_product(columns, _one_hot(indices, shape[axis]), transpose_b=True)
+    found = batch_product(columns, _one_hot(indices, shape[axis], table.dtype), transpose_b=True)
     found = tf.reshape(found, [*others, *indices.shape])
     behind = range(len(others), len(others) + rank)
     return tf.transpose(found, [*range(axis), *behind, *range(axis, len(others))])
@@ -133,7 +134,7 @@ def _looked_up_by_product(table: Tensor, indices: Tensor, axis: int) -> Tensor:
 def _added_by_product(rows: Tensor, indices: Tensor, size: int) -> Tensor:
     # Transposed are the rows: the other factor is larger.
     columns = tf.expand_dims(tf.transpose(rows), 0)
-    sums = batch_product(columns, _one_hot(indices, size))
+    sums = batch_product(columns, _one_hot(indices, size, rows.dtype))
     return tf.transpose(tf.reshape(sums, [rows.shape[1], size]))
 
 

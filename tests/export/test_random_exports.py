@@ -22,7 +22,7 @@ STEPS = 3
 @pytest.mark.parametrize("seed", range(16))
 def test_an_export_equals_tensorflow(seed: int, tmp_path: Path) -> None:
     keras.utils.set_random_seed(3)
-    drawn = draw_recipe(Random(seed)).build()
+    drawn = draw_recipe(Random(seed)).build()  # noqa: S311
     model = keras.Model(drawn.inputs, layers.Dense(3)(layers.Flatten()(drawn.outputs[0])))
     source = Source("random", model, (0, 1, 2), None, None, Preprocessing(), None)
     options = api.Options(4, optimizer=Sgd(0.01), parity_steps=STEPS)

@@ -111,11 +111,11 @@ def preview_step(source: Source, options: Options) -> Preview:
 
     def convert_for(batch_size: int) -> tuple[bytes, int]:
         small = dataclasses.replace(options, batch_size=batch_size)
-        lowered = lower(source, source.model, small, lambda text: None)
+        lowered = lower(source, source.model, small, lambda text: None, arrange=False)
         return lowered.content, lowered.variables_bytes
 
     with options.freeze.applied(source.model):
-        return preview(convert_for)
+        return preview(convert_for, options.runtimes)
 
 
 def measure_savings(

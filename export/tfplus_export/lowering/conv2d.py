@@ -16,13 +16,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from tfplus_export.lowering.constants import is_constant
 from tfplus_export.lowering.matmul import batch_product
 from tfplus_export.lowering.rule import Rule
-from tfplus_export.lowering.window import Tap, Window, crop, gather, merge, phases, window_of
+from tfplus_export.lowering.window import (
+    Padding,
+    Tap,
+    Window,
+    crop,
+    gather,
+    merge,
+    padding_of,
+    phases,
+    side_by_side,
+    window_of,
+)
 from tfplus_export.tf_types import Op, Tensor
+
+# Channels up to which an operator with a known filter makes columns faster than copies do.
+_MOST_BY_OPERATOR = 4
 
 
 def _window(op: Op) -> Window:
@@ -105,15 +120,32 @@ def _rows(x: Tensor, window: Window, groups: int) -> list[Tensor]:
     columns: dict[int, Tensor] = {}
     for a in {h.phase(i) for i in range(h.kernel)}:
         parts = [crop(split[a, w.phase(j)], 2, w.shift(j), w.out) for j in range(w.kernel)]
-        columns[a] = parts[0] if len(parts) == 1 else tf.concat(parts, 3)
+        columns[a] = side_by_side(parts)
     return [_flat(crop(columns[h.phase(i)], 1, h.shift(i), h.out), groups) for i in range(h.kernel)]
 
 
 def _columns(x: Tensor, window: Window, groups: int) -> list[Tensor]:
     """What all taps read, side by side: one [G, N·OH·OW, kh·kw·C]."""
+    padding = padding_of(window)
+    if groups == 1 and padding is not None and int(x.shape[3]) <= _MOST_BY_OPERATOR:
+        return [_flat(_columns_by_operator(x, window, padding), groups)]
     split = phases(x, window)
-    parts = [gather(split, window, tap) for tap in window.taps]
-    return [_flat(parts[0] if len(parts) == 1 else tf.concat(parts, 3), groups)]
+    lines = [
+        side_by_side([gather(split, window, (i, j)) for j in range(window.w.kernel)])
+        for i in range(window.h.kernel)
+    ]
+    return [_flat(side_by_side(lines), groups)]
+
+
+def _columns_by_operator(x: Tensor, window: Window, padding: Padding) -> Tensor:
+    """A convolution whose filter k is 1 in entry k alone: [N, OH, OW, kh·kw·C].
+
+    Its filter is known, which XNNPACK runs fast, and it pads and strides at no cost; copying one
+    channel after the other is slow.
+    """
+    kh, kw, c = window.h.kernel, window.w.kernel, int(x.shape[3])
+    every = np.eye(kh * kw * c, dtype=np.float32).reshape(kh, kw, c, -1)
+    return tf.nn.conv2d(x, tf.constant(every), [window.h.stride, window.w.stride], padding)
 
 
 def filter_gradient(
@@ -168,7 +200,7 @@ def _phase_gradient(
     up, left = max(h.shift(i) for i in vertical), max(w.shift(j) for j in horizontal)
     padded = tf.pad(dy, [[0, 0], [up, h.rows - h.out], [left, w.rows - w.out], [0, 0]])
     parts = [crop(padded, 2, left - w.shift(j), w.rows) for j in horizontal]
-    columns = parts[0] if len(parts) == 1 else tf.concat(parts, 3)
+    columns = side_by_side(parts)
     terms: list[Tensor] = []
     for i in vertical:
         row = _flat(crop(columns, 1, up - h.shift(i), h.rows), groups)

@@ -17,13 +17,12 @@ _MOST_FOR_COLUMNS = 16
 
 def _order(op: Op) -> Sequence[str]:
     _, height, width, _ = (int(d) for d in op.outputs[0].shape)
-    kernel = max(int(d) for d in op.inputs[1].shape[:2])
     channels, filters = (int(d) for d in op.inputs[1].shape[2:])
     if channels <= _MOST_FOR_COLUMNS:
         return ("columns", "rows", "winograd4", "winograd2")
     if min(channels, filters) < _FEWEST_CHANNELS:
         return ("rows", "columns", "winograd4", "winograd2")
-    if min(height, width) > 4 and kernel <= 3:
+    if min(height, width) > 4:
         return ("winograd4", "winograd2", "rows", "columns")
     return ("winograd2", "rows", "columns", "winograd4")
 

@@ -144,29 +144,33 @@ def table(rows: list[dict[str, Any]]) -> str:
     head = (
         "# keras.applications\n\nWritten by `benchmarks/applications.py --write`; do not edit. "
         f"Models without weights, {CLASSES} classes,\nbatch {BATCH}, SGD, {STEPS} steps compared "
-        "with TensorFlow. *Update* is the error of the worst variable, with\nand without XNNPACK, "
-        "and *own* how far TensorFlow's own gradient of that variable moves when its\nweights move "
-        "by about a rounding (0: not asked, since the error is below 1e-3). A step is the median\n"
+        "with TensorFlow. *Update* is the error of the worst variable, with\nand without XNNPACK. "
+        "Where that is above 1e-3, both sides were computed in double precision, too:\n*float64* is"
+        " the error of the lowered step's worst gradient there, and *TF float32* how far\n"
+        "TensorFlow's own worst gradient is off its float64. A step is the median\n"
         "of 10 on two threads; peak memory is that of a process which does nothing else. Times of\n"
         "a machine that does other work beside are too long.\n\n"
     )
     on = sorted({row["machine"] for row in rows})
     lines = [head, *(f"Measured on {m}.\n" for m in on), "\n"]
     lines.append(
-        "| Model | Parameters | Input | Update | Without XNNPACK | Own | Step ms | Peak MB "
-        "| Export s | Export MB |\n|---|---|---|---|---|---|---|---|---|---|\n"
+        "| Model | Parameters | Input | Update | Without XNNPACK | float64 | TF float32 | Step ms "
+        "| Peak MB | Export s | Export MB |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
     )
     for row in rows:
         start = f"| {row['model']} | {number(row.get('parameters'))} | {number(row.get('size_px'))}"
         if "refused" in row:
             reason = re.sub(r"\s+", " ", row["refused"]).replace("|", "/")
-            lines.append(f"{start} | {reason} | | | | | | |\n")
+            lines.append(f"{start} | {reason} | | | | | | | |\n")
             continue
         xnnpack, plain = row["runs"]
         cells = [
             f"{xnnpack['update']:.1e}",
             f"{plain['update']:.1e}",
-            f"{max(xnnpack['own_update'], plain['own_update']):.1e}",
+            "–" if xnnpack["float64"] is None else f"{xnnpack['float64']:.1e}",
+            "–"
+            if xnnpack["float64"] is None
+            else f"{max(xnnpack['own_update'], plain['own_update']):.1e}",
             *(number(row.get(k)) for k in ("step_ms", "step_peak_mb", "export_s")),
             number(row["export_peak_mb"]),
         ]

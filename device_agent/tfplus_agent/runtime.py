@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tfplus import cores
 from tfplus.errors import ArtifactError, MissingExtraError, TensorError, UsageError
 from tfplus.manifest import Manifest, TensorInfo
 from tfplus.slices import Tensor, Tensors, check_against
@@ -51,7 +51,7 @@ class Runtime:
         Args:
           path: the file; it was read and checked by `tfplus.artifact.read`.
           manifest: what it says of itself.
-          threads: of the interpreter; 0 for every core that this process may use.
+          threads: of the interpreter; 0 for one on each fast core that this process may use.
           xnnpack: whether the XNNPACK delegate takes what it can.
 
         Raises:
@@ -64,7 +64,7 @@ class Runtime:
         try:
             interpreter = module.Interpreter(
                 model_path=str(path),
-                num_threads=threads or usable_cores(),
+                num_threads=threads or cores.performance(),
                 experimental_op_resolver_type=resolver,
             )
         except (ValueError, RuntimeError) as error:
@@ -94,11 +94,6 @@ def find(name: str = AUTO) -> Runtime:
     if name == "tflite-runtime":
         raise MissingExtraError.of("the runtime tflite-runtime", "agent-legacy")
     raise MissingExtraError.of("the device agent", "agent")
-
-
-def usable_cores() -> int:
-    """Cores that this process may use; a container or `taskset` may allow fewer than there are."""
-    return len(os.sched_getaffinity(0))
 
 
 class Model:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import grpc
 
 import tfplus
+from tfplus import cores
 from tfplus.errors import ArtifactError, BusyError, DataError
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.proto.v1 import agent_pb2_grpc
@@ -21,7 +22,6 @@ from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 from tfplus_agent.device import Device
 from tfplus_agent.mailbox import Mailbox
 from tfplus_agent.results import MemoryReading, StepEvent, TrainSummary
-from tfplus_agent.runtime import usable_cores
 from tfplus_agent.telemetry import power_supply
 
 
@@ -80,7 +80,7 @@ class AgentService(agent_pb2_grpc.AgentServicer):
             platform=platform.platform(),
             runtime=device.runtime.name,
             runtime_version=device.runtime.version,
-            cpu_count=usable_cores(),
+            cpu_count=cores.usable(),
             model_sha256=device.model_sha256,
             trained_steps=device.trained_steps,
             train_samples=device.train_samples,

@@ -17,11 +17,11 @@ from tfplus.errors import ExportError, WorkerError
 from tfplus.gpu import CompileError, NoAcceleratorError, NotTakenError
 from tfplus.slices import Tensors
 from tfplus_export import convert, targets
+from tfplus_export.comparison.samples import random_inputs, random_targets
+from tfplus_export.comparison.update_error import update_error
 from tfplus_export.lowering.candidates import for_accelerators
-from tfplus_export.samples import random_inputs, random_targets
 from tfplus_export.stateless import StatelessModule
 from tfplus_export.training import LOSS, Training
-from tfplus_export.update_error import update_error
 
 State = Tensors
 

@@ -295,10 +295,21 @@ def export(
             named = functools.partial(_show_named, show, path.name)
             written.append(api.export_sub_model(loaded, chosen, path, options, named))
     if json_output:
-        print_json({"models": [_summary(a) for a in written], "savings": saved})
+        print_json(
+            {
+                "models": [_summary(a) for a in written],
+                "savings": saved,
+                "unreported_metrics": loaded.unreported_metrics,
+            }
+        )
     else:
         for artifact in written:
             _report(stdout_console(), artifact)
+        if loaded.unreported_metrics:
+            stdout_console().print(
+                f"  not reported by the step: {escape(', '.join(loaded.unreported_metrics))}; "
+                "compute them from what infer returns"
+            )
         if saved is not None:
             _report_savings(stdout_console(), saved)
 

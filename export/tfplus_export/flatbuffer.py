@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfplus.errors import ExportError
+from tfplus.graph_reader import operator_name
+from tfplus_export.markers import index_of
 
-_NAMES = {
-    value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")
-}
+# Of constants in the file: `force_align` of the schema.
+_ALIGNMENT = 16
+_BUFFER: Any = schema.BufferT
 
 
 def operators(content: bytes) -> dict[str, int]:
@@ -36,7 +39,7 @@ def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[
     """Finds where the initial value of each variable lies.
 
     Args:
-      content: a model in which every element of variable i starts as i + 1.
+      content: a model in which variables start from markers, see `markers`.
       shapes: shape of each variable.
 
     Returns:
@@ -56,9 +59,8 @@ def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[
             buffer: Any = model.Buffers(graph.Tensors(operator.Inputs(1)).Buffer())
             data = buffer.DataAsNumpy()
             if isinstance(data, np.ndarray):
-                values = data.view(np.float32)
-                index = int(values[0]) - 1
-                if 0 <= index < len(shapes) and np.all(values == values[0]):
+                index = index_of(data.view(np.float32), len(shapes))
+                if index is not None:
                     offsets[index] = data.__array_interface__["data"][0] - base
     for index, shape in enumerate(shapes):
         if index not in offsets:
@@ -72,23 +74,39 @@ def _graphs(model: Any) -> list[Any]:
     return [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
 
 
-def signature_graph(model: Any, signature: str) -> Any:
-    """The subgraph of a signature.
+def shape_of(tensor: Any) -> list[int]:
+    """Dimensions of a tensor of a flatbuffer."""
+    shape = tensor.ShapeAsNumpy()
+    return [int(d) for d in shape] if isinstance(shape, np.ndarray) else []
 
-    Raises:
-      ExportError: there is no such signature.
+
+def pack(model: Any, size_hint: int) -> bytes:
+    """A model of the schema's object API as bytes, its constants aligned as the schema asks.
+
+    Args:
+      model: a `ModelT`.
+      size_hint: about how many bytes it takes.
     """
-    for i in range(model.SignatureDefsLength()):
-        definition = model.SignatureDefs(i)
-        if definition.SignatureKey() == signature.encode():
-            return model.Subgraphs(definition.SubgraphIndex())
-    raise ExportError(f"the converted model has no signature '{signature}'")
+    model.buffers = [_Aligned(buffer) for buffer in model.buffers]
+    builder = flatbuffers.Builder(size_hint)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
-def operator_name(model: Any, operator: Any) -> str:
-    """Name of a builtin operator; of a custom one, its custom code."""
-    code = model.OperatorCodes(operator.OpcodeIndex())
-    builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-    if _NAMES[builtin] == "CUSTOM":
-        return code.CustomCode().decode()
-    return _NAMES[builtin]
+class _Aligned(_BUFFER):
+    """A buffer that packs its data at a multiple of `_ALIGNMENT`; the generated code does not."""
+
+    def __init__(self, buffer: Any) -> None:
+        super().__init__()
+        self.data = buffer.data
+        self.offset, self.size = buffer.offset, buffer.size
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802 (the generated code's name)
+        if self.data is None:
+            return super().Pack(builder)
+        data = np.asarray(self.data, np.uint8)
+        builder.Prep(_ALIGNMENT, data.size)
+        vector = builder.CreateNumpyVector(data)
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, vector)
+        return schema.BufferEnd(builder)

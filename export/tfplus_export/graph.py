@@ -133,7 +133,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     penalized: list[Penalized] = []
     with (
         _recording(model, penalized) as owners,
-        _inlined(),
+        inlined(),
         substituted(),
         unrolled(layers_of(model)) as complaints,
     ):
@@ -244,7 +244,7 @@ def _path(layer: Any, model: keras.Model) -> str:
 
 
 @contextlib.contextmanager
-def _inlined() -> Generator[None]:
+def inlined() -> Generator[None]:
     """Traces the body of a `tf.function` within the model in its place.
 
     Keras puts some layers into functions of their own, to compile them (a grouped convolution is

@@ -30,7 +30,7 @@ class Penalty:
 
     def value(self, x: Tensor) -> Tensor:
         """The penalty, float32 [1]."""
-        total = tf.zeros([1])
+        total = tf.zeros([1], x.dtype)
         if self.l1:
             total = total + self.l1 * _sum(tf.abs(x))
         if self.l2:

@@ -11,6 +11,7 @@ from tfplus.manifest import TensorInfo
 from tfplus.operator_names import Phase
 from tfplus.slices import layer_of
 from tfplus_export.lowering.scopes import scope
+from tfplus_export.markers import marker
 from tfplus_export.tf_types import Tensor
 from tfplus_export.training import Training
 
@@ -18,9 +19,7 @@ from tfplus_export.training import Training
 class StatefulModule(tf.Module):
     """Holds the training state and offers `train`, `infer`, `save` and `restore`.
 
-    Each variable starts from a marker, its index plus one in every element, and not from its value:
-    equal constants are stored once, and a zero bias must not share its bytes with a zero velocity
-    when values are written into the file.
+    Each variable starts from a marker and not from its value, see `markers`.
     """
 
     def __init__(self, training: Training) -> None:
@@ -33,7 +32,7 @@ class StatefulModule(tf.Module):
         self.names = list(shapes)
         self.shapes = list(shapes.values())
         self.cells = [
-            tf.Variable(tf.fill(shape, float(i + 1)), trainable=False)
+            tf.Variable(tf.fill(shape, marker(i)), trainable=False)
             for i, shape in enumerate(self.shapes)
         ]
 

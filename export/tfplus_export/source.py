@@ -17,6 +17,7 @@ from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.compiled import compiled as losses_of
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.optimizers.compiled import from_keras
+from tfplus_export.reported_metrics import unreported
 from tfplus_export.subclassed import with_inputs
 from tfplus_export.training import slice_of
 from tfplus_export.user_code import first_line
@@ -34,6 +35,7 @@ class Source:
       losses: name of an output → its loss as compiled; None where the model is not.
       preprocessing: of samples stored as integers.
       rebuild: makes the model for other class labels; None where the source cannot.
+      unreported_metrics: compiled ones that the exported step does not report.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Source:
     losses: Mapping[str, OutputLoss] | None
     preprocessing: Preprocessing
     rebuild: Callable[[Sequence[int]], keras.Model] | None
+    unreported_metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,8 @@ def _given(
     if given is not None and kept.optimizer:
         trained = {slice_of(v.path, model.name): v for v in model.trainable_variables}
         optimizer = from_keras(given, trained)
-    return Source(name, model, classes, optimizer, losses, Preprocessing(), rebuild)
+    metrics = unreported(compiled)
+    return Source(name, model, classes, optimizer, losses, Preprocessing(), rebuild, metrics)
 
 
 def _is_model(value: Any) -> bool:

@@ -12,12 +12,13 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import flatbuffers
 import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated
 
 from tfplus.storage import Storage, decode, encode
+from tfplus_export import flatbuffer
+from tfplus_export.markers import index_of
 
 # Its object API is annotated with lists, but takes arrays.
 schema: Any = schema_py_generated
@@ -93,7 +94,7 @@ def shrink(
     """Rewrites a flatbuffer whose variables start from markers.
 
     Args:
-      content: in which every element of variable i starts as i + 1.
+      content: in which variables start from markers, see `markers`.
       names: of the variables, in their order.
       values: name → initial value.
       forms: name → its form.
@@ -139,9 +140,7 @@ def shrink(
                     operators.append(dequantize)
             operators.append(operator)
         graph.operators = operators
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    packed = bytes(builder.Output())
+    packed = flatbuffer.pack(model, len(content))
     return packed, _places(packed, buffers, tensors, forms), {n: kept[n] for n in names}
 
 
@@ -152,10 +151,8 @@ def _assigned(model: Any, graph: Any, operator: Any, names: Sequence[str]) -> st
     data = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
     if data is None or not len(data):
         return None
-    marks = np.asarray(data, np.uint8).view(np.float32)
-    index = int(marks[0]) - 1
-    inside = 0 <= index < len(names) and bool(np.all(marks == marks[0]))
-    return names[index] if inside else None
+    index = index_of(np.asarray(data, np.uint8).view(np.float32), len(names))
+    return None if index is None else names[index]
 
 
 def _code(model: Any, codes: dict[int, int], version: int) -> int:

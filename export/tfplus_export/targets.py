@@ -13,12 +13,12 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from tfplus.errors import ExportError, UsageError
+from tfplus.graph_reader import operator_name
 from tfplus.manifest import CheckedTarget
 from tfplus.operator_names import Owner, owners_of
-from tfplus_export.flatbuffer import operator_name
+from tfplus_export.memory import RUNTIMES as RUNTIMES
 from tfplus_export.memory import StepMemory, peak_bytes
 
-RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 # tflite-runtime 2.14 aborts the process on some operators beyond, and XNNPACK takes none.
 MOST_DIMENSIONS = 4
 _MB = 1_000_000

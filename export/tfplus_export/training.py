@@ -166,14 +166,7 @@ class Training:
           state: as `self.state` names it.
         """
         random = state.get(noise.STATE)
-        tape = replay(self.train_graph, self.rules, batch, self._by_index(weights), random)
-        metrics, dy = self._losses(tape.values, batch)
-        self._penalize_activations(tape.values, metrics, dy)
-        trainable = {w.index for w in self.weights if w.trainable}
-        names = {w.index: w.name for w in self.weights}
-        gradients = {names[i]: g for i, g in tape.gradients(dy, trainable).items()}
-        self._penalize_weights(weights, metrics, gradients)
-        assigned = {names[i]: value for i, value in tape.updates.items()}
+        metrics, gradients, assigned = self.gradients(batch, weights, random)
         with scope("update", self.optimizer.describe()["name"]):
             new_weights, new_state = self.optimizer.apply({**weights, **assigned}, gradients, state)
         for weight in self.weights:
@@ -184,6 +177,28 @@ class Training:
             with scope("update", noise.STATE):
                 new_state = {**new_state, noise.STATE: noise.advanced(random)}
         return StepOutput(metrics, assigned | new_weights, new_state)
+
+    def gradients(
+        self, batch: Mapping[str, Tensor], weights: Mapping[str, Tensor], random: Tensor | None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """One step but for the optimizer, in the precision of the weights.
+
+        Args:
+          batch: see `step`.
+          weights: see `step`.
+          random: the state `noise.STATE`; None where nothing draws noise.
+
+        Returns:
+          Metrics; gradients of the trainable weights; what the pass assigns to weights.
+        """
+        tape = replay(self.train_graph, self.rules, batch, self._by_index(weights), random)
+        metrics, dy = self._losses(tape.values, batch)
+        self._penalize_activations(tape.values, metrics, dy)
+        trainable = {w.index for w in self.weights if w.trainable}
+        names = {w.index: w.name for w in self.weights}
+        gradients = {names[i]: g for i, g in tape.gradients(dy, trainable).items()}
+        self._penalize_weights(weights, metrics, gradients)
+        return metrics, gradients, {names[i]: value for i, value in tape.updates.items()}
 
     def predictions(
         self, inputs: Mapping[str, Tensor], weights: Mapping[str, Tensor]
@@ -248,7 +263,8 @@ class Training:
 
     def _by_index(self, weights: Mapping[str, Tensor]) -> dict[int, Tensor]:
         # Rules see that these are constants, and so does the converter.
-        constants = {c.index: tf.constant(c.value) for c in self.constants}
+        floats = next(iter(weights.values())).dtype
+        constants = {c.index: tf.constant(c.value, floats) for c in self.constants}
         return {w.index: weights[w.name] for w in self.weights} | constants
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tfplus.artifact import Artifact
 from tfplus.cli.main import app
+from tfplus.manifest import Preprocessing
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(Path(__file__).parent))
@@ -39,6 +41,31 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         return result.exit_code, result.stdout, result.stderr
 
     return invoke
+
+
+@pytest.fixture(scope="session")
+def small_file(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """Two convolutions, one by depth, batch statistics and a dense layer, exported at batch 4."""
+    from keras import layers
+
+    from tfplus_export import api
+    from tfplus_export.source import Source
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 3)),
+            layers.Conv2D(4, 3, padding="same", activation="relu", name="conv"),
+            layers.DepthwiseConv2D(3, name="depthwise"),
+            layers.BatchNormalization(name="norm"),
+            layers.Flatten(name="flat"),
+            layers.Dense(3, name="logits"),
+        ],
+        name="small",
+    )
+    source = Source("test:small", model, None, None, None, Preprocessing(), None)
+    path = tmp_path_factory.mktemp("small") / "small.tflite"
+    return api.export(source, path, api.Options(4, parity_steps=2), lambda text: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

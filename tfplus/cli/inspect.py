@@ -1,4 +1,7 @@
-"""`tfplus inspect`: what an exported file contains, without TensorFlow or a runtime."""
+"""`tfplus inspect`: what an exported file contains, without TensorFlow or a runtime.
+
+With `--delegates` it asks the runtime how it divides the graph.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tfplus.cli import parity_text
+from tfplus.cli import delegates_text, parity_text
 from tfplus.cli.output import print_json, stdout_console
 
 if TYPE_CHECKING:
@@ -26,21 +29,35 @@ def inspect(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print everything as JSON, for scripts.")
     ] = False,
+    delegates: Annotated[
+        bool,
+        typer.Option(
+            "--delegates", help="Ask LiteRT what XNNPACK takes, and what splits its part."
+        ),
+    ] = False,
 ) -> None:
     """Shows what an exported model holds: signatures, variables, operators, parity.
 
-    The file is checked on the way: its manifest, and the hash of its graph.
+    The file is checked on the way: its manifest, and the hash of its graph. With --delegates, train
+    and infer run once each on this machine's LiteRT, and what XNNPACK runs is shown instead: its
+    partitions, and every operator outside of them with its layer and the reason.
 
     \b
     Examples:
       tfplus inspect lenet.tflite
       tfplus inspect lenet.tflite --json | jq .operators
+      tfplus inspect lenet.tflite --delegates
+      tfplus inspect lenet.tflite --delegates --json | jq '.delegates[].outside'
     """
     from tfplus import artifact
 
     found = artifact.read(file)
+    asked = delegates_text.ask(found) if delegates else []
     if as_json:
-        print_json(report(found.manifest, found.sha256, found.size_bytes))
+        described = report(found.manifest, found.sha256, found.size_bytes)
+        print_json(described | {"delegates": asked} if delegates else described)
+    elif delegates:
+        delegates_text.show(asked, stdout_console())
     else:
         _show(found.manifest, found.sha256, found.size_bytes, stdout_console())
 

@@ -38,5 +38,7 @@ def _line(what: str, run: Mapping[str, Any]) -> str:
     ]
     own = run.get("own_update")
     beside = f"; TensorFlow's own {own:.0e}" if isinstance(own, float) and own else ""
+    float64 = run.get("float64")
+    beside += f"; in double precision {float64:.0e}" if isinstance(float64, float) else ""
     steps = f"{run.get('steps')} steps"
     return f"{what}, {steps}: {', '.join(errors)}, worst {run.get('worst_variable')}{beside}"

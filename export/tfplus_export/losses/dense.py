@@ -66,4 +66,4 @@ def smoothed(y: Tensor, smoothing: float, level: float) -> Tensor:
 def right_class(output: Tensor, y: Tensor) -> Tensor:
     """1 where the largest output is at the largest target, float32 [rows, 1]."""
     same = tf.equal(tf.argmax(output, 1, tf.int32), tf.argmax(y, 1, tf.int32))
-    return tf.reshape(tf.cast(same, tf.float32), [-1, 1])
+    return tf.reshape(tf.cast(same, output.dtype), [-1, 1])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfplus.manifest import Targets
@@ -94,7 +93,7 @@ class CategoricalFocal(CrossEntropy):
         clipped, inside = clip(q)
         log = tf.math.log(clipped)
         factor, d_factor = power(1.0 - clipped, self.gamma)
-        weight = -target * np.asarray(self.alpha, np.float32)
+        weight = -target * tf.constant(self.alpha, target.dtype)
         d_q = weight * (factor / clipped - d_factor * log) * inside
         gradient = normalize_gradient(q, sums, d_q)
         if self.from_logits:

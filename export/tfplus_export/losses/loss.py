@@ -141,7 +141,7 @@ def of_batch(
     share = 1.0 / tf.maximum(tf.reduce_sum(rows.counts, keepdims=True), 1.0)
     scale = rows.counts
     if sample_weight is not None:
-        spread = np.ones([1, count // shape[0]], np.float32)
+        spread = tf.ones([1, count // shape[0]], sample_weight.dtype)
         scale *= tf.reshape(tf.reshape(sample_weight, [shape[0], 1]) * spread, [count, 1])
     if reduction == "mean":
         scale *= share

@@ -29,13 +29,13 @@ class SparseCategorical(CrossEntropy):
     def rows(self, output: Tensor, y: Tensor) -> Rows:
         """See `Loss`; y is int32 [rows], −1 for padding."""
         classes = int(output.shape[1])
-        index = tf.reshape(tf.cast(y, tf.float32), [-1, 1])
+        index = tf.reshape(tf.cast(y, output.dtype), [-1, 1])
         # ONE_HOT and EQUAL would leave the delegate; |label − class| is 0 for one class alone.
-        onehot = zero(tf.abs(index - tf.constant(np.arange(classes, dtype=np.float32))))
+        onehot = zero(tf.abs(index - tf.constant(np.arange(classes), output.dtype)))
         clipped, inside = (output, None) if self.from_logits else clip(output)
         soft = softmax(output if self.from_logits else tf.math.log(clipped))
         gradient = soft.probabilities - onehot
-        right = tf.cast(tf.equal(tf.argmax(output, 1, tf.int32), y), tf.float32)
+        right = tf.cast(tf.equal(tf.argmax(output, 1, tf.int32), y), output.dtype)
         return Rows(
             losses=soft.log_sum - tf.reduce_sum(soft.shifted * onehot, 1, keepdims=True),
             gradient=gradient if inside is None else gradient * inside / clipped,

@@ -144,8 +144,8 @@ def _columns_by_operator(x: Tensor, window: Window, padding: Padding) -> Tensor:
     channel after the other is slow.
     """
     kh, kw, c = window.h.kernel, window.w.kernel, int(x.shape[3])
-    every = np.eye(kh * kw * c, dtype=np.float32).reshape(kh, kw, c, -1)
-    return tf.nn.conv2d(x, tf.constant(every), [window.h.stride, window.w.stride], padding)
+    every = np.eye(kh * kw * c).reshape(kh, kw, c, -1)
+    return tf.nn.conv2d(x, tf.constant(every, x.dtype), [window.h.stride, window.w.stride], padding)
 
 
 def filter_gradient(

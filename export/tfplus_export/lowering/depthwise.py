@@ -49,7 +49,7 @@ def _filter_gradient(x: Tensor, dy: Tensor, weight: Tensor, window: Window) -> T
     if multiplier > 1:
         # Output channel c·M + m reads input channel c.
         n, h, w, c = x.shape
-        ones = tf.constant(np.ones((1, 1, multiplier), np.float32))
+        ones = tf.constant(np.ones((1, 1, multiplier)), x.dtype)
         x = tf.reshape(tf.reshape(x, [-1, c, 1]) * ones, [n, h, w, c * multiplier])
     split = phases(x, window)
     taps = [sum_over(gather(split, window, tap) * dy, [0, 1, 2]) for tap in window.taps]

@@ -30,7 +30,7 @@ def along(x: Tensor, axis: int, matrix: np.ndarray) -> Tensor:
     order = [i for i in range(last + 1) if i != axis] + [axis]
     x = tf.transpose(x, order) if axis != last else x
     flat = tf.reshape(x, [1, -1, matrix.shape[1]])
-    mapped = batch_product(flat, tf.constant(np.ascontiguousarray(matrix.T)[None], tf.float32))
+    mapped = batch_product(flat, tf.constant(np.ascontiguousarray(matrix.T)[None], x.dtype))
     mapped = tf.reshape(mapped, [*x.shape[:-1], matrix.shape[0]])
     back = [int(i) for i in np.argsort(order)]
     return tf.transpose(mapped, back) if axis != last else mapped

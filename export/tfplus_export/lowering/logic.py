@@ -30,7 +30,7 @@ def _truth(of: Callable[[Tensor, Tensor], Tensor]) -> Rule:
     """The rule of a comparison or a connective; integers are compared as floats."""
 
     def forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-        a, b = (t if t.dtype == tf.float32 else tf.cast(t, tf.float32) for t in inputs)
+        a, b = (t if t.dtype.is_floating else tf.cast(t, tf.float32) for t in inputs)
         return of(a, b)
 
     return Rule(forward, _no_gradient)
@@ -55,7 +55,9 @@ def _cast_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     x = inputs[0]
     if target == tf.bool:
         return x if source == tf.bool else positive(tf.abs(tf.cast(x, tf.float32)))
-    return x if x.dtype == target else tf.cast(x, target)
+    # Floats keep the precision that the pass is computed in.
+    same = x.dtype == target or (x.dtype.is_floating and target.is_floating)
+    return x if same else tf.cast(x, target)
 
 
 def _cast_gradient(
@@ -89,11 +91,11 @@ def _select_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
         if not _is_zero(choice)
     ]
     if not terms:
-        return tf.zeros(op.outputs[0].shape)
+        return tf.zeros(op.outputs[0].shape, inputs[1].dtype)
     chosen = terms[0] if len(terms) == 1 else terms[0] + terms[1]
     shape = op.outputs[0].shape
     # A condition that is alike along an axis is of extent 1 there, and both choices may be.
-    return chosen if chosen.shape == shape else chosen * tf.ones(shape)
+    return chosen if chosen.shape == shape else chosen * tf.ones(shape, chosen.dtype)
 
 
 def _is_zero(x: Tensor) -> bool:

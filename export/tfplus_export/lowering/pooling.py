@@ -51,7 +51,7 @@ def _max_gradient(
             claim = zero(below)
         else:
             # Padding reads as 0 here, which may lie above a negative maximum.
-            claim = zero(tf.abs(below)) * tf.constant(inside.astype(np.float32))
+            claim = zero(tf.abs(below)) * tf.constant(inside.astype(np.float32), below.dtype)
         if unclaimed is not None:
             claim = claim * unclaimed
         unclaimed = 1.0 - claim if unclaimed is None else unclaimed - claim
@@ -68,8 +68,8 @@ def _average_gradient(
 ) -> list[Tensor | None]:
     window = _window(op)
     # Padding does not count towards an average.
-    counts = sum(_inside(window, tap).astype(np.float32) for tap in window.taps)
-    share = dy * tf.constant(1.0 / counts)
+    counts = sum(_inside(window, tap).astype(np.float64) for tap in window.taps)
+    share = dy * tf.constant(1.0 / counts, dy.dtype)
     return [scatter(dict.fromkeys(window.taps, share), window)]
 
 

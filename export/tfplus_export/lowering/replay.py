@@ -122,7 +122,7 @@ def _spread(gradient: Tensor, shape: Sequence[int]) -> Tensor:
         return gradient
     # A product with ones: XNNPACK has no BROADCAST_TO. Axes of equal extent need none.
     ones = [1 if have == want else want for have, want in zip(gradient.shape, shape, strict=True)]
-    return gradient * tf.constant(np.ones(ones, np.float32))
+    return gradient * tf.constant(np.ones(ones), gradient.dtype)
 
 
 def replay(
@@ -138,14 +138,15 @@ def replay(
       graph: the traced pass.
       rules: the table.
       batch: name of an input → its value, of the traced shape.
-      weights: index into the model's variables → value.
+      weights: index into the model's variables → value; the pass is computed in their precision.
       random: state that random numbers come from, see `noise`; None where none may be drawn.
 
     Raises:
       ExportError: an operation has no rule; the message names its layer. Or a variable is used
         that is none of the model's.
     """
-    values = {name: _constant(value) for name, value in graph.constants.items()}
+    floats = next((w.dtype for w in weights.values()), tf.float32)
+    values = {name: _constant(value, floats) for name, value in graph.constants.items()}
     values |= {tensor.name: batch[name] for name, tensor in graph.inputs.items()}
     reads: dict[str, tuple[int, str]] = {}
     updates: dict[int, Tensor] = {}
@@ -163,9 +164,9 @@ def replay(
                 values[output.name] = updates.get(index, weights[index])
                 reads[output.name] = index, graph.path_of(op)
             elif op.type in RANDOM:
-                values[output.name] = _noise(graph, op, random)
+                values[output.name] = tf.cast(_noise(graph, op, random), floats)
             elif chosen is None:
-                values[output.name] = _constant(static_value(output))
+                values[output.name] = _constant(static_value(output), floats)
             else:
                 rule, sources = chosen
                 _check(graph, op, sources, values)
@@ -183,9 +184,11 @@ def replay(
     return Tape(values, updates, tuple(steps), reads)
 
 
-def _constant(value: Any) -> Tensor:
+def _constant(value: Any, floats: Any) -> Tensor:
     # Truth values are 1.0 and 0.0, as comparisons leave them.
-    return tf.constant(value, tf.float32 if np.asarray(value).dtype == np.bool_ else None)
+    kind = np.asarray(value).dtype
+    real = kind == np.bool_ or np.issubdtype(kind, np.floating)
+    return tf.constant(value, floats if real else None)
 
 
 def too_many_dimensions(op: Op) -> str | None:

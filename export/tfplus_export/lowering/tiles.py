@@ -7,6 +7,8 @@ the transposed matrix. Neither needs a PAD, a slice, or an extent that the tiles
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -58,14 +60,14 @@ def cut(image: Tensor, rows: np.ndarray, columns: np.ndarray) -> Tensor:
     (a, up, _), (b, across, _) = rows.shape, columns.shape
     if height * width <= _MOST_AT_ONCE:
         both = np.einsum("aih,bjw->abijhw", rows, columns).reshape(-1, height * width)
-        x = batch_product(_constant(both), tf.reshape(image, [n, height * width, c]))
+        x = batch_product(_constant(both, image.dtype), tf.reshape(image, [n, height * width, c]))
         x = tf.transpose(tf.reshape(x, [n, a * b, up * across * c]), [1, 0, 2])
         return tf.reshape(x, [a * b, n * up * across, c])
     x = tf.reshape(image, [n, height, width * c])
-    x = batch_product(_constant(rows.reshape(-1, height)), x)
+    x = batch_product(_constant(rows.reshape(-1, height), x.dtype), x)
     x = tf.transpose(tf.reshape(x, [n, a, up * width * c]), [1, 0, 2])
     x = tf.reshape(x, [a * n * up, width, c])
-    x = batch_product(_constant(columns.reshape(-1, width)), x)
+    x = batch_product(_constant(columns.reshape(-1, width), x.dtype), x)
     x = tf.transpose(tf.reshape(x, [a, n * up, b, across * c]), [0, 2, 1, 3])
     return tf.reshape(x, [a * b, n * up * across, c])
 
@@ -87,17 +89,17 @@ def join(products: Tensor, rows: np.ndarray, columns: np.ndarray) -> Tensor:
     if height * width <= _MOST_AT_ONCE:
         both = np.einsum("aih,bjw->hwabij", rows, columns).reshape(height * width, -1)
         x = tf.transpose(tf.reshape(products, [a * b, n, up * across * c]), [1, 0, 2])
-        x = batch_product(_constant(both), tf.reshape(x, [n, a * b * up * across, c]))
+        x = batch_product(_constant(both, x.dtype), tf.reshape(x, [n, a * b * up * across, c]))
         return tf.reshape(x, [n, height, width, c])
     x = tf.transpose(tf.reshape(products, [a, b, n * up, across * c]), [0, 2, 1, 3])
     x = tf.reshape(x, [a * n * up, b * across, c])
-    x = batch_product(_constant(columns.reshape(-1, width).T), x)
+    x = batch_product(_constant(columns.reshape(-1, width).T, x.dtype), x)
     x = tf.transpose(tf.reshape(x, [a, n, up * width * c]), [1, 0, 2])
     x = tf.reshape(x, [n, a * up, width * c])
-    x = batch_product(_constant(rows.reshape(-1, height).T), x)
+    x = batch_product(_constant(rows.reshape(-1, height).T, x.dtype), x)
     return tf.reshape(x, [n, height, width, c])
 
 
-def _constant(matrix: np.ndarray) -> Tensor:
+def _constant(matrix: np.ndarray, dtype: Any) -> Tensor:
     """[1, M, K], which the product repeats for each image."""
-    return tf.constant(np.ascontiguousarray(matrix)[None], tf.float32)
+    return tf.constant(np.ascontiguousarray(matrix)[None], dtype)

@@ -95,7 +95,7 @@ class _Minimal:
         """[kh, kw, C, K] → [products, C, K]."""
         kh, kw, c, k = weight.shape
         flat = tf.reshape(weight, [1, kh * kw, c * k])
-        products = batch_product(tf.constant(self._filter[None], tf.float32), flat)
+        products = batch_product(tf.constant(self._filter[None], weight.dtype), flat)
         return tf.reshape(products, [len(self._filter), c, k])
 
     def _filter_gradient(self, tiles: Tensor, sent: Tensor, weight: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ class _Minimal:
         wide, narrow = (tiles, sent) if c >= k else (sent, tiles)
         products = batch_product(tf.transpose(wide, [0, 2, 1]), narrow)
         flat = tf.reshape(products, [1, len(self._filter), c * k])
-        taps = batch_product(tf.constant(self._filter.T[None], tf.float32), flat)
+        taps = batch_product(tf.constant(self._filter.T[None], flat.dtype), flat)
         if c >= k:
             return tf.reshape(taps, weight.shape)
         return tf.transpose(tf.reshape(taps, [kh, kw, k, c]), [0, 1, 3, 2])

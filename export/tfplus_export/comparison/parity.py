@@ -15,11 +15,12 @@ weight, and in another direction than TensorFlow's.
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, cast
+from functools import reduce
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,14 +28,12 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfplus.errors import ExportError
-from tfplus_export import ports
-from tfplus_export.conditioning import OwnError, own_error
-from tfplus_export.heads import SAMPLE_WEIGHT
-from tfplus_export.lowering.noise import STATE
-from tfplus_export.reference_noise import ReferenceNoise
-from tfplus_export.samples import Batch, Draw, RandomSamples, padded
+from tfplus_export.comparison.double import NoDoubleError
+from tfplus_export.comparison.precise import Precise
+from tfplus_export.comparison.reference import Reference
+from tfplus_export.comparison.samples import Batch, Draw, RandomSamples, padded
+from tfplus_export.comparison.update_error import State, layer_rounding, update_error
 from tfplus_export.training import Training
-from tfplus_export.update_error import State, layer_of, layer_rounding, update_error
 
 # Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close
 # to a ReLU's corner or to a second maximum that rounding decides where its gradient goes.
@@ -43,13 +42,14 @@ SHORT_ROWS = 2
 SHORT_ROWS_OF_STATISTICS = 8
 # TFLite's own BATCH_MATMUL is much slower than XNNPACK's.
 STEPS_WITHOUT_XNNPACK = 2
-# How many times TensorFlow's own error an update may be off, and how far at most.
-OWN_ERRORS = 3.0
+# Where an error is above its tolerance, so many batches are computed in double precision; a step
+# that is exact there may be off by some times what TensorFlow's float32 is off, up to a limit.
+PROBES = 2
+EXACT = 1e-6
+OWN_ERRORS = 5.0
 MOST_ERROR = 0.25
-PROBES = 4
 TOLERANCE = {"loss": 1e-4, "outputs": 1e-4, "update": 1e-3}
 
-_REDUCTIONS = {"mean": "sum_over_batch_size", "sum": "sum"}
 _CLOSING: Mapping[str, Any] = {"Softmax": tf.nn.softmax, "Sigmoid": tf.sigmoid}
 
 
@@ -66,9 +66,12 @@ class Parity:
         median over the steps (a ReLU that flips strikes one step, a wrong gradient all), for the
         worst variable. What float32 cannot resolve beside the variable itself is left out.
       worst_variable: the variable of that error.
-      own_loss: how far TensorFlow's own loss moves when the weights move by about a rounding, see
-        `conditioning`; 0 where every error is so small that it was not asked.
-      own_update: likewise its gradient of the worst variable.
+      float64: largest error of a gradient where TensorFlow and the step both compute in double
+        precision, see `precise`; None where every error is so small that it was not asked, or where
+        an operation knows float32 alone.
+      own_loss: how far TensorFlow's own loss in float32 is off its float64; 0 where not asked.
+      own_update: likewise its gradients, the worst of all variables: rounding strikes one variable
+        now and another then.
       xnnpack: whether the file ran with XNNPACK.
       data: `random`, or `real` for the user's own.
     """
@@ -79,6 +82,7 @@ class Parity:
     outputs: float
     update: float
     worst_variable: str
+    float64: float | None
     own_loss: float
     own_update: float
     xnnpack: bool
@@ -93,97 +97,18 @@ class Parity:
     def limits(self) -> dict[str, float]:
         """The error that each may have."""
         return {
-            "loss": _limit("loss", self.own_loss),
+            "loss": _limit("loss", self.own_loss, self.float64),
             "outputs": TOLERANCE["outputs"],
-            "update": _limit("update", self.own_update),
+            "update": _limit("update", self.own_update, self.float64),
         }
 
 
-def _limit(of: str, own: float) -> float:
-    """The error that one may have where TensorFlow's own is as large."""
+def _limit(of: str, own: float, float64: float | None) -> float:
+    """The error that one may have, given TensorFlow's own and the step's in double precision."""
+    # NaN is not exact either.
+    if float64 is None or not float64 <= EXACT:
+        return TOLERANCE[of]
     return max(TOLERANCE[of], min(OWN_ERRORS * own, MOST_ERROR))
-
-
-class Reference:
-    """The Keras model, trained by TensorFlow alone."""
-
-    def __init__(self, model: keras.Model, training: Training) -> None:
-        self._model = model
-        self._names = {w.index: w.name for w in training.weights}
-        self._noise = ReferenceNoise([*training.train_graph.random.values()])
-        self._draws_noise = training.draws_noise
-        trainable = [i for i, v in enumerate(model.variables) if v.trainable]
-        self._variables = [model.variables[i] for i in trainable]
-        self._trainable = [self._names.get(i, "") for i in trainable]
-        self._rule = training.optimizer
-        self._optimizer = self._rule.keras(dict(zip(self._trainable, self._variables, strict=True)))
-        self._optimizer.build(self._variables)
-        self._heads = training.heads
-        self._inputs = list(training.train_graph.inputs)
-        losses = [h.given.keras(_REDUCTIONS[h.reduction]) for h in training.heads]
-
-        def gradients(batch: Any) -> Any:
-            with tf.GradientTape() as tape, self._noise.drawn():
-                outputs = ports.call(model, [batch[n] for n in self._inputs], training=True)
-                loss: Any = 0.0
-                for head, loss_of, output in zip(self._heads, losses, outputs, strict=True):
-                    weight = batch.get(SAMPLE_WEIGHT)
-                    if weight is not None:
-                        weight = tf.reshape(weight, [-1] + [1] * (len(output.shape) - 2))
-                    part: Any = loss_of(batch[head.target], output, weight)
-                    loss += head.weight * part
-                for penalty in model.losses:
-                    loss += penalty
-            parts: Any = tape.gradient(cast("Any", loss), self._variables)
-            # That of an embedding comes as one slice a token, and Keras' Adam would add up the
-            # squares of a row's slices where its gradient is their sum.
-            return loss, [tf.convert_to_tensor(p) if _is_sliced(p) else p for p in parts]
-
-        def apply(gradients: Any) -> None:
-            self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
-
-        self._gradients: Any = tf.function(gradients, autograph=False)
-        self._apply: Any = tf.function(apply, autograph=False)
-
-    def settle(self, batch: Batch) -> None:
-        """Puts the optimizer's means of squares to the size of the gradients of each layer."""
-        _, gradients = self._gradients(_tensors(batch))
-        largest: dict[str, float] = {}
-        for name, gradient in zip(self._trainable, gradients, strict=True):
-            if gradient is not None:
-                size = float(np.sqrt(np.mean(np.square(tf.convert_to_tensor(gradient)))))
-                largest[layer_of(name)] = max(size, largest.get(layer_of(name), 0.0))
-        sizes = [largest.get(layer_of(name), 0.0) for name in self._trainable]
-        self._rule.settle(self._optimizer, sizes)
-
-    def own_error(self, batches: Sequence[Batch], rng: np.random.Generator) -> OwnError:
-        """How far float32 determines the loss and the gradients, see `conditioning`."""
-        of_batches = [partial(self._parts, batch) for batch in batches]
-        return own_error(of_batches, dict(zip(self._trainable, self._variables, strict=True)), rng)
-
-    def _parts(self, batch: Batch) -> tuple[float, list[np.ndarray | None]]:
-        loss, gradients = self._gradients(_tensors(batch))
-        return float(loss), [None if g is None else np.asarray(g) for g in gradients]
-
-    def outputs(self, batch: Batch) -> list[np.ndarray]:
-        """What the model returns for one inference batch, an array for each head."""
-        values = [tf.constant(batch[n]) for n in self._inputs]
-        return [np.asarray(o) for o in ports.call(self._model, values, training=False)]
-
-    def step(self, batch: Batch) -> float:
-        """Trains on one batch and returns its loss."""
-        loss, gradients = self._gradients(_tensors(batch))
-        self._apply(gradients)
-        self._noise.advance()
-        return float(loss)
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Every variable of the exported model, with the value it has here."""
-        weights = {n: np.array(self._model.variables[i].numpy()) for i, n in self._names.items()}
-        state = self._rule.keras_state(self._optimizer, self._trainable)
-        if self._draws_noise:
-            state[STATE] = self._noise.state()
-        return weights | {n: v for n, v in state.items() if not n.endswith("/")}
 
 
 class Candidate:
@@ -215,10 +140,6 @@ class Candidate:
         for name, want in after.items():
             error = update_error(before[name], want, state[name], rounding[name])
             self.update_errors.setdefault(name, []).append(error)
-
-
-def _is_sliced(gradient: Any) -> bool:
-    return isinstance(gradient, tf.IndexedSlices)
 
 
 def verify(
@@ -317,20 +238,25 @@ def _measure(
         {n: statistics.median_low(e) for n, e in candidate.update_errors.items()}
         for candidate in candidates
     ]
-    own = OwnError(0.0, {})
+    precise = None
     updates = [error for errors in medians for error in errors.values()]
     losses = [error for candidate in candidates for error in candidate.loss_errors]
     if max(updates) > TOLERANCE["update"] or max(losses) > TOLERANCE["loss"]:
         drawn = [draw.batch(training, rng) for _ in range(PROBES)]
-        shown = [{n: v[:rows] for n, v in b.items()} for b in drawn]
-        own = expected.own_error(shown, rng)
-        # Where training has made gradients vanish, there is nothing left that could move.
-        model.set_weights(initial)
-        own = own.larger(expected.own_error(shown, rng))
+        # Where training has made gradients vanish, there is nothing left that could be off.
+        trained = model.get_weights()
+        found: list[Precise] = []
+        with contextlib.suppress(NoDoubleError):
+            for weights in (trained, initial):
+                model.set_weights(weights)
+                found.append(expected.in_double(drawn, training))
+            precise = reduce(Precise.worse, found)
+    own = precise or Precise(0.0, 0.0, 0.0)
+    float64 = precise.step if precise else None
     results: list[Parity] = []
     for candidate, errors, output_error in zip(candidates, medians, output_errors, strict=True):
-        shares = {n: e / _limit("update", own.of(n)) for n, e in errors.items()}
-        worst = max(shares, key=lambda n: np.nan_to_num(shares[n], nan=np.inf))
+        compared = {n: e for n, e in errors.items() if not own.vanishes(n)} or errors
+        worst = max(compared, key=lambda n: np.nan_to_num(compared[n], nan=np.inf))
         results.append(
             Parity(
                 steps=len(candidate.loss_errors),
@@ -339,17 +265,14 @@ def _measure(
                 outputs=output_error,
                 update=errors[worst],
                 worst_variable=worst,
-                own_loss=own.loss,
-                own_update=own.of(worst),
+                float64=float64,
+                own_loss=own.own_loss,
+                own_update=own.own_update,
                 xnnpack=candidate.xnnpack,
                 data=kind,
             )
         )
     return results
-
-
-def _tensors(batch: Batch) -> dict[str, Any]:
-    return {name: tf.constant(value) for name, value in batch.items()}
 
 
 def _output_error(

@@ -1,0 +1,146 @@
+"""Is the lowered step right where rounding decides nothing? Both sides in double precision.
+
+A deep net with batch statistics of few values amplifies float32 rounding to per cents, in
+TensorFlow as here. In double precision nothing is left of that: the step as lowered and
+TensorFlow's own gradients agree to many digits, or a rule is wrong. And TensorFlow's float32 beside
+its float64 tells what float32 is worth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfplus_export.comparison.double import NoDoubleError, doubled
+from tfplus_export.comparison.update_error import layer_rounding, update_error
+from tfplus_export.signatures import tensor_specs
+from tfplus_export.tf_types import Tensor
+from tfplus_export.training import Training
+
+# A gradient so much smaller than the model's largest, in double precision, is zero by nature.
+VANISHING = 1e-9
+
+# A loss, and name → gradient.
+Found = tuple[float, dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Precise:
+    """What double precision tells of a step, as relative errors in the 2-norm.
+
+    Attributes:
+      step: largest error of a gradient of the lowered step, both sides in float64.
+      own_loss: error of TensorFlow's loss in float32.
+      own_update: largest error of a gradient in TensorFlow's float32, beyond rounding alone.
+      vanishing: variables whose gradient is zero by nature, such as a shift between two batch
+        normalizations: in float32 it is rounding, and nothing to compare.
+    """
+
+    step: float
+    own_loss: float
+    own_update: float
+    vanishing: frozenset[str] = frozenset()
+
+    def vanishes(self, name: str) -> bool:
+        """Whether a variable has no gradient, or is what the optimizer keeps for such a one."""
+        return any(name == v or name.endswith(f"/{v}") for v in self.vanishing)
+
+    def worse(self, other: Precise) -> Precise:
+        """The larger of two measurements, each for itself."""
+        return Precise(
+            max(self.step, other.step),
+            max(self.own_loss, other.own_loss),
+            max(self.own_update, other.own_update),
+            self.vanishing & other.vanishing,
+        )
+
+
+def compare(exact: Found, float32: Found, step: Found) -> Precise:
+    """What one batch tells.
+
+    Args:
+      exact: TensorFlow's loss, and name → gradient, in float64.
+      float32: TensorFlow's in float32.
+      step: those of the lowered step in float64.
+    """
+    loss, gradients = exact
+    zeros = {name: np.zeros_like(gradient) for name, gradient in gradients.items()}
+    rounding = layer_rounding(zeros, gradients, list(zeros))
+    sizes = {n: float(np.linalg.norm(g)) / math.sqrt(g.size) for n, g in gradients.items()}
+    tiny = VANISHING * max(sizes.values())
+    vanishing = frozenset(name for name, size in sizes.items() if size <= tiny)
+    own = [
+        update_error(zeros[name], gradient, float32[1][name], rounding[name])
+        for name, gradient in gradients.items()
+        if name not in vanishing
+    ]
+    errors = [abs(step[0] - loss) / max(abs(loss), 1e-6)]
+    for name, gradient in gradients.items():
+        # What is zero by nature is compared with what float32 could tell from zero.
+        least = max(rounding[name], tiny) * math.sqrt(gradient.size)
+        error = float(np.linalg.norm(step[1][name] - gradient))
+        errors.append(error / max(float(np.linalg.norm(gradient)), least, 1e-30))
+    own_loss = abs(float32[0] - loss) / max(abs(loss), 1e-6)
+    return Precise(float(np.max(errors)), own_loss, max(own, default=0.0), vanishing)
+
+
+class DoubleStep:
+    """The lowered step's loss and gradients, traced anew in float64.
+
+    Raises:
+      NoDoubleError: a rule or an operation knows float32 alone.
+    """
+
+    def __init__(self, training: Training) -> None:
+        specs = tensor_specs(training.arguments())
+        self._batch = list(specs)
+        self._weights = [w.name for w in training.weights]
+        self.names: list[str] = []
+
+        def gradients(*values: Tensor) -> list[Tensor]:
+            split = len(self._batch)
+            batch = dict(zip(self._batch, values, strict=False))
+            weights = dict(zip(self._weights, values[split:], strict=False))
+            random = values[-1] if training.draws_noise else None
+            metrics, found, _ = training.gradients(batch, weights, random)
+            self.names = list(found)
+            return [metrics["loss"], *found.values()]
+
+        given = [tf.TensorSpec(s.shape, _precise(s.dtype)) for s in specs.values()]
+        given += [tf.TensorSpec(w.shape, tf.float64) for w in training.weights]
+        if training.draws_noise:
+            given.append(tf.TensorSpec([4], tf.float32))
+        function = tf.function(gradients, autograph=False, input_signature=given)
+        try:
+            self._function: Any = function.get_concrete_function()
+        except (TypeError, ValueError, tf.errors.OpError) as error:
+            raise NoDoubleError(str(error)) from error
+
+    def __call__(
+        self, batch: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray], random: np.ndarray
+    ) -> Found:
+        """Loss and gradients of one batch.
+
+        Args:
+          batch: as the exported step takes it.
+          state: name → value, of every weight.
+          random: state of the noise, float32 [4].
+        """
+        values = [tf.constant(doubled(batch[n])) for n in self._batch]
+        values += [tf.constant(doubled(state[n])) for n in self._weights]
+        if len(self._function.inputs) > len(values):
+            values.append(tf.constant(random))
+        try:
+            loss, *found = self._function(*values)
+        except tf.errors.OpError as error:
+            raise NoDoubleError(str(error)) from error
+        return float(loss[0]), {n: np.asarray(g) for n, g in zip(self.names, found, strict=True)}
+
+
+def _precise(kind: Any) -> Any:
+    return tf.float64 if tf.as_dtype(kind).is_floating else kind

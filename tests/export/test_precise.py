@@ -1,0 +1,145 @@
+"""In double precision a right step agrees to many digits, and a wrong one does not."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from rule_cases import BATCH, CASES
+
+from tfplus_export import ports, training
+from tfplus_export.comparison.double import Doubled, NoDoubleError
+from tfplus_export.comparison.parity import Parity
+from tfplus_export.comparison.precise import Precise
+from tfplus_export.comparison.reference import Reference
+from tfplus_export.comparison.samples import RandomSamples
+from tfplus_export.losses import compiled
+from tfplus_export.lowering.convolutions import CONV2D
+from tfplus_export.lowering.rule import Rule, Rules
+from tfplus_export.lowering.table import RULES
+from tfplus_export.optimizers import Sgd
+
+# TensorFlow resizes into float32, whatever comes in, and has no gradient of a grouped convolution
+# in double precision; a plain one is in `small`.
+FLOAT32_ALONE = ("Conv2D", "ResizeBicubic", "ResizeBilinear")
+
+
+def told(model: keras.Model, rules: Rules = RULES) -> Precise:
+    """What double precision tells of a model's step on one random batch."""
+    built = training.build(
+        model,
+        Sgd(0.1),
+        losses=compiled.named("mse", list(ports.outputs(model))),
+        batch_size=BATCH,
+        infer_batch_size=1,
+        rules=rules,
+    )
+    batch = RandomSamples().batch(built, np.random.default_rng(0))
+    return Reference(model, built).in_double([batch], built)
+
+
+def small() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    x = keras.Input((8, 8, 3))
+    y = layers.Conv2D(4, 3, activation="relu", padding="same")(x)
+    y = layers.BatchNormalization()(layers.MaxPooling2D()(y))
+    return keras.Model(x, layers.Dense(3)(layers.Dropout(0.5)(layers.Flatten()(y))))
+
+
+def test_a_step_agrees_where_float32_does_not() -> None:
+    """Pre-activations are sums that cancel: rounding decides what a ReLU lets through."""
+    x = keras.Input((64,))
+    twice = layers.Concatenate()([x, x])
+    model = keras.Model(x, layers.Dense(1)(layers.ReLU()(layers.Dense(8, name="a")(twice))))
+    kernel = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    less = np.nextafter(kernel, np.float32(0))
+    model.get_layer("a").set_weights([np.concatenate([kernel, -less]), np.zeros(8, np.float32)])
+    found = told(model)
+    assert found.step < 1e-9
+    assert found.own_update > 0.1
+
+
+def test_batch_statistics_pooling_and_noise_agree() -> None:
+    found = told(small())
+    assert found.step < 1e-12
+    assert found.own_update < 1e-4
+
+
+@pytest.mark.parametrize("lowering", CONV2D.rules)
+def test_every_lowering_of_a_convolution_agrees(lowering: str) -> None:
+    keras.utils.set_random_seed(0)
+    x = keras.Input((9, 10, 3))
+    y = layers.Conv2D(5, 3, padding="same")(layers.Conv2D(4, 3)(x))
+    rules = {**RULES, "Conv2D": CONV2D.rules[lowering]}
+    assert told(keras.Model(x, layers.Dense(3)(layers.Flatten()(y))), rules).step < 1e-11
+
+
+def test_a_wrong_rule_shows() -> None:
+    rule = RULES["MaxPool"]
+    assert isinstance(rule, Rule)
+
+    def wrong(*arguments: Any) -> list[Any]:
+        return [1.0001 * g for g in rule.gradient(*arguments)]
+
+    changed = dataclasses.replace(rule, gradient=wrong)
+    assert 1e-5 < told(small(), {**RULES, "MaxPool": changed}).step < 1e-3
+
+
+def test_a_gradient_that_is_zero_by_nature_is_named() -> None:
+    x = keras.Input((4,))
+    y = layers.BatchNormalization(scale=False, name="shifted")(layers.Dense(3, name="a")(x))
+    y = layers.BatchNormalization(name="behind")(y)
+    found = told(keras.Model(x, layers.Dense(2)(y)))
+    assert found.vanishing == {"shared/shifted/beta", "shared/a/bias"}
+    assert found.vanishes("optimizer/momentum/shared/a/bias")
+    assert not found.vanishes("shared/a/kernel")
+    assert found.step < 1e-6
+    assert found.own_update < 1e-4
+
+
+def test_what_calls_a_function_has_no_double() -> None:
+    inner: Any = tf.function(lambda x: x * x, autograph=False)
+    outer: Any = tf.function(lambda x: inner(x) + 1.0, autograph=False)
+    with pytest.raises(NoDoubleError, match="calls a function"):
+        Doubled(outer.get_concrete_function(tf.TensorSpec([2], tf.float32)))
+
+
+def parity(update: float, own: float, float64: float | None = 1e-12) -> Parity:
+    return Parity(3, 4, 0.0, 0.0, update, "a", float64, 0.0, own, True, "random")
+
+
+def test_an_error_may_be_some_times_that_of_tensorflow_but_no_larger() -> None:
+    assert parity(9e-4, 0.0).holds
+    assert not parity(2e-3, 0.0).holds
+    assert parity(0.02, 0.01).holds
+    assert not parity(0.06, 0.01).holds
+    assert not parity(0.4, 1.0).holds
+    assert not parity(float("nan"), 1.0).holds
+
+
+def test_a_step_that_is_not_exact_in_double_precision_may_not() -> None:
+    assert not parity(0.02, 0.01, 1e-4).holds
+    assert not parity(0.02, 0.01, None).holds
+    assert not parity(0.02, 0.01, float("nan")).holds
+    assert parity(9e-4, 0.01, None).holds
+
+
+def test_the_larger_of_two_measurements_counts() -> None:
+    assert Precise(1e-9, 0.1, 0.4).worse(Precise(1e-8, 0.2, 0.3)) == Precise(1e-8, 0.2, 0.4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", CASES)
+def test_a_rule_in_double_precision(operation: str) -> None:
+    model = CASES[operation].build()
+    if operation in FLOAT32_ALONE:
+        with pytest.raises(NoDoubleError):
+            told(model)
+    else:
+        # What TFLite lacks is computed to the precision of float32.
+        assert told(model).step < (1e-6 if operation == "Erfc" else 1e-9)

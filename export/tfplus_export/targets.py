@@ -83,7 +83,7 @@ def _table(name: str) -> Runtime:
 def gpu_runtime() -> Runtime:
     """The operators that the GPU delegate of ai-edge-litert takes, of any version of them.
 
-    As `scripts/rules-table --gpu` found them in the rules' own graphs.
+    As `scripts/test-gpu --table` found them in the rules' own graphs.
     """
     return _table("gpu")
 

@@ -90,6 +90,18 @@ def test_a_wrong_rule_shows() -> None:
     assert 1e-5 < told(small(), {**RULES, "MaxPool": changed}).step < 1e-3
 
 
+def test_a_gradient_that_is_zero_by_nature_is_named() -> None:
+    x = keras.Input((4,))
+    y = layers.BatchNormalization(scale=False, name="shifted")(layers.Dense(3, name="a")(x))
+    y = layers.BatchNormalization(name="behind")(y)
+    found = told(keras.Model(x, layers.Dense(2)(y)))
+    assert found.vanishing == {"shared/shifted/beta", "shared/a/bias"}
+    assert found.vanishes("optimizer/momentum/shared/a/bias")
+    assert not found.vanishes("shared/a/kernel")
+    assert found.step < 1e-6
+    assert found.own_update < 1e-4
+
+
 def test_what_calls_a_function_has_no_double() -> None:
     inner: Any = tf.function(lambda x: x * x, autograph=False)
     outer: Any = tf.function(lambda x: inner(x) + 1.0, autograph=False)

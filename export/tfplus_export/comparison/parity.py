@@ -255,7 +255,8 @@ def _measure(
     float64 = precise.step if precise else None
     results: list[Parity] = []
     for candidate, errors, output_error in zip(candidates, medians, output_errors, strict=True):
-        worst = max(errors, key=lambda n: np.nan_to_num(errors[n], nan=np.inf))
+        compared = {n: e for n, e in errors.items() if not own.vanishes(n)} or errors
+        worst = max(compared, key=lambda n: np.nan_to_num(compared[n], nan=np.inf))
         results.append(
             Parity(
                 steps=len(candidate.loss_errors),

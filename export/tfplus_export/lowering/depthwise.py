@@ -35,7 +35,9 @@ def depthwise_window(op: Op) -> Window:
 
 def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     depthwise_window(op)
-    return _depthwise(inputs[0], inputs[1], op.get_attr("strides"), op.get_attr("padding"))
+    x, weight = inputs
+    x = repeated_channels(x, int(weight.shape[3]))
+    return _depthwise(x, _single(weight), op.get_attr("strides"), op.get_attr("padding"))
 
 
 def _gradient(
@@ -50,7 +52,10 @@ def _gradient(
 
 
 def repeated_channels(x: Tensor, multiplier: int) -> Tensor:
-    """[N, H, W, C] → [N, H, W, C·M]: output channel c·M + m reads input channel c."""
+    """[N, H, W, C] → [N, H, W, C·M]: output channel c·M + m reads input channel c.
+
+    The GPU delegate of ai-edge-litert 2.3 ends the process on a runtime filter that multiplies.
+    """
     if multiplier == 1:
         return x
     n, h, w, c = x.shape
@@ -76,8 +81,8 @@ def filter_gradient(x: Tensor, dy: Tensor, weight: Tensor, window: Window) -> Te
 
 def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
     """Each phase of dX is a depthwise convolution of dY with the taps that read it, reversed."""
-    kh, kw, channels, multiplier = (int(d) for d in weight.shape)
-    every = tf.reshape(weight, [kh, kw, channels * multiplier, 1])
+    multiplier = int(weight.shape[3])
+    every = _single(weight)
     h, w = window.h, window.w
     split: dict[Tap, Tensor] = {}
     for a in range(h.stride):
@@ -89,6 +94,12 @@ def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
                 kernel = _pick(_pick(every, 0, rows[::-1]), 1, columns[::-1])
                 split[a, b] = _depthwise(tf.pad(dy, padding), kernel, [1, 1, 1, 1], b"VALID")
     return summed_channels(merge(split, window), multiplier)
+
+
+def _single(weight: Tensor) -> Tensor:
+    """[kh, kw, C, M] → [kh, kw, C·M, 1]."""
+    kh, kw, c, m = (int(d) for d in weight.shape)
+    return weight if m == 1 else tf.reshape(weight, [kh, kw, c * m, 1])
 
 
 def _pick(x: Tensor, axis: int, indices: Sequence[int]) -> Tensor:

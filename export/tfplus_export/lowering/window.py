@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import tensorflow as tf
 
@@ -20,6 +21,7 @@ from tfplus_export.lowering.zeros import zero_padded
 from tfplus_export.tf_types import Op, Tensor
 
 Tap = tuple[int, int]
+Padding = Literal["SAME", "VALID"]
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,20 @@ def window_of(
             before = explicit[2 * axis]
         axes.append(Axis(sizes[axis], outs[axis], taps, stride, dilation, before))
     return Window(axes[0], axes[1])
+
+
+def padding_of(window: Window) -> Padding | None:
+    """Which of TensorFlow's paddings an operator must have for this window; None for neither."""
+    axes = (window.h, window.w)
+    if any(axis.dilation != 1 for axis in axes):
+        return None
+    if all(a.before == 0 and a.out == (a.size - a.kernel) // a.stride + 1 for a in axes):
+        return "VALID"
+    for axis in axes:
+        missing = max((axis.out - 1) * axis.stride + axis.kernel - axis.size, 0)
+        if axis.out != -(-axis.size // axis.stride) or axis.before != missing // 2:
+            return None
+    return "SAME"
 
 
 def phases(x: Tensor, window: Window) -> dict[Tap, Tensor]:

@@ -49,7 +49,7 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     from keras import layers
 
     from tfplus_export import api
-    from tfplus_export.source import Source
+    from tfplus_export.sources.source import Source
 
     keras.utils.set_random_seed(0)
     model = keras.Sequential(

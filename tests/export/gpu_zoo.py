@@ -28,12 +28,13 @@ from keras import layers
 from tfplus import gpu
 from tfplus.manifest import Preprocessing, TensorInfo
 from tfplus.stateless import StatelessModel
-from tfplus_export import accelerated, source
+from tfplus_export import accelerated
+from tfplus_export.comparison.samples import random_inputs, random_targets
 from tfplus_export.lowered import lower
 from tfplus_export.optimizers import Adam, Sgd
 from tfplus_export.options import Options
-from tfplus_export.samples import random_inputs, random_targets
-from tfplus_export.source import Source
+from tfplus_export.sources import source
+from tfplus_export.sources.source import Source
 from tfplus_export.training import LOSS
 
 MODELS = (

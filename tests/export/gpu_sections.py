@@ -29,6 +29,11 @@ def write(title: str, text: str) -> None:
     DOCUMENT.write_text("\n".join([HEAD, *parts]))
 
 
+def read(title: str) -> str:
+    """The text of a section; empty where there is none."""
+    return _read().get(title, "")
+
+
 def _read() -> dict[str, str]:
     _, *parts = DOCUMENT.read_text().split("\n## ")
     titled = (part.partition("\n") for part in parts)

@@ -1,8 +1,10 @@
 """Whole training steps on the LiteRT GPU delegate: the models of the zoo in docs/gpu.md.
 
-usage: python tests/export/gpu_zoo.py [MODEL OPTIMIZER STEPS]
+usage: python tests/export/gpu_zoo.py [MODEL...]
+       python tests/export/gpu_zoo.py --one MODEL OPTIMIZER STEPS
 
-Each model runs in a process of its own, since the delegate ends the process on some graphs.
+Each model runs in a process of its own, since the delegate ends the process on some graphs. Where
+models are named, the rows of the others stay.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import keras
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from gpu_sections import software, write
+from gpu_sections import read, software, write
 from keras import layers
+from tfplus_export.samples import random_inputs, random_targets
 
 from tfplus import gpu
 from tfplus.manifest import Preprocessing, TensorInfo
@@ -32,7 +35,6 @@ from tfplus_export import accelerated, source
 from tfplus_export.lowered import lower
 from tfplus_export.optimizers import Adam, Sgd
 from tfplus_export.options import Options
-from tfplus_export.samples import random_inputs, random_targets
 from tfplus_export.source import Source
 from tfplus_export.training import LOSS
 
@@ -128,41 +130,46 @@ def _apart(names: list[str], a: Mapping[str, np.ndarray], b: Mapping[str, np.nda
 
 def asked(name: str, optimizer: str, steps: int = STEPS) -> dict[str, Any]:
     """What a process of its own found: `loss` and `weights` apart, or `failed` and how."""
-    command = [sys.executable, __file__, name, optimizer, str(steps)]
+    command = [sys.executable, __file__, "--one", name, optimizer, str(steps)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if lines:
         return json.loads(lines[0])
-    return {"failed": f"ended with {done.returncode}: {done.stderr[-500:]}"}
+    says = (done.stderr.strip().splitlines() or [""])[-1]
+    return {"failed": f"ended with {done.returncode}: {says}"}
+
+
+def row(name: str, optimizer: str, found: Mapping[str, Any]) -> str:
+    """What a process found, as a row of the document."""
+    if "failed" in found:
+        return f"| {name} | {optimizer} | no | | {found['failed']} | |"
+    first, last = found["losses"][0], found["losses"][-1]
+    return (
+        f"| {name} | {optimizer} | {'yes' if found['fully_accelerated'] else 'no'} "
+        f"| {first:.4f}, {last:.4f} | {found['loss']:.0e} | {found['weights']:.0e} |"
+    )
 
 
 def main(arguments: list[str]) -> int:
     """Writes the section, or prints what was found of one model."""
-    if arguments:
-        name, optimizer, steps = arguments
+    if arguments[:1] == ["--one"]:
+        name, optimizer, steps = arguments[1:]
         sys.stdout.write(json.dumps(compare(name, optimizer, int(steps))) + "\n")
         sys.stdout.flush()
         # Some drivers hang when they are taken down.
         os._exit(0)
-    rows: list[str] = []
+    head = HEAD.format(software=software(), steps=STEPS, batch=BATCH, tolerance=TOLERANCE)
+    rows = [r for r in read(TITLE).splitlines() if r.startswith(tuple(f"| {m} |" for m in MODELS))]
     right = True
-    for name in MODELS:
+    for name in arguments or MODELS:
         for optimizer in OPTIMIZERS:
             found = asked(name, optimizer)
-            if "failed" in found:
-                sys.stderr.write(f"{name} {optimizer} {found['failed']}\n")
-                return 1
-            losses = found["losses"]
-            accelerated = found["fully_accelerated"]
-            rows.append(
-                f"| {name} | {optimizer} | {'yes' if accelerated else 'no'} "
-                f"| {losses[0]:.4f}, {losses[-1]:.4f} | {found['loss']:.0e} "
-                f"| {found['weights']:.0e} |"
-            )
+            right = right and found.get("loss", np.inf) <= TOLERANCE and found["fully_accelerated"]
+            start = f"| {name} | {optimizer} |"
+            rows = [r for r in rows if not r.startswith(start)] + [row(name, optimizer, found)]
             sys.stderr.write(rows[-1] + "\n")
-            right = right and accelerated and found["loss"] <= TOLERANCE
-    head = HEAD.format(software=software(), steps=STEPS, batch=BATCH, tolerance=TOLERANCE)
-    write(TITLE, head + "\n".join(rows))
+            rows.sort(key=lambda r: MODELS.index(r.split(" | ")[0][2:]))
+            write(TITLE, head + "\n".join(rows))
     return 0 if right else 1
 
 

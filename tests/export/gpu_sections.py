@@ -9,9 +9,9 @@ from pathlib import Path
 DOCUMENT = Path(__file__).parents[2] / "docs" / "gpu.md"
 HEAD = """# The GPU delegate
 
-Written by `scripts/test-gpu` with `--table` or `--zoo`, a section each; do not edit.
+Written by `scripts/test-gpu` with `--table`, `--zoo` or `--half`, a section each; do not edit.
 """
-ORDER = ("Models", "Operations")
+ORDER = ("Models", "Arithmetic of 16 bits", "Operations")
 
 
 def software() -> str:

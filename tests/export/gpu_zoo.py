@@ -62,11 +62,12 @@ TOLERANCE = 1e-4
 TITLE = "Models"
 HEAD = """{software}.
 
-Whole training steps, {steps} of them at batch {batch} over two batches in turn, on the GPU and on the CPU from the same start and each on its own: the largest
-difference between their losses, relative to the CPU's, and the norm of that between their weights,
-relative to how far the CPU's have moved. The losses have to agree to {tolerance:.0e}. SGD runs at
-0.003, with momentum 0.9 at 0.001, Adam at 0.0001. `grouped` is a small net of grouped
-convolutions. A software driver says nothing of speed.
+Whole training steps, {steps} of them at batch {batch} over two batches in turn, on the GPU and on
+the CPU from the same start and each on its own: the largest difference between their losses,
+relative to the CPU's, and the norm of that between their weights, relative to how far the CPU's
+have moved. The losses have to agree to {tolerance:.0e}. SGD runs at 0.003, with momentum 0.9 at
+0.001, Adam at 0.0001. `grouped` is a small net of grouped convolutions. A software driver says
+nothing of speed.
 
 | Model | Optimizer | Fully accelerated | First and last loss | Loss off by | Weights off by |
 |---|---|---|---|---|---|

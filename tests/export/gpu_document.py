@@ -65,11 +65,12 @@ OPTIMIZERS: MappingProxyType[str, Optimizer] = MappingProxyType(
         "SGD, `clipvalue`": Adjusted(Sgd(0.01), Clip("clipvalue", 0.1)),
     }
 )
-HEAD = """{software}. Each row is the case of [rules.md](rules.md), forward and
-backward, on the GPU against the CPU: the largest difference relative to the largest element. A
-software driver says nothing of speed, and not all of another driver's numerics: `tfplus export
---accelerator gpu` compares the whole step where there is a GPU, and the agent does so before it
-trains on one.
+HEAD = """{software}.
+
+Each row is the case of [rules.md](rules.md), forward and backward, on the GPU against the CPU: the
+largest difference relative to the largest element. A software driver says nothing of speed, and not
+all of another driver's numerics: `tfplus export --accelerator gpu` compares the whole step where
+there is a GPU, and the agent does so before it trains on one.
 
 | Operation | As written | On the GPU |
 |---|---|---|

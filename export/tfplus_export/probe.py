@@ -25,7 +25,7 @@ from tfplus.manifest import Preprocessing
 from tfplus_export import api
 from tfplus_export.optimizers import Sgd
 from tfplus_export.options import Options
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 
 FOLDER = Path(__file__).parents[2] / "device_agent" / "tfplus_agent" / "probe"
 MODEL, STEPS = "model.tflite", "steps.safetensors"

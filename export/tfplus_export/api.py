@@ -24,6 +24,7 @@ from tfplus_export import (
     cost,
     described,
     flatbuffer,
+    inference,
     parity,
     real_data,
     savings,
@@ -195,6 +196,10 @@ def _export(
             "tolerance": accelerated.TOLERANCE,
             "runs": graphs[accelerator].measured,
         }
+    frozen_inference = None
+    if options.freezable:
+        progress("converting inference with constant weights")
+        frozen_inference = inference.build(step, content, values, options.seed)
     progress("writing")
     variables = described.variables(step, values, places)
     frozen = described.frozen_weights(step)
@@ -233,7 +238,8 @@ def _export(
         manifest_reader.from_json(manifest.to_json())
     except ArtifactError as error:
         raise ExportError(f"no device would take the file: {error}") from error
-    return artifact.write(path, content, manifest, {n: g.content for n, g in graphs.items()})
+    contents = {name: graph.content for name, graph in graphs.items()}
+    return artifact.write(path, content, manifest, contents, frozen_inference)
 
 
 def _compare(

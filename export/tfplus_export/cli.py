@@ -205,6 +205,15 @@ def export(
             rich_help_panel=_DEVICE,
         ),
     ] = None,
+    freezable: Annotated[
+        bool,
+        typer.Option(
+            "--freezable",
+            help="Add a graph of inference alone, which `tfplus freeze` writes trained weights "
+            "into; it adds some kilobytes.",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = False,
     weights: Annotated[
         Storage,
         typer.Option(
@@ -284,6 +293,7 @@ def export(
             weights=weights,
             memory_budget_bytes=limit,
             accelerators=accelerators,
+            freezable=freezable,
         )
         if limit is not None and batch_size is None:
             options = api.fit_batch(loaded, options, show)

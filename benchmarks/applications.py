@@ -2,9 +2,11 @@
 
 Each model is exported in a process of its own and its step is timed in another, so that memory and
 crashes are its own. Results are added to a file of JSON lines, one a model; a model that is in the
-file is skipped, so that an interrupted run goes on where it was.
+file is skipped, so that an interrupted run goes on where it was. Exporting takes long; with --files
+it may run beside other work, and --steps times the steps once the machine is quiet.
 
 usage: applications.py [--results FILE] [--only NAME ...] [--again] [--json] [--write FILE]
+                       [--files FOLDER] [--steps]
 
   applications.py --only MobileNetV2 VGG16
   applications.py --write docs/applications.md
@@ -94,11 +96,11 @@ def export(name: str, path: Path) -> None:
     print(json.dumps(row))
 
 
-def measure(name: str, timeout_s: float) -> dict[str, Any]:
-    """Exports one model and times its step."""
+def measure(name: str, timeout_s: float, files: Path | None) -> dict[str, Any]:
+    """Exports one model and times its step; the file is kept in `files`."""
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'export'}"}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.tflite"
+        path = (files or Path(folder)) / f"{name}.tflite"
         command = [sys.executable, __file__, "--export-to", str(path), "--only", name]
         try:
             done = subprocess.run(
@@ -111,12 +113,13 @@ def measure(name: str, timeout_s: float) -> dict[str, Any]:
             return {"model": name, "refused": f"exit code {done.returncode}: {last}"}
         row: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
         if path.exists():
-            row |= time_step(path, environment)
+            row |= time_step(path)
     return row
 
 
-def time_step(path: Path, environment: dict[str, str]) -> dict[str, Any]:
+def time_step(path: Path) -> dict[str, Any]:
     """Median of 10 steps after 3, and the peak memory of a process that does nothing else."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'export'}"}
     command = [sys.executable, str(HERE / "systems" / "exported.py"), str(path), "2"]
     done = subprocess.run(
         command, input="run 3\nrun 10\n", capture_output=True, text=True, env=environment
@@ -198,11 +201,17 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print every result as JSON at the end")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the table as Markdown")
     parser.add_argument("--timeout", type=float, default=3600.0, help="seconds for one export")
+    parser.add_argument("--files", type=Path, metavar="FOLDER", help="keep exported files there")
+    parser.add_argument("--steps", action="store_true", help="only time the files in --files")
     parser.add_argument("--export-to", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.export_to:
         export(options.only[0], options.export_to)
         return
+    if options.steps and not options.files:
+        parser.error("--steps: expected --files FOLDER, where the exported files are")
+    if options.files:
+        options.files.mkdir(parents=True, exist_ok=True)
     every = names()
     unknown = sorted(set(options.only or ()) - set(every))
     if unknown:
@@ -211,10 +220,16 @@ def main() -> None:
     lines = options.results.read_text().splitlines() if options.results.exists() else []
     found = {row["model"]: row for row in map(json.loads, lines)}
     for place, name in enumerate(wanted, 1):
-        if name in found and not options.again:
+        kept = options.files / f"{name}.tflite" if options.files else None
+        if options.steps:
+            if name not in found or kept is None or not kept.exists():
+                continue
+            found[name] |= time_step(kept)
+        elif name in found and not options.again:
             continue
+        else:
+            found[name] = measure(name, options.timeout, options.files) | {"machine": machine()}
         print(f"{place}/{len(wanted)} {name}", file=sys.stderr, flush=True)
-        found[name] = measure(name, options.timeout) | {"machine": machine()}
         with options.results.open("a") as file:
             file.write(json.dumps(found[name]) + "\n")
     rows = [found[n] for n in wanted if n in found]

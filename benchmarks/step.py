@@ -1,6 +1,15 @@
 """Times one training step under several systems, in alternation, in one run.
 
-usage: step.py [--models lenet small-cnn vgg-small] [--systems tfplus tensorflow] [--json FILE]
+Each model is timed by itself, and what was measured is added to a file of JSON lines; with
+--results, a model that is in the file is skipped, so that an interrupted run goes on where it was.
+
+usage: step.py [--suite small] [--systems tfplus tensorflow] [--results FILE] [--write FILE]
+
+  step.py --models small-cnn
+  step.py --suite papers --artifacts build/steps --export-only
+  step.py --suite papers --artifacts build/steps --results steps.jsonl \\
+      --systems tfplus tensorflow pytorch flex \\
+      --python pytorch=ENV/bin/python flex=ENV/bin/python --write docs/performance.md
 """
 
 from __future__ import annotations
@@ -15,10 +24,13 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from step_models import NAMES, SUITES
+from step_table import insert, printed, section
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-MODELS = ("lenet", "small-cnn", "vgg-small")
 SCRIPTS = {
     "tfplus": "exported.py",
     "tensorflow": "tensorflow_function.py",
@@ -36,33 +48,30 @@ class Process:
     name: str
     child: subprocess.Popen[str]
     version: str = ""
-    blocks_ms: list[list[float]] = field(default_factory=list)
+    parameters: int = 0
+    blocks_ms: list[list[float]] = field(default_factory=list[list[float]])
     peak_rss_mb: float = 0.0
 
     def start(self) -> None:
         """Waits until the step is built."""
-        self.version = str(self._answer()["version"])
+        answer = self._answer()
+        self.version, self.parameters = answer["version"], answer["parameters"]
 
     def run(self, steps: int) -> None:
         """Times one block of steps."""
-        self.child.stdin.write(f"run {steps}\n")
-        self.child.stdin.flush()
+        print(f"run {steps}", file=self.child.stdin, flush=True)
         answer = self._answer()
         self.blocks_ms.append(answer["ms"])
         self.peak_rss_mb = answer["peak_rss_mb"]
 
     def close(self) -> None:
         """Ends the process."""
-        self.child.stdin.close()
+        if self.child.stdin:
+            self.child.stdin.close()
         self.child.wait(timeout=60)
 
-    @property
-    def median_ms(self) -> float:
-        """Median over all steps of all blocks."""
-        return statistics.median(t for block in self.blocks_ms for t in block)
-
-    def _answer(self) -> dict[str, object]:
-        line = self.child.stdout.readline()
+    def _answer(self) -> dict[str, Any]:
+        line = self.child.stdout.readline() if self.child.stdout else ""
         if not line:
             raise SystemExit(f"{self.name} ended early with exit code {self.child.wait()}")
         return json.loads(line)
@@ -78,86 +87,104 @@ def command(system: str, model: str, artifact: Path, options: argparse.Namespace
     return [python, str(HERE / "systems" / SCRIPTS[system]), *arguments]
 
 
-def measure(model: str, options: argparse.Namespace) -> list[Process]:
-    """Exports one model and times it under every system, block by block in turn."""
-    with tempfile.TemporaryDirectory() as folder:
-        artifact = Path(folder) / "model.tflite"
-        export = [sys.executable, "-m", "tfplus", "export", f"zoo:{model}"]
-        export += ["-o", str(artifact), "--batch-size", str(options.batch_size)]
-        subprocess.run(export, check=True, stdout=subprocess.DEVNULL)
-        environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'export'}"}
-        processes = []
-        try:
-            for system in options.systems:
-                child = subprocess.Popen(
-                    command(system, model, artifact, options),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=None if options.verbose else subprocess.DEVNULL,
-                    text=True,
-                    env=environment,
-                )
-                processes.append(Process(system, child))
-                processes[-1].start()
-                processes[-1].run(options.warmup)
-                processes[-1].blocks_ms.clear()
-            for _ in range(options.blocks):
-                for process in processes:
-                    process.run(options.steps)
-        finally:
+def environment() -> dict[str, str]:
+    """With this checkout's packages in it."""
+    return os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'export'}"}
+
+
+def export(model: str, folder: Path, options: argparse.Namespace) -> Path:
+    """The exported file, which may be there already."""
+    path = folder / f"{model}-{options.batch_size}.tflite"
+    if not path.exists():
+        arguments = [str(HERE / "step_export.py"), model, str(options.batch_size), str(path)]
+        subprocess.run([sys.executable, *arguments], check=True, env=environment())
+    return path
+
+
+def measure(model: str, artifact: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Times one model under every system, block by block in turn."""
+    processes: list[Process] = []
+    try:
+        for system in options.systems:
+            child = subprocess.Popen(
+                command(system, model, artifact, options),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=None if options.verbose else subprocess.DEVNULL,
+                text=True,
+                env=environment(),
+            )
+            processes.append(Process(system, child))
+            processes[-1].start()
+            processes[-1].run(options.warmup)
+            processes[-1].blocks_ms.clear()
+        for _ in range(options.blocks):
             for process in processes:
-                process.close()
-    return processes
+                process.run(options.steps)
+    finally:
+        for process in processes:
+            process.close()
+    counts = {p.name: p.parameters for p in processes}
+    if len(set(counts.values())) > 1:
+        raise SystemExit(f"{model}: these are not the same networks: {counts} parameters")
+    return row(model, processes, options)
 
 
-def report(model: str, processes: list[Process]) -> dict[str, object]:
-    """Prints one model's table and returns it."""
-    by_name = {p.name: p for p in processes}
-    reference = by_name.get(REFERENCE, processes[0])
-    print(f"\n{model}")
-    header = ("system", "ms/step", "block medians", "peak MB", f"time / {reference.name}")
-    print(f"  {header[0]:<44}{header[1]:>9}  {header[2]:>17}  {header[3]:>8}  {header[4]:>13}")
-    rows = {}
+def row(model: str, processes: list[Process], options: argparse.Namespace) -> dict[str, Any]:
+    """What was measured of one model."""
+    reference = {p.name: p for p in processes}.get(REFERENCE, processes[0])
+    systems: dict[str, Any] = {}
     for process in processes:
         medians = [statistics.median(b) for b in process.blocks_ms]
         # Blocks that ran one after the other saw the same machine.
         ratios = [
             m / statistics.median(r) for m, r in zip(medians, reference.blocks_ms, strict=True)
         ]
-        ratio = statistics.median(ratios)
-        print(
-            f"  {process.version:<44}{process.median_ms:>9.2f}  "
-            f"{min(medians):>7.2f} … {max(medians):>7.2f}  {process.peak_rss_mb:>8.0f}  "
-            f"{ratio:>7.2f}"
-        )
-        rows[process.name] = {
+        systems[process.name] = {
             "version": process.version,
-            "median_ms": process.median_ms,
+            "median_ms": statistics.median(t for block in process.blocks_ms for t in block),
             "block_medians_ms": medians,
             "peak_rss_mb": process.peak_rss_mb,
-            f"time_ratio_to_{reference.name}": ratio,
+            "time_ratio": statistics.median(ratios),
         }
-    return rows
-
-
-def machine() -> dict[str, object]:
-    """What the numbers were measured on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
-        "cpu": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
+        "model": model,
+        "batch_size": options.batch_size,
+        "threads": options.threads,
+        "parameters": reference.parameters,
+        "blocks": options.blocks,
+        "steps": options.steps,
+        "reference": reference.name,
+        "systems": systems,
+        "machine": machine(),
     }
 
 
-def main() -> None:
-    """Reads the arguments, measures, reports."""
+def machine() -> str:
+    """What the numbers were measured on."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return (
+        f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, "
+        f"{platform.system()} {platform.release().partition('-')[0]}"
+    )
+
+
+def known(path: Path | None) -> dict[tuple[str, int], dict[str, Any]]:
+    """Rows of the results file by model and batch."""
+    if path is None or not path.exists():
+        return {}
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return {(r["model"], r["batch_size"]): r for r in rows}
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--suite", choices=tuple(SUITES), default="small")
+    parser.add_argument("--models", nargs="+", choices=NAMES, help="these alone")
     parser.add_argument("--systems", nargs="+", default=["tfplus", "tensorflow"], choices=SYSTEMS)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
@@ -167,7 +194,12 @@ def main() -> None:
     parser.add_argument(
         "--python", nargs="+", default=[], metavar="SYSTEM=PATH", help="Python of one system"
     )
-    parser.add_argument("--json", type=Path, help="also write the results there")
+    parser.add_argument("--artifacts", type=Path, help="folder that keeps the exported files")
+    parser.add_argument("--export-only", action="store_true", help="measure nothing")
+    parser.add_argument("--results", type=Path, help="JSON lines, one a model")
+    parser.add_argument("--again", action="store_true", help="measure also what is in the file")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.add_argument("--write", type=Path, help="put the tables between the document's markers")
     parser.add_argument("--verbose", action="store_true", help="show what the systems print")
     options = parser.parse_args()
     for text in options.python:
@@ -175,13 +207,41 @@ def main() -> None:
             parser.error(f"--python {text}: expected one of {', '.join(SYSTEMS)}, then =PATH")
     if "flex" in options.systems and not any(p.startswith("flex=") for p in options.python):
         parser.error("system flex needs --python flex=PATH, with TensorFlow 2.18 there")
-    about = machine()
-    print(f"{about['cpu']}, {about['cores']} cores, {options.threads} threads, {about['system']}")
-    print(f"batch {options.batch_size}, {options.blocks} blocks of {options.steps} steps in turn")
-    results = {model: report(model, measure(model, options)) for model in options.models}
+    if options.export_only and options.artifacts is None:
+        parser.error("--export-only needs --artifacts FOLDER")
+    return options
+
+
+def main() -> None:
+    """Measures what is missing, reports."""
+    options = arguments()
+    models = options.models or SUITES[options.suite]
+    rows = known(options.results)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.artifacts or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for model in models:
+            key = (model, options.batch_size)
+            if key in rows and not options.again:
+                continue
+            artifact = export(model, folder, options)
+            if options.export_only:
+                continue
+            rows[key] = measure(model, artifact, options)
+            if not options.json:
+                print(printed(rows[key]), flush=True)
+            if options.results:
+                with options.results.open("a") as file:
+                    file.write(json.dumps(rows[key]) + "\n")
+    wanted = [r for (model, batch), r in rows.items() if batch == options.batch_size]
+    wanted = sorted(
+        (r for r in wanted if r["model"] in models), key=lambda r: NAMES.index(r["model"])
+    )
     if options.json:
-        record = {"machine": about, "options": vars(options) | {"json": str(options.json)}}
-        options.json.write_text(json.dumps(record | {"models": results}, indent=2) + "\n")
+        print(json.dumps(wanted, indent=2))
+    if options.write:
+        options.write.write_text(insert(options.write.read_text(), section(wanted)))
 
 
-main()
+if __name__ == "__main__":
+    main()

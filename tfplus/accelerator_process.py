@@ -149,7 +149,7 @@ def _error(code: int, said: str) -> WorkerError:
     if code == _FAILED:
         return _compile_error(said)
     telling = [line for line in said.splitlines() if line and not line.startswith(_CHATTER)]
-    last = telling[-1] if telling else "it said nothing"
+    last = "".join(filter(str.isprintable, telling[-1])) if telling else "it said nothing"
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
     return WorkerError(f"the process that ran the step on the GPU {how}: {last}")
 

@@ -24,4 +24,5 @@ serve(
     manifest.input_shape,
     manifest.batch_size,
     len(manifest.classes),
+    manifest.parameters,
 )

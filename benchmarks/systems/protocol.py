@@ -19,7 +19,14 @@ import numpy as np
 Step = Callable[[np.ndarray, np.ndarray], object]
 
 
-def serve(step: Step, version: str, input_shape: tuple[int, ...], batch: int, classes: int) -> None:
+def serve(
+    step: Step,
+    version: str,
+    input_shape: tuple[int, ...],
+    batch: int,
+    classes: int,
+    parameters: int,
+) -> None:
     """Answers the parent until it closes the pipe."""
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -27,7 +34,7 @@ def serve(step: Step, version: str, input_shape: tuple[int, ...], batch: int, cl
     x = rng.standard_normal((batch, *input_shape), dtype=np.float32)
     y = rng.integers(0, classes, batch, dtype=np.int32)
     step(x, y)
-    out.write(json.dumps({"version": version}) + "\n")
+    out.write(json.dumps({"version": version, "parameters": parameters}) + "\n")
     for line in sys.stdin:
         times = []
         for _ in range(int(line.split()[1])):

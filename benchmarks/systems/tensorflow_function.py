@@ -5,6 +5,7 @@ usage: tensorflow_function.py NAME BATCH THREADS
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 
@@ -16,12 +17,14 @@ from protocol import serve
 
 name, batch, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 tf.config.threading.set_intra_op_parallelism_threads(threads)
-model, entry = build(name)
+built = build(name)
+model = built.model
 step = tf.function(step_of(model))
 serve(
     lambda x, y: step(x, y).numpy(),
     f"TensorFlow {tf.__version__} tf.function",
-    entry.input_shape,
+    built.input_shape,
     batch,
-    entry.classes,
+    built.classes,
+    sum(math.prod(v.shape) for v in model.trainable_variables),
 )

@@ -5,6 +5,7 @@ usage: tflite_flex.py NAME BATCH THREADS
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -16,7 +17,8 @@ from keras_model import build, step_of
 from protocol import serve
 
 name, batch, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-model, entry = build(name)
+built = build(name)
+model = built.model
 module = tf.Module()
 # Keras 3 variables are not tracked by a module by themselves.
 module.cells = [v.value for v in model.variables]
@@ -24,7 +26,7 @@ step = step_of(model)
 module.train = tf.function(
     lambda x, y: {"loss": step(x, y)},
     input_signature=[
-        tf.TensorSpec([batch, *entry.input_shape], tf.float32, name="x"),
+        tf.TensorSpec([batch, *built.input_shape], tf.float32, name="x"),
         tf.TensorSpec([batch], tf.int32, name="y"),
     ],
 )
@@ -43,7 +45,8 @@ train = interpreter.get_signature_runner("train")
 serve(
     lambda x, y: train(x=x, y=y),
     f"TFLite with Flex, TensorFlow {tf.__version__}",
-    entry.input_shape,
+    built.input_shape,
     batch,
-    entry.classes,
+    built.classes,
+    sum(math.prod(v.shape) for v in model.trainable_variables),
 )

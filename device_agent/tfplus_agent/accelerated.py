@@ -8,6 +8,7 @@ import numpy.typing as npt
 from tfplus import artifact, gpu
 from tfplus.artifact import Artifact
 from tfplus.errors import ArtifactError, WorkerError
+from tfplus.gpu import Precision
 from tfplus.manifest import Manifest, TensorInfo
 from tfplus.slices import Tensor, Tensors, check_against
 from tfplus.stateless import StatelessModel
@@ -22,6 +23,7 @@ class GpuModel:
 
     Args:
       read: an exported file with a graph for the GPU.
+      precision: of its arithmetic; state and metrics are float32 either way.
 
     Raises:
       ArtifactError: the graph is not what the manifest says.
@@ -30,9 +32,9 @@ class GpuModel:
 
     accelerator = GPU
 
-    def __init__(self, read: Artifact) -> None:
+    def __init__(self, read: Artifact, precision: Precision = "float32") -> None:
         self.manifest: Manifest = read.manifest
-        compiled = gpu.compiled(artifact.accelerated_graph(read, GPU) or b"")
+        compiled = gpu.compiled(artifact.accelerated_graph(read, GPU) or b"", precision)
         self._train = self.manifest.signatures["train"]
         self._infer = self.manifest.signatures["infer"]
         variables = {v.name: TensorInfo(v.shape, v.dtype) for v in self.manifest.variables}

@@ -1,4 +1,4 @@
-"""The command `tfplus agent`."""
+"""The command `tfplus agent`, and where the agent's commands are mounted."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ import typer
 
 from tfplus.errors import MissingExtraError, UsageError
 from tfplus.files import write_atomic
+from tfplus_agent.doctor_cli import doctor
 
 if TYPE_CHECKING:
     from tfplus.wire.tls import TlsFiles
     from tfplus_agent.server import AgentServer
 
 app = typer.Typer(add_completion=False)
+app.command()(doctor)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -72,6 +74,13 @@ def agent(
             "are then over the steps that were read.",
         ),
     ] = 1,
+    gpu_precision: Annotated[
+        str,
+        typer.Option(
+            help="float32 or float16: what a GPU computes in. Weights stay float32; float16 is "
+            "faster where the GPU has it, and less exact."
+        ),
+    ] = "float32",
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the ready line here once it serves.")
     ] = None,
@@ -101,6 +110,7 @@ def agent(
         if (error.name or "").startswith("tfplus"):
             raise
         raise MissingExtraError.of("tfplus agent", "agent") from error
+    from tfplus.gpu import precision_named
     from tfplus.wire.tls import TlsFiles
     from tfplus_agent.device import DeviceConfig
 
@@ -116,13 +126,14 @@ def agent(
     config = server.ServerConfig(
         DeviceConfig(
             name,
-            state_dir or _default_state_dir(name),
+            state_dir or default_state_dir(name),
             data,
             eval_data,
             runtime,
             threads,
             accelerator,
             loss_every,
+            precision_named(gpu_precision),
         ),
         listen,
         tls,
@@ -171,6 +182,8 @@ def _valid_name(name: str | None) -> str:
     return name
 
 
-def _default_state_dir(name: str) -> Path:
+def default_state_dir(name: str | None = None) -> Path:
+    """Where an agent of that name, or of this host's, keeps its state."""
+    name = name or _valid_name(None)
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "tfplus" / name

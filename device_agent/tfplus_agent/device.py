@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tfplus import slices
 from tfplus.errors import BusyError, DataError, TfplusError, UsageError
+from tfplus.gpu import Precision
 from tfplus.manifest import Manifest
 from tfplus.slices import Tensor
 from tfplus_agent import accelerated, data, runtime, training
@@ -46,6 +47,7 @@ class DeviceConfig:
       threads: of the interpreter, where LoadModel does not say; 0 for every core.
       accelerator: `auto` for a GPU where it is there and computes rightly, `cpu` or `gpu`.
       loss_every: on a GPU, read the loss after so many steps.
+      gpu_precision: of a GPU's arithmetic; weights and optimizer state are float32 either way.
     """
 
     name: str
@@ -56,6 +58,7 @@ class DeviceConfig:
     threads: int = 0
     accelerator: str = accelerated.AUTO
     loss_every: int = 1
+    gpu_precision: Precision = "float32"
 
 
 class Device:
@@ -299,6 +302,7 @@ class Device:
             threads=request.threads,
             xnnpack=not request.disable_xnnpack,
             accelerator=self._config.accelerator,
+            gpu_precision=self._config.gpu_precision,
         )
         log_path = self.state_dir / "worker.log"
         return Session(request, read.manifest, setup, checkpoints, log_path)

@@ -20,7 +20,7 @@ import numpy as np
 from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
-from tfplus import artifact
+from tfplus import artifact, gpu
 from tfplus.errors import DataError, TfplusError, WorkerError
 from tfplus_agent import accelerated, data, heartbeat, runtime, trial
 from tfplus_agent.framing import Reader, Writer, read_message, write_message
@@ -78,10 +78,11 @@ class Worker:
         asked = request["accelerator"]
         if asked == accelerated.GPU or (asked == accelerated.AUTO and read.manifest.accelerated):
             batch = next(data.batches(self._train, read.manifest, read.manifest.batch_size))
-            tried = trial.of(read, model, batch.arguments)
-            note = tried.objection or (tried.slower if asked == accelerated.AUTO else "")
+            precision = gpu.precision_named(request["gpu_precision"])
+            tried = trial.of(read, model, batch.arguments, precision)
+            note = tried.objection or (tried.no_gain if asked == accelerated.AUTO else "")
             try:
-                self._model = model if note else accelerated.GpuModel(read)
+                self._model = model if note else accelerated.GpuModel(read, precision)
             except WorkerError as error:
                 note = str(error)
         about = {"accelerator": self._model.accelerator, "note": note}

@@ -19,6 +19,7 @@ from safetensors.numpy import save as to_safetensors
 
 from tfplus import errors
 from tfplus.errors import TfplusError, WorkerError
+from tfplus.gpu import Precision
 from tfplus.slices import Tensor, Tensors
 from tfplus_agent import accelerated
 from tfplus_agent.framing import FramingError, read_message, write_message
@@ -43,6 +44,7 @@ class WorkerSetup:
       threads: of the interpreter; 0 for every core.
       xnnpack: whether XNNPACK is used.
       accelerator: `auto`, `cpu` or `gpu`.
+      gpu_precision: of a GPU's arithmetic.
     """
 
     model: Path
@@ -52,6 +54,7 @@ class WorkerSetup:
     threads: int
     xnnpack: bool
     accelerator: str = accelerated.AUTO
+    gpu_precision: Precision = "float32"
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ class WorkerClient:
                 threads=setup.threads,
                 xnnpack=setup.xnnpack,
                 accelerator=setup.accelerator,
+                gpu_precision=setup.gpu_precision,
             )
         except BaseException:
             self.close()

@@ -17,11 +17,11 @@ from tfplus.errors import ExportError, WorkerError
 from tfplus.gpu import CompileError, NoAcceleratorError, NotTakenError
 from tfplus.slices import Tensors
 from tfplus_export import convert, targets
+from tfplus_export.comparison.samples import random_inputs, random_targets
+from tfplus_export.comparison.update_error import update_error
 from tfplus_export.lowering.candidates import for_accelerators
-from tfplus_export.samples import random_inputs, random_targets
 from tfplus_export.stateless import StatelessModule
 from tfplus_export.training import LOSS, Training
-from tfplus_export.update_error import update_error
 
 State = Tensors
 
@@ -68,6 +68,16 @@ class Accelerated:
     measured: list[dict[str, Any]]
 
 
+def graph(step: Training) -> bytes:
+    """Converts the step for accelerators: without variables, lowered to what they take.
+
+    Raises:
+      ExportError: it cannot be lowered or converted.
+    """
+    portable = dataclasses.replace(step, rules=for_accelerators(step.rules))
+    return convert.to_flatbuffer(StatelessModule(portable))
+
+
 def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: int) -> Accelerated:
     """Converts the step for the GPU and checks it, on a GPU where one is here.
 
@@ -80,8 +90,7 @@ def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: in
     Raises:
       ExportError: the delegate does not take an operator, or computes it wrongly.
     """
-    portable = dataclasses.replace(step, rules=for_accelerators(step.rules))
-    content = convert.to_flatbuffer(StatelessModule(portable))
+    content = graph(step)
     runtime = targets.gpu_runtime()
     steps, wanted = _steps(stateful, step, values, np.random.default_rng(seed))
     results: dict[str, Sequence[State]] = {"CPU": _on_cpu(content, steps)}

@@ -25,18 +25,17 @@ from tfplus_export import (
     described,
     flatbuffer,
     inference,
-    parity,
-    real_data,
     savings,
     stored,
     targets,
 )
 from tfplus_export.checks import check_model
+from tfplus_export.comparison import parity, real_data
+from tfplus_export.comparison.real_data import RealSamples
+from tfplus_export.comparison.samples import vocabularies
 from tfplus_export.lowered import Lowered, lower
 from tfplus_export.options import Options, Progress
 from tfplus_export.preview import Preview, preview
-from tfplus_export.real_data import RealSamples
-from tfplus_export.samples import vocabularies
 from tfplus_export.savings import Savings
 from tfplus_export.source import Source
 
@@ -113,11 +112,11 @@ def preview_step(source: Source, options: Options) -> Preview:
 
     def convert_for(batch_size: int) -> tuple[bytes, int]:
         small = dataclasses.replace(options, batch_size=batch_size)
-        lowered = lower(source, source.model, small, lambda text: None)
+        lowered = lower(source, source.model, small, lambda text: None, arrange=False)
         return lowered.content, lowered.variables_bytes
 
     with options.freeze.applied(source.model):
-        return preview(convert_for)
+        return preview(convert_for, options.runtimes)
 
 
 def measure_savings(

@@ -41,6 +41,21 @@ def choose_batch(preview: Preview, runtimes: Sequence[str], limit_bytes: int) ->
     return batch
 
 
+def tensor_limit_bytes(
+    kept: StepMemory, runtimes: Sequence[str], limit_bytes: int | None
+) -> int | None:
+    """What a limit of the process leaves for the step's tensors; None where there is no limit.
+
+    Args:
+      kept: what the process takes beside them.
+      runtimes: distributions of the runtimes that are to run it.
+      limit_bytes: of the process.
+    """
+    if limit_bytes is None:
+        return None
+    return max(limit_bytes - worst_peak(kept, runtimes), 0)
+
+
 def check_batch(
     memory: StepMemory, runtimes: Sequence[str], limit_bytes: int, batch_size: int
 ) -> None:
@@ -52,8 +67,9 @@ def check_batch(
     peak = worst_peak(memory, runtimes)
     if peak > limit_bytes:
         raise ExportError(
-            f"--batch-size {batch_size} needs about {_shown(peak)} at its peak, which is more than "
-            f"{_shown(limit_bytes)}: leave --batch-size out to have the largest that fits chosen"
+            f"--batch-size {batch_size} needs about {_shown(peak)} at its peak, also where tensors "
+            f"are computed twice, which is more than {_shown(limit_bytes)}: leave --batch-size out "
+            "to have the largest that fits chosen"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a signature of a converted model computes and holds: products and lifetimes of tensors."""
+"""What a signature of a converted model computes and holds: products, constants and tensors."""
 
 from __future__ import annotations
 
@@ -7,27 +7,15 @@ from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfplus.graph_reader import operator_name, signature_graph
-from tfplus_export.arena import Lifetime, arena_bytes
-from tfplus_export.memory import StepMemory
+from tfplus_export import arenas, step_graph
+from tfplus_export.arenas import FLOAT_BYTES
+from tfplus_export.flatbuffer import shape_of
+from tfplus_export.memory import RUNTIMES, StepMemory
 
 _Shapes = Sequence[Sequence[int]]
-
-_ITEM_BYTES = MappingProxyType(
-    {
-        schema.TensorType.BOOL: 1,
-        schema.TensorType.FLOAT16: 2,
-        schema.TensorType.FLOAT32: 4,
-        schema.TensorType.INT8: 1,
-        schema.TensorType.INT32: 4,
-        schema.TensorType.INT64: 8,
-        # A handle, which is no data of the signature.
-        schema.TensorType.RESOURCE: 0,
-    }
-)
 
 # Operator → multiply-adds, of the shapes of its inputs and of its output. Filters are [K, h, w, C],
 # of CONV_3D [d, h, w, C, K], of DEPTHWISE_CONV_2D [1, h, w, K].
@@ -58,12 +46,12 @@ def product_flops(content: bytes, signature: str) -> int:
         multiply_adds = _MULTIPLY_ADDS.get(name)
         if multiply_adds is not None:
             inputs = [
-                _shape(graph.Tensors(operator.Inputs(j))) if operator.Inputs(j) >= 0 else []
+                shape_of(graph.Tensors(operator.Inputs(j))) if operator.Inputs(j) >= 0 else []
                 for j in range(operator.InputsLength())
             ]
             if name == "BATCH_MATMUL" and _transposes_left(operator):
                 inputs[0] = [*inputs[0][:-2], inputs[0][-1], inputs[0][-2]]
-            total += 2 * multiply_adds(inputs, _shape(graph.Tensors(operator.Outputs(0))))
+            total += 2 * multiply_adds(inputs, shape_of(graph.Tensors(operator.Outputs(0))))
     return total
 
 
@@ -74,11 +62,12 @@ def step_memory(content: bytes, variables_bytes: int) -> StepMemory:
       content: the flatbuffer.
       variables_bytes: of weights and optimizer state.
     """
+    graph = step_graph.read(content, "train")
     return StepMemory(
         graph_bytes=len(content),
         packed_bytes=packed_bytes(content, "train"),
         variables_bytes=variables_bytes,
-        arena_bytes=arena_bytes(lifetimes(content, "train")),
+        arenas={runtime: arenas.total_bytes(graph, runtime) for runtime in RUNTIMES},
     )
 
 
@@ -93,28 +82,8 @@ def packed_bytes(content: bytes, signature: str) -> int:
             for j in range(operator.InputsLength()):
                 index = int(operator.Inputs(j))
                 if index >= 0 and model.Buffers(graph.Tensors(index).Buffer()).DataLength():
-                    constants[index] = _size_bytes(graph.Tensors(index))
+                    constants[index] = math.prod(shape_of(graph.Tensors(index))) * FLOAT_BYTES
     return sum(constants.values())
-
-
-def lifetimes(content: bytes, signature: str) -> list[Lifetime]:
-    """What a signature is given and computes, from the operator that makes it to its last use.
-
-    Constants are left out: they lie in the file.
-    """
-    graph = signature_graph(schema.Model.GetRootAs(content, 0), signature)
-    count = graph.OperatorsLength()
-    first = {int(graph.Inputs(i)): -1 for i in range(graph.InputsLength())}
-    last: dict[int, int] = {}
-    for i in range(count):
-        operator = graph.Operators(i)
-        first |= {int(operator.Outputs(j)): i for j in range(operator.OutputsLength())}
-        last |= {int(operator.Inputs(j)): i for j in range(operator.InputsLength())}
-    last |= {int(graph.Outputs(i)): count for i in range(graph.OutputsLength())}
-    return [
-        Lifetime(_size_bytes(graph.Tensors(index)), made, last.get(index, made))
-        for index, made in first.items()
-    ]
 
 
 def _transposes_left(operator: Any) -> bool:
@@ -124,12 +93,3 @@ def _transposes_left(operator: Any) -> bool:
         return False
     options.Init(table.Bytes, table.Pos)
     return bool(options.AdjX())
-
-
-def _shape(tensor: Any) -> list[int]:
-    shape = tensor.ShapeAsNumpy()
-    return [int(d) for d in shape] if isinstance(shape, np.ndarray) else []
-
-
-def _size_bytes(tensor: Any) -> int:
-    return math.prod(_shape(tensor)) * _ITEM_BYTES.get(tensor.Type(), 4)

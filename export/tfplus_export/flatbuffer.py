@@ -6,12 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfplus.errors import ExportError
 from tfplus.graph_reader import operator_name
 from tfplus_export.markers import index_of
+
+# Of constants in the file: `force_align` of the schema.
+_ALIGNMENT = 16
+_BUFFER: Any = schema.BufferT
 
 
 def operators(content: bytes) -> dict[str, int]:
@@ -67,3 +72,41 @@ def variable_offsets(content: bytes, shapes: Sequence[tuple[int, ...]]) -> list[
 
 def _graphs(model: Any) -> list[Any]:
     return [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
+
+
+def shape_of(tensor: Any) -> list[int]:
+    """Dimensions of a tensor of a flatbuffer."""
+    shape = tensor.ShapeAsNumpy()
+    return [int(d) for d in shape] if isinstance(shape, np.ndarray) else []
+
+
+def pack(model: Any, size_hint: int) -> bytes:
+    """A model of the schema's object API as bytes, its constants aligned as the schema asks.
+
+    Args:
+      model: a `ModelT`.
+      size_hint: about how many bytes it takes.
+    """
+    model.buffers = [_Aligned(buffer) for buffer in model.buffers]
+    builder = flatbuffers.Builder(size_hint)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+class _Aligned(_BUFFER):
+    """A buffer that packs its data at a multiple of `_ALIGNMENT`; the generated code does not."""
+
+    def __init__(self, buffer: Any) -> None:
+        super().__init__()
+        self.data = buffer.data
+        self.offset, self.size = buffer.offset, buffer.size
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802 (the generated code's name)
+        if self.data is None:
+            return super().Pack(builder)
+        data = np.asarray(self.data, np.uint8)
+        builder.Prep(_ALIGNMENT, data.size)
+        vector = builder.CreateNumpyVector(data)
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, vector)
+        return schema.BufferEnd(builder)

@@ -10,16 +10,21 @@ import numpy as np
 
 from tfplus.errors import ExportError
 from tfplus_export import (
+    arranged,
+    budget,
     convert,
+    cost,
     flatbuffer,
     ports,
     stored,
+    targets,
     training,
 )
 from tfplus_export.losses import compiled
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.lowering import candidates
 from tfplus_export.lowering.table import RULES
+from tfplus_export.memory import RUNTIMES, StepMemory
 from tfplus_export.optimizers import Sgd
 from tfplus_export.options import Options, Progress
 from tfplus_export.signatures import StatefulModule
@@ -50,8 +55,22 @@ class Lowered:
         return sum(value.nbytes for value in self.values.values())
 
 
-def lower(source: Source, model: keras.Model, options: Options, progress: Progress) -> Lowered:
+def lower(
+    source: Source,
+    model: keras.Model,
+    options: Options,
+    progress: Progress,
+    *,
+    arrange: bool = True,
+) -> Lowered:
     """Traces, lowers and converts a model as it is, whatever `options.freeze` says.
+
+    Args:
+      source: where the model comes from.
+      model: the source's own, or a sub-model of it.
+      options: how.
+      progress: told what is being done.
+      arrange: whether to put the operators into an order that needs little memory.
 
     Raises:
       ExportError: it cannot be lowered or converted.
@@ -61,6 +80,17 @@ def lower(source: Source, model: keras.Model, options: Options, progress: Progre
     module = StatefulModule(step)
     marked = convert.to_flatbuffer(module)
     values = _initial_values(step, model)
+    if arrange:
+        progress("ordering its operators")
+        kept = StepMemory(
+            graph_bytes=len(marked),
+            packed_bytes=cost.packed_bytes(marked, "train"),
+            variables_bytes=sum(value.nbytes for value in values.values()),
+            arenas=dict.fromkeys(RUNTIMES, 0),
+        )
+        limit = targets.memory_limit([d for d, _ in options.targets], options.memory_budget_bytes)
+        left = budget.tensor_limit_bytes(kept, options.runtimes, limit)
+        marked = arranged.arranged(marked, options.runtimes, left)
     if options.weights != "float32":
         weights = {w.name for w in step.weights}
         forms = stored.choose(values, weights, options.weights)

@@ -8,6 +8,7 @@ The agent's daemon is a process of its own and not in it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -22,13 +23,13 @@ class StepMemory:
       graph_bytes: the file: operators, constants and initial values.
       packed_bytes: constants that the runtime lays out anew, such as frozen filters.
       variables_bytes: weights and optimizer state.
-      arena_bytes: the step's tensors, placed by their lifetimes.
+      arenas: runtime → bytes for the step's tensors, placed by their lifetimes.
     """
 
     graph_bytes: int
     packed_bytes: int
     variables_bytes: int
-    arena_bytes: int
+    arenas: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,17 @@ class _Runtime:
     base_bytes: int
     # Copies of the constants of products beside the file.
     packed_copies: int
-    # What the arena takes beside what TFLite's planner makes of the whole step.
-    arena_factor: float
 
 
-# Measured on x86-64 with Python 3.11 and two threads. tflite-runtime 2.14 leaves more of the step
-# to itself, and every tensor that passes between it and XNNPACK lies in both arenas.
+# Measured on x86-64 with Python 3.11 and two threads.
 _RUNTIMES = MappingProxyType(
     {
-        "ai-edge-litert": _Runtime(base_bytes=44 * MIB, packed_copies=2, arena_factor=1.0),
-        "tflite-runtime": _Runtime(base_bytes=40 * MIB, packed_copies=1, arena_factor=1.2),
+        "ai-edge-litert": _Runtime(base_bytes=47 * MIB, packed_copies=2),
+        "tflite-runtime": _Runtime(base_bytes=40 * MIB, packed_copies=1),
     }
 )
+
+RUNTIMES = tuple(_RUNTIMES)
 
 
 def peak_bytes(memory: StepMemory, runtime: str) -> int:
@@ -60,4 +60,4 @@ def peak_bytes(memory: StepMemory, runtime: str) -> int:
     measured = _RUNTIMES[runtime]
     packed = memory.packed_bytes * measured.packed_copies
     kept = memory.graph_bytes + packed + memory.variables_bytes
-    return measured.base_bytes + kept + int(memory.arena_bytes * measured.arena_factor)
+    return measured.base_bytes + kept + memory.arenas[runtime]

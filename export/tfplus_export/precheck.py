@@ -165,7 +165,7 @@ def _cost(seen: Preview, batch_size: int) -> BatchCost:
     return BatchCost(
         batch_size,
         seen.flops(batch_size),
-        memory.arena_bytes,
+        memory.arenas[targets.RUNTIMES[0]],
         {runtime: peak_bytes(memory, runtime) for runtime in targets.RUNTIMES},
     )
 

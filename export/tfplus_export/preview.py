@@ -5,13 +5,14 @@ Every tensor's size is affine in the batch, so that two small batches tell all o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from tfplus.errors import ExportError
-from tfplus_export import cost
-from tfplus_export.arena import Lifetime, arena_bytes
-from tfplus_export.memory import StepMemory
+from tfplus_export import arenas, arranged, cost, step_graph
+from tfplus_export.memory import RUNTIMES, StepMemory
+from tfplus_export.step_graph import StepGraph
 
 # 1 is an extent that converters treat on their own.
 BATCHES = (2, 3)
@@ -19,24 +20,32 @@ BATCHES = (2, 3)
 
 @dataclass(frozen=True)
 class Preview:
-    """A converted step, for two batch sizes."""
+    """A converted step, for two batch sizes, with its operators as the converter ordered them."""
 
     low: bytes
     high: bytes
     variables_bytes: int
+    runtimes: tuple[str, ...]
+
+    @cached_property
+    def _graphs(self) -> tuple[StepGraph, StepGraph]:
+        return step_graph.read(self.low, "train"), step_graph.read(self.high, "train")
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether both batch sizes have the same operators."""
+        low, high = self._graphs
+        return step_graph.counterparts(low, high) is not None
 
     def memory(self, batch_size: int) -> StepMemory:
         """What the step needs of memory at a batch size."""
-        low, high = (cost.lifetimes(content, "train") for content in (self.low, self.high))
-        tensors = [
-            Lifetime(_at(batch_size, a.size_bytes, b.size_bytes), a.first, a.last)
-            for a, b in zip(low, high, strict=True)
-        ]
+        graph = step_graph.at_batch(*self._graphs, BATCHES, batch_size)
+        planned = arranged.plan(graph, self.runtimes).graph
         return StepMemory(
             graph_bytes=_at(batch_size, len(self.low), len(self.high)),
             packed_bytes=cost.packed_bytes(self.low, "train"),
             variables_bytes=self.variables_bytes,
-            arena_bytes=arena_bytes(tensors),
+            arenas={name: arenas.total_bytes(planned, name) for name in RUNTIMES},
         )
 
     def flops(self, batch_size: int) -> int:
@@ -56,23 +65,25 @@ class Preview:
         return low
 
 
-def preview(convert: Callable[[int], tuple[bytes, int]]) -> Preview:
+def preview(convert: Callable[[int], tuple[bytes, int]], runtimes: Sequence[str]) -> Preview:
     """Converts a step for two batch sizes.
 
     Args:
-      convert: batch size → flatbuffer, and bytes of weights and optimizer state.
+      convert: batch size → flatbuffer as the converter wrote it, and bytes of weights and optimizer
+        state.
+      runtimes: that are to run the step.
 
     Raises:
       ExportError: the step is another one for another batch size.
     """
     (low, variables_bytes), (high, _) = (convert(batch) for batch in BATCHES)
-    structures = [[(t.first, t.last) for t in cost.lifetimes(c, "train")] for c in (low, high)]
-    if structures[0] != structures[1]:
+    seen = Preview(low, high, variables_bytes, tuple(runtimes))
+    if not seen.is_affine:
         raise ExportError(
             "the step's operators depend on the batch size, so that no other batch's memory can be "
             "told: give --batch-size"
         )
-    return Preview(low, high, variables_bytes)
+    return seen
 
 
 def _at(batch_size: int, low: int, high: int) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from tfplus_export import cost
-from tfplus_export.arena import arena_bytes
+from tfplus_export.memory import RUNTIMES
 
 # Of each of the two, in turn, after one that is not counted.
 TIMED_STEPS = 3
@@ -53,7 +53,7 @@ def measure(unfrozen: bytes, frozen: bytes) -> Savings:
     costs = [
         Cost(
             flops=cost.product_flops(content, "train"),
-            arena_bytes=arena_bytes(cost.lifetimes(content, "train")),
+            arena_bytes=cost.step_memory(content, 0).arenas[RUNTIMES[0]],
             file_bytes=len(content),
             step_ms=ms,
         )

@@ -12,12 +12,12 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import flatbuffers
 import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated
 
 from tfplus.storage import Storage, decode, encode
+from tfplus_export import flatbuffer
 from tfplus_export.markers import index_of
 
 # Its object API is annotated with lists, but takes arrays.
@@ -140,9 +140,7 @@ def shrink(
                     operators.append(dequantize)
             operators.append(operator)
         graph.operators = operators
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    packed = bytes(builder.Output())
+    packed = flatbuffer.pack(model, len(content))
     return packed, _places(packed, buffers, tensors, forms), {n: kept[n] for n in names}
 
 

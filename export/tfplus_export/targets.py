@@ -16,9 +16,9 @@ from tfplus.errors import ExportError, UsageError
 from tfplus.graph_reader import operator_name
 from tfplus.manifest import CheckedTarget
 from tfplus.operator_names import Owner, owners_of
+from tfplus_export.memory import RUNTIMES as RUNTIMES
 from tfplus_export.memory import StepMemory, peak_bytes
 
-RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 # tflite-runtime 2.14 aborts the process on some operators beyond, and XNNPACK takes none.
 MOST_DIMENSIONS = 4
 _MB = 1_000_000
@@ -83,7 +83,7 @@ def _table(name: str) -> Runtime:
 def gpu_runtime() -> Runtime:
     """The operators that the GPU delegate of ai-edge-litert takes, of any version of them.
 
-    As `scripts/rules-table --gpu` found them in the rules' own graphs.
+    As `scripts/test-gpu --table` found them in the rules' own graphs.
     """
     return _table("gpu")
 

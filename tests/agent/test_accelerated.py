@@ -79,7 +79,7 @@ def test_auto_does_not_complain_of_a_file_without_a_graph(open_device: OpenDevic
     [
         (2.0, [1.5, 2.5], None),
         (2.001, [1.501, 2.501], None),
-        (2.5, [1.5, 2.5], "loss of 2.5 where the CPU has 2"),
+        (2.5, [1.5, 2.5], "loss of 2.5 where it should be 2"),
         (float("nan"), [1.5, 2.5], "loss of nan"),
         (2.0, [1.5, 2.4], "update that is off by"),
         (2.0, [1.5, np.inf], "update that is off by inf"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ import pytest
 import tfplus_agent
 from tfplus import artifact
 from tfplus.artifact import Artifact
-from tfplus_agent import session
+from tfplus_agent import session, trial
 from tfplus_agent.device import Device
 from tfplus_agent.results import StepEvent
 from tfplus_agent.worker_client import WorkerClient
@@ -74,7 +76,12 @@ def test_a_gpu_that_works_is_used_and_computes_what_the_cpu_does(
 
 
 @pytest.mark.parametrize(
-    ("fault", "says"), [("raise", "Device lost"), ("abort", "SIGABRT"), ("hang", "hung")]
+    ("fault", "says"),
+    [
+        ("raise", "Device lost"),
+        pytest.param("abort", "SIGABRT", marks=pytest.mark.slow),
+        pytest.param("hang", "hung", marks=pytest.mark.slow),
+    ],
 )
 def test_a_gpu_lost_in_mid_training_leaves_what_was_acknowledged(
     open_device: OpenDevice,
@@ -109,6 +116,7 @@ def test_a_gpu_lost_in_mid_training_leaves_what_was_acknowledged(
         np.testing.assert_array_equal(device.weights(include_optimizer=True)[name], value)
 
 
+@pytest.mark.slow
 def test_a_gpu_lost_between_two_calls_costs_nothing(
     open_device: OpenDevice, probe: Artifact, faulty: Any
 ) -> None:
@@ -122,6 +130,7 @@ def test_a_gpu_lost_between_two_calls_costs_nothing(
     assert kept.keys() == device.weights().keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
@@ -138,3 +147,54 @@ def test_a_gpu_that_fails_its_trial_is_not_used(
     accelerator, note = open_device(load=probe, accelerator="gpu").accelerator
     assert accelerator == "cpu"
     assert says in note
+
+
+_UNDER_A_LIMIT = """
+import sys
+from pathlib import Path
+from tfplus import artifact
+from tfplus_agent.device import Device, DeviceConfig
+model = artifact.read(Path(sys.argv[1]))
+state, samples = Path(sys.argv[2]), Path(sys.argv[3])
+device = Device(DeviceConfig("a", state, samples, threads=1, accelerator="gpu"))
+content = model.path.read_bytes()
+device.models.add(model.sha256, len(content), [content])
+device.load(model.sha256)
+print(*device.accelerator, sep="|")
+print(device.train(1, 1).trained_steps)
+device.close()
+"""
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.slow
+def test_a_model_that_the_gpu_has_no_memory_for_trains_on_the_cpu(
+    gpu_model: Artifact, train_data: Path, tmp_path: Path
+) -> None:
+    # Address space for the CPU's step, which a GPU, of software too, cannot work in.
+    limited = 'ulimit -v 700000; exec "$@"'
+    code = [sys.executable, "-c", _UNDER_A_LIMIT, gpu_model.path, tmp_path / "state", train_data]
+    done = subprocess.run(
+        ["bash", "-c", limited, "limited", *map(str, code)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    used, steps = done.stdout.splitlines()
+    accelerator, _, note = used.partition("|")
+    assert accelerator == "cpu"
+    assert "GPU" in note
+    assert steps == "10"
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.slow
+def test_auto_does_not_take_a_gpu_that_is_a_program_on_the_cpu(
+    open_device: OpenDevice, probe: Artifact
+) -> None:
+    tried = trial.Trial(device="Swift", is_software=True, step_s=1.0, cpu_step_s=2.0)
+    assert "Swift is itself a program" in tried.no_gain
+    device = open_device(load=probe)
+    accelerator, note = device.accelerator
+    assert (accelerator, "cpu" in note.lower()) == ("cpu", True)

@@ -19,8 +19,8 @@ from small import small
 
 from tfplus import artifact
 from tfplus.slices import schema_hash
+from tfplus_export.comparison.update_error import layer_rounding, update_error
 from tfplus_export.optimizers import Adam, RmsProp, Sgd
-from tfplus_export.update_error import layer_rounding, update_error
 
 # Keras' own code, with a numpy newer than it knows.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")

@@ -15,7 +15,8 @@ from keras import layers
 from tfplus import artifact
 from tfplus.errors import DataError, ExportError, UsageError
 from tfplus.manifest import Preprocessing
-from tfplus_export import api, ports, real_data, samples, training
+from tfplus_export import api, ports, training
+from tfplus_export.comparison import real_data, samples
 from tfplus_export.graph import trace
 from tfplus_export.losses.compiled import compiled
 from tfplus_export.optimizers import Sgd

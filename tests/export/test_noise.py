@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfplus_export.comparison.reference_noise import ReferenceNoise
 from tfplus_export.lowering import noise
 from tfplus_export.lowering.noise import PRIME
-from tfplus_export.reference_noise import ReferenceNoise
 
 RATE = 0.3
 

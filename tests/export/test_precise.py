@@ -13,16 +13,16 @@ from keras import layers
 from rule_cases import BATCH, CASES
 
 from tfplus_export import ports, training
-from tfplus_export.double import Doubled, NoDoubleError
+from tfplus_export.comparison.double import Doubled, NoDoubleError
+from tfplus_export.comparison.parity import Parity
+from tfplus_export.comparison.precise import Precise
+from tfplus_export.comparison.reference import Reference
+from tfplus_export.comparison.samples import RandomSamples
 from tfplus_export.losses import compiled
 from tfplus_export.lowering.convolutions import CONV2D
 from tfplus_export.lowering.rule import Rule, Rules
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Sgd
-from tfplus_export.parity import Parity
-from tfplus_export.precise import Precise
-from tfplus_export.reference import Reference
-from tfplus_export.samples import RandomSamples
 
 # TensorFlow resizes into float32, whatever comes in, and has no gradient of a grouped convolution
 # in double precision; a plain one is in `small`.
@@ -88,6 +88,18 @@ def test_a_wrong_rule_shows() -> None:
 
     changed = dataclasses.replace(rule, gradient=wrong)
     assert 1e-5 < told(small(), {**RULES, "MaxPool": changed}).step < 1e-3
+
+
+def test_a_gradient_that_is_zero_by_nature_is_named() -> None:
+    x = keras.Input((4,))
+    y = layers.BatchNormalization(scale=False, name="shifted")(layers.Dense(3, name="a")(x))
+    y = layers.BatchNormalization(name="behind")(y)
+    found = told(keras.Model(x, layers.Dense(2)(y)))
+    assert found.vanishing == {"shared/shifted/beta", "shared/a/bias"}
+    assert found.vanishes("optimizer/momentum/shared/a/bias")
+    assert not found.vanishes("shared/a/kernel")
+    assert found.step < 1e-6
+    assert found.own_update < 1e-4
 
 
 def test_what_calls_a_function_has_no_double() -> None:

@@ -20,6 +20,9 @@ from tfplus_export.lowering.constants import is_constant
 from tfplus_export.lowering.matmul import batch_product
 from tfplus_export.tf_types import Tensor
 
+# How many times more elements count as much.
+_MUCH = 4
+
 
 @dataclass(frozen=True)
 class Contraction:
@@ -81,6 +84,9 @@ class Contraction:
         def size(letters: str) -> int:
             return math.prod(int(extent[c]) for c in letters)
 
+        if _exchange(size(rows), size(inner), size(columns)) and self.right == columns + inner:
+            exchanged = Contraction(self.right, self.left, columns + rows)._product(b, a)
+            return _permuted(exchanged, columns + rows, self.out)
         a = _permuted(a, self.left, batch + rows + inner)
         # BATCH_MATMUL reads its right side transposed at no cost.
         transposed = self.right != batch + inner + columns
@@ -91,11 +97,27 @@ class Contraction:
             # The weights of a frozen layer: FULLY_CONNECTED.
             a = tf.reshape(a, [size(rows), size(inner)])
             c = tf.matmul(a, tf.reshape(b, shape), transpose_b=transposed)
+        elif not batch and size(rows) < size(columns):
+            # A matrix of weights stays as it is: a RESHAPE would copy it.
+            a = tf.reshape(a, [1, size(rows), size(inner)])
+            c = batch_product(a, tf.reshape(b, shape), transpose_b=transposed)
+        elif not batch:
+            a = tf.reshape(a, [size(rows), size(inner)])
+            c = batch_product(a, tf.reshape(b, [1, *shape]), transpose_b=transposed)
         else:
             a = tf.reshape(a, [size(batch), size(rows), size(inner)])
             c = batch_product(a, tf.reshape(b, [size(batch), *shape]), transpose_b=transposed)
         given = batch + rows + columns
         return _permuted(tf.reshape(c, [extent[c] for c in given]), given, self.out)
+
+
+def _exchange(rows: int, inner: int, columns: int) -> bool:
+    """Whether to compute cᵀ = bᵀ·aᵀ for the left a [rows, inner], then transpose.
+
+    The right side of a product is copied into panels before it is multiplied, which for a few rows
+    and a large matrix takes longer than the product.
+    """
+    return columns * inner > _MUCH * rows * (inner + columns)
 
 
 def _permuted(x: Tensor, have: str, want: str) -> Tensor:

@@ -2,7 +2,8 @@
 
 With weights known only at run time, TFLite's CONV_2D falls to a slow kernel, while BATCH_MATMUL is
 fast. Full im2col copies every input kh·kw times; here only the kw horizontal taps are laid side by
-side, and the kh vertical ones are slices of that: y = Σ_i rows_i · W_i.
+side, and the kh vertical ones are slices of that: y = Σ_i rows_i · W_i. With few channels
+those would be many small products, and full columns are one (`COLUMNS`).
 
 The groups of a grouped convolution are the batch of each product, and stand in front of the batch
 of the data: [G·N, H, W, C]. A plain convolution has one group. Below, C and K are channels and
@@ -15,13 +16,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from tfplus_export.lowering.constants import is_constant
 from tfplus_export.lowering.matmul import batch_product
 from tfplus_export.lowering.rule import Rule
-from tfplus_export.lowering.window import Tap, Window, crop, merge, phases, window_of
+from tfplus_export.lowering.window import (
+    Padding,
+    Tap,
+    Window,
+    crop,
+    gather,
+    merge,
+    padding_of,
+    phases,
+    side_by_side,
+    window_of,
+)
 from tfplus_export.tf_types import Op, Tensor
+
+# Channels up to which an operator with a known filter makes columns faster than copies do.
+_MOST_BY_OPERATOR = 4
 
 
 def _window(op: Op) -> Window:
@@ -55,37 +71,46 @@ def _join(x: Tensor, groups: int) -> Tensor:
     return tf.reshape(tf.transpose(parts, [1, 0, 2]), [a // groups, b, d, groups * c])
 
 
-def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    x, weight = inputs
-    window, groups = _window(op), _groups(op)
-    if groups == 1 and is_constant(weight) and _is_plain(op):
-        padding = op.get_attr("padding").decode()
-        return tf.nn.conv2d(x, weight, op.get_attr("strides"), padding)
-    return convolution(x, weight, window, groups)
+def _rule(*, whole: bool) -> Rule:
+    def forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
+        x, weight = inputs
+        window, groups = _window(op), _groups(op)
+        if groups == 1 and is_constant(weight) and _is_plain(op):
+            padding = op.get_attr("padding").decode()
+            return tf.nn.conv2d(x, weight, op.get_attr("strides"), padding)
+        return convolution(x, weight, window, groups, whole=whole)
+
+    def gradient(
+        op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
+    ) -> list[Tensor | None]:
+        x, weight = inputs
+        window, groups = _window(op), _groups(op)
+        dy = _part(dy, groups)
+        dx, dw = None, None
+        if wanted[0]:
+            dx = _join(input_gradient(dy, _part(weight, groups), window, groups), groups)
+        if wanted[1]:
+            dw = filter_gradient(_part(x, groups), dy, window, groups, whole=whole)
+            dw = tf.reshape(dw, weight.shape)
+        return [dx, dw]
+
+    return Rule(forward, gradient)
 
 
-def convolution(x: Tensor, weight: Tensor, window: Window, groups: int) -> Tensor:
-    """The convolution of [N, H, W, G·C] with [kh, kw, C, G·K]."""
+def convolution(
+    x: Tensor, weight: Tensor, window: Window, groups: int, *, whole: bool = False
+) -> Tensor:
+    """The convolution of [N, H, W, G·C] with [kh, kw, C, G·K]; `whole`: one product, not kh."""
     filters = _filter_rows(_part(weight, groups), groups)
-    rows = _rows(_part(x, groups), window, groups)
-    terms = [batch_product(row, _row(filters, i)) for i, row in enumerate(rows)]
+    if whole:
+        columns = _columns(_part(x, groups), window, groups)
+        terms = [batch_product(columns[0], _flat(filters, groups))]
+    else:
+        rows = _rows(_part(x, groups), window, groups)
+        terms = [batch_product(row, _row(filters, i)) for i, row in enumerate(rows)]
     n, k = x.shape[0], weight.shape[3]
     shape = [groups * n, window.h.out, window.w.out, k // groups]
     return _join(tf.reshape(_sum(terms), shape), groups)
-
-
-def _gradient(
-    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
-) -> list[Tensor | None]:
-    x, weight = inputs
-    window, groups = _window(op), _groups(op)
-    dy = _part(dy, groups)
-    dx, dw = None, None
-    if wanted[0]:
-        dx = _join(input_gradient(dy, _part(weight, groups), window, groups), groups)
-    if wanted[1]:
-        dw = tf.reshape(filter_gradient(_part(x, groups), dy, window, groups), weight.shape)
-    return [dx, dw]
 
 
 def _rows(x: Tensor, window: Window, groups: int) -> list[Tensor]:
@@ -95,21 +120,59 @@ def _rows(x: Tensor, window: Window, groups: int) -> list[Tensor]:
     columns: dict[int, Tensor] = {}
     for a in {h.phase(i) for i in range(h.kernel)}:
         parts = [crop(split[a, w.phase(j)], 2, w.shift(j), w.out) for j in range(w.kernel)]
-        columns[a] = parts[0] if len(parts) == 1 else tf.concat(parts, 3)
+        columns[a] = side_by_side(parts)
     return [_flat(crop(columns[h.phase(i)], 1, h.shift(i), h.out), groups) for i in range(h.kernel)]
 
 
-def filter_gradient(x: Tensor, dy: Tensor, window: Window, groups: int) -> Tensor:
-    """dW, [kh, kw·C, G·K]."""
-    # Transposing dY once serves all vertical taps, and dY is no larger than the columns.
-    dy_t = tf.transpose(_flat(dy, groups), [0, 2, 1])
-    rows: list[Tensor] = []
-    for row in _rows(x, window, groups):
-        # [G, K, kw·C] → [1, kw·C, G·K]: filters of a group stand side by side, groups in order.
-        product = batch_product(dy_t, row)
-        flat = tf.reshape(product, [product.shape[0] * product.shape[1], product.shape[2]])
-        rows.append(tf.expand_dims(tf.transpose(flat), 0))
-    return rows[0] if len(rows) == 1 else tf.concat(rows, 0)
+def _columns(x: Tensor, window: Window, groups: int) -> list[Tensor]:
+    """What all taps read, side by side: one [G, N·OH·OW, kh·kw·C]."""
+    padding = padding_of(window)
+    if groups == 1 and padding is not None and int(x.shape[3]) <= _MOST_BY_OPERATOR:
+        return [_flat(_columns_by_operator(x, window, padding), groups)]
+    split = phases(x, window)
+    lines = [
+        side_by_side([gather(split, window, (i, j)) for j in range(window.w.kernel)])
+        for i in range(window.h.kernel)
+    ]
+    return [_flat(side_by_side(lines), groups)]
+
+
+def _columns_by_operator(x: Tensor, window: Window, padding: Padding) -> Tensor:
+    """A convolution whose filter k is 1 in entry k alone: [N, OH, OW, kh·kw·C].
+
+    Its filter is known, which XNNPACK runs fast, and it pads and strides at no cost; copying one
+    channel after the other is slow.
+    """
+    kh, kw, c = window.h.kernel, window.w.kernel, int(x.shape[3])
+    every = np.eye(kh * kw * c).reshape(kh, kw, c, -1)
+    return tf.nn.conv2d(x, tf.constant(every, x.dtype), [window.h.stride, window.w.stride], padding)
+
+
+def filter_gradient(
+    x: Tensor, dy: Tensor, window: Window, groups: int, *, whole: bool = False
+) -> Tensor:
+    """dW, [kh, kw·C, G·K]; with `whole` columns [1, kh·kw·C, G·K]."""
+    columns = _columns(x, window, groups) if whole else _rows(x, window, groups)
+    sent = _flat(dy, groups)
+    products = [_side_by_side(_correlated(column, sent)) for column in columns]
+    return products[0] if len(products) == 1 else tf.concat(products, 0)
+
+
+def _correlated(columns: Tensor, sent: Tensor) -> Tensor:
+    """[G, P, kw·C] and [G, P, K] → [G, kw·C, K]."""
+    if columns.shape[2] >= sent.shape[2]:
+        return batch_product(tf.transpose(columns, [0, 2, 1]), sent)
+    # The right side of a product is copied into panels first: it should be the smaller one.
+    product = batch_product(tf.transpose(sent, [0, 2, 1]), columns)
+    return tf.transpose(product, [0, 2, 1])
+
+
+def _side_by_side(product: Tensor) -> Tensor:
+    """[G, kw·C, K] → [1, kw·C, G·K]: filters of a group side by side, groups in order."""
+    groups, inner, k = product.shape
+    if groups == 1:
+        return product
+    return tf.reshape(tf.transpose(product, [1, 0, 2]), [1, inner, groups * k])
 
 
 def input_gradient(dy: Tensor, weight: Tensor, window: Window, groups: int) -> Tensor:
@@ -137,7 +200,7 @@ def _phase_gradient(
     up, left = max(h.shift(i) for i in vertical), max(w.shift(j) for j in horizontal)
     padded = tf.pad(dy, [[0, 0], [up, h.rows - h.out], [left, w.rows - w.out], [0, 0]])
     parts = [crop(padded, 2, left - w.shift(j), w.rows) for j in horizontal]
-    columns = parts[0] if len(parts) == 1 else tf.concat(parts, 3)
+    columns = side_by_side(parts)
     terms: list[Tensor] = []
     for i in vertical:
         row = _flat(crop(columns, 1, up - h.shift(i), h.rows), groups)
@@ -173,4 +236,5 @@ def _sum(terms: list[Tensor]) -> Tensor:
     return total
 
 
-ROWS = Rule(_forward, _gradient)
+ROWS = _rule(whole=False)
+COLUMNS = _rule(whole=True)

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfplus_export.lowering.conv2d import ROWS
+from tfplus_export.lowering.conv2d import COLUMNS, ROWS
 from tfplus_export.lowering.rule import Candidates
 from tfplus_export.lowering.winograd import winograd
 from tfplus_export.tf_types import Op
 
-# Below, the transformations cost more than the products that they spare.
+# Below, transformations cost more than the products that they spare.
 _FEWEST_CHANNELS = 32
+# Up to here, one product over full columns is faster than several over parts of them.
+_MOST_FOR_COLUMNS = 16
 
 
 def _order(op: Op) -> Sequence[str]:
     _, height, width, _ = (int(d) for d in op.outputs[0].shape)
     channels, filters = (int(d) for d in op.inputs[1].shape[2:])
+    if channels <= _MOST_FOR_COLUMNS:
+        return ("columns", "rows", "winograd4", "winograd2")
     if min(channels, filters) < _FEWEST_CHANNELS:
-        return ("rows", "winograd4", "winograd2")
-    if min(height, width) > 4 and max(int(d) for d in op.inputs[1].shape[:2]) <= 3:
-        return ("winograd4", "winograd2", "rows")
-    return ("winograd2", "rows", "winograd4")
+        return ("rows", "columns", "winograd4", "winograd2")
+    if min(height, width) > 4:
+        return ("winograd4", "winograd2", "rows", "columns")
+    return ("winograd2", "rows", "columns", "winograd4")
 
 
-CONV2D = Candidates({"winograd2": winograd(2), "winograd4": winograd(4), "rows": ROWS}, _order)
+CONV2D = Candidates(
+    {"winograd2": winograd(2), "winograd4": winograd(4), "columns": COLUMNS, "rows": ROWS}, _order
+)

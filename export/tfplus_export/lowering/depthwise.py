@@ -30,7 +30,9 @@ def _window(op: Op) -> Window:
 
 def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     _window(op)
-    return _depthwise(inputs[0], inputs[1], op.get_attr("strides"), op.get_attr("padding"))
+    x, weight = inputs
+    x = _repeated(x, int(weight.shape[3]))
+    return _depthwise(x, _single(weight), op.get_attr("strides"), op.get_attr("padding"))
 
 
 def _gradient(
@@ -45,21 +47,15 @@ def _gradient(
 
 
 def _filter_gradient(x: Tensor, dy: Tensor, weight: Tensor, window: Window) -> Tensor:
-    multiplier = int(weight.shape[3])
-    if multiplier > 1:
-        # Output channel c·M + m reads input channel c.
-        n, h, w, c = x.shape
-        ones = tf.constant(np.ones((1, 1, multiplier)), x.dtype)
-        x = tf.reshape(tf.reshape(x, [-1, c, 1]) * ones, [n, h, w, c * multiplier])
-    split = phases(x, window)
+    split = phases(_repeated(x, int(weight.shape[3])), window)
     taps = [sum_over(gather(split, window, tap) * dy, [0, 1, 2]) for tap in window.taps]
     return tf.reshape(taps[0] if len(taps) == 1 else tf.concat(taps, 0), weight.shape)
 
 
 def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
     """Each phase of dX is a depthwise convolution of dY with the taps that read it, reversed."""
-    kh, kw, channels, multiplier = (int(d) for d in weight.shape)
-    every = tf.reshape(weight, [kh, kw, channels * multiplier, 1])
+    channels, multiplier = int(weight.shape[2]), int(weight.shape[3])
+    every = _single(weight)
     h, w = window.h, window.w
     split: dict[Tap, Tensor] = {}
     for a in range(h.stride):
@@ -75,6 +71,24 @@ def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
         return dx
     parts = tf.reshape(dx, [-1, channels, multiplier])
     return tf.reshape(tf.reduce_sum(parts, 2), [*dx.shape[:3], channels])
+
+
+def _repeated(x: Tensor, multiplier: int) -> Tensor:
+    """Each channel as often as the layer multiplies it: output channel c·M + m reads channel c.
+
+    The GPU delegate of ai-edge-litert 2.3 ends the process on a runtime filter that multiplies.
+    """
+    if multiplier == 1:
+        return x
+    n, h, w, c = x.shape
+    ones = tf.constant(np.ones((1, 1, multiplier)), x.dtype)
+    return tf.reshape(tf.reshape(x, [-1, c, 1]) * ones, [n, h, w, c * multiplier])
+
+
+def _single(weight: Tensor) -> Tensor:
+    """[kh, kw, C, M] → [kh, kw, C·M, 1]."""
+    kh, kw, c, m = (int(d) for d in weight.shape)
+    return weight if m == 1 else tf.reshape(weight, [kh, kw, c * m, 1])
 
 
 def _pick(x: Tensor, axis: int, indices: Sequence[int]) -> Tensor:

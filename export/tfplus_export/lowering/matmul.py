@@ -14,5 +14,8 @@ from tfplus_export.tf_types import Tensor
 
 
 def batch_product(a: Tensor, b: Tensor, *, transpose_b: bool = False) -> Tensor:
-    """`a @ b` for [G, M, K] and [G, K, N] ([G, N, K] when `transpose_b`)."""
+    """`a @ b` for [G, M, K] and [G, K, N] ([G, N, K] when `transpose_b`).
+
+    One of them may be a matrix that all products share.
+    """
     return tf.raw_ops.BatchMatMulV2(x=a, y=b, adj_y=transpose_b)

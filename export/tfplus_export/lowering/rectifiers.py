@@ -18,7 +18,7 @@ _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 def _relu6_gradient(x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
-    return dy * (positive(y) * positive(6.0 - y))
+    return dy * positive(y * (6.0 - y))
 
 
 def _leaky_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Operations that move values without changing them: reshapes, concatenation, space to batch."""
+"""Operations that move values without changing them: reshapes, concatenation, padding."""
 
 from __future__ import annotations
 
@@ -72,26 +72,6 @@ def _pad_gradient(
     return [tf.slice(dy, begin, [int(d) for d in inputs[0].shape]), None]
 
 
-def _space_to_batch_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    return tf.space_to_batch_nd(inputs[0], _static(op, 1), _static(op, 2))
-
-
-def _space_to_batch_gradient(
-    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
-) -> list[Tensor | None]:
-    return [tf.batch_to_space(dy, _static(op, 1), _static(op, 2)), None, None]
-
-
-def _batch_to_space_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    return tf.batch_to_space(inputs[0], _static(op, 1), _static(op, 2))
-
-
-def _batch_to_space_gradient(
-    op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
-) -> list[Tensor | None]:
-    return [tf.space_to_batch_nd(dy, _static(op, 1), _static(op, 2)), None, None]
-
-
 def _static(op: Op, index: int) -> np.ndarray:
     value = static_value(op.inputs[index])
     if value is None:
@@ -99,9 +79,6 @@ def _static(op: Op, index: int) -> np.ndarray:
     return value
 
 
-# TensorFlow runs a dilated convolution as a plain one between these two.
-SPACE_TO_BATCH = Rule(_space_to_batch_forward, _space_to_batch_gradient)
-BATCH_TO_SPACE = Rule(_batch_to_space_forward, _batch_to_space_gradient)
 # Squeeze and ExpandDims are reshapes once every shape is known.
 RESHAPE = Rule(_reshape_forward, _reshape_gradient)
 CONCAT = Rule(_concat_forward, _concat_gradient)

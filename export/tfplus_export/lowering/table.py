@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tfplus_export.lowering import (
+    blocks,
     detours,
     elementwise,
     linear,
@@ -37,7 +38,7 @@ RULES: Rules = MappingProxyType(
         "Any": logic.ANY,
         "AvgPool": AVG_POOL,
         "BatchMatMulV2": products.BATCH_MATMUL,
-        "BatchToSpaceND": shaping.BATCH_TO_SPACE,
+        "BatchToSpaceND": blocks.BATCH_TO_SPACE,
         "BiasAdd": elementwise.BIAS_ADD,
         "BroadcastTo": slicing.BROADCAST_TO,
         "Cast": logic.CAST,
@@ -99,7 +100,7 @@ RULES: Rules = MappingProxyType(
         "Softmax": SOFTMAX,
         "Softplus": sigmoids.SOFTPLUS,
         "Softsign": sigmoids.SOFTSIGN,
-        "SpaceToBatchND": shaping.SPACE_TO_BATCH,
+        "SpaceToBatchND": blocks.SPACE_TO_BATCH,
         "Split": splitting.SPLIT,
         "SplitV": splitting.SPLIT_V,
         "Sqrt": powers.SQRT,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import tensorflow as tf
 
@@ -19,6 +20,10 @@ from tfplus_export.lowering.zeros import zero_padded
 from tfplus_export.tf_types import Op, Tensor
 
 Tap = tuple[int, int]
+Padding = Literal["SAME", "VALID"]
+
+# Operands of a CONCATENATION that XNNPACK takes.
+_MOST_AT_ONCE = 5
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,28 @@ def window_of(
             before = explicit[2 * axis]
         axes.append(Axis(sizes[axis], outs[axis], taps, stride, dilation, before))
     return Window(axes[0], axes[1])
+
+
+def padding_of(window: Window) -> Padding | None:
+    """Which of TensorFlow's paddings an operator must have for this window; None for neither."""
+    axes = (window.h, window.w)
+    if any(axis.dilation != 1 for axis in axes):
+        return None
+    if all(a.before == 0 and a.out == (a.size - a.kernel) // a.stride + 1 for a in axes):
+        return "VALID"
+    for axis in axes:
+        missing = max((axis.out - 1) * axis.stride + axis.kernel - axis.size, 0)
+        if axis.out != -(-axis.size // axis.stride) or axis.before != missing // 2:
+            return None
+    return "SAME"
+
+
+def side_by_side(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenates along the last axis; XNNPACK takes at most five at once."""
+    while len(parts) > 1:
+        groups = [parts[i : i + _MOST_AT_ONCE] for i in range(0, len(parts), _MOST_AT_ONCE)]
+        parts = [g[0] if len(g) == 1 else tf.concat(list(g), len(g[0].shape) - 1) for g in groups]
+    return parts[0]
 
 
 def phases(x: Tensor, window: Window) -> dict[Tap, Tensor]:

@@ -88,8 +88,7 @@ class _Minimal:
             back = batch_product(sent, self._transformed(weight), transpose_b=True)
             dx = join(back, *self._inputs)
         if wanted[1]:
-            rows = tf.transpose(cut(x, *self._inputs), [0, 2, 1])
-            dw = self._gathered(batch_product(rows, sent), weight)
+            dw = self._filter_gradient(cut(x, *self._inputs), sent, weight)
         return [dx, dw]
 
     def _transformed(self, weight: Tensor) -> Tensor:
@@ -99,8 +98,14 @@ class _Minimal:
         products = batch_product(tf.constant(self._filter[None], weight.dtype), flat)
         return tf.reshape(products, [len(self._filter), c, k])
 
-    def _gathered(self, products: Tensor, weight: Tensor) -> Tensor:
-        """[products, C, K] → [kh, kw, C, K]; the adjoint of `_transformed`."""
-        flat = tf.reshape(products, [1, len(self._filter), -1])
-        taps = batch_product(tf.constant(self._filter.T[None], products.dtype), flat)
-        return tf.reshape(taps, weight.shape)
+    def _filter_gradient(self, tiles: Tensor, sent: Tensor, weight: Tensor) -> Tensor:
+        """Of [products, tiles, C] and [products, tiles, K]: [kh, kw, C, K]."""
+        kh, kw, c, k = weight.shape
+        # The right side of a product is copied into panels first: it should be the smaller one.
+        wide, narrow = (tiles, sent) if c >= k else (sent, tiles)
+        products = batch_product(tf.transpose(wide, [0, 2, 1]), narrow)
+        flat = tf.reshape(products, [1, len(self._filter), c * k])
+        taps = batch_product(tf.constant(self._filter.T[None], flat.dtype), flat)
+        if c >= k:
+            return tf.reshape(taps, weight.shape)
+        return tf.transpose(tf.reshape(taps, [kh, kw, k, c]), [0, 1, 3, 2])

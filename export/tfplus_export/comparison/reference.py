@@ -11,15 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus_export import ports
-from tfplus_export.double import Doubled
-from tfplus_export.graph import inlined
+from tfplus_export.comparison.double import Doubled
+from tfplus_export.comparison.precise import DoubleStep, Found, Precise, compare
+from tfplus_export.comparison.reference_noise import ReferenceNoise
+from tfplus_export.comparison.samples import Batch
+from tfplus_export.comparison.update_error import layer_of
+from tfplus_export.graph import inlined, layers_of
 from tfplus_export.heads import SAMPLE_WEIGHT
 from tfplus_export.lowering.noise import STATE
-from tfplus_export.precise import DoubleStep, Found, Precise, compare
-from tfplus_export.reference_noise import ReferenceNoise
-from tfplus_export.samples import Batch
 from tfplus_export.training import Training
-from tfplus_export.update_error import layer_of
+from tfplus_export.unrolling import unrolled
 
 _REDUCTIONS = {"mean": "sum_over_batch_size", "sum": "sum"}
 
@@ -85,7 +86,8 @@ class Reference:
         """
         tensors = [_tensors(batch) for batch in batches]
         function = tf.function(self._compute, autograph=False)
-        with inlined():
+        # Loops are written out: what calls a function cannot be rewritten.
+        with inlined(), unrolled(layers_of(self._model)):
             exact = Doubled(function.get_concrete_function(tensors[0]))
         step = DoubleStep(training)
         state, random = self.state(), self._noise.state()

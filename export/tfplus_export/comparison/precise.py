@@ -16,11 +16,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfplus_export.double import NoDoubleError, doubled
+from tfplus_export.comparison.double import NoDoubleError, doubled
+from tfplus_export.comparison.update_error import layer_rounding, update_error
 from tfplus_export.signatures import tensor_specs
 from tfplus_export.tf_types import Tensor
 from tfplus_export.training import Training
-from tfplus_export.update_error import layer_rounding, update_error
+
+# A gradient so much smaller than the model's largest, in double precision, is zero by nature.
+VANISHING = 1e-9
 
 # A loss, and name → gradient.
 Found = tuple[float, dict[str, np.ndarray]]
@@ -34,11 +37,18 @@ class Precise:
       step: largest error of a gradient of the lowered step, both sides in float64.
       own_loss: error of TensorFlow's loss in float32.
       own_update: largest error of a gradient in TensorFlow's float32, beyond rounding alone.
+      vanishing: variables whose gradient is zero by nature, such as a shift between two batch
+        normalizations: in float32 it is rounding, and nothing to compare.
     """
 
     step: float
     own_loss: float
     own_update: float
+    vanishing: frozenset[str] = frozenset()
+
+    def vanishes(self, name: str) -> bool:
+        """Whether a variable has no gradient, or is what the optimizer keeps for such a one."""
+        return any(name == v or name.endswith(f"/{v}") for v in self.vanishing)
 
     def worse(self, other: Precise) -> Precise:
         """The larger of two measurements, each for itself."""
@@ -46,6 +56,7 @@ class Precise:
             max(self.step, other.step),
             max(self.own_loss, other.own_loss),
             max(self.own_update, other.own_update),
+            self.vanishing & other.vanishing,
         )
 
 
@@ -60,17 +71,22 @@ def compare(exact: Found, float32: Found, step: Found) -> Precise:
     loss, gradients = exact
     zeros = {name: np.zeros_like(gradient) for name, gradient in gradients.items()}
     rounding = layer_rounding(zeros, gradients, list(zeros))
+    sizes = {n: float(np.linalg.norm(g)) / math.sqrt(g.size) for n, g in gradients.items()}
+    tiny = VANISHING * max(sizes.values())
+    vanishing = frozenset(name for name, size in sizes.items() if size <= tiny)
     own = [
         update_error(zeros[name], gradient, float32[1][name], rounding[name])
         for name, gradient in gradients.items()
+        if name not in vanishing
     ]
     errors = [abs(step[0] - loss) / max(abs(loss), 1e-6)]
     for name, gradient in gradients.items():
         # What is zero by nature is compared with what float32 could tell from zero.
-        least = rounding[name] * math.sqrt(gradient.size)
+        least = max(rounding[name], tiny) * math.sqrt(gradient.size)
         error = float(np.linalg.norm(step[1][name] - gradient))
         errors.append(error / max(float(np.linalg.norm(gradient)), least, 1e-30))
-    return Precise(float(np.max(errors)), abs(float32[0] - loss) / max(abs(loss), 1e-6), max(own))
+    own_loss = abs(float32[0] - loss) / max(abs(loss), 1e-6)
+    return Precise(float(np.max(errors)), own_loss, max(own, default=0.0), vanishing)
 
 
 class DoubleStep:

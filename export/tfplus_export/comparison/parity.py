@@ -28,12 +28,12 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfplus.errors import ExportError
-from tfplus_export.double import NoDoubleError
-from tfplus_export.precise import Precise
-from tfplus_export.reference import Reference
-from tfplus_export.samples import Batch, Draw, RandomSamples, padded
+from tfplus_export.comparison.double import NoDoubleError
+from tfplus_export.comparison.precise import Precise
+from tfplus_export.comparison.reference import Reference
+from tfplus_export.comparison.samples import Batch, Draw, RandomSamples, padded
+from tfplus_export.comparison.update_error import State, layer_rounding, update_error
 from tfplus_export.training import Training
-from tfplus_export.update_error import State, layer_rounding, update_error
 
 # Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close
 # to a ReLU's corner or to a second maximum that rounding decides where its gradient goes.
@@ -255,7 +255,8 @@ def _measure(
     float64 = precise.step if precise else None
     results: list[Parity] = []
     for candidate, errors, output_error in zip(candidates, medians, output_errors, strict=True):
-        worst = max(errors, key=lambda n: np.nan_to_num(errors[n], nan=np.inf))
+        compared = {n: e for n, e in errors.items() if not own.vanishes(n)} or errors
+        worst = max(compared, key=lambda n: np.nan_to_num(compared[n], nan=np.inf))
         results.append(
             Parity(
                 steps=len(candidate.loss_errors),

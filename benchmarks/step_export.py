@@ -1,0 +1,22 @@
+"""Exports one of the models whose steps are timed.
+
+usage: step_export.py NAME BATCH FILE
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from step_models import build
+
+from tfplus.manifest import Preprocessing
+from tfplus_export import api
+from tfplus_export.optimizers import Sgd
+from tfplus_export.source import Source
+
+name, batch, path = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+built = build(name)
+source = Source(name, built.model, tuple(range(built.classes)), None, None, Preprocessing(), None)
+options = api.Options(batch, optimizer=Sgd(0.01), parity_steps=2)
+api.export(source, path, options, lambda text: print(text, file=sys.stderr))

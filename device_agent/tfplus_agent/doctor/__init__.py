@@ -1,0 +1,1 @@
+"""`tfplus doctor`: what works on this device, tried and compared."""

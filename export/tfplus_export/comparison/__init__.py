@@ -1,0 +1,1 @@
+"""Does an exported step compute what TensorFlow computes?"""

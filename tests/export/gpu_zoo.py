@@ -1,0 +1,170 @@
+"""Whole training steps on the LiteRT GPU delegate: the models of the zoo in docs/gpu.md.
+
+usage: python tests/export/gpu_zoo.py [MODEL OPTIMIZER STEPS]
+
+Each model runs in a process of its own, since the delegate ends the process on some graphs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import keras
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from gpu_sections import software, write
+from keras import layers
+
+from tfplus import gpu
+from tfplus.manifest import Preprocessing, TensorInfo
+from tfplus.stateless import StatelessModel
+from tfplus_export import accelerated, source
+from tfplus_export.lowered import lower
+from tfplus_export.optimizers import Adam, Sgd
+from tfplus_export.options import Options
+from tfplus_export.samples import random_inputs, random_targets
+from tfplus_export.source import Source
+from tfplus_export.training import LOSS
+
+MODELS = (
+    "small-cnn",
+    "reduced-mobilenet",
+    "reduced-resnet",
+    "mentee",
+    "alexnet",
+    "vgg16",
+    "keyword-cnn",
+    "grouped",
+)
+# At rates where a step is no leap: what rounding decides at a ReLU stays small for ten steps.
+OPTIMIZERS = MappingProxyType(
+    {"sgd": Sgd(0.003), "momentum": Sgd(0.001, 0.9), "adam": Adam(learning_rate=1e-4)}
+)
+STEPS = 10
+BATCH = 2
+SEED = 0
+TIMEOUT_S = 1800
+TOLERANCE = 1e-4
+TITLE = "Models"
+HEAD = """{software}. Whole training steps, {steps} of them at batch {batch} over two
+batches in turn, on the GPU and on the CPU from the same start and each on its own: the largest
+difference between their losses, relative to the CPU's, and the norm of that between their weights,
+relative to how far the CPU's have moved. The losses have to agree to {tolerance:.0e}. SGD runs at
+0.003, with momentum 0.9 at 0.001, Adam at 0.0001. `grouped` is a small net of grouped
+convolutions. A software driver says nothing of speed.
+
+| Model | Optimizer | Fully accelerated | First and last loss | Loss off by | Weights off by |
+|---|---|---|---|---|---|
+"""
+
+
+def grouped() -> keras.Model:
+    """Convolutions in groups, as decoupled sub-models have them, strided and not."""
+    return keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            layers.Conv2D(16, 3, padding="same", activation="relu", name="conv1"),
+            layers.Conv2D(32, 3, 2, "same", groups=4, activation="relu", name="conv2"),
+            layers.MaxPooling2D(2, name="pool"),
+            layers.Conv2D(64, 3, padding="same", groups=8, activation="relu", name="conv3"),
+            layers.GlobalAveragePooling2D(name="average"),
+            layers.Dense(10, name="logits"),
+        ],
+        name="grouped",
+    )
+
+
+def load(name: str) -> Source:
+    """A model of the zoo, or `grouped`, with the same weights each time."""
+    keras.utils.set_random_seed(SEED)
+    if name == "grouped":
+        return Source(name, grouped(), None, None, None, Preprocessing(), None)
+    return source.load(f"zoo:{name}", input_shape=None, classes=None, seed=SEED)
+
+
+def compare(name: str, optimizer: str, steps: int) -> dict[str, Any]:
+    """Takes steps on both; what `asked` returns."""
+    loaded = load(name)
+    options = Options(BATCH, optimizer=OPTIMIZERS[optimizer])
+    lowered = lower(loaded, loaded.model, options, lambda text: None)
+    step = lowered.step
+    rng = np.random.default_rng(SEED)
+    # The same few samples again and again: the loss falls, and is more than noise.
+    two = [random_inputs(step.train_graph, rng) | random_targets(step, rng) for _ in range(2)]
+    interpreter = Interpreter(model_content=lowered.content, num_threads=2)
+    train = interpreter.get_signature_runner("train")
+    want = [float(train(**two[i % 2])[LOSS][0]) for i in range(steps)]
+    compiled = gpu.compiled(accelerated.graph(step))
+    variables = {n: TensorInfo(v.shape, v.dtype.name) for n, v in lowered.values.items()}
+    model = StatelessModel(compiled, variables, step.reported())
+    model.restore(lowered.values)
+    got: list[float] = []
+    for i in range(steps):
+        model.step(two[i % 2])
+        got.append(model.metrics()[LOSS])
+    weights = [w.name for w in step.weights]
+    after = interpreter.get_signature_runner("save")()
+    return {
+        "fully_accelerated": compiled.is_fully_accelerated(),
+        "losses": want,
+        "loss": float(np.max(np.abs(np.subtract(got, want)) / np.abs(want))),
+        "weights": _apart(weights, model.save(), after) / _apart(weights, lowered.values, after),
+    }
+
+
+def _apart(names: list[str], a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> float:
+    return float(np.sqrt(sum(float(np.sum(np.square(a[n] - b[n]))) for n in names)))
+
+
+def asked(name: str, optimizer: str, steps: int = STEPS) -> dict[str, Any]:
+    """What a process of its own found: `loss` and `weights` apart, or `failed` and how."""
+    command = [sys.executable, __file__, name, optimizer, str(steps)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if lines:
+        return json.loads(lines[0])
+    return {"failed": f"ended with {done.returncode}: {done.stderr[-500:]}"}
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the section, or prints what was found of one model."""
+    if arguments:
+        name, optimizer, steps = arguments
+        sys.stdout.write(json.dumps(compare(name, optimizer, int(steps))) + "\n")
+        sys.stdout.flush()
+        # Some drivers hang when they are taken down.
+        os._exit(0)
+    rows: list[str] = []
+    right = True
+    for name in MODELS:
+        for optimizer in OPTIMIZERS:
+            found = asked(name, optimizer)
+            if "failed" in found:
+                sys.stderr.write(f"{name} {optimizer} {found['failed']}\n")
+                return 1
+            losses = found["losses"]
+            accelerated = found["fully_accelerated"]
+            rows.append(
+                f"| {name} | {optimizer} | {'yes' if accelerated else 'no'} "
+                f"| {losses[0]:.4f}, {losses[-1]:.4f} | {found['loss']:.0e} "
+                f"| {found['weights']:.0e} |"
+            )
+            sys.stderr.write(rows[-1] + "\n")
+            right = right and accelerated and found["loss"] <= TOLERANCE
+    head = HEAD.format(software=software(), steps=STEPS, batch=BATCH, tolerance=TOLERANCE)
+    write(TITLE, head + "\n".join(rows))
+    return 0 if right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

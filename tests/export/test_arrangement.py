@@ -1,0 +1,165 @@
+"""Order and repetition of operators: random graphs are interpreted, real files agree in bits."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfplus_export import arenas, arranged, recomputing, scheduling, source, step_graph
+from tfplus_export.lowered import lower
+from tfplus_export.options import Options
+from tfplus_export.step_graph import Operator, StepGraph, Tensor
+
+LITERT = ("ai-edge-litert",)
+KIB = 1024
+
+
+@st.composite
+def graphs(draw: st.DrawFn, most: int, names: tuple[str, ...]) -> StepGraph:
+    """Operator i makes tensor i; tensor n is the input; the last one is the output."""
+    count = draw(st.integers(1, most))
+    operators: list[Operator] = []
+    for i in range(count):
+        sources = draw(st.lists(st.integers(0, i - 1), max_size=3)) if i else []
+        operators.append(Operator(draw(st.sampled_from(names)), (*sources, count)[:2], (i,)))
+    sizes = draw(st.lists(st.integers(0, 9), min_size=count + 1, max_size=count + 1))
+    tensors = tuple(Tensor((KIB * s,), 4, is_float=True, is_constant=False) for s in sizes)
+    return StepGraph(tuple(operators), tensors, given=(count,), kept=(count - 1,))
+
+
+def values(graph: StepGraph) -> tuple[object, ...]:
+    """What each output is: an expression of the inputs. Fails where a tensor is not there yet."""
+    known: dict[int, object] = {t: ("input", t) for t in graph.given}
+    for operator in graph.operators:
+        result = (operator.name, *(known[t] for t in operator.reads))
+        known |= dict.fromkeys(operator.writes, result)
+    return tuple(known[t] for t in graph.kept)
+
+
+def runs(graph: StepGraph, order: tuple[int, ...]) -> bool:
+    try:
+        values(graph.ordered(order))
+    except KeyError:
+        return False
+    return True
+
+
+@settings(max_examples=40)
+@given(graphs(5, ("ADD", "MEAN", "SUM", "ARG_MAX")))
+def test_an_order_runs_and_lies_between_the_best_of_all_and_the_given_one(graph: StepGraph) -> None:
+    def peak(order: tuple[int, ...]) -> int:
+        return arenas.most_bytes(graph.ordered(order), LITERT)
+
+    own = tuple(range(len(graph.operators)))
+    found = tuple(scheduling.shortest(graph, LITERT))
+    assert sorted(found) == list(own)
+    assert values(graph.ordered(found)) == values(graph)
+    best = min(peak(o) for o in itertools.permutations(own) if runs(graph, o))
+    assert best <= peak(found) <= peak(own)
+
+
+@settings(max_examples=30)
+@given(graphs(16, ("ADD", "SLICE", "MAXIMUM", "MEAN")), st.integers(0, 400 * KIB))
+def test_what_is_computed_twice_is_the_same(graph: StepGraph, limit_bytes: int) -> None:
+    plain = recomputing.unchanged(graph, range(len(graph.operators)))
+    plan = recomputing.within(plain, limit_bytes, LITERT)
+    assert values(plan.graph) == values(graph)
+    assert arenas.most_bytes(plan.graph, LITERT) <= arenas.most_bytes(graph, LITERT)
+    for operator, index in zip(plan.graph.operators, plan.sources, strict=True):
+        assert operator.name == graph.operators[index].name
+        assert tuple(plan.origins[t] for t in operator.writes) == graph.operators[index].writes
+    repeated = len(plan.graph.operators) - len(graph.operators)
+    assert repeated == 0 or plan.again_bytes > 0
+    assert "MEAN" not in [
+        graph.operators[index].name for index in plan.sources if plan.sources.count(index) > 1
+    ]
+
+
+def test_what_waits_for_its_second_use_is_computed_twice() -> None:
+    """X → big → … → small, and big again at the end: 3 of 9 KiB lie there for nothing."""
+    sizes = (4, 16, 1, 32, 1, 16)
+    tensors = tuple(Tensor((KIB // 4 * s,), 4, is_float=True, is_constant=False) for s in sizes)
+    operators = (
+        Operator("SLICE", (0,), (1,)),
+        Operator("SUM", (1,), (2,)),
+        Operator("PAD", (2,), (3,)),
+        Operator("SUM", (3,), (4,)),
+        Operator("MUL", (1, 4), (5,)),
+        Operator("SUM", (5, 0), (4 + 2,)),
+    )
+    tensors = (*tensors, Tensor((1,), 4, is_float=True, is_constant=False))
+    graph = StepGraph(operators, tensors, given=(0,), kept=(6,))
+    plain = recomputing.unchanged(graph, range(6))
+    assert arenas.most_bytes(graph, LITERT) >= (4 + 16 + 32) * KIB
+    plan = recomputing.within(plain, 40 * KIB, LITERT)
+    assert [o.name for o in plan.graph.operators].count("SLICE") == 2
+    assert arenas.most_bytes(plan.graph, LITERT) <= 40 * KIB
+    assert plan.again_bytes == (4 + 16) * KIB
+    # With room enough nothing runs twice.
+    assert recomputing.within(plain, 60 * KIB, LITERT) == plain
+
+
+def test_a_variable_is_read_before_it_is_written() -> None:
+    tensors = tuple(Tensor((KIB,), 4, is_float=True, is_constant=False) for _ in range(5))
+    operators = (
+        Operator("VAR_HANDLE", (), (0,)),
+        Operator("READ_VARIABLE", (0,), (1,)),
+        Operator("SUM", (4,), (2,)),
+        Operator("ADD", (1, 1), (3,)),
+        Operator("ASSIGN_VARIABLE", (0, 2), ()),
+    )
+    graph = StepGraph(operators, tensors, given=(4,), kept=(3,))
+    assert scheduling.dependencies(graph) == [[], [0], [], [1], [0, 1, 2]]
+    plan = recomputing.within(recomputing.unchanged(graph, (0, 1, 2, 4, 3)), 0, LITERT)
+    assert [o.name for o in plan.graph.operators].count("READ_VARIABLE") == 1
+
+
+def steps(content: bytes, delegate: bool) -> list[np.ndarray]:
+    kind = OpResolverType.AUTO if delegate else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = Interpreter(
+        model_content=content, num_threads=1, experimental_op_resolver_type=kind
+    )
+    train = interpreter.get_signature_runner("train")
+    random = np.random.default_rng(0)
+    found: list[np.ndarray] = []
+    for _ in range(3):
+        arguments = {
+            name: random.random(detail["shape"]).astype(detail["dtype"])
+            for name, detail in train.get_input_details().items()
+        }
+        found += [np.copy(v) for _, v in sorted(train(**arguments).items())]
+    return found + [v for _, v in sorted(interpreter.get_signature_runner("save")().items())]
+
+
+def tensor_bytes(content: bytes) -> int:
+    return arenas.most_bytes(step_graph.read(content, "train"), LITERT)
+
+
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [
+        pytest.param("lenet", 0.8),
+        pytest.param("small-cnn", 0.6, marks=pytest.mark.slow),
+        pytest.param("reduced-mobilenet", 0.6, marks=pytest.mark.slow),
+    ],
+)
+def test_an_arranged_file_computes_the_same_bits_in_less_memory(name: str, share: float) -> None:
+    """`share`: of the memory in the best order, what a step that computes twice gets along with."""
+    model = source.load(f"zoo:{name}", input_shape=None, classes=None, seed=0)
+    options = Options(batch_size=4)
+    found = lower(model, model.model, options, lambda text: None, arrange=False).content
+    ordered = arranged.arranged(found, LITERT, None)
+    limit = int(tensor_bytes(ordered) * share)
+    budgeted = arranged.arranged(found, LITERT, limit)
+    assert tensor_bytes(budgeted) <= limit < tensor_bytes(ordered) < tensor_bytes(found)
+    assert arranged.arranged(found, LITERT, limit) == budgeted
+    for delegate in (True, False):
+        wanted = steps(found, delegate)
+        for content in (ordered, budgeted):
+            for got, want in zip(steps(content, delegate), wanted, strict=True):
+                np.testing.assert_array_equal(got, want)

@@ -24,8 +24,8 @@ from tfplus.errors import ExportError, TfplusError
 from tfplus.freezing import Inference
 from tfplus.manifest import InferenceConstant, TensorInfo
 from tfplus_export import convert, scales
+from tfplus_export.comparison.samples import random_inputs
 from tfplus_export.lowering.constants import FIXED
-from tfplus_export.samples import random_inputs
 from tfplus_export.signatures import concrete, tensor_specs
 from tfplus_export.tf_types import Tensor
 from tfplus_export.training import Training

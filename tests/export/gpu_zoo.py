@@ -24,6 +24,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from gpu_sections import software, write
 from keras import layers
+from tfplus_export.samples import random_inputs, random_targets
 
 from tfplus import gpu
 from tfplus.manifest import Preprocessing, TensorInfo
@@ -32,7 +33,6 @@ from tfplus_export import accelerated, source
 from tfplus_export.lowered import lower
 from tfplus_export.optimizers import Adam, Sgd
 from tfplus_export.options import Options
-from tfplus_export.samples import random_inputs, random_targets
 from tfplus_export.source import Source
 from tfplus_export.training import LOSS
 

@@ -16,7 +16,7 @@ from keras import layers
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
-from tfplus import artifact, graph_reader
+from tfplus import artifact, frozen_model, graph_reader
 from tfplus.artifact import Artifact
 from tfplus.cli.main import app
 from tfplus.errors import ArtifactError
@@ -80,6 +80,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[keras.Model, Art
     return model, written, folder / "trained.safetensors"
 
 
+@pytest.mark.slow
 def test_a_frozen_model_computes_what_keras_does(
     exported: tuple[keras.Model, Artifact, Path], tmp_path: Path
 ) -> None:
@@ -112,27 +113,48 @@ def test_a_frozen_model_computes_what_keras_does(
     ] == [b"infer"]
 
 
-def test_weights_are_not_in_the_file_twice(exported: tuple[keras.Model, Artifact, Path]) -> None:
-    _, written, _ = exported
-    graphs = artifact.inference_graphs(written)
+def test_a_frozen_model_computes_what_the_trainable_one_does(
+    small_file: Artifact, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(3)
+    values = {
+        name: (value + rng.uniform(0.1, 0.5, value.shape)).astype(np.float32)
+        for name, value in artifact.initial_values(small_file).items()
+    }
+    save_file(values, tmp_path / "c.safetensors")
+    target = tmp_path / "frozen.tflite"
+    frozen_model.freeze(small_file, tmp_path / "c.safetensors", target)
+    moved_file = artifact.with_values(small_file, values, tmp_path / "moved.tflite").path
+    x = rng.standard_normal((4, 6, 6, 3), np.float32)
+    assert infer(target, x) == pytest.approx(infer(moved_file, x), rel=1e-4, abs=1e-5)
+    # The trainable file's own values are others: the checkpoint's were taken.
+    assert infer(target, x) != pytest.approx(infer(small_file.path, x), rel=1e-2, abs=1e-3)
+    assert flatbuffer.operators(target.read_bytes()) == {
+        "CONV_2D": 1,
+        "DEPTHWISE_CONV_2D": 1,
+        "FULLY_CONNECTED": 1,
+        "RESHAPE": 1,
+    }
+
+
+def test_weights_are_not_in_the_file_twice(small_file: Artifact) -> None:
+    graphs = artifact.inference_graphs(small_file)
     assert graphs is not None
-    (entry,) = written.manifest.inference
+    (entry,) = small_file.manifest.inference
     weights = sum(place.size_bytes for place in entry.constants)
     assert len(graphs.infer) == entry.size_bytes > weights
     # What the ZIP holds of it: the graph alone.
-    with zipfile.ZipFile(written.path) as archive:
+    with zipfile.ZipFile(small_file.path) as archive:
         held = archive.getinfo("infer.tflite").file_size
     assert held == entry.size_bytes - weights
     assert held < 8000
 
 
-def test_it_survives_a_copy_with_other_values(
-    exported: tuple[keras.Model, Artifact, Path], tmp_path: Path
-) -> None:
-    _, written, _ = exported
-    values = artifact.initial_values(written)
-    copy = artifact.with_values(written, values, tmp_path / "copy.tflite")
-    assert artifact.inference_graphs(artifact.read(copy.path)) == artifact.inference_graphs(written)
+def test_it_survives_a_copy_with_other_values(small_file: Artifact, tmp_path: Path) -> None:
+    values = artifact.initial_values(small_file)
+    copy = artifact.with_values(small_file, values, tmp_path / "copy.tflite")
+    kept = artifact.inference_graphs(artifact.read(copy.path))
+    assert kept == artifact.inference_graphs(small_file)
 
 
 @pytest.mark.parametrize(
@@ -147,14 +169,9 @@ def test_it_survives_a_copy_with_other_values(
     ],
 )
 def test_what_cannot_be_frozen_leaves_no_file(
-    change: str,
-    code: int,
-    said: str,
-    exported: tuple[keras.Model, Artifact, Path],
-    tmp_path: Path,
+    change: str, code: int, said: str, small_file: Artifact, tmp_path: Path
 ) -> None:
-    _, written, _ = exported
-    values = artifact.initial_values(written)
+    values = artifact.initial_values(small_file)
     checkpoint, target = tmp_path / "c.safetensors", tmp_path / "frozen.tflite"
     name = "shared/conv/bias"
     if change == "one is missing":
@@ -171,7 +188,7 @@ def test_what_cannot_be_frozen_leaves_no_file(
         target = checkpoint
     before = checkpoint.read_bytes() if checkpoint.is_file() else None
     result = CliRunner().invoke(
-        app, ["freeze", str(written.path), str(checkpoint), "-o", str(target)]
+        app, ["freeze", str(small_file.path), str(checkpoint), "-o", str(target)]
     )
     assert result.exit_code == code
     assert said in result.stderr
@@ -181,11 +198,11 @@ def test_what_cannot_be_frozen_leaves_no_file(
         assert not target.exists()
 
 
-def test_a_file_without_the_graph_says_how_to_get_it(small_file: Artifact, tmp_path: Path) -> None:
+def test_a_file_without_the_graph_says_how_to_get_it(toy: Artifact, tmp_path: Path) -> None:
     checkpoint = tmp_path / "c.safetensors"
-    save_file(artifact.initial_values(small_file), checkpoint)
+    save_file(artifact.initial_values(toy), checkpoint)
     result = CliRunner().invoke(
-        app, ["freeze", str(small_file.path), str(checkpoint), "-o", str(tmp_path / "f.tflite")]
+        app, ["freeze", str(toy.path), str(checkpoint), "-o", str(tmp_path / "f.tflite")]
     )
     assert result.exit_code == ArtifactError.exit_code
     assert "export the model with --freezable" in result.stderr

@@ -27,7 +27,8 @@ from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 
 from tfplus import artifact, frozen_model  # noqa: E402
-from tfplus_export import api, source  # noqa: E402
+from tfplus_export import api  # noqa: E402
+from tfplus_export.sources import source  # noqa: E402
 
 MODELS = ("lenet", "small-cnn", "reduced-mobilenet")
 

@@ -145,7 +145,8 @@ def _error(code: int, said: str) -> WorkerError:
         # Each operator with its reason, up to the line that counts them.
         named = said.partition(_UNSUPPORTED)[2].partition(" operations will run")[0]
         lines = [m[0] for m in _OPERATOR.finditer(named)]
-        return NotTakenError("; ".join(lines[:5]) or "it does not say which")
+        operators = [line.partition(":")[0] for line in lines]
+        return NotTakenError("; ".join(lines[:5]) or "it does not say which", operators)
     if code == _FAILED:
         return _compile_error(said)
     telling = [line for line in said.splitlines() if line and not line.startswith(_CHATTER)]

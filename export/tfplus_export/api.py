@@ -37,7 +37,7 @@ from tfplus_export.lowered import Lowered, lower
 from tfplus_export.options import Options, Progress
 from tfplus_export.preview import Preview, preview
 from tfplus_export.savings import Savings
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 
 
 def export(source: Source, path: Path, options: Options, progress: Progress) -> Artifact:

@@ -15,7 +15,6 @@ from tfplus.slices import layer_of, slice_name
 from tfplus_export import constraints, penalties
 from tfplus_export.checks import check_traced
 from tfplus_export.constraints import Constraint
-from tfplus_export.graph import ASSIGNMENTS, Graph, trace
 from tfplus_export.heads import SAMPLE_WEIGHT, Head, heads
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.loss import of_batch
@@ -28,6 +27,7 @@ from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.penalties import Penalty
 from tfplus_export.tf_types import Tensor
+from tfplus_export.tracing.graph import ASSIGNMENTS, Graph, trace
 
 # What `train` reports beside the metrics.
 LOSS = "loss"
@@ -166,7 +166,8 @@ class Training:
           state: as `self.state` names it.
         """
         random = state.get(noise.STATE)
-        metrics, gradients, assigned = self.gradients(batch, weights, random)
+        factor = self.optimizer.factor(state)
+        metrics, gradients, assigned = self.gradients(batch, weights, random, factor)
         with scope("update", self.optimizer.describe()["name"]):
             new_weights, new_state = self.optimizer.apply({**weights, **assigned}, gradients, state)
         for weight in self.weights:
@@ -179,7 +180,11 @@ class Training:
         return StepOutput(metrics, assigned | new_weights, new_state)
 
     def gradients(
-        self, batch: Mapping[str, Tensor], weights: Mapping[str, Tensor], random: Tensor | None
+        self,
+        batch: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor],
+        random: Tensor | None,
+        factor: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         """One step but for the optimizer, in the precision of the weights.
 
@@ -187,6 +192,7 @@ class Training:
           batch: see `step`.
           weights: see `step`.
           random: the state `noise.STATE`; None where nothing draws noise.
+          factor: what gradients are multiplied by, [1]; None for nothing.
 
         Returns:
           Metrics; gradients of the trainable weights; what the pass assigns to weights.
@@ -194,10 +200,13 @@ class Training:
         tape = replay(self.train_graph, self.rules, batch, self._by_index(weights), random)
         metrics, dy = self._losses(tape.values, batch)
         self._penalize_activations(tape.values, metrics, dy)
+        if factor is not None:
+            with scope("update", self.optimizer.describe()["name"]):
+                dy = {name: gradient * factor for name, gradient in dy.items()}
         trainable = {w.index for w in self.weights if w.trainable}
         names = {w.index: w.name for w in self.weights}
         gradients = {names[i]: g for i, g in tape.gradients(dy, trainable).items()}
-        self._penalize_weights(weights, metrics, gradients)
+        self._penalize_weights(weights, metrics, gradients, factor)
         return metrics, gradients, {names[i]: value for i, value in tape.updates.items()}
 
     def predictions(
@@ -250,6 +259,7 @@ class Training:
         weights: Mapping[str, Tensor],
         metrics: dict[str, Tensor],
         gradients: dict[str, Tensor],
+        factor: Tensor | None,
     ) -> None:
         for weight in self.weights:
             if weight.penalty is None:
@@ -257,6 +267,7 @@ class Training:
             with scope("loss", layer_of(weight.name)):
                 value = weights[weight.name]
                 gradient = weight.penalty.gradient(value)
+                gradient = gradient if factor is None else gradient * factor
                 metrics[LOSS] = metrics[LOSS] + weight.penalty.value(value)
                 found = gradients.get(weight.name)
                 gradients[weight.name] = gradient if found is None else found + gradient

@@ -91,9 +91,9 @@ def tune(
     if not output.absolute().parent.is_dir():
         raise UsageError(f"{output.parent}: no such directory for the output")
     with at_work("tfplus tune") as show:
-        from tfplus_export import source as sources
         from tfplus_export import tuner, tuning_file
         from tfplus_export.options import Options
+        from tfplus_export.sources import source as sources
 
         loaded = sources.load(
             source,

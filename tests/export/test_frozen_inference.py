@@ -22,7 +22,7 @@ from tfplus.cli.main import app
 from tfplus.errors import ArtifactError
 from tfplus.manifest import Preprocessing
 from tfplus_export import api, flatbuffer
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")
 LEGACY = os.environ.get("TFPLUS_LEGACY_PYTHON")

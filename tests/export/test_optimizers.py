@@ -74,7 +74,9 @@ def test_updates_equal_keras(rule: str, around: str) -> None:
     for step in range(6):
         gradients = gradients_of(step)
         reference.apply_gradients(zip(gradients.values(), variables.values(), strict=True))
-        new_weights, new_state = optimizer.apply(weights, gradients, state)
+        factor = optimizer.factor(state)
+        scaled = {n: g if factor is None else g * factor for n, g in gradients.items()}
+        new_weights, new_state = optimizer.apply(weights, scaled, state)
         assert set(new_weights) == set(SHAPES)
         assert {n for n in state if n != "optimizer/learning_rate"} == set(new_state)
         weights, state = weights | new_weights, state | new_state

@@ -18,7 +18,7 @@ from tfplus.errors import DataError
 from tfplus.manifest import Preprocessing
 from tfplus_export import tuner, tuning_file
 from tfplus_export.options import Options
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 from tfplus_export.tuning_file import MeasuredOn, Measurement, TuningFile
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.lowering.masks import zero
+from tfplus_export.lowering.masks import positive
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.window import Tap, Window, gather, phases, scatter, window_of
 from tfplus_export.tf_types import Op, Tensor
@@ -43,20 +43,22 @@ def _max_gradient(
     window = _window(op)
     split = phases(inputs[0], window)
     sent: dict[Tap, Tensor] = {}
-    unclaimed: Tensor | None = None
-    for tap in window.taps:
-        below = output - gather(split, window, tap)
-        inside = _inside(window, tap)
-        if inside.all():
-            claim = zero(below)
-        else:
-            # Padding reads as 0 here, which may lie above a negative maximum.
-            claim = zero(tf.abs(below)) * tf.constant(inside.astype(np.float32), below.dtype)
-        if unclaimed is not None:
-            claim = claim * unclaimed
-        unclaimed = 1.0 - claim if unclaimed is None else unclaimed - claim
-        sent[tap] = claim * dy
+    rest = dy
+    for tap in window.taps[:-1]:
+        differs = _differs(output - gather(split, window, tap), _inside(window, tap))
+        left = rest * differs
+        sent[tap], rest = rest - left, left
+    # What no other tap claims is the last one's.
+    sent[window.taps[-1]] = rest
     return [scatter(sent, window)]
+
+
+def _differs(below: Tensor, inside: np.ndarray) -> Tensor:
+    """1 where a tap does not hold the maximum, else 0, for the maximum less what it reads."""
+    if inside.all():
+        return positive(below)
+    # Padding reads as 0 here, which may lie above a negative maximum.
+    return tf.maximum(positive(tf.abs(below)), tf.constant(1.0 - inside, below.dtype))
 
 
 def _average_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:

@@ -77,6 +77,10 @@ class Adam:
             **(zeros(LARGEST_SQUARE, weights) if self.amsgrad else {}),
         }
 
+    def factor(self, state: Mapping[str, Tensor]) -> Tensor | None:
+        """See `Optimizer.factor`: none, since it squares gradients."""
+        return None
+
     def apply(
         self,
         weights: Mapping[str, Tensor],

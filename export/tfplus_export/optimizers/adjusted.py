@@ -53,6 +53,10 @@ class Adjusted:
         """See `Optimizer.state`: the optimizer's own."""
         return self.rule.state(weights)
 
+    def factor(self, state: Mapping[str, Tensor]) -> Tensor | None:
+        """See `Optimizer.factor`: none where gradients are clipped, else the optimizer's own."""
+        return self.rule.factor(state) if self.clip is None else None
+
     def apply(
         self,
         weights: Mapping[str, Tensor],
@@ -62,6 +66,9 @@ class Adjusted:
         """See `Optimizer.apply`."""
         if self.clip is not None:
             gradients = self.clip.apply(gradients)
+            factor = self.rule.factor(state)
+            if factor is not None:
+                gradients = {name: gradient * factor for name, gradient in gradients.items()}
         if self.weight_decay:
             share = state[LEARNING_RATE] * self.weight_decay
             decayed = {

@@ -42,6 +42,17 @@ class Optimizer(Protocol):
         """
         ...
 
+    def factor(self, state: Mapping[str, Tensor]) -> Tensor | None:
+        """What `apply` wants gradients to be multiplied by, [1]; None for nothing.
+
+        An update that is linear in the gradient takes the learning rate this way: multiplying the
+        gradient of the loss by it spares a pass over every weight.
+
+        Args:
+          state: as `state` names it.
+        """
+        ...
+
     def apply(
         self,
         weights: Mapping[str, Tensor],
@@ -52,7 +63,7 @@ class Optimizer(Protocol):
 
         Args:
           weights: name → value.
-          gradients: name → gradient, for a subset of the weights.
+          gradients: name → gradient times `factor`, for a subset of the weights.
           state: as `state` names it.
 
         Returns:

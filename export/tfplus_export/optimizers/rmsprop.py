@@ -68,6 +68,10 @@ class RmsProp:
             **(zeros(MEAN, weights) if self.centered else {}),
         }
 
+    def factor(self, state: Mapping[str, Tensor]) -> Tensor | None:
+        """See `Optimizer.factor`: none, since it squares gradients."""
+        return None
+
     def apply(
         self,
         weights: Mapping[str, Tensor],

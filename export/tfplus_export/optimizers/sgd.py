@@ -57,6 +57,10 @@ class Sgd:
             **(zeros(VELOCITY, weights) if self.momentum else {}),
         }
 
+    def factor(self, state: Mapping[str, Tensor]) -> Tensor | None:
+        """See `Optimizer.factor`: the learning rate."""
+        return state[LEARNING_RATE]
+
     def apply(
         self,
         weights: Mapping[str, Tensor],
@@ -66,9 +70,7 @@ class Sgd:
         """See `Optimizer.apply`."""
         new_weights: dict[str, Tensor] = {}
         new_state: dict[str, Tensor] = {}
-        rate = state[LEARNING_RATE]
-        for name, gradient in each_update(gradients):
-            step = gradient * rate
+        for name, step in each_update(gradients):
             if not self.momentum:
                 new_weights[name] = weights[name] - step
                 continue

@@ -16,11 +16,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras import layers
-from tfplus_export.graph import trace
 
-from tfplus_export import source
 from tfplus_export.lowering.replay import replay
 from tfplus_export.lowering.table import RULES
+from tfplus_export.sources import source
+from tfplus_export.tracing.graph import trace
 
 FORWARD = "forward"
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import keras
 import pytest
 from keras import layers
-from tfplus_export.source import Source
 
 from tfplus import artifact
 from tfplus.errors import ExportError
 from tfplus.manifest import Preprocessing
 from tfplus_export import accelerated, api, targets
 from tfplus_export.options import Options
+from tfplus_export.sources.source import Source
 from tfplus_export.targets import Runtime
 
 Run = Callable[..., tuple[int, str, str]]

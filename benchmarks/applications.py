@@ -78,7 +78,7 @@ def export(name: str, path: Path) -> None:
     from tfplus.manifest import Preprocessing
     from tfplus_export import api
     from tfplus_export.optimizers import Sgd
-    from tfplus_export.source import Source
+    from tfplus_export.sources.source import Source
 
     model, size = build(name)
     row: dict[str, Any] = {"model": name, "size_px": size, "parameters": model.count_params()}

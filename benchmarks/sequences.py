@@ -40,7 +40,7 @@ from tfplus.errors import TfplusError
 from tfplus.manifest import Preprocessing
 from tfplus_export import api
 from tfplus_export.optimizers import Adam
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 
 BATCH = 32
 LEARNING_RATE = 0.002

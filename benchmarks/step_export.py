@@ -13,7 +13,7 @@ from step_models import build
 from tfplus.manifest import Preprocessing
 from tfplus_export import api
 from tfplus_export.optimizers import Sgd
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 
 name, batch, path = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 built = build(name)

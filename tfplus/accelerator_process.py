@@ -46,7 +46,7 @@ _UNSUPPORTED = "Following operations are not supported by GPU delegate:"
 _OPERATOR = re.compile(r"^[A-Z][A-Z0-9_]*: .*", re.MULTILINE)
 # An error as LiteRT and Dawn log it, and what they call a lack of memory.
 _LOGGED = re.compile(r"^E\d{4} \S+\s+\d+ \S+\] (.*)", re.MULTILINE)
-_NO_ROOM = "RESOURCE_EXHAUSTED: "
+_NO_ROOM = re.compile(r"(?:RESOURCE_EXHAUSTED|Out of memory): (.*)")
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,10 @@ def _error(code: int, said: str) -> WorkerError:
         # Each operator with its reason, up to the line that counts them.
         named = said.partition(_UNSUPPORTED)[2].partition(" operations will run")[0]
         lines = [m[0] for m in _OPERATOR.finditer(named)]
-        return NotTakenError("; ".join(lines[:5]) or "it does not say which")
-    if code == _FAILED:
+        operators = [line.partition(":")[0] for line in lines]
+        return NotTakenError("; ".join(lines[:5]) or "it does not say which", operators)
+    # Without memory, a driver may end the process behind its own message.
+    if code == _FAILED or (code < 0 and _NO_ROOM.search(said)):
         return _compile_error(said)
     telling = [line for line in said.splitlines() if line and not line.startswith(_CHATTER)]
     last = "".join(filter(str.isprintable, telling[-1])) if telling else "it said nothing"
@@ -155,11 +157,11 @@ def _error(code: int, said: str) -> WorkerError:
 
 
 def _compile_error(said: str) -> CompileError:
-    logged: list[str] = _LOGGED.findall(said)
-    for line in logged:
-        if _NO_ROOM in line:
-            return CompileError(f"the GPU has no room for the step: {line.partition(_NO_ROOM)[2]}")
-    reason = logged[0] if logged else "LiteRT does not say why"
+    room = _NO_ROOM.search(said)
+    if room is not None:
+        return CompileError(f"the GPU has no room for the step: {room[1]}")
+    logged = _LOGGED.search(said)
+    reason = logged[1] if logged else "LiteRT does not say why, the step may be too large for it"
     return CompileError(f"the GPU failed to compile the step: {reason}")
 
 

@@ -7,6 +7,7 @@ that every GPU takes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 from tfplus.errors import UsageError, WorkerError
@@ -22,7 +23,15 @@ class NoAcceleratorError(WorkerError):
 
 
 class NotTakenError(WorkerError):
-    """The accelerator does not take every operator of a graph."""
+    """The accelerator does not take every operator of a graph.
+
+    Attributes:
+      operators: names of those that it says it does not take.
+    """
+
+    def __init__(self, message: str, operators: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.operators = tuple(operators)
 
 
 class CompileError(WorkerError):

@@ -103,8 +103,10 @@ def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: in
             raise ExportError(f"--accelerator gpu: {problem}") from None
         checked_by = "a table of its operators"
     except NotTakenError as error:
+        layers = targets.layers_with(content, error.operators)
         raise ExportError(
             f"--accelerator gpu: the delegate does not take the step: {error}"
+            + (f"; such operators are of the layers {', '.join(layers[:5])}" if layers else "")
         ) from None
     except CompileError as error:
         raise ExportError(

@@ -18,16 +18,7 @@ from tfplus.manifest import (
     Accelerator,
     Manifest,
 )
-from tfplus_export import (
-    accelerated,
-    budget,
-    cost,
-    described,
-    flatbuffer,
-    savings,
-    stored,
-    targets,
-)
+from tfplus_export import accelerated, budget, cost, described, flatbuffer, savings, stored, targets
 from tfplus_export.checks import check_model
 from tfplus_export.comparison import parity, real_data
 from tfplus_export.comparison.real_data import RealSamples
@@ -36,7 +27,7 @@ from tfplus_export.lowered import Lowered, lower
 from tfplus_export.options import Options, Progress
 from tfplus_export.preview import Preview, preview
 from tfplus_export.savings import Savings
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 
 
 def export(source: Source, path: Path, options: Options, progress: Progress) -> Artifact:

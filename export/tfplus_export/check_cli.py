@@ -68,8 +68,8 @@ def check(
     with at_work("tfplus check") as show:
         from tfplus_export import freeze as freezing
         from tfplus_export import precheck
-        from tfplus_export import source as sources
         from tfplus_export.options import Options
+        from tfplus_export.sources import source as sources
 
         def load(*, compiled: bool) -> sources.Source:
             return sources.load(

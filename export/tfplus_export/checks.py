@@ -13,8 +13,9 @@ import keras
 import numpy as np
 
 from tfplus.errors import ExportError
-from tfplus_export import constraints, penalties, ports
-from tfplus_export.graph import layers_of
+from tfplus_export import constraints, penalties
+from tfplus_export.tracing import ports
+from tfplus_export.tracing.graph import layers_of
 
 # Methods with which a model replaces what `fit` does in a step.
 _OVERRIDES = ("train_step", "compute_loss")

@@ -245,9 +245,9 @@ def export(
     with at_work("tfplus export") as show:
         from tfplus_export import api, targets
         from tfplus_export import freeze as freezing
-        from tfplus_export import source as sources
         from tfplus_export.optimizers import choice as optimizers
         from tfplus_export.options import Options
+        from tfplus_export.sources import source as sources
 
         choice = optimizers.choose(
             optimizer,

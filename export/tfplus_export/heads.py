@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tfplus.errors import ExportError
-from tfplus_export.graph import PASS_THROUGH, Graph
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.loss import Loss, Reduction
 from tfplus_export.tf_types import Tensor
+from tfplus_export.tracing.graph import PASS_THROUGH, Graph
 
 # Arguments of `train` beside the model's inputs.
 TARGET = "y"

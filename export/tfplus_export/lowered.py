@@ -9,17 +9,7 @@ import keras
 import numpy as np
 
 from tfplus.errors import ExportError
-from tfplus_export import (
-    arranged,
-    budget,
-    convert,
-    cost,
-    flatbuffer,
-    ports,
-    stored,
-    targets,
-    training,
-)
+from tfplus_export import arranged, budget, convert, cost, flatbuffer, stored, targets, training
 from tfplus_export.losses import compiled
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.lowering import candidates
@@ -28,8 +18,9 @@ from tfplus_export.memory import RUNTIMES, StepMemory
 from tfplus_export.optimizers import Sgd
 from tfplus_export.options import Options, Progress
 from tfplus_export.signatures import StatefulModule
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 from tfplus_export.stored import Place
+from tfplus_export.tracing import ports
 from tfplus_export.training import Training
 
 

@@ -12,14 +12,15 @@ from typing import Any
 import keras
 
 from tfplus.errors import ExportError
-from tfplus_export import api, budget, checks, ports, targets
-from tfplus_export.graph import trace
+from tfplus_export import api, budget, checks, targets
 from tfplus_export.lowering.survey import survey
 from tfplus_export.lowering.table import RULES
 from tfplus_export.memory import peak_bytes
 from tfplus_export.options import Options
 from tfplus_export.preview import Preview
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
+from tfplus_export.tracing import ports
+from tfplus_export.tracing.graph import trace
 
 # Of the pass that is looked through.
 _BATCH = 2

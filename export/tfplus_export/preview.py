@@ -1,6 +1,8 @@
 """What a training step costs for batch sizes that it was not converted for.
 
-Every tensor's size is affine in the batch, so that two small batches tell all others.
+Every tensor's size is affine in the batch, so that two batches tell all others. Where products
+change sides between these two, other two are taken; a step on fewer samples needs about what they
+tell.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ from tfplus_export.memory import RUNTIMES, StepMemory
 from tfplus_export.step_graph import StepGraph
 
 # 1 is an extent that converters treat on their own.
-BATCHES = (2, 3)
+PAIRS = ((2, 3), (15, 16), (31, 32))
 
 
 @dataclass(frozen=True)
 class Preview:
     """A converted step, for two batch sizes, with its operators as the converter ordered them."""
 
+    batches: tuple[int, int]
     low: bytes
     high: bytes
     variables_bytes: int
@@ -39,10 +42,10 @@ class Preview:
 
     def memory(self, batch_size: int) -> StepMemory:
         """What the step needs of memory at a batch size."""
-        graph = step_graph.at_batch(*self._graphs, BATCHES, batch_size)
+        graph = step_graph.at_batch(*self._graphs, self.batches, batch_size)
         planned = arranged.plan(graph, self.runtimes).graph
         return StepMemory(
-            graph_bytes=_at(batch_size, len(self.low), len(self.high)),
+            graph_bytes=self._at(batch_size, len(self.low), len(self.high)),
             packed_bytes=cost.packed_bytes(self.low, "train"),
             variables_bytes=self.variables_bytes,
             arenas={name: arenas.total_bytes(planned, name) for name in RUNTIMES},
@@ -51,7 +54,11 @@ class Preview:
     def flops(self, batch_size: int) -> int:
         """Floating-point operations of the products of a step at a batch size."""
         low, high = (cost.product_flops(content, "train") for content in (self.low, self.high))
-        return _at(batch_size, low, high)
+        return self._at(batch_size, low, high)
+
+    def _at(self, batch_size: int, low: int, high: int) -> int:
+        first, second = self.batches
+        return low + (high - low) * (batch_size - first) // (second - first)
 
     def largest_batch(self, fits: Callable[[StepMemory], bool], most: int) -> int:
         """The largest batch size up to `most` that fits, by bisection; 0 if none does."""
@@ -76,15 +83,12 @@ def preview(convert: Callable[[int], tuple[bytes, int]], runtimes: Sequence[str]
     Raises:
       ExportError: the step is another one for another batch size.
     """
-    (low, variables_bytes), (high, _) = (convert(batch) for batch in BATCHES)
-    seen = Preview(low, high, variables_bytes, tuple(runtimes))
-    if not seen.is_affine:
-        raise ExportError(
-            "the step's operators depend on the batch size, so that no other batch's memory can be "
-            "told: give --batch-size"
-        )
-    return seen
-
-
-def _at(batch_size: int, low: int, high: int) -> int:
-    return low + (high - low) * (batch_size - BATCHES[0]) // (BATCHES[1] - BATCHES[0])
+    for pair in PAIRS:
+        (low, variables_bytes), (high, _) = (convert(batch) for batch in pair)
+        seen = Preview(pair, low, high, variables_bytes, tuple(runtimes))
+        if seen.is_affine:
+            return seen
+    raise ExportError(
+        "the step's operators depend on the batch size, so that no other batch's memory can be "
+        "told: give --batch-size"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -170,6 +170,18 @@ def operator_problem(content: bytes, found: Runtime) -> str | None:
             if rank > MOST_DIMENSIONS:
                 return f"{place}: {rank} dimensions, expected at most {MOST_DIMENSIONS}"
     return None
+
+
+def layers_with(content: bytes, operators: Collection[str]) -> list[str]:
+    """The layers that operators of some names were made for, in the order of the graph."""
+    model: Any = schema.Model.GetRootAs(content, 0)
+    found: dict[str, None] = {}
+    for i in range(model.SubgraphsLength()):
+        graph = model.Subgraphs(i)
+        for j, owner in enumerate(owners_of(graph)):
+            if owner is not None and operator_name(model, graph.Operators(j)) in operators:
+                found[f"'{owner.layer}'"] = None
+    return list(found)
 
 
 def _layer(owner: Owner | None) -> str:

@@ -15,7 +15,6 @@ from tfplus.slices import layer_of, slice_name
 from tfplus_export import constraints, penalties
 from tfplus_export.checks import check_traced
 from tfplus_export.constraints import Constraint
-from tfplus_export.graph import ASSIGNMENTS, Graph, trace
 from tfplus_export.heads import SAMPLE_WEIGHT, Head, heads
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.loss import of_batch
@@ -28,6 +27,7 @@ from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.penalties import Penalty
 from tfplus_export.tf_types import Tensor
+from tfplus_export.tracing.graph import ASSIGNMENTS, Graph, trace
 
 # What `train` reports beside the metrics.
 LOSS = "loss"

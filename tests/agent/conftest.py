@@ -21,7 +21,8 @@ from tfplus_agent.device import Device, DeviceConfig
 _EXPORT = """
 import sys
 from pathlib import Path
-from tfplus_export import api, source
+from tfplus_export import api
+from tfplus_export.sources import source
 from tfplus_export.optimizers import Adam, Sgd
 model = source.load("zoo:digits", input_shape=None, classes=None, seed=0)
 optimizer = {"sgd": Sgd, "adam": Adam}[sys.argv[2]]()

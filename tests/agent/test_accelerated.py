@@ -51,6 +51,34 @@ def test_the_gpu_trains_as_the_cpu_does_and_goes_on_from_its_checkpoint(
     assert here.metrics == pytest.approx(there.metrics, abs=0.05)
 
 
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_steps_that_are_not_read_are_taken_all_the_same(
+    open_device: OpenDevice, gpu_model: Artifact, tmp_path: Path, precision: str
+) -> None:
+    on_gpu = open_device(
+        load=gpu_model,
+        accelerator="gpu",
+        loss_every=7,
+        gpu_precision=precision,
+        state_dir=tmp_path / "gpu",
+    )
+    assert on_gpu.accelerator == ("gpu", "")
+    on_cpu = open_device(load=gpu_model, accelerator="cpu", state_dir=tmp_path / "cpu")
+    summary = on_gpu.train(3, 7)
+    # Of three epochs of ten steps, of which the last has 6 samples: in each the first step is read,
+    # the seventh after it, and the last.
+    assert (summary.steps, summary.samples, summary.read_samples) == (30, 450, 3 * (16 + 16 + 6))
+    on_cpu.train(3, 7)
+    tolerance = 1e-3 if precision == "float32" else 5e-2
+    expected = on_cpu.weights()
+    moved = artifact.initial_values(gpu_model)
+    for name, value in on_gpu.weights().items():
+        update = np.linalg.norm(expected[name] - moved[name])
+        assert np.linalg.norm(value - expected[name]) <= tolerance * max(update, 1e-3), name
+
+
 @pytest.mark.slow
 def test_without_a_driver_it_is_the_cpu_and_the_reason(
     open_device: OpenDevice, gpu_model: Artifact, monkeypatch: pytest.MonkeyPatch

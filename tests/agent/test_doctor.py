@@ -72,6 +72,9 @@ def test_a_gpu_is_right_or_named(fault: str, status: str, says: str, tmp_path: P
     for name in ("GPU, float32", "GPU, float16"):
         assert tried[name]["status"] == status
         assert says in tried[name]["says"]
+    if status == "right":
+        # This one is a CPU, which computes alike whatever it is told.
+        assert "to the last bit" in tried["GPU, float16"]["says"]
     assert (tried["GPU, float32"]["device"] == "Faulty") == (status in ("right", "wrong"))
     assert tried["CPU, XNNPACK"]["status"] == tried["CPU, no XNNPACK"]["status"] == "right"
     assert len(found["warnings"]) == (0 if status == "right" else 2)

@@ -172,7 +172,7 @@ def test_a_model_that_the_gpu_has_no_memory_for_trains_on_the_cpu(
     gpu_model: Artifact, train_data: Path, tmp_path: Path
 ) -> None:
     # Address space for the CPU's step, which a GPU, of software too, cannot work in.
-    limited = 'ulimit -v 700000; exec "$@"'
+    limited = 'ulimit -v 600000; exec "$@"'
     code = [sys.executable, "-c", _UNDER_A_LIMIT, gpu_model.path, tmp_path / "state", train_data]
     done = subprocess.run(
         ["bash", "-c", limited, "limited", *map(str, code)],

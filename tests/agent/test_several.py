@@ -19,7 +19,9 @@ from pathlib import Path
 import keras
 from keras import layers
 from tfplus.manifest import Preprocessing
-from tfplus_export import api, ports, source
+from tfplus_export import api
+from tfplus_export.sources import source
+from tfplus_export.tracing import ports
 from tfplus_export.losses.compiled import compiled
 keras.utils.set_random_seed(0)
 words = keras.Input((3,), dtype="int32", name="words")

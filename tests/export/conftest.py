@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -49,7 +50,7 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     from keras import layers
 
     from tfplus_export import api
-    from tfplus_export.source import Source
+    from tfplus_export.sources.source import Source
 
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
@@ -66,6 +67,19 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     source = Source("test:small", model, None, None, None, Preprocessing(), None)
     path = tmp_path_factory.mktemp("small") / "small.tflite"
     return api.export(source, path, api.Options(4, parity_steps=2), lambda text: None)
+
+
+@pytest.fixture(scope="session")
+def gpu_present() -> None:
+    """Skips where LiteRT finds no GPU; fails there if TFPLUS_REQUIRE_GPU is set."""
+    # In a process of its own: some drivers hang when they are taken down.
+    ask = "import os; from tfplus import gpu; os._exit(0 if gpu.present() else 1)"
+    if subprocess.run([sys.executable, "-c", ask], capture_output=True).returncode == 0:
+        return
+    reason = 'LiteRT finds no GPU: eval "$(scripts/software-vulkan)" makes one of software'
+    if os.environ.get("TFPLUS_REQUIRE_GPU"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -29,7 +29,6 @@ from rule_cases import BATCH, CASES, Case
 from tfplus.errors import ExportError
 from tfplus.manifest import Preprocessing
 from tfplus_export import accelerated, flatbuffer
-from tfplus_export.graph import trace
 from tfplus_export.lowered import lower
 from tfplus_export.lowering.candidates import for_accelerators
 from tfplus_export.lowering.replay import replay
@@ -38,7 +37,8 @@ from tfplus_export.optimizers import Adam, Optimizer, RmsProp, Sgd
 from tfplus_export.optimizers.adjusted import Adjusted
 from tfplus_export.optimizers.clipping import Clip
 from tfplus_export.options import Options
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
+from tfplus_export.tracing.graph import trace
 
 TABLE = Path(__file__).parents[2] / "export" / "tfplus_export" / "runtimes" / "gpu.json"
 TITLE = "Operations"
@@ -65,11 +65,12 @@ OPTIMIZERS: MappingProxyType[str, Optimizer] = MappingProxyType(
         "SGD, `clipvalue`": Adjusted(Sgd(0.01), Clip("clipvalue", 0.1)),
     }
 )
-HEAD = """{software}. Each row is the case of [rules.md](rules.md), forward and
-backward, on the GPU against the CPU: the largest difference relative to the largest element. A
-software driver says nothing of speed, and not all of another driver's numerics: `tfplus export
---accelerator gpu` compares the whole step where there is a GPU, and the agent does so before it
-trains on one.
+HEAD = """{software}.
+
+Each row is the case of [rules.md](rules.md), forward and backward, on the GPU against the CPU: the
+largest difference relative to the largest element. A software driver says nothing of speed, and not
+all of another driver's numerics: `tfplus export --accelerator gpu` compares the whole step where
+there is a GPU, and the agent does so before it trains on one.
 
 | Operation | As written | On the GPU |
 |---|---|---|

@@ -9,9 +9,9 @@ from pathlib import Path
 DOCUMENT = Path(__file__).parents[2] / "docs" / "gpu.md"
 HEAD = """# The GPU delegate
 
-Written by `scripts/test-gpu` with `--table` or `--zoo`, a section each; do not edit.
+Written by `scripts/test-gpu` with `--table`, `--zoo` or `--half`, a section each; do not edit.
 """
-ORDER = ("Models", "Operations")
+ORDER = ("Models", "Arithmetic of 16 bits", "Operations")
 
 
 def software() -> str:
@@ -27,6 +27,11 @@ def write(title: str, text: str) -> None:
     sections[title] = text.strip()
     parts = [f"## {t}\n\n{sections[t]}\n" for t in ORDER if t in sections]
     DOCUMENT.write_text("\n".join([HEAD, *parts]))
+
+
+def read(title: str) -> str:
+    """The text of a section; empty where there is none."""
+    return _read().get(title, "")
 
 
 def _read() -> dict[str, str]:

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfplus_export.graph import trace
 from tfplus_export.lowering.replay import replay
 from tfplus_export.lowering.rule import Rules
 from tfplus_export.lowering.table import RULES
+from tfplus_export.tracing.graph import trace
 
 
 def both(

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import pytest
+from keras import layers
 
 from tfplus import artifact
-from tfplus_export import targets
+from tfplus.errors import ExportError
+from tfplus.manifest import Preprocessing
+from tfplus_export import accelerated, api, targets
+from tfplus_export.options import Options
+from tfplus_export.sources.source import Source
 from tfplus_export.targets import Runtime
 
 Run = Callable[..., tuple[int, str, str]]
@@ -53,3 +59,19 @@ def test_an_accelerator_that_nobody_knows_is_a_mistake(run: Run) -> None:
     code, _, error = run("zoo:digits", "-o", "m.tflite", "--accelerator", "tpu")
     assert code == 2
     assert "gpu" in error
+
+
+@pytest.mark.usefixtures("gpu_present")
+def test_what_the_delegate_does_not_take_is_named_with_its_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = keras.Input((4,), dtype="int32")
+    rows = layers.Flatten()(layers.Embedding(5, 2, name="words")(words))
+    model = keras.Model(words, layers.Dense(3)(rows))
+    # The lowering for the CPU; the delegate looks up by one axis of indices at most.
+    monkeypatch.setattr(accelerated, "for_accelerators", lambda rules: rules)
+    options = Options(4, parity_steps=1, accelerators=("gpu",))
+    source = Source("words", model, None, None, None, Preprocessing(), None)
+    with pytest.raises(ExportError, match=r"GATHER: .* of the layers 'words'"):
+        api.export(source, tmp_path / "m.tflite", options, lambda text: None)
+    assert not (tmp_path / "m.tflite").exists()

@@ -10,9 +10,10 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfplus_export import arenas, arranged, recomputing, scheduling, source, step_graph
+from tfplus_export import arenas, arranged, recomputing, scheduling, step_graph
 from tfplus_export.lowered import lower
 from tfplus_export.options import Options
+from tfplus_export.sources import source
 from tfplus_export.step_graph import Operator, StepGraph, Tensor
 
 LITERT = ("ai-edge-litert",)

@@ -16,7 +16,7 @@ from tfplus.manifest import Preprocessing
 from tfplus_export import api, training
 from tfplus_export.lowering import replay
 from tfplus_export.optimizers import Sgd
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 
 BATCH, CLASSES, RATE = 16, 3, 0.1
 AVERAGES = ("shared/norm/moving_mean", "shared/norm/moving_variance")

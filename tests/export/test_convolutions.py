@@ -12,12 +12,12 @@ from keras import layers
 from oracle import assert_equal
 
 from tfplus.errors import UsageError
-from tfplus_export.graph import trace
 from tfplus_export.lowering import candidates
 from tfplus_export.lowering.convolutions import CONV2D
 from tfplus_export.lowering.rule import Rules
 from tfplus_export.lowering.table import RULES
 from tfplus_export.lowering.toom_cook import short_convolution
+from tfplus_export.tracing.graph import trace
 
 LOWERINGS = tuple(CONV2D.rules)
 WINOGRAD = tuple(name for name in LOWERINGS if name.startswith("winograd"))

@@ -16,7 +16,7 @@ from tfplus.manifest import Preprocessing
 from tfplus_export import api
 from tfplus_export.lowering import noise
 from tfplus_export.optimizers import Sgd
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 
 BATCH, RATE, STATE = 8, 0.25, noise.STATE
 

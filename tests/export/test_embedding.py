@@ -12,7 +12,7 @@ from keras import layers
 from oracle import both
 from small import Unmasked
 
-from tfplus_export.graph import trace
+from tfplus_export.tracing.graph import trace
 
 VOCABULARY, WIDTH = 7, 4
 rng = np.random.default_rng(0)

@@ -5,7 +5,6 @@ A test that fails here after an update of the runtime says that it got better or
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +13,11 @@ import pytest
 import tensorflow as tf
 from gpu_graph import NOT_TAKEN, RIGHT, WRONG, compared, converted
 
-from tfplus.gpu import NoAcceleratorError
+from tfplus import accelerator_process
+from tfplus.accelerator_process import Step
+from tfplus.gpu import CompileError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("gpu_present")]
 
 Graph = Callable[..., dict[str, Any]]
 
@@ -98,11 +99,13 @@ def test_the_delegate_is_as_it_was(name: str) -> None:
     graph, shapes, expected = CASES[name]
     rng = np.random.default_rng(0)
     feed = {n: rng.normal(size=s).astype(np.float32) for n, s in shapes.items()}
-    try:
-        found = compared(converted(graph, shapes), feed)
-    except NoAcceleratorError:
-        reason = 'LiteRT finds no GPU: eval "$(scripts/software-vulkan)" makes one of software'
-        if os.environ.get("TFPLUS_REQUIRE_GPU"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    found = compared(converted(graph, shapes), feed)
     assert found.state == expected, f"{name} is {found.state} ({found.error}), was {expected}"
+
+
+def test_a_graph_too_large_for_the_device_is_told_from_a_missing_device() -> None:
+    # 1.6 GB in one tensor: SwiftShader takes 1 GiB, and real devices less.
+    content = converted(lambda a, b: {"y": product(a, b)}, {"a": (1, 20000, 1), "b": (1, 1, 20000)})
+    step = Step({"a": np.zeros((1, 20000, 1), np.float32)}, {})
+    with pytest.raises(CompileError, match="no room for the step: Requested allocation size"):
+        accelerator_process.run(content, [step], ("loss",))

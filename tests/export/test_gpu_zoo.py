@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,30 +10,19 @@ import gpu_zoo
 import pytest
 from rule_cases import CASES
 
-from tfplus import artifact, gpu
+from tfplus import artifact
 
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="module")
-def device() -> None:
-    """Skips where LiteRT finds no GPU; fails there if TFPLUS_REQUIRE_GPU is set."""
-    if gpu.present():
-        return
-    reason = 'LiteRT finds no GPU: eval "$(scripts/software-vulkan)" makes one of software'
-    if os.environ.get("TFPLUS_REQUIRE_GPU"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.mark.usefixtures("device")
+@pytest.mark.usefixtures("gpu_present")
 def test_a_convolution_and_its_gradients_are_right() -> None:
     found = gpu_document.of_rule(CASES["Conv2D"])
     assert found.right, found.says
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("device")
+@pytest.mark.usefixtures("gpu_present")
 def test_the_delegate_takes_the_step_and_computes_what_the_cpu_does(run: Run) -> None:
     arguments = ("--batch-size", "2", "--parity-steps", "1", "--optimizer", "adam")
     code, _, error = run("zoo:lenet", "-o", "m.tflite", "--accelerator", "gpu", *arguments)
@@ -48,7 +36,7 @@ def test_the_delegate_takes_the_step_and_computes_what_the_cpu_does(run: Run) ->
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("device")
+@pytest.mark.usefixtures("gpu_present")
 @pytest.mark.parametrize(
     ("model", "optimizer", "steps"),
     [

@@ -15,13 +15,14 @@ from keras import layers
 from tfplus import artifact
 from tfplus.errors import DataError, ExportError, UsageError
 from tfplus.manifest import Preprocessing
-from tfplus_export import api, ports, training
+from tfplus_export import api, training
 from tfplus_export.comparison import real_data, samples
-from tfplus_export.graph import trace
 from tfplus_export.losses.compiled import compiled
 from tfplus_export.optimizers import Sgd
-from tfplus_export.source import Source
-from tfplus_export.subclassed import with_inputs
+from tfplus_export.sources.source import Source
+from tfplus_export.sources.subclassed import with_inputs
+from tfplus_export.tracing import ports
+from tfplus_export.tracing.graph import trace
 
 BATCH, RATE = 4, 0.1
 losses = keras.losses

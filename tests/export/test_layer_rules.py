@@ -16,10 +16,10 @@ from oracle import assert_equal
 from tfplus.errors import ExportError
 from tfplus.manifest import Preprocessing
 from tfplus_export import api
-from tfplus_export.graph import trace
 from tfplus_export.lowering.plan import plan
 from tfplus_export.lowering.table import RULES
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
+from tfplus_export.tracing.graph import trace
 
 rng = np.random.default_rng(0)
 

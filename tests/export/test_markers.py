@@ -12,7 +12,7 @@ from keras import layers
 from tfplus.manifest import Preprocessing
 from tfplus_export import api
 from tfplus_export.markers import index_of, marker
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 
 
 @pytest.mark.parametrize("index", [0, 1, 7, 500])

@@ -18,7 +18,7 @@ from tfplus.errors import ExportError
 from tfplus.manifest import Preprocessing
 from tfplus_export import api, constraints, penalties
 from tfplus_export.optimizers import Adam, Sgd
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 
 BATCH, STEPS, CLASSES = 8, 6, 3
 L1, L2, BOTH = regularizers.L1(0.02), regularizers.L2(0.03), regularizers.L1L2(0.01, 0.02)

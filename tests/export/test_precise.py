@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import layers
 from rule_cases import BATCH, CASES
 
-from tfplus_export import ports, training
+from tfplus_export import training
 from tfplus_export.comparison.double import Doubled, NoDoubleError
 from tfplus_export.comparison.parity import Parity
 from tfplus_export.comparison.precise import Precise
@@ -23,6 +23,7 @@ from tfplus_export.lowering.convolutions import CONV2D
 from tfplus_export.lowering.rule import Rule, Rules
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Sgd
+from tfplus_export.tracing import ports
 
 # TensorFlow resizes into float32, whatever comes in, and has no gradient of a grouped convolution
 # in double precision; a plain one is in `small`.

@@ -12,7 +12,7 @@ from keras import layers
 from oracle import both
 
 from tfplus.errors import ExportError
-from tfplus_export.graph import trace
+from tfplus_export.tracing.graph import trace
 
 rng = np.random.default_rng(0)
 

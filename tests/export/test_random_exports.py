@@ -13,7 +13,7 @@ from random_models import draw_recipe
 from tfplus.manifest import Preprocessing
 from tfplus_export import api
 from tfplus_export.optimizers import Sgd
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 
 STEPS = 3
 

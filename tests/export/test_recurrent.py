@@ -13,8 +13,8 @@ from oracle import assert_equal, both
 from small import Unmasked
 
 from tfplus.errors import ExportError
-from tfplus_export import unrolling
-from tfplus_export.graph import trace
+from tfplus_export.tracing import unrolling
+from tfplus_export.tracing.graph import trace
 
 rng = np.random.default_rng(0)
 

@@ -6,8 +6,8 @@ import pytest
 import rules_document
 from rule_cases import BATCH, CASES, measured
 
-from tfplus_export.graph import trace
 from tfplus_export.lowering.table import RULES
+from tfplus_export.tracing.graph import trace
 
 
 def test_every_rule_has_a_case() -> None:

@@ -14,7 +14,7 @@ from keras import layers
 from oracle import assert_equal, both
 
 from tfplus.errors import ExportError
-from tfplus_export.graph import trace
+from tfplus_export.tracing.graph import trace
 
 rng = np.random.default_rng(0)
 

@@ -15,7 +15,7 @@ from test_trajectory import RUNNER, assert_losses, train_in_tensorflow
 
 from tfplus.manifest import Preprocessing
 from tfplus_export.optimizers import Adam, Optimizer, Sgd
-from tfplus_export.source import Source
+from tfplus_export.sources.source import Source
 
 
 class Positions(layers.Layer):

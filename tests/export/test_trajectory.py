@@ -16,9 +16,10 @@ from keras import layers
 
 from tfplus import artifact
 from tfplus.manifest import Preprocessing
-from tfplus_export import api, source
+from tfplus_export import api
 from tfplus_export.optimizers import Adam, Adjusted, Clip, Optimizer, RmsProp, Sgd
-from tfplus_export.source import Source
+from tfplus_export.sources import source
+from tfplus_export.sources.source import Source
 
 STEPS, BATCH = 10, 8
 RUNNER = Path(__file__).parent / "run_steps.py"

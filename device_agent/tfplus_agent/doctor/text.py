@@ -44,11 +44,12 @@ def show(found: Examination, console: Console) -> None:
 
 
 def _device(tried: Tried) -> str:
-    if tried.says:
+    if not tried.device:
         return tried.says
     driver = f", {tried.driver}" if tried.driver else ""
     software = "; a program on the CPU: --accelerator auto does not take it"
-    return f"{tried.device}{driver}{software if tried.is_software else ''}"
+    says = f"; {tried.says}" if tried.says else ""
+    return f"{tried.device}{driver}{software if tried.is_software else ''}{says}"
 
 
 def _facts(found: Examination) -> dict[str, str]:

@@ -12,8 +12,8 @@ import numpy as np
 from tfplus.errors import DataError
 from tfplus.manifest import Preprocessing, TensorInfo
 from tfplus_export.comparison.samples import Batch, vocabularies
-from tfplus_export.graph import Graph
 from tfplus_export.heads import Head
+from tfplus_export.tracing.graph import Graph
 from tfplus_export.training import Training
 
 

@@ -10,17 +10,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfplus_export import ports
 from tfplus_export.comparison.double import Doubled
 from tfplus_export.comparison.precise import DoubleStep, Found, Precise, compare
 from tfplus_export.comparison.reference_noise import ReferenceNoise
 from tfplus_export.comparison.samples import Batch
 from tfplus_export.comparison.update_error import layer_of
-from tfplus_export.graph import inlined, layers_of
 from tfplus_export.heads import SAMPLE_WEIGHT
 from tfplus_export.lowering.noise import STATE
+from tfplus_export.tracing import ports
+from tfplus_export.tracing.graph import inlined, layers_of
+from tfplus_export.tracing.unrolling import unrolled
 from tfplus_export.training import Training
-from tfplus_export.unrolling import unrolled
 
 _REDUCTIONS = {"mean": "sum_over_batch_size", "sum": "sum"}
 

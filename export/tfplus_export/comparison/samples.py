@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from tfplus_export.folding import static_value
-from tfplus_export.graph import Graph
 from tfplus_export.heads import SAMPLE_WEIGHT, Head
 from tfplus_export.losses import padding
 from tfplus_export.tf_types import Tensor
+from tfplus_export.tracing.folding import static_value
+from tfplus_export.tracing.graph import Graph
 from tfplus_export.training import Training
 
 Batch = dict[str, np.ndarray]

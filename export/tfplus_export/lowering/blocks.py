@@ -13,10 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.folding import static_value
 from tfplus_export.lowering.rule import Candidates, Rule
 from tfplus_export.lowering.window import Axis, Window, crop, merge, phases
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.tracing.folding import static_value
 
 
 def _window(op: Op, space: Tensor, batch: Tensor) -> Window:

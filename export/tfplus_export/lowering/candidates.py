@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tfplus.errors import UsageError
-from tfplus_export.graph import Graph
 from tfplus_export.lowering.rule import Candidates, Rules, problem_of
+from tfplus_export.tracing.graph import Graph
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfplus_export.folding import static_value
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.tracing.folding import static_value
 
 
 def _repeat(op: Op) -> tuple[Tensor, int, int] | None:

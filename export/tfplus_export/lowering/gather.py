@@ -19,11 +19,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.folding import static_value
 from tfplus_export.lowering.matmul import batch_product
 from tfplus_export.lowering.rule import Candidates, Rule
 from tfplus_export.lowering.window import crop, fit
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.tracing.folding import static_value
 
 # 256 MB.
 _MOST_ONE_HOT = 1 << 26

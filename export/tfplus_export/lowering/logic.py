@@ -12,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.folding import static_value
 from tfplus_export.lowering.elementwise import unbroadcast
 from tfplus_export.lowering.masks import positive, zero
 from tfplus_export.lowering.reductions import reduced_axes
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.tracing.folding import static_value
 
 
 def _no_gradient(

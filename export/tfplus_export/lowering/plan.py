@@ -8,10 +8,10 @@ what lies between, such as a tensor of five dimensions.
 from __future__ import annotations
 
 from tfplus.errors import ExportError
-from tfplus_export.folding import static_value
-from tfplus_export.graph import ASSIGNMENTS, PASS_THROUGH, RANDOM, Graph
 from tfplus_export.lowering.rule import AnyRule, Rule, Rules, choose
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.tracing.folding import static_value
+from tfplus_export.tracing.graph import ASSIGNMENTS, PASS_THROUGH, RANDOM, Graph
 
 # tflite-runtime aborts beyond, and accelerators do not take the step.
 MOST_DIMENSIONS = 4

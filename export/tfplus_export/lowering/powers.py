@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.folding import static_value
 from tfplus_export.lowering.rule import Rule, unary
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.tracing.folding import static_value
 
 # Up to here a power is a chain of products: POW is slow and no operator of XNNPACK.
 _MOST_PRODUCTS = 4

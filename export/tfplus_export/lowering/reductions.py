@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.folding import static_value
 from tfplus_export.lowering.masks import zero
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.sums import sum_over
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.tracing.folding import static_value
 
 
 def reduced_axes(op: Op) -> list[int]:

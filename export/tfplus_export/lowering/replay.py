@@ -15,14 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.folding import static_value
-from tfplus_export.graph import ASSIGNMENTS, RANDOM, Graph
 from tfplus_export.lowering import noise
 from tfplus_export.lowering.plan import MOST_DIMENSIONS, plan
 from tfplus_export.lowering.rule import AnyRule, Rules
 from tfplus_export.lowering.scopes import scope
 from tfplus_export.lowering.together import Together
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.tracing.folding import static_value
+from tfplus_export.tracing.graph import ASSIGNMENTS, RANDOM, Graph
 
 
 @dataclass(frozen=True)

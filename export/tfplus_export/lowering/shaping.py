@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.folding import static_value
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.window import crop
 from tfplus_export.lowering.zeros import zero_padded
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.tracing.folding import static_value
 
 
 def _reshape_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:

@@ -14,11 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.folding import static_value
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.window import crop, fit
 from tfplus_export.lowering.zeros import zero_padded
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.tracing.folding import static_value
 
 
 @dataclass(frozen=True)

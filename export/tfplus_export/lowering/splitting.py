@@ -8,10 +8,10 @@ from itertools import accumulate
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.folding import static_value
 from tfplus_export.lowering.rule import ManyRule, Rule
 from tfplus_export.lowering.window import crop
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.tracing.folding import static_value
 
 
 def _axis(op: Op, index: int, rank: int) -> int:

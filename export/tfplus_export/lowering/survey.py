@@ -12,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.folding import static_value
-from tfplus_export.graph import Graph
 from tfplus_export.lowering.plan import Chosen, divide
 from tfplus_export.lowering.replay import too_many_dimensions
 from tfplus_export.lowering.rule import Rules
 from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.tracing.folding import static_value
+from tfplus_export.tracing.graph import Graph
 
 
 def survey(graph: Graph, rules: Rules) -> list[tuple[str, str]]:

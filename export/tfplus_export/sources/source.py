@@ -12,15 +12,17 @@ import keras
 
 from tfplus.errors import ExportError, UsageError
 from tfplus.manifest import Preprocessing
-from tfplus_export import keras_file, ports, user_code, zoo
+from tfplus_export import zoo
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.compiled import compiled as losses_of
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.optimizers.compiled import from_keras
 from tfplus_export.reported_metrics import unreported
-from tfplus_export.subclassed import with_inputs
+from tfplus_export.sources import keras_file, user_code
+from tfplus_export.sources.subclassed import with_inputs
+from tfplus_export.sources.user_code import first_line
+from tfplus_export.tracing import ports
 from tfplus_export.training import slice_of
-from tfplus_export.user_code import first_line
 
 
 @dataclass(frozen=True)

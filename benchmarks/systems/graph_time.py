@@ -1,0 +1,117 @@
+"""Times one graph, or a whole training step, on the CPU or the GPU.
+
+usage: graph_time.py FILE cpu|gpu THREADS SECONDS READ_EVERY
+
+FILE is a flatbuffer with one signature, or an exported file, whose training step is taken. The GPU
+is waited for by reading an output after READ_EVERY runs; its time is divided by them. Prints one
+JSON line: `ms` of each run in turn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from tfplus import artifact, gpu
+from tfplus.errors import WorkerError
+from tfplus_agent import runtime
+from tfplus_agent.accelerated import GpuModel
+
+WARM_UP = 2
+Run = Callable[[], None]
+Wait = Callable[[], object]
+
+
+def whole_step(path: Path, on_gpu: bool, threads: int) -> tuple[Run, Wait]:
+    """The training step of an exported file."""
+    read = artifact.read(path)
+    rng = np.random.default_rng(0)
+    batch = {
+        n: rng.random(i.shape, np.float32) if i.dtype == "float32" else np.zeros(i.shape, i.dtype)
+        for n, i in read.manifest.signatures["train"].inputs.items()
+    }
+    if on_gpu:
+        model = GpuModel(read)
+    else:
+        found = runtime.find("ai-edge-litert")
+        model = found.open(path, read.manifest, threads=threads, xnnpack=True)
+    return lambda: model.step(batch), model.metrics
+
+
+def one_graph(path: Path, on_gpu: bool, threads: int) -> tuple[Run, Wait]:
+    """A graph with one signature."""
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+
+    def values(details: dict[str, Any]) -> dict[str, np.ndarray]:
+        # Positive, since some are variances.
+        return {
+            n: np.abs(rng.standard_normal([int(s) for s in d["shape"]], np.float32)) + 0.1
+            for n, d in details.items()
+        }
+
+    if not on_gpu:
+        interpreter = Interpreter(model_content=content, num_threads=threads)
+        runner = interpreter.get_signature_runner()
+        feed = values(runner.get_input_details())
+        return lambda: runner(**feed), lambda: None
+    compiled = gpu.compiled(content)
+    (key,) = compiled.get_signature_list()
+    inputs = {}
+    for name, value in values(compiled.get_input_tensor_details(key)).items():
+        inputs[name] = compiled.create_input_buffer_by_name(key, name)
+        inputs[name].write(value)
+    details = compiled.get_output_tensor_details(key)
+    outputs = {n: compiled.create_output_buffer_by_name(key, n) for n in details}
+    name = min(details, key=lambda n: int(np.prod(details[n]["shape"])))
+    count = int(np.prod(details[name]["shape"]))
+    return (
+        lambda: compiled.run_by_name(key, inputs, outputs),
+        lambda: outputs[name].read(count, np.float32),
+    )
+
+
+def timed(run: Run, wait: Wait, seconds: float, read_every: int) -> list[float]:
+    """Milliseconds of a run, for every `read_every` of them."""
+    for _ in range(WARM_UP):
+        run()
+        wait()
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    while not times or time.perf_counter() < until:
+        started = time.perf_counter()
+        for _ in range(read_every):
+            run()
+        wait()
+        times.append((time.perf_counter() - started) * 1e3 / read_every)
+    return times
+
+
+def main() -> None:
+    """Measures and prints."""
+    path, device, threads, seconds, read_every = sys.argv[1:]
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    # The manifest of an exported file is in a ZIP behind the flatbuffer.
+    build = whole_step if zipfile.is_zipfile(path) else one_graph
+    try:
+        run, wait = build(Path(path), device == "gpu", int(threads))
+        result: dict[str, Any] = {"ms": timed(run, wait, float(seconds), int(read_every))}
+    except (WorkerError, RuntimeError) as error:
+        result = {"error": " ".join(str(error).split())}
+    out.write(json.dumps(result) + "\n")
+    out.flush()
+    # Some drivers hang when they are taken down.
+    os._exit(0)
+
+
+main()

@@ -1,0 +1,1 @@
+"""A Keras model's forward pass as TensorFlow operations, made ready for the rules."""

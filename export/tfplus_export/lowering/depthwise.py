@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus_export.lowering.constants import is_constant
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.sums import sum_over
 from tfplus_export.lowering.window import (
@@ -40,8 +41,9 @@ def _window(op: Op) -> Window:
 def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     _window(op)
     x, weight = inputs
-    x = _repeated(x, int(weight.shape[3]))
-    return _depthwise(x, _single(weight), op.get_attr("strides"), op.get_attr("padding"))
+    if not is_constant(weight):
+        x, weight = _repeated(x, int(weight.shape[3])), _single(weight)
+    return _depthwise(x, weight, op.get_attr("strides"), op.get_attr("padding"))
 
 
 def _gradient(

@@ -16,7 +16,16 @@ from tfplus.errors import ExportError
 from tfplus_export.lowering.constants import is_constant
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.sums import sum_over
-from tfplus_export.lowering.window import Tap, Window, crop, gather, merge, phases, window_of
+from tfplus_export.lowering.window import (
+    Tap,
+    Window,
+    crop,
+    gather,
+    merge,
+    phases,
+    side_by_side,
+    window_of,
+)
 from tfplus_export.tf_types import Op, Tensor
 
 
@@ -51,14 +60,17 @@ def _gradient(
 def _filter_gradient(x: Tensor, dy: Tensor, weight: Tensor, window: Window) -> Tensor:
     split = phases(_repeated(x, int(weight.shape[3])), window)
     taps = [sum_over(gather(split, window, tap) * dy, [0, 1, 2]) for tap in window.taps]
-    return tf.reshape(taps[0] if len(taps) == 1 else tf.concat(taps, 0), weight.shape)
+    return tf.reshape(side_by_side(taps), weight.shape)
 
 
 def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
     """Each phase of dX is a depthwise convolution of dY with the taps that read it, reversed."""
-    channels, multiplier = int(weight.shape[2]), int(weight.shape[3])
+    kh, kw, _, multiplier = (int(d) for d in weight.shape)
     every = _single(weight)
     h, w = window.h, window.w
+    if h.stride == w.stride == 1:
+        kernel = _pick(_pick(every, 0, range(kh)[::-1]), 1, range(kw)[::-1])
+        return _summed(_adjoint(dy, kernel, window), multiplier)
     split: dict[Tap, Tensor] = {}
     for a in range(h.stride):
         for b in range(w.stride):
@@ -68,9 +80,24 @@ def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
                 padding = [[0, 0], [up, h.rows - h.out], [left, w.rows - w.out], [0, 0]]
                 kernel = _pick(_pick(every, 0, rows[::-1]), 1, columns[::-1])
                 split[a, b] = _depthwise(tf.pad(dy, padding), kernel, [1, 1, 1, 1], b"VALID")
-    dx = merge(split, window)
+    return _summed(merge(split, window), multiplier)
+
+
+def _adjoint(dy: Tensor, reversed_taps: Tensor, window: Window) -> Tensor:
+    """The depthwise convolution, with stride 1, of dY that ends where the input ends."""
+    amounts = [(a.kernel - 1 - a.before, a.kernel - 1 - a.after) for a in (window.h, window.w)]
+    same = [((a.kernel - 1) // 2, a.kernel // 2) for a in (window.h, window.w)]
+    if amounts == same:
+        return _depthwise(dy, reversed_taps, [1, 1, 1, 1], b"SAME")
+    padded = tf.pad(dy, [(0, 0), *amounts, (0, 0)])
+    return _depthwise(padded, reversed_taps, [1, 1, 1, 1], b"VALID")
+
+
+def _summed(dx: Tensor, multiplier: int) -> Tensor:
+    """Adds up what the filters of one channel send to it."""
     if multiplier == 1:
         return dx
+    channels = int(dx.shape[3]) // multiplier
     parts = tf.reshape(dx, [-1, channels, multiplier])
     return tf.reshape(tf.reduce_sum(parts, 2), [*dx.shape[:3], channels])
 
@@ -96,7 +123,7 @@ def _single(weight: Tensor) -> Tensor:
 def _pick(x: Tensor, axis: int, indices: Sequence[int]) -> Tensor:
     # Slices of a small tensor: XNNPACK has neither GATHER nor REVERSE.
     parts = [crop(x, axis, i, 1) for i in indices]
-    return parts[0] if len(parts) == 1 else tf.concat(parts, axis)
+    return side_by_side(parts, axis)
 
 
 def _depthwise(x: Tensor, weight: Tensor, strides: list[int], padding: bytes) -> Tensor:

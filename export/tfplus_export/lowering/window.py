@@ -148,11 +148,11 @@ def padding_of(window: Window) -> Padding | None:
     return "SAME"
 
 
-def side_by_side(parts: Sequence[Tensor]) -> Tensor:
-    """Concatenates along the last axis; XNNPACK takes at most five at once."""
+def side_by_side(parts: Sequence[Tensor], axis: int = -1) -> Tensor:
+    """Concatenates along an axis; XNNPACK takes at most five at once."""
     while len(parts) > 1:
         groups = [parts[i : i + _MOST_AT_ONCE] for i in range(0, len(parts), _MOST_AT_ONCE)]
-        parts = [g[0] if len(g) == 1 else tf.concat(list(g), len(g[0].shape) - 1) for g in groups]
+        parts = [g[0] if len(g) == 1 else tf.concat(list(g), axis) for g in groups]
     return parts[0]
 
 
@@ -217,8 +217,11 @@ def gather(split: Mapping[Tap, Tensor], window: Window, tap: Tap) -> Tensor:
     """What one tap reads for every output: [N, out height, out width, C]."""
     i, j = tap
     x = split[window.h.phase(i), window.w.phase(j)]
-    x = crop(x, 1, window.h.shift(i), window.h.out)
-    return crop(x, 2, window.w.shift(j), window.w.out)
+    size = [int(d) for d in x.shape]
+    size[1:3] = window.h.out, window.w.out
+    if size == list(x.shape):
+        return x
+    return tf.slice(x, [0, window.h.shift(i), window.w.shift(j), 0], size)
 
 
 def scatter(taps: Mapping[Tap, Tensor], window: Window) -> Tensor:

@@ -21,16 +21,19 @@ from typing import cast
 
 import numpy as np
 
-from tfplus import storage
+from tfplus import freezing, storage
 from tfplus.errors import ArtifactError
 from tfplus.files import sha256_of, write_atomic
-from tfplus.manifest import Manifest
+from tfplus.freezing import Inference
+from tfplus.manifest import InferenceGraph, Manifest
 from tfplus.manifest_reader import from_json
 from tfplus.slices import Tensor, Tensors, check_against
 from tfplus.storage import Storage
 
 MANIFEST_NAME = "tfplus.json"
 LABELS_NAME = "labels.txt"
+_INFER_NAME = "infer.tflite"
+_CONSTANTS_NAME = "constants.tflite"
 _IDENTIFIER = b"TFL3"
 _SCALE_BYTES = 4
 _MAX_MANIFEST_BYTES = 16 * 1024 * 1024
@@ -71,7 +74,11 @@ class Artifact:
 
 
 def write(
-    path: Path, flatbuffer: bytes, manifest: Manifest, graphs: Mapping[str, bytes] = _NO_GRAPHS
+    path: Path,
+    flatbuffer: bytes,
+    manifest: Manifest,
+    graphs: Mapping[str, bytes] = _NO_GRAPHS,
+    inference: Inference | None = None,
 ) -> Artifact:
     """Writes flatbuffer and manifest as one file; equal input gives an equal file.
 
@@ -80,7 +87,22 @@ def write(
       flatbuffer: the TFLite model.
       manifest: its length and hash fields are set here.
       graphs: accelerator → graph, for each that the manifest names.
+      inference: the graphs of inference with constant weights; its entry in the manifest is made
+        here.
     """
+    members = {_graph_name(name): graph for name, graph in graphs.items()}
+    if inference is not None:
+        members |= {
+            _INFER_NAME: freezing.without_constants(inference),
+            _CONSTANTS_NAME: inference.constants,
+        }
+        described = InferenceGraph(
+            len(inference.infer),
+            hashlib.sha256(members[_INFER_NAME]).hexdigest(),
+            hashlib.sha256(inference.constants).hexdigest(),
+            inference.places,
+        )
+        manifest = dataclasses.replace(manifest, inference=(described,))
     manifest = dataclasses.replace(
         manifest,
         flatbuffer_bytes=len(flatbuffer),
@@ -101,7 +123,7 @@ def write(
         for name, member in (
             (MANIFEST_NAME, manifest.to_json()),
             (LABELS_NAME, "".join(f"{label}\n" for label in manifest.classes)),
-            *((_graph_name(e.accelerator), graphs[e.accelerator]) for e in manifest.accelerated),
+            *members.items(),
         ):
             # A fixed date keeps the file, and so its address, the same from run to run.
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), member)
@@ -151,20 +173,39 @@ def accelerated_graph(artifact: Artifact, accelerator: str) -> bytes | None:
     entry = next((e for e in artifact.manifest.accelerated if e.accelerator == accelerator), None)
     if entry is None:
         return None
-    name = _graph_name(accelerator)
+    return _member(artifact.path, _graph_name(accelerator), entry.sha256, entry.size_bytes)
+
+
+def inference_graphs(artifact: Artifact) -> Inference | None:
+    """Reads the graphs of inference with constant weights; None where the file has none.
+
+    Raises:
+      ArtifactError: they are not what the manifest says.
+    """
+    entry = next(iter(artifact.manifest.inference), None)
+    if entry is None:
+        return None
+    left = entry.size_bytes - sum(place.size_bytes for place in entry.constants)
+    cut = _member(artifact.path, _INFER_NAME, entry.sha256, left)
+    constants = _member(artifact.path, _CONSTANTS_NAME, entry.constants_sha256)
+    return Inference(freezing.with_room(cut, entry.constants), constants, entry.constants)
+
+
+def _member(path: Path, name: str, sha256: str, size_bytes: int | None = None) -> bytes:
     try:
-        with zipfile.ZipFile(artifact.path) as archive:
+        with zipfile.ZipFile(path) as archive:
             info = archive.getinfo(name)
-            if info.file_size != entry.size_bytes or entry.size_bytes > _MAX_GRAPH_BYTES:
+            expected = info.file_size if size_bytes is None else size_bytes
+            if info.file_size != expected or expected > _MAX_GRAPH_BYTES:
                 raise ArtifactError(
-                    f"{artifact.path}: {name} has {info.file_size} bytes, the manifest says "
-                    f"{entry.size_bytes}; expected at most {_MAX_GRAPH_BYTES}"
+                    f"{path}: {name} has {info.file_size} bytes, the manifest says "
+                    f"{expected}; expected at most {_MAX_GRAPH_BYTES}"
                 )
             content = archive.read(info)
     except (*_DAMAGED_ZIP, KeyError):
-        raise ArtifactError(f"{artifact.path}: {name} is missing or damaged") from None
-    if hashlib.sha256(content).hexdigest() != entry.sha256:
-        raise ArtifactError(f"{artifact.path}: {name} does not match its SHA-256")
+        raise ArtifactError(f"{path}: {name} is missing or damaged") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ArtifactError(f"{path}: {name} does not match its SHA-256")
     return content
 
 
@@ -220,7 +261,7 @@ def with_values(artifact: Artifact, values: Tensors, path: Path) -> Artifact:
         entry.accelerator: accelerated_graph(artifact, entry.accelerator) or b""
         for entry in artifact.manifest.accelerated
     }
-    return write(path, bytes(content), artifact.manifest, graphs)
+    return write(path, bytes(content), artifact.manifest, graphs, inference_graphs(artifact))
 
 
 def _graph_name(accelerator: str) -> str:

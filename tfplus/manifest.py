@@ -175,6 +175,47 @@ class AcceleratedGraph:
 
 
 @dataclass(frozen=True)
+class InferenceConstant:
+    """A constant of the graph of inference that is computed from weights; see `tfplus.freezing`.
+
+    Attributes:
+      name: of it, among the outputs of the graph that computes it.
+      offset: where it lies in the graph of inference, bytes from the start; float32, little-endian.
+      shape: as it is computed.
+      order: its axes in the order in which they lie there.
+    """
+
+    name: str
+    offset: int
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its value."""
+        return math.prod(self.shape) * 4
+
+
+@dataclass(frozen=True)
+class InferenceGraph:
+    """A graph of inference with constant weights, for `tfplus freeze`.
+
+    It lies in the file's ZIP without its constants, beside the graph that computes those.
+
+    Attributes:
+      size_bytes: of the graph with its constants.
+      sha256: of the graph without them (hex).
+      constants_sha256: of the graph that computes them (hex).
+      constants: where they belong.
+    """
+
+    size_bytes: int
+    sha256: str
+    constants_sha256: str
+    constants: tuple[InferenceConstant, ...]
+
+
+@dataclass(frozen=True)
 class Preprocessing:
     """How integer samples become the model's float32 input: `x * scale + offset`.
 
@@ -216,6 +257,7 @@ class Manifest:
       lowerings: of the operations of a training step that there are several ways to compute.
       targets: what the file was checked for.
       accelerated: graphs of the same step for accelerators.
+      inference: a graph of inference that weights are written into; at most one.
       schema_version: version of this description.
     """
 
@@ -242,6 +284,7 @@ class Manifest:
     lowerings: tuple[Lowering, ...] = ()
     targets: tuple[CheckedTarget, ...] = ()
     accelerated: tuple[AcceleratedGraph, ...] = ()
+    inference: tuple[InferenceGraph, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property

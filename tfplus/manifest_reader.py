@@ -14,6 +14,8 @@ from tfplus.manifest import (
     Accelerator,
     CheckedTarget,
     FrozenWeight,
+    InferenceConstant,
+    InferenceGraph,
     Kind,
     Lowering,
     Manifest,
@@ -97,6 +99,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         vocabularies=fields.object("vocabularies").counts(),
         targets=tuple(_target(f) for f in fields.objects("targets")),
         accelerated=tuple(_accelerated(f) for f in fields.objects("accelerated")),
+        inference=tuple(_inference(f, limits) for f in fields.objects("inference")),
         schema_version=version,
     )
     _check_interface(fields, manifest)
@@ -176,6 +179,24 @@ def _accelerated(fields: _Fields) -> AcceleratedGraph:
         sha256=fields.text("sha256"),
         checked_by=fields.text("checked_by"),
     )
+
+
+def _inference(fields: _Fields, limits: Limits) -> InferenceGraph:
+    size = fields.integer("size_bytes", minimum=1)
+    constants = tuple(_constant(f, limits) for f in fields.objects("constants"))
+    end = 0
+    for place in sorted(constants, key=lambda place: place.offset):
+        if place.offset < end or place.offset + place.size_bytes > size:
+            raise fields.wrong("constants", "places apart, within the graph", place.name)
+        end = place.offset + place.size_bytes
+    return InferenceGraph(size, fields.text("sha256"), fields.text("constants_sha256"), constants)
+
+
+def _constant(fields: _Fields, limits: Limits) -> InferenceConstant:
+    shape, order = fields.shape(limits), fields.integers("order", minimum=0)
+    if sorted(order) != list(range(len(shape))):
+        raise fields.wrong("order", f"an order of {len(shape)} axes", list(order))
+    return InferenceConstant(fields.text("name"), fields.integer("offset"), shape, order)
 
 
 def _variable(fields: _Fields, limits: Limits) -> Variable:

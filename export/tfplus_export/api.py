@@ -18,7 +18,17 @@ from tfplus.manifest import (
     Accelerator,
     Manifest,
 )
-from tfplus_export import accelerated, budget, cost, described, flatbuffer, savings, stored, targets
+from tfplus_export import (
+    accelerated,
+    budget,
+    cost,
+    described,
+    flatbuffer,
+    inference,
+    savings,
+    stored,
+    targets,
+)
 from tfplus_export.checks import check_model
 from tfplus_export.comparison import parity, real_data
 from tfplus_export.comparison.real_data import RealSamples
@@ -185,6 +195,10 @@ def _export(
             "tolerance": accelerated.TOLERANCE,
             "runs": graphs[accelerator].measured,
         }
+    frozen_inference = None
+    if options.freezable:
+        progress("converting inference with constant weights")
+        frozen_inference = inference.build(step, content, values, options.seed)
     progress("writing")
     variables = described.variables(step, values, places)
     frozen = described.frozen_weights(step)
@@ -223,7 +237,8 @@ def _export(
         manifest_reader.from_json(manifest.to_json())
     except ArtifactError as error:
         raise ExportError(f"no device would take the file: {error}") from error
-    return artifact.write(path, content, manifest, {n: g.content for n, g in graphs.items()})
+    contents = {name: graph.content for name, graph in graphs.items()}
+    return artifact.write(path, content, manifest, contents, frozen_inference)
 
 
 def _compare(

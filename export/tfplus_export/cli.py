@@ -17,7 +17,7 @@ from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import UsageError
 from tfplus.manifest import Accelerator
 from tfplus.storage import Storage
-from tfplus_export import check_cli
+from tfplus_export import check_cli, tune_cli
 from tfplus_export.models_command import EXAMPLES as _MODELS_EXAMPLES
 from tfplus_export.models_command import models
 from tfplus_export.option_values import class_labels, numbers, parse_size
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 app.command(epilog=check_cli.EXAMPLES)(check_cli.check)
+app.command(epilog=tune_cli.EXAMPLES)(tune_cli.tune)
 app.command(epilog=_MODELS_EXAMPLES)(models)
 
 _BATCH_SIZE = 32
@@ -205,6 +206,23 @@ def export(
             rich_help_panel=_DEVICE,
         ),
     ] = None,
+    tuning: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Take the lowerings that `tfplus tune` measured to be fastest on a device.",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = None,
+    freezable: Annotated[
+        bool,
+        typer.Option(
+            "--freezable",
+            help="Add a graph of inference alone, which `tfplus freeze` writes trained weights "
+            "into; it adds some kilobytes.",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = False,
     weights: Annotated[
         Storage,
         typer.Option(
@@ -243,7 +261,7 @@ def export(
             kind = "a directory" if path.is_dir() else "not a regular file"
             raise UsageError(f"{path}: is {kind}; expected the path of a .tflite file")
     with at_work("tfplus export") as show:
-        from tfplus_export import api, targets
+        from tfplus_export import api, targets, tuning_file
         from tfplus_export import freeze as freezing
         from tfplus_export.optimizers import choice as optimizers
         from tfplus_export.options import Options
@@ -284,6 +302,8 @@ def export(
             weights=weights,
             memory_budget_bytes=limit,
             accelerators=accelerators,
+            freezable=freezable,
+            lowerings={} if tuning is None else tuning_file.read(tuning).lowerings(),
         )
         if limit is not None and batch_size is None:
             options = api.fit_batch(loaded, options, show)

@@ -6,16 +6,22 @@ import contextlib
 import io
 import logging
 import tempfile
-from typing import Any
+from typing import Any, Protocol
 
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.signatures import StatefulModule
-from tfplus_export.stateless import StatelessModule
 
 
-def to_flatbuffer(module: StatefulModule | StatelessModule) -> bytes:
+class Shell(Protocol):
+    """A module that offers signatures."""
+
+    def concrete_functions(self) -> dict[str, Any]:
+        """Signature name → concrete function of fixed shapes."""
+        ...
+
+
+def to_flatbuffer(module: Shell) -> bytes:
     """Converts a shell's signatures, with TFLite's builtin operators alone.
 
     Raises:

@@ -66,7 +66,7 @@ def lower(
     Raises:
       ExportError: it cannot be lowered or converted.
     """
-    step = _training(source, model, options)
+    step = training_of(source, model, options)
     progress("converting to TFLite operators")
     module = StatefulModule(step)
     marked = convert.to_flatbuffer(module)
@@ -110,7 +110,12 @@ def losses_of(source: Source, model: keras.Model, name: str | None) -> Mapping[s
     return dict(zip(outputs, source.losses.values(), strict=True))
 
 
-def _training(source: Source, model: keras.Model, options: Options) -> Training:
+def training_of(source: Source, model: keras.Model, options: Options) -> Training:
+    """Traces a model and plans its step, converting nothing yet.
+
+    Raises:
+      ExportError: an operation has no rule, or nothing trains.
+    """
     step = training.build(
         model,
         options.optimizer or source.optimizer or Sgd(),

@@ -35,6 +35,7 @@ class Options:
       weights: how initial values are stored; they train in float32 either way.
       memory_budget_bytes: what the estimated peak of training may be; None for the devices' limits.
       accelerators: what the file gets a stateless graph for, besides the one with variables.
+      freezable: whether the file gets a graph of inference, for `tfplus freeze`.
       lowerings: problem → name of its lowering, where another than the likely fastest is wanted;
         see `lowering.candidates`.
     """
@@ -52,6 +53,7 @@ class Options:
     weights: Storage = "float32"
     memory_budget_bytes: int | None = None
     accelerators: tuple[Accelerator, ...] = ()
+    freezable: bool = False
     lowerings: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 
 from tfplus_export import cost
 from tfplus_export.memory import RUNTIMES
+from tfplus_export.timed_step import runnable
 
 # Of each of the two, in turn, after one that is not counted.
 TIMED_STEPS = 3
+_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def measure(unfrozen: bytes, frozen: bytes) -> Savings:
 
 
 def _times(contents: list[bytes]) -> list[float]:
-    steps = [_step(content) for content in contents]
+    steps = [runnable(content, _THREADS) for content in contents]
     for step in steps:
         step()
     seconds: list[list[float]] = [[] for _ in steps]
@@ -74,18 +72,3 @@ def _times(contents: list[bytes]) -> list[float]:
             step()
             taken.append(time.perf_counter() - start)
     return [statistics.median(taken) * 1e3 for taken in seconds]
-
-
-def _step(content: bytes) -> Callable[[], object]:
-    interpreter = Interpreter(model_content=content, num_threads=2)
-    train = interpreter.get_signature_runner("train")
-    rng = np.random.default_rng(0)
-    inputs = {
-        name: (
-            rng.standard_normal(detail["shape"], np.float32)
-            if detail["dtype"] is np.float32
-            else np.zeros(detail["shape"], detail["dtype"])
-        )
-        for name, detail in train.get_input_details().items()
-    }
-    return lambda: train(**inputs)

@@ -46,7 +46,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture(scope="session")
 def small_file(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """Two convolutions, one by depth, batch statistics and a dense layer, exported at batch 4."""
+    """Two convolutions, one by depth, batch statistics and a dense layer: batch 4, freezable."""
     from keras import layers
 
     from tfplus_export import api
@@ -66,7 +66,8 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     )
     source = Source("test:small", model, None, None, None, Preprocessing(), None)
     path = tmp_path_factory.mktemp("small") / "small.tflite"
-    return api.export(source, path, api.Options(4, parity_steps=2), lambda text: None)
+    options = api.Options(4, parity_steps=2, freezable=True)
+    return api.export(source, path, options, lambda text: None)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,11 @@ from tfplus_export.lowering.table import RULES
     [
         (3, 2, "same", 2),
         (3, 1, "same", 1),
+        ((2, 4), 1, "same", 1),
         pytest.param((2, 3), 1, "valid", 3, marks=pytest.mark.slow),
+        pytest.param(5, 1, "same", 2, marks=pytest.mark.slow),
+        pytest.param((3, 2), 2, "valid", 2, marks=pytest.mark.slow),
+        pytest.param((1, 7), 1, "same", 2, marks=pytest.mark.slow),
         pytest.param(2, 3, "same", 1, marks=pytest.mark.slow),
         pytest.param((4, 1), 2, "valid", 1, marks=pytest.mark.slow),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tfplus import random_samples
 from tfplus.artifact import Artifact
 from tfplus.cli.main import app
 from tfplus.profiling import layers
@@ -45,7 +46,7 @@ def test_the_profiler_calls_each_operator_what_the_graph_calls_it(small_file: Ar
     path = small_file.path
     recorded = record(
         Request(str(path), "train", 1, xnnpack=False, warmup=1, steps=1),
-        layers.samples(small_file.manifest, "train"),
+        random_samples.of(small_file.manifest, "train"),
     )
     graph = layers.read_graph(path.read_bytes(), "train")
     assert len(recorded.operators) == len(graph.names)

@@ -18,7 +18,7 @@ from tfplus.cli import delegates_text, parity_text
 from tfplus.cli.output import print_json, stdout_console
 
 if TYPE_CHECKING:
-    from tfplus.manifest import Manifest, Output, Signature, TensorInfo, Variable
+    from tfplus.manifest import Lowering, Manifest, Output, Signature, TensorInfo, Variable
 
 app = typer.Typer()
 
@@ -112,6 +112,7 @@ def _show(manifest: Manifest, sha256: str, size_bytes: int, console: Console) ->
         _signatures(manifest.signatures),
         _variables(manifest.variables),
         _operators(manifest.operators),
+        *([_lowerings(manifest.lowerings)] if manifest.lowerings else []),
     ):
         console.print()
         console.print(table)
@@ -150,6 +151,13 @@ def _operators(operators: dict[str, int]) -> Table:
     table.add_column("count", justify="right")
     for name, count in sorted(operators.items(), key=lambda item: (-item[1], item[0])):
         table.add_row(Text(name), str(count))
+    return table
+
+
+def _lowerings(lowerings: tuple[Lowering, ...]) -> Table:
+    table = Table("layer", "operation", "lowering", title="Lowerings", title_justify="left")
+    for lowering in lowerings:
+        table.add_row(Text(lowering.layer), Text(lowering.problem), Text(lowering.name))
     return table
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfplus import graph_reader
+from tfplus import graph_reader, random_samples
 from tfplus.artifact import Artifact
 from tfplus.profiling import layers, matching
 from tfplus.profiling.partitions import Group
@@ -92,7 +92,7 @@ def ask(artifact: Artifact, signature: str, runtime: str) -> Delegation:
     content = artifact.path.read_bytes()[: artifact.manifest.flatbuffer_bytes]
     graph = layers.read_graph(content, signature)
     request = Request(str(Path(artifact.path).resolve()), signature, 1, True, warmup=1, steps=1)
-    recorded = record(request, layers.samples(artifact.manifest, signature))
+    recorded = record(request, random_samples.of(artifact.manifest, signature))
     groups, _ = layers.attribute(graph, recorded)
     return _told(content, signature, runtime, graph, groups)
 

@@ -6,19 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-import numpy as np
-
-from tfplus import graph_reader
+from tfplus import graph_reader, random_samples
 from tfplus.artifact import Artifact
 from tfplus.errors import WorkerError
-from tfplus.manifest import Manifest
 from tfplus.operator_names import Owner, owners_of
 from tfplus.profiling.matching import belongs, match
 from tfplus.profiling.partitions import Group, Node, divide
 from tfplus.profiling.process import OperatorTime, Recorded, Request, record
-from tfplus.slices import Tensors
 
 # What belongs to no layer, such as a metric's last sum.
 NO_LAYER = "(no layer)"
@@ -173,7 +168,7 @@ def measure(
     graph = read_graph(content, signature)
     path = str(Path(artifact.path).resolve())
     request = Request(path, signature, threads, xnnpack, warmup, steps)
-    recorded = record(request, samples(artifact.manifest, signature))
+    recorded = record(request, random_samples.of(artifact.manifest, signature))
     groups, found = attribute(graph, recorded)
     owner_ms: dict[tuple[str, str], float] = {}
     rows: list[OperatorRow] = []
@@ -246,29 +241,6 @@ def attribute(graph: Graph, recorded: Recorded) -> tuple[list[Group], Attributed
         if not operator.in_delegate:
             ms[operator.index] = ms.get(operator.index, 0.0) + operator.ms
     return groups, Attributed(ms, known / total if total else 1.0)
-
-
-def samples(manifest: Manifest, signature: str) -> Tensors:
-    """Random inputs for a signature: normal numbers, labels and indices that are in range."""
-    rng = np.random.default_rng(0)
-    labels = {
-        o.target: manifest.signatures["infer"].outputs[o.prediction].shape[-1]
-        for o in manifest.outputs
-        if o.targets == "label"
-    }
-    taken: dict[str, Any] = {}
-    for name, info in manifest.signatures[signature].inputs.items():
-        if np.issubdtype(np.dtype(info.dtype), np.integer):
-            highest = labels.get(name) or manifest.vocabularies.get(name, 2)
-            taken[name] = rng.integers(0, highest, info.shape).astype(info.dtype)
-        else:
-            taken[name] = rng.normal(size=info.shape).astype(info.dtype)
-    # Targets that are probabilities.
-    for output in manifest.outputs:
-        if output.targets in ("binary", "distribution") and output.target in taken:
-            shape = taken[output.target].shape
-            taken[output.target] = np.full(shape, 1.0 / shape[-1], np.float32)
-    return taken
 
 
 def _delegate_runs(operators: Sequence[OperatorTime]) -> list[list[OperatorTime]]:

@@ -84,6 +84,8 @@ _CLAMP, _BOUNDS = "Clamp", frozenset({"MAXIMUM", "MINIMUM"})
 # Operators that may leave nothing to run.
 _SILENT = frozenset({_END, "ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE"})
 
+# Variables that partitions share are copied wherever one of them is next needed.
+_COPY, _COPIED = "Copy", 1.5
 _FOREIGN, _UNHEARD, _SILENCE, _AGAIN, _FUSED, _SECOND_MAIN = 6.0, 2.0, 0.25, 0.1, 1.0, 3.0
 # How far XNNPACK's operators may run ahead of the graph's, or behind.
 _REACH = 512
@@ -156,7 +158,7 @@ def is_known(operator: str) -> bool:
 
 def belongs(operator: str | None, tag: str) -> bool:
     """Whether XNNPACK makes such an operator of one of the graph's; None for a partition's end."""
-    return tag.startswith(_MADE_OF.get(_END if operator is None else operator, ()))
+    return tag.startswith((*_MADE_OF.get(_END if operator is None else operator, ()), _COPY))
 
 
 def _cost(operator: str, tag: str) -> float:
@@ -171,6 +173,6 @@ def _cost(operator: str, tag: str) -> float:
 def _again(operator: str, tag: str) -> float:
     made_of = _MADE_OF.get(operator, ())
     if not tag.startswith(made_of):
-        return _FOREIGN
+        return _COPIED if tag.startswith(_COPY) else _FOREIGN
     again = not tag.startswith(made_of[:1]) or operator in _SEVERAL
     return _AGAIN if again else _SECOND_MAIN

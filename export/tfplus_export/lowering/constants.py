@@ -1,10 +1,13 @@
-"""Which replayed tensors are known at export, as those of frozen layers are."""
+"""Which replayed tensors are constants of the file, as those of frozen layers are."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
 from tfplus_export.tf_types import Tensor
+
+# How the placeholders are named whose values are written into the file as constants, later.
+FIXED = "fixed_"
 
 
 def is_constant(tensor: Tensor) -> bool:
@@ -18,7 +21,7 @@ def is_constant(tensor: Tensor) -> bool:
         if op.name in seen:
             continue
         seen.add(op.name)
-        if not op.inputs and op.type != "Const":
+        if not op.inputs and op.type != "Const" and not op.name.startswith(FIXED):
             return False
         pending.extend(t.op for t in op.inputs)
     return True

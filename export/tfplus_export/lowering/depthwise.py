@@ -12,10 +12,19 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus_export.lowering.constants import is_constant
 from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.sums import sum_over
-from tfplus_export.lowering.window import Tap, Window, crop, gather, merge, phases, window_of
+from tfplus_export.lowering.window import (
+    Tap,
+    Window,
+    crop,
+    gather,
+    merge,
+    phases,
+    window_of,
+)
 from tfplus_export.tf_types import Op, Tensor
 
 
@@ -36,8 +45,9 @@ def depthwise_window(op: Op) -> Window:
 def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     depthwise_window(op)
     x, weight = inputs
-    x = repeated_channels(x, int(weight.shape[3]))
-    return _depthwise(x, _single(weight), op.get_attr("strides"), op.get_attr("padding"))
+    if not is_constant(weight):
+        x, weight = repeated_channels(x, int(weight.shape[3])), _single(weight)
+    return _depthwise(x, weight, op.get_attr("strides"), op.get_attr("padding"))
 
 
 def _gradient(
@@ -51,27 +61,6 @@ def _gradient(
     ]
 
 
-def repeated_channels(x: Tensor, multiplier: int) -> Tensor:
-    """[N, H, W, C] → [N, H, W, C·M]: output channel c·M + m reads input channel c.
-
-    The GPU delegate of ai-edge-litert 2.3 ends the process on a runtime filter that multiplies.
-    """
-    if multiplier == 1:
-        return x
-    n, h, w, c = x.shape
-    ones = tf.constant(np.ones((1, 1, multiplier)), x.dtype)
-    return tf.reshape(tf.reshape(x, [-1, c, 1]) * ones, [n, h, w, c * multiplier])
-
-
-def summed_channels(x: Tensor, multiplier: int) -> Tensor:
-    """[N, H, W, C·M] → [N, H, W, C]; the adjoint of `repeated_channels`."""
-    if multiplier == 1:
-        return x
-    n, h, w, channels = x.shape
-    parts = tf.reshape(x, [-1, channels // multiplier, multiplier])
-    return tf.reshape(tf.reduce_sum(parts, 2), [n, h, w, channels // multiplier])
-
-
 def filter_gradient(x: Tensor, dy: Tensor, weight: Tensor, window: Window) -> Tensor:
     """dW: the sum of what each tap reads, times dY."""
     split = phases(repeated_channels(x, int(weight.shape[3])), window)
@@ -81,9 +70,12 @@ def filter_gradient(x: Tensor, dy: Tensor, weight: Tensor, window: Window) -> Te
 
 def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
     """Each phase of dX is a depthwise convolution of dY with the taps that read it, reversed."""
-    multiplier = int(weight.shape[3])
+    kh, kw, _, multiplier = (int(d) for d in weight.shape)
     every = _single(weight)
     h, w = window.h, window.w
+    if h.stride == w.stride == 1:
+        kernel = _pick(_pick(every, 0, range(kh)[::-1]), 1, range(kw)[::-1])
+        return summed_channels(_adjoint(dy, kernel, window), multiplier)
     split: dict[Tap, Tensor] = {}
     for a in range(h.stride):
         for b in range(w.stride):
@@ -96,6 +88,37 @@ def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
     return summed_channels(merge(split, window), multiplier)
 
 
+def _adjoint(dy: Tensor, reversed_taps: Tensor, window: Window) -> Tensor:
+    """The depthwise convolution, with stride 1, of dY that ends where the input ends."""
+    amounts = [(a.kernel - 1 - a.before, a.kernel - 1 - a.after) for a in (window.h, window.w)]
+    same = [((a.kernel - 1) // 2, a.kernel // 2) for a in (window.h, window.w)]
+    if amounts == same:
+        return _depthwise(dy, reversed_taps, [1, 1, 1, 1], b"SAME")
+    padded = tf.pad(dy, [(0, 0), *amounts, (0, 0)])
+    return _depthwise(padded, reversed_taps, [1, 1, 1, 1], b"VALID")
+
+
+def summed_channels(dx: Tensor, multiplier: int) -> Tensor:
+    """Adds up what the filters of one channel send to it."""
+    if multiplier == 1:
+        return dx
+    channels = int(dx.shape[3]) // multiplier
+    parts = tf.reshape(dx, [-1, channels, multiplier])
+    return tf.reshape(tf.reduce_sum(parts, 2), [*dx.shape[:3], channels])
+
+
+def repeated_channels(x: Tensor, multiplier: int) -> Tensor:
+    """Each channel as often as the layer multiplies it: output channel c·M + m reads channel c.
+
+    The GPU delegate of ai-edge-litert 2.3 ends the process on a runtime filter that multiplies.
+    """
+    if multiplier == 1:
+        return x
+    n, h, w, c = x.shape
+    ones = tf.constant(np.ones((1, 1, multiplier)), x.dtype)
+    return tf.reshape(tf.reshape(x, [-1, c, 1]) * ones, [n, h, w, c * multiplier])
+
+
 def _single(weight: Tensor) -> Tensor:
     """[kh, kw, C, M] → [kh, kw, C·M, 1]."""
     kh, kw, c, m = (int(d) for d in weight.shape)
@@ -104,7 +127,8 @@ def _single(weight: Tensor) -> Tensor:
 
 def _pick(x: Tensor, axis: int, indices: Sequence[int]) -> Tensor:
     # Slices of a small tensor: XNNPACK has neither GATHER nor REVERSE.
-    return join([crop(x, axis, i, 1) for i in indices], axis)
+    parts = [crop(x, axis, i, 1) for i in indices]
+    return join(parts, axis)
 
 
 def _depthwise(x: Tensor, weight: Tensor, strides: list[int], padding: bytes) -> Tensor:

@@ -207,8 +207,11 @@ def gather(split: Mapping[Tap, Tensor], window: Window, tap: Tap) -> Tensor:
     """What one tap reads for every output: [N, out height, out width, C]."""
     i, j = tap
     x = split[window.h.phase(i), window.w.phase(j)]
-    x = crop(x, 1, window.h.shift(i), window.h.out)
-    return crop(x, 2, window.w.shift(j), window.w.out)
+    size = [int(d) for d in x.shape]
+    size[1:3] = window.h.out, window.w.out
+    if size == list(x.shape):
+        return x
+    return tf.slice(x, [0, window.h.shift(i), window.w.shift(j), 0], size)
 
 
 def scatter(taps: Mapping[Tap, Tensor], window: Window) -> Tensor:

@@ -1,0 +1,174 @@
+"""Measures the lowerings that the operations of a model may have, on the device that will run them.
+
+What counts is the whole step: a lowering changes what the arena holds and which operators XNNPACK
+takes together, too. So one operation at a time gets another lowering, and that step is timed in
+turn with the step of the defaults.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tfplus.client import AgentClient
+from tfplus.errors import RemoteError
+from tfplus_export import api
+from tfplus_export.lowered import lower, training_of
+from tfplus_export.lowering.candidates import Choice, choices
+from tfplus_export.options import Options, Progress
+from tfplus_export.sources.source import Source
+from tfplus_export.timed_step import runnable
+from tfplus_export.tuning_file import Measurement, TuningFile
+
+_BLOCKS = 5
+_BLOCK_S = 0.3
+_MOST_STEPS = 50
+
+
+class Stopwatch(Protocol):
+    """Times the steps of two exports of one model."""
+
+    def times(self, source: Source, default: Options, other: Options) -> tuple[float, float]:
+        """Median milliseconds of a step: of the default's, and of the other's."""
+        ...
+
+
+@dataclass
+class LocalStopwatch:
+    """Steps on this machine, block by block in turn.
+
+    Attributes:
+      threads: of the runtime.
+    """
+
+    threads: int
+    _default: tuple[Options, bytes] | None = None
+
+    def times(self, source: Source, default: Options, other: Options) -> tuple[float, float]:
+        """See `Stopwatch.times`."""
+        if self._default is None or self._default[0] != default:
+            self._default = default, _content(source, default)
+        contents = [self._default[1], _content(source, other)]
+        steps = [runnable(content, self.threads) for content in contents]
+        counts = [_steps_in_a_block(step) for step in steps]
+        blocks: list[list[float]] = [[], []]
+        for _ in range(_BLOCKS):
+            for step, count, found in zip(steps, counts, blocks, strict=True):
+                start = time.perf_counter()
+                for _ in range(count):
+                    step()
+                found.append((time.perf_counter() - start) / count * 1e3)
+        return statistics.median(blocks[0]), statistics.median(blocks[1])
+
+
+@dataclass
+class AgentStopwatch:
+    """Steps on a device through its agent, on the agent's own data.
+
+    Attributes:
+      client: connected to the agent.
+      threads: of the agent's runtime; 0 for its own setting.
+      steps: of each export in turn.
+    """
+
+    client: AgentClient
+    threads: int
+    steps: int = 20
+
+    def times(self, source: Source, default: Options, other: Options) -> tuple[float, float]:
+        """See `Stopwatch.times`.
+
+        Raises:
+          RemoteError: the agent cannot be reached, or its data do not fit the model.
+        """
+        with tempfile.TemporaryDirectory(prefix="tfplus-tune-") as folder:
+            paths = [Path(folder) / name for name in ("default.tflite", "other.tflite")]
+            for path, options in zip(paths, (default, other), strict=True):
+                checked = dataclasses.replace(options, parity_steps=1)
+                api.export(source, path, checked, lambda text: None)
+            default_ms, other_ms = (self._median_ms(path) for path in paths)
+        return default_ms, other_ms
+
+    def _median_ms(self, path: Path) -> float:
+        self.client.load(self.client.upload(path), threads=self.threads, fresh=True)
+        for event in self.client.train(max_steps=self.steps, report_every=self.steps):
+            if event.HasField("summary"):
+                return event.summary.median_step_milliseconds
+        raise RemoteError(f"agent {self.client.address}: training ended without a summary")
+
+
+def tune(
+    source: Source,
+    options: Options,
+    tuning: TuningFile,
+    stopwatch: Stopwatch,
+    progress: Progress,
+) -> Iterator[TuningFile]:
+    """Measures what a tuning file does not have yet.
+
+    Args:
+      source: the model.
+      options: how it would be exported, without a tuning file.
+      tuning: what is known already.
+      stopwatch: what takes the times.
+      progress: told what is being done.
+
+    Yields:
+      The file with one more measurement, after each.
+
+    Raises:
+      ExportError: the model cannot be exported.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(options.freeze.applied(source.model))
+        left = [
+            (choice, name)
+            for choice in problems(source, options)
+            for name in choice.names[1:]
+            if not tuning.has(choice.problem, name, choice.names[0])
+        ]
+        for number, (choice, name) in enumerate(left, 1):
+            progress(f"{number} of {len(left)}: {name} for {choice.problem} ({choice.layer})")
+            other = dataclasses.replace(options, lowerings={choice.problem: name})
+            default_ms, step_ms = stopwatch.times(source, options, other)
+            measured = Measurement(
+                problem=choice.problem,
+                layer=choice.layer,
+                model=source.name,
+                lowering=name,
+                default=choice.names[0],
+                step_ms=step_ms,
+                default_ms=default_ms,
+                date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            )
+            tuning = dataclasses.replace(tuning, measurements=(*tuning.measurements, measured))
+            yield tuning
+
+
+def problems(source: Source, options: Options) -> list[Choice]:
+    """The operations of a model's training step that have several lowerings, each once."""
+    step = training_of(source, source.model, options)
+    found: dict[str, Choice] = {}
+    for choice in choices(step.train_graph, step.rules):
+        found.setdefault(choice.problem, choice)
+    return list(found.values())
+
+
+def _content(source: Source, options: Options) -> bytes:
+    return lower(source, source.model, options, lambda text: None).content
+
+
+def _steps_in_a_block(step: Callable[[], object]) -> int:
+    step()
+    start = time.perf_counter()
+    step()
+    took = time.perf_counter() - start
+    return max(1, min(_MOST_STEPS, round(_BLOCK_S / took)))

@@ -1,0 +1,133 @@
+"""What was measured of lowerings on one device, and which of them an export takes by it.
+
+A tuning file is JSON, small enough to be committed beside a model, and of one device: what is
+fastest on one need not be on another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfplus.errors import DataError
+from tfplus.files import write_atomic
+
+SCHEMA_VERSION = 1
+# Below this gain the default stays: medians of one machine differ by as much from day to day.
+LEAST_GAIN = 0.02
+
+
+@dataclass(frozen=True)
+class MeasuredOn:
+    """A device, as far as it changes what is fastest.
+
+    Attributes:
+      machine: its architecture and processor.
+      runtime: name and version.
+      threads: of the runtime; 0 where the agent chose.
+      agent: the agent's name; empty where the tuner ran on the device itself.
+    """
+
+    machine: str
+    runtime: str
+    threads: int
+    agent: str = ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One lowering of one operation, against what the export would take without a tuning file.
+
+    Attributes:
+      problem: the operation with its shapes.
+      layer: a Keras layer that has it.
+      model: that was measured.
+      lowering: its name.
+      default: name of the one that it was compared with.
+      step_ms: median time of the whole training step with it, milliseconds.
+      default_ms: that of the step with the default, measured in turn.
+      date: when, ISO 8601.
+    """
+
+    problem: str
+    layer: str
+    model: str
+    lowering: str
+    default: str
+    step_ms: float
+    default_ms: float
+    date: str
+
+    @property
+    def ratio(self) -> float:
+        """Time of the step relative to that with the default."""
+        return self.step_ms / self.default_ms
+
+
+@dataclass(frozen=True)
+class TuningFile:
+    """Measurements of one device.
+
+    Attributes:
+      device: what was measured on.
+      measurements: in the order in which they were taken.
+    """
+
+    device: MeasuredOn
+    measurements: tuple[Measurement, ...] = ()
+
+    def has(self, problem: str, lowering: str, default: str) -> bool:
+        """Whether a lowering was compared with a default."""
+        return any(
+            (m.problem, m.lowering, m.default) == (problem, lowering, default)
+            for m in self.measurements
+        )
+
+    def lowerings(self) -> dict[str, str]:
+        """Problem → the lowering that was fastest, where it gained enough over the default."""
+        best: dict[str, Measurement] = {}
+        for found in self.measurements:
+            if found.problem not in best or found.ratio < best[found.problem].ratio:
+                best[found.problem] = found
+        return {
+            problem: found.lowering
+            for problem, found in best.items()
+            if found.ratio <= 1.0 - LEAST_GAIN
+        }
+
+    def write(self, path: Path) -> None:
+        """Writes the file; the one before is replaced when all is on disk."""
+        described = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        write_atomic(path, (json.dumps(described, indent=1) + "\n").encode())
+
+
+def read(path: Path) -> TuningFile:
+    """Reads a tuning file.
+
+    Raises:
+      DataError: there is none, or it is of another form or schema.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; expected one that `tfplus tune` wrote")
+    try:
+        raw: Any = json.loads(path.read_text())
+        version = raw["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise DataError(
+                f"{path}: schema version {version}, expected {SCHEMA_VERSION}: tune again with "
+                "this tfplus"
+            )
+        device = MeasuredOn(**raw["device"])
+        measurements = tuple(Measurement(**m) for m in raw["measurements"])
+        texts: list[Any] = [device.machine, device.runtime, device.agent]
+        texts += [t for m in measurements for t in (m.problem, m.lowering, m.default)]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a name is no text")
+        if not all(float(m.step_ms) > 0 and float(m.default_ms) > 0 for m in measurements):
+            raise ValueError("a time is not above 0")
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path}: expected a file that `tfplus tune` wrote: {error}") from None
+    return TuningFile(device, measurements)

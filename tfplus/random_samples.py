@@ -1,0 +1,33 @@
+"""Random inputs for an exported model, where nothing but its speed or a comparison counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tfplus.manifest import Manifest
+from tfplus.slices import Tensors
+
+
+def of(manifest: Manifest, signature: str) -> Tensors:
+    """Random inputs for a signature: normal numbers, labels and indices that are in range."""
+    rng = np.random.default_rng(0)
+    labels = {
+        o.target: manifest.signatures["infer"].outputs[o.prediction].shape[-1]
+        for o in manifest.outputs
+        if o.targets == "label"
+    }
+    taken: dict[str, Any] = {}
+    for name, info in manifest.signatures[signature].inputs.items():
+        if np.issubdtype(np.dtype(info.dtype), np.integer):
+            highest = labels.get(name) or manifest.vocabularies.get(name, 2)
+            taken[name] = rng.integers(0, highest, info.shape).astype(info.dtype)
+        else:
+            taken[name] = rng.normal(size=info.shape).astype(info.dtype)
+    # Targets that are probabilities.
+    for output in manifest.outputs:
+        if output.targets in ("binary", "distribution") and output.target in taken:
+            shape = taken[output.target].shape
+            taken[output.target] = np.full(shape, 1.0 / shape[-1], np.float32)
+    return taken

@@ -6,6 +6,7 @@ see `framing`. It ends when its input does, that is, when the daemon is gone.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import select
@@ -23,6 +24,7 @@ from safetensors.numpy import save as to_safetensors
 from tfplus import artifact, gpu
 from tfplus.errors import DataError, TfplusError, WorkerError
 from tfplus_agent import accelerated, data, heartbeat, runtime, trial
+from tfplus_agent.ahead import ahead
 from tfplus_agent.framing import Reader, Writer, read_message, write_message
 from tfplus_agent.results import LOSS
 from tfplus_agent.scoring import score
@@ -95,13 +97,15 @@ class Worker:
         steps = Stepper(model, request["loss_every"])
         batch_size, told = model.manifest.batch_size, request["first_step"]
         until = time.monotonic() + request["max_seconds"]
-        for batch in data.batches(samples, model.manifest, batch_size, rng, request["skip"]):
-            late = steps.steps > 0 and time.monotonic() > until
-            if steps.steps >= request["max_steps"] or late or self._cancelled():
-                break
-            steps.take(batch)
-            if not steps.unread:
-                told = self._report(steps, request, told)
+        batches = data.batches(samples, model.manifest, batch_size, rng, request["skip"])
+        with contextlib.closing(ahead(batches)) as upcoming:
+            for batch in upcoming:
+                late = steps.steps > 0 and time.monotonic() > until
+                if steps.steps >= request["max_steps"] or late or self._cancelled():
+                    break
+                steps.take(batch)
+                if not steps.unread:
+                    told = self._report(steps, request, told)
         if steps.unread:
             steps.read()
             self._report(steps, request, told)

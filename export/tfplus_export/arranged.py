@@ -34,13 +34,11 @@ def plan(graph: StepGraph, runtimes: Sequence[str], tensor_limit_bytes: int | No
     Args:
       graph: the step, as the converter wrote it.
       runtimes: that are to run it.
-      tensor_limit_bytes: what the step's tensors may take, for which operators run again where that
-        helps; None for no limit.
+      tensor_limit_bytes: what the step's tensors may take, for which more operators run again where
+        that helps; None for no limit.
     """
     found = recomputing.unchanged(graph, scheduling.shortest(graph, runtimes))
-    if tensor_limit_bytes is None:
-        return found
-    return recomputing.within(found, tensor_limit_bytes, runtimes)
+    return recomputing.reduced(found, tensor_limit_bytes, runtimes)
 
 
 def rewrite(content: bytes, planned: Plan) -> bytes:

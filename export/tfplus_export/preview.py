@@ -8,16 +8,18 @@ tell.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tfplus.errors import ExportError
 from tfplus_export import arenas, arranged, cost, step_graph
 from tfplus_export.memory import RUNTIMES, StepMemory
+from tfplus_export.recomputing import Plan
 from tfplus_export.step_graph import StepGraph
 
 # 1 is an extent that converters treat on their own.
 PAIRS = ((2, 3), (15, 16), (31, 32))
+_PLANNED_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Preview:
     def _graphs(self) -> tuple[StepGraph, StepGraph]:
         return step_graph.read(self.low, "train"), step_graph.read(self.high, "train")
 
+    @cached_property
+    def _plan(self) -> Plan:
+        # The export plans for its own batch; that differs little, and planning takes seconds.
+        graph = step_graph.at_batch(*self._graphs, self.batches, _PLANNED_BATCH)
+        return arranged.plan(graph, self.runtimes)
+
     @property
     def is_affine(self) -> bool:
         """Whether both batch sizes have the same operators."""
@@ -43,7 +51,8 @@ class Preview:
     def memory(self, batch_size: int) -> StepMemory:
         """What the step needs of memory at a batch size."""
         graph = step_graph.at_batch(*self._graphs, self.batches, batch_size)
-        planned = arranged.plan(graph, self.runtimes).graph
+        tensors = tuple(graph.tensors[origin] for origin in self._plan.origins)
+        planned = replace(self._plan.graph, tensors=tensors)
         return StepMemory(
             graph_bytes=self._at(batch_size, len(self.low), len(self.high)),
             packed_bytes=cost.packed_bytes(self.low, "train"),

@@ -13,7 +13,7 @@ what it costs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -27,8 +27,15 @@ from tfplus_export.step_graph import Operator, StepGraph
 _CHEAP = ELEMENTWISE | RESHAPING | COPYING | {"AVERAGE_POOL_2D", "MAX_POOL_2D", "SOFTMAX"}
 # Operators that run again for one tensor.
 _LONGEST_CHAIN = 24
+# A tensor smaller than this part of the target is not worth the search.
+_SMALLEST_PART = 512
+# Of what lives at most, in one stage.
+_STAGE = 0.97
 # Beyond, a plan would take longer than it is worth.
-_MOST_ROUNDS = 2000
+_MOST_STAGES = 100
+_MOST_ROUNDS = 200
+# Of what a step moves; measured to cost no time, since less memory is faster memory.
+_FREE_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -53,36 +60,55 @@ def unchanged(graph: StepGraph, order: Sequence[int]) -> Plan:
     return Plan(graph.ordered(order), tuple(order), tuple(range(len(graph.tensors))), 0)
 
 
-def within(plan: Plan, limit_bytes: int, runtimes: Sequence[str]) -> Plan:
-    """Repeats operators until a step's tensors fit, or until nothing more helps.
+def reduced(plan: Plan, limit_bytes: int | None, runtimes: Sequence[str]) -> Plan:
+    """Repeats operators where that is nearly free, and beyond until a step's tensors fit.
 
     Args:
       plan: that repeats nothing.
-      limit_bytes: what the tensors may take.
+      limit_bytes: what the tensors may take; None for no limit.
       runtimes: that are to run it.
 
     Returns:
-      The first plan that fits; where none does, the one that takes least.
+      Of the plans whose repetition is nearly free, the one that takes least; the first plan that
+      fits where that one does not; where none fits, the one that takes least.
     """
+    free_bytes = int(_FREE_SHARE * moved_bytes(plan.graph, plan.graph.operators))
     best, best_bytes = plan, arenas.most_bytes(plan.graph, runtimes)
-    # Tensors are placed one by one, which leaves gaps: their sum must stay further below.
-    target = limit_bytes
-    for _ in range(_MOST_ROUNDS):
-        if best_bytes <= limit_bytes:
+    for _ in range(_MOST_STAGES):
+        # The highest places first: what is repeated for them often lowers others.
+        most = int(_Timeline(plan).live.max())
+        plan = _lowered(plan, int(most * _STAGE))
+        fits = limit_bytes is None or best_bytes <= limit_bytes
+        if fits and plan.again_bytes > free_bytes:
             break
-        timeline = _Timeline(plan)
-        choice = timeline.best(target)
-        if choice is not None:
-            plan = _repeated(timeline, choice)
-            continue
         total = arenas.most_bytes(plan.graph, runtimes)
         if total < best_bytes:
             best, best_bytes = plan, total
-        most = int(timeline.live.max())
-        if most > target:
+        if int(_Timeline(plan).live.max()) == most:
             break
-        target = most * 49 // 50
     return best
+
+
+def moved_bytes(graph: StepGraph, operators: Iterable[Operator]) -> int:
+    """What operators of a graph read and write."""
+    return sum(
+        math.prod(graph.tensors[t].shape) * graph.tensors[t].item_bytes
+        for operator in operators
+        for t in (*operator.reads, *operator.writes)
+        if t >= 0
+    )
+
+
+def _lowered(plan: Plan, target: int) -> Plan:
+    """Repeats operators until no more than so many bytes live at once, or nothing more helps."""
+    for _ in range(_MOST_ROUNDS):
+        chosen = _Timeline(plan).best(target)
+        if not chosen:
+            break
+        # From the last place on, so that the places in front of it stay what they are.
+        for choice in sorted(chosen, key=lambda c: -c.place):
+            plan = _repeated(plan, choice)
+    return plan
 
 
 @dataclass(frozen=True)
@@ -91,12 +117,14 @@ class _Choice:
 
     Attributes:
       tensor: which.
+      start: place of the operator that used it before that.
       place: of the operator that needs it.
       chain: places of the operators to repeat, in their order.
       inputs: tensor that the chain reads and does not make → the equal one that lives by then.
     """
 
     tensor: int
+    start: int
     place: int
     chain: tuple[int, ...]
     inputs: dict[int, int]
@@ -142,36 +170,45 @@ class _Timeline:
         found = self.uses.get(tensor)
         return found[-1] if found else max(self.made[tensor], 0)
 
-    def best(self, target: int) -> _Choice | None:
-        """The choice that takes most of what lies above a target, for what it costs."""
+    def best(self, target: int) -> list[_Choice]:
+        """Choices that take most of what lies above a target, for what they cost.
+
+        No two of them have to do with one tensor; empty where nothing helps.
+        """
+        found = [(self._worth(choice, target), choice) for choice in self._choices(target)]
+        found = sorted((f for f in found if f[0] > 0), key=lambda f: -f[0])
+        chosen: list[_Choice] = []
+        touched: set[int] = set()
+        for worth, choice in found:
+            tensors = {choice.tensor, *choice.inputs.values()}
+            tensors |= {t for place in choice.chain for t in self.operators[place].writes}
+            # Those before it may have taken away what it was for.
+            if tensors.isdisjoint(touched) and self._worth(choice, target) * 2 >= worth:
+                chosen.append(choice)
+                touched |= tensors
+                first, live = self._live_after(choice)
+                self.live[first : choice.place] = live
+        return chosen
+
+    def _choices(self, target: int) -> Iterator[_Choice]:
         above = np.concatenate(([0], np.cumsum(self.live > target)))
-        found: _Choice | None = None
-        most = 0.0
         for t, made in self.made.items():
-            if made < 0 or not self.sizes[t] or self.operators[made].name not in _CHEAP:
+            small = self.sizes[t] * _SMALLEST_PART < target or not self.sizes[t]
+            if small or made < 0 or self.operators[made].name not in _CHEAP:
                 continue
             for start, place in pairwise([made, *self.uses.get(t, ())]):
-                if place >= len(self.operators) or above[place] == above[start + 1]:
-                    continue
-                choice = self._choice(t, place, target)
-                if choice is None:
-                    continue
-                gain = self._gain(choice, start, target) / self.cost_bytes(choice.chain)
-                if gain > most:
-                    found, most = choice, gain
-        return found
+                if place < len(self.operators) and above[place] > above[start + 1]:
+                    choice = self._choice(t, start, place, target)
+                    if choice is not None:
+                        yield choice
 
-    def cost_bytes(self, chain: Sequence[int]) -> int:
-        """What operators read and write."""
-        tensors = self.plan.graph.tensors
-        return sum(
-            math.prod(tensors[t].shape) * tensors[t].item_bytes
-            for place in chain
-            for t in (*self.operators[place].reads, *self.operators[place].writes)
-            if t >= 0
+    def _worth(self, choice: _Choice, target: int) -> float:
+        """Bytes above a target that go away, summed over all places, for each byte moved again."""
+        return self._gain(choice, target) / moved_bytes(
+            self.plan.graph, (self.operators[place] for place in choice.chain)
         )
 
-    def _choice(self, tensor: int, place: int, target: int) -> _Choice | None:
+    def _choice(self, tensor: int, start: int, place: int, target: int) -> _Choice | None:
         chain: set[int] = set()
         inputs: dict[int, int] = {}
         waiting = [tensor]
@@ -192,7 +229,7 @@ class _Timeline:
                     inputs[t] = newest
                 else:
                     waiting.append(t)
-        return _Choice(tensor, place, tuple(sorted(chain)), inputs)
+        return _Choice(tensor, start, place, tuple(sorted(chain)), inputs)
 
     def _lives(self, tensor: int, place: int, target: int, size: int) -> bool:
         """Whether a tensor lives until a place, or may live until then."""
@@ -203,16 +240,21 @@ class _Timeline:
         between = self.live[last + 1 : place]
         return more * 16 <= size or not len(between) or int(between.max()) + more <= target
 
-    def _gain(self, choice: _Choice, start: int, target: int) -> int:
-        """Bytes above the target, summed over all places, that go away."""
-        place, size = choice.place, self.sizes[choice.tensor]
-        kept = {v for v in choice.inputs.values() if self.last(v) < place}
-        first = min([start, *(self.last(v) for v in kept)]) + 1
-        before = self.live[first:place]
-        after = before.copy()
-        after[start + 1 - first :] -= size
+    def _live_after(self, choice: _Choice) -> tuple[int, np.ndarray]:
+        """Bytes that live at each place up to the choice's, and the first of these places."""
+        kept = {v for v in choice.inputs.values() if self.last(v) < choice.place}
+        first = min([choice.start, *(self.last(v) for v in kept)]) + 1
+        after = self.live[first : choice.place].copy()
+        after[choice.start + 1 - first :] -= self.sizes[choice.tensor]
         for v in kept:
             after[self.last(v) + 1 - first :] += self.sizes[v]
+        return first, after
+
+    def _gain(self, choice: _Choice, target: int) -> int:
+        """Bytes above the target, summed over all places, that go away."""
+        place, size = choice.place, self.sizes[choice.tensor]
+        first, after = self._live_after(choice)
+        before = self.live[first:place]
         gain = int(np.maximum(before - target, 0).sum() - np.maximum(after - target, 0).sum())
         made_there = sum(self.sizes[t] for t in self.operators[place].writes)
         beside = int(self.live[place]) - size - made_there - self.beside[place]
@@ -237,9 +279,8 @@ def _overwrites(graph: StepGraph, operator: Operator, counts: dict[int, int]) ->
     return bool(operator.writes) and arenas.overwritten(graph, operator, counts) is not None
 
 
-def _repeated(timeline: _Timeline, choice: _Choice) -> Plan:
+def _repeated(plan: Plan, choice: _Choice) -> Plan:
     """The plan with a choice carried out."""
-    plan = timeline.plan
     graph = plan.graph
     tensors, origins = list(graph.tensors), list(plan.origins)
     names = dict(choice.inputs)
@@ -272,5 +313,5 @@ def _repeated(timeline: _Timeline, choice: _Choice) -> Plan:
             *plan.sources[choice.place :],
         ),
         tuple(origins),
-        plan.again_bytes + timeline.cost_bytes(choice.chain),
+        plan.again_bytes + moved_bytes(graph, (graph.operators[p] for p in choice.chain)),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -60,7 +61,7 @@ class Tensor:
     is_float: bool
     is_constant: bool
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         """Bytes that it takes beside the file."""
         return 0 if self.is_constant else math.prod(self.shape) * self.item_bytes

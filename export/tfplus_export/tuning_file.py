@@ -122,7 +122,7 @@ def read(path: Path) -> TuningFile:
             )
         device = MeasuredOn(**raw["device"])
         measurements = tuple(Measurement(**m) for m in raw["measurements"])
-        texts = [device.machine, device.runtime, device.agent]
+        texts: list[Any] = [device.machine, device.runtime, device.agent]
         texts += [t for m in measurements for t in (m.problem, m.lowering, m.default)]
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("a name is no text")

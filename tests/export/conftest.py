@@ -57,7 +57,7 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
         [
             keras.Input((6, 6, 3)),
             layers.Conv2D(4, 3, padding="same", activation="relu", name="conv"),
-            layers.DepthwiseConv2D(3, name="depthwise"),
+            layers.DepthwiseConv2D(4, name="depthwise"),
             layers.BatchNormalization(name="norm"),
             layers.Flatten(name="flat"),
             layers.Dense(3, name="logits"),

@@ -1,4 +1,4 @@
-"""Depthwise convolution and both of its gradients, over strides and paddings."""
+"""Every lowering of a depthwise convolution against TensorFlow's own gradients."""
 
 from __future__ import annotations
 
@@ -8,26 +8,39 @@ import pytest
 from keras import layers
 from oracle import assert_equal
 
+from tfplus_export.lowering.depthwise_convolutions import DEPTHWISE_CONV2D
+from tfplus_export.lowering.joining import join
+from tfplus_export.lowering.table import RULES
 
+
+@pytest.mark.parametrize("name", DEPTHWISE_CONV2D.rules)
 @pytest.mark.parametrize(
-    ("kernel", "strides", "padding"),
+    ("kernel", "stride", "padding", "multiplier"),
     [
-        (3, 1, "same"),
-        ((2, 4), 1, "same"),
-        (3, 1, "valid"),
-        pytest.param(5, 1, "same", marks=pytest.mark.slow),
-        pytest.param(3, 2, "same", marks=pytest.mark.slow),
-        pytest.param((3, 2), 2, "valid", marks=pytest.mark.slow),
-        pytest.param((1, 7), 1, "same", marks=pytest.mark.slow),
+        (3, 2, "same", 2),
+        (3, 1, "same", 1),
+        ((2, 4), 1, "same", 1),
+        pytest.param((2, 3), 1, "valid", 3, marks=pytest.mark.slow),
+        pytest.param(5, 1, "same", 2, marks=pytest.mark.slow),
+        pytest.param((3, 2), 2, "valid", 2, marks=pytest.mark.slow),
+        pytest.param((1, 7), 1, "same", 2, marks=pytest.mark.slow),
+        pytest.param(2, 3, "same", 1, marks=pytest.mark.slow),
+        pytest.param((4, 1), 2, "valid", 1, marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("multiplier", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_gradients_agree_with_tensorflow(
-    kernel: int | tuple[int, int], strides: int, padding: str, multiplier: int
+def test_a_lowering_agrees_with_tensorflow(
+    name: str, kernel: int | tuple[int, int], stride: int, padding: str, multiplier: int
 ) -> None:
     keras.utils.set_random_seed(0)
-    x = keras.Input((8, 9, 3))
-    behind = layers.Dense(4)(x)
-    layer = layers.DepthwiseConv2D(kernel, strides, padding, multiplier)
-    images = np.random.default_rng(0).standard_normal((3, 8, 9, 3)).astype(np.float32)
-    assert_equal(keras.Model(x, layer(behind)), images)
+    x = keras.Input((7, 8, 3))
+    behind = layers.Dense(4, name="behind")(x)
+    layer = layers.DepthwiseConv2D(kernel, stride, padding, multiplier)
+    images = np.random.default_rng(0).standard_normal((3, 7, 8, 3)).astype(np.float32)
+    rules = {**RULES, "DepthwiseConv2dNative": DEPTHWISE_CONV2D.rules[name]}
+    assert_equal(keras.Model(x, layer(behind)), images, rules=rules)
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 9, 12, 26, 30])
+def test_any_number_of_tensors_is_joined(count: int) -> None:
+    parts = [np.full((2, i % 3 + 1), i) for i in range(count)]
+    np.testing.assert_array_equal(join(parts, 1), np.concatenate(parts, 1))

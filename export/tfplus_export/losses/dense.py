@@ -11,8 +11,10 @@ import tensorflow as tf
 from tfplus.manifest import Targets
 from tfplus_export.losses import padding
 from tfplus_export.losses.clipping import clip, normalize, normalize_gradient
+from tfplus_export.losses.largest import place_of_largest
 from tfplus_export.losses.loss import CrossEntropy, Rows
 from tfplus_export.losses.softmax import softmax
+from tfplus_export.lowering.masks import zero
 from tfplus_export.tf_types import Tensor
 
 
@@ -65,5 +67,4 @@ def smoothed(y: Tensor, smoothing: float, level: float) -> Tensor:
 
 def right_class(output: Tensor, y: Tensor) -> Tensor:
     """1 where the largest output is at the largest target, float32 [rows, 1]."""
-    same = tf.equal(tf.argmax(output, 1, tf.int32), tf.argmax(y, 1, tf.int32))
-    return tf.reshape(tf.cast(same, output.dtype), [-1, 1])
+    return zero(tf.abs(place_of_largest(output) - place_of_largest(y)))

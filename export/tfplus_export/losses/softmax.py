@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from tfplus_export.losses.largest import largest
 from tfplus_export.tf_types import Tensor
 
 
@@ -21,13 +22,9 @@ class Softmax:
 def softmax(logits: Tensor) -> Softmax:
     """Softmax of float32 [rows, classes].
 
-    LOG_SOFTMAX keeps accelerators from taking the step; shifted logits less log-sum-exp do not. The
-    row maximum is a max pooling, since REDUCE_MAX leaves XNNPACK.
+    LOG_SOFTMAX keeps accelerators from taking the step; shifted logits less log-sum-exp do not.
     """
-    rows, classes = logits.shape
-    square = tf.reshape(logits, [rows, 1, classes, 1])
-    largest = tf.reshape(tf.nn.max_pool2d(square, [1, classes], 1, "VALID"), [rows, 1])
-    shifted = logits - largest
+    shifted = logits - largest(logits)
     exponentials = tf.exp(shifted)
     normalizer = tf.reduce_sum(exponentials, 1, keepdims=True)
     return Softmax(shifted, exponentials * (1.0 / normalizer), tf.math.log(normalizer))

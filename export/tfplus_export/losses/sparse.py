@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfplus.manifest import Targets
 from tfplus_export.losses.clipping import clip
+from tfplus_export.losses.largest import place_of_largest
 from tfplus_export.losses.loss import CrossEntropy, Rows
 from tfplus_export.losses.softmax import softmax
 from tfplus_export.lowering.masks import zero
@@ -35,11 +36,10 @@ class SparseCategorical(CrossEntropy):
         clipped, inside = (output, None) if self.from_logits else clip(output)
         soft = softmax(output if self.from_logits else tf.math.log(clipped))
         gradient = soft.probabilities - onehot
-        right = tf.cast(tf.equal(tf.argmax(output, 1, tf.int32), y), output.dtype)
         return Rows(
             losses=soft.log_sum - tf.reduce_sum(soft.shifted * onehot, 1, keepdims=True),
             gradient=gradient if inside is None else gradient * inside / clipped,
-            metric=tf.reshape(right, [-1, 1]),
+            metric=zero(tf.abs(place_of_largest(output) - index)),
             counts=tf.reduce_sum(onehot, 1, keepdims=True),
         )
 

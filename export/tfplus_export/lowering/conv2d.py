@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus_export.lowering.constants import is_constant
+from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.matmul import batch_product
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.window import (
@@ -31,7 +32,6 @@ from tfplus_export.lowering.window import (
     merge,
     padding_of,
     phases,
-    side_by_side,
     window_of,
 )
 from tfplus_export.tf_types import Op, Tensor
@@ -120,7 +120,7 @@ def _rows(x: Tensor, window: Window, groups: int) -> list[Tensor]:
     columns: dict[int, Tensor] = {}
     for a in {h.phase(i) for i in range(h.kernel)}:
         parts = [crop(split[a, w.phase(j)], 2, w.shift(j), w.out) for j in range(w.kernel)]
-        columns[a] = side_by_side(parts)
+        columns[a] = join(parts, 3)
     return [_flat(crop(columns[h.phase(i)], 1, h.shift(i), h.out), groups) for i in range(h.kernel)]
 
 
@@ -131,10 +131,10 @@ def _columns(x: Tensor, window: Window, groups: int) -> list[Tensor]:
         return [_flat(_columns_by_operator(x, window, padding), groups)]
     split = phases(x, window)
     lines = [
-        side_by_side([gather(split, window, (i, j)) for j in range(window.w.kernel)])
+        join([gather(split, window, (i, j)) for j in range(window.w.kernel)], 3)
         for i in range(window.h.kernel)
     ]
-    return [_flat(side_by_side(lines), groups)]
+    return [_flat(join(lines, 3), groups)]
 
 
 def _columns_by_operator(x: Tensor, window: Window, padding: Padding) -> Tensor:
@@ -155,7 +155,7 @@ def filter_gradient(
     columns = _columns(x, window, groups) if whole else _rows(x, window, groups)
     sent = _flat(dy, groups)
     products = [_side_by_side(_correlated(column, sent)) for column in columns]
-    return products[0] if len(products) == 1 else tf.concat(products, 0)
+    return join(products, 0)
 
 
 def _correlated(columns: Tensor, sent: Tensor) -> Tensor:
@@ -200,13 +200,13 @@ def _phase_gradient(
     up, left = max(h.shift(i) for i in vertical), max(w.shift(j) for j in horizontal)
     padded = tf.pad(dy, [[0, 0], [up, h.rows - h.out], [left, w.rows - w.out], [0, 0]])
     parts = [crop(padded, 2, left - w.shift(j), w.rows) for j in horizontal]
-    columns = side_by_side(parts)
+    columns = join(parts, 3)
     terms: list[Tensor] = []
     for i in vertical:
         row = _flat(crop(columns, 1, up - h.shift(i), h.rows), groups)
         filters = _row(swapped, i)
         if len(horizontal) < w.kernel:
-            filters = tf.concat([crop(filters, 1, j * k, k) for j in horizontal], 1)
+            filters = join([crop(filters, 1, j * k, k) for j in horizontal], 1)
         terms.append(batch_product(row, filters))
     return tf.reshape(_sum(terms), [dy.shape[0], h.rows, w.rows, swapped.shape[3]])
 

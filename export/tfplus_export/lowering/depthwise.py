@@ -1,8 +1,7 @@
 """Depthwise convolution with the builtin operator, and both of its gradients.
 
-One channel is too little for matrix products: TFLite's DEPTHWISE_CONV_2D is three times faster than
-shifted products, even with weights known only at run time. The gradient of the input is a depthwise
-convolution again; that of the filter is a product and a sum for each tap.
+One channel is too little for matrix products. The gradient of the input is a depthwise convolution
+again; that of the filter is a product and a sum for each tap.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus_export.lowering.constants import is_constant
+from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.sums import sum_over
 from tfplus_export.lowering.window import (
@@ -23,13 +23,17 @@ from tfplus_export.lowering.window import (
     gather,
     merge,
     phases,
-    side_by_side,
     window_of,
 )
 from tfplus_export.tf_types import Op, Tensor
 
 
-def _window(op: Op) -> Window:
+def depthwise_window(op: Op) -> Window:
+    """The window of a depthwise convolution.
+
+    Raises:
+      ExportError: it is padded by explicit amounts, or dilated.
+    """
     if op.get_attr("padding") == b"EXPLICIT":
         raise ExportError("expected padding SAME or VALID, got explicit amounts")
     window = window_of(op, op.inputs[1].shape[:2])
@@ -39,10 +43,10 @@ def _window(op: Op) -> Window:
 
 
 def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    _window(op)
+    depthwise_window(op)
     x, weight = inputs
     if not is_constant(weight):
-        x, weight = _repeated(x, int(weight.shape[3])), _single(weight)
+        x, weight = repeated_channels(x, int(weight.shape[3])), _single(weight)
     return _depthwise(x, weight, op.get_attr("strides"), op.get_attr("padding"))
 
 
@@ -50,17 +54,18 @@ def _gradient(
     op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
     x, weight = inputs
-    window = _window(op)
+    window = depthwise_window(op)
     return [
         _input_gradient(dy, weight, window) if wanted[0] else None,
-        _filter_gradient(x, dy, weight, window) if wanted[1] else None,
+        filter_gradient(x, dy, weight, window) if wanted[1] else None,
     ]
 
 
-def _filter_gradient(x: Tensor, dy: Tensor, weight: Tensor, window: Window) -> Tensor:
-    split = phases(_repeated(x, int(weight.shape[3])), window)
+def filter_gradient(x: Tensor, dy: Tensor, weight: Tensor, window: Window) -> Tensor:
+    """dW: the sum of what each tap reads, times dY."""
+    split = phases(repeated_channels(x, int(weight.shape[3])), window)
     taps = [sum_over(gather(split, window, tap) * dy, [0, 1, 2]) for tap in window.taps]
-    return tf.reshape(side_by_side(taps), weight.shape)
+    return tf.reshape(join(taps, 0), weight.shape)
 
 
 def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
@@ -70,7 +75,7 @@ def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
     h, w = window.h, window.w
     if h.stride == w.stride == 1:
         kernel = _pick(_pick(every, 0, range(kh)[::-1]), 1, range(kw)[::-1])
-        return _summed(_adjoint(dy, kernel, window), multiplier)
+        return summed_channels(_adjoint(dy, kernel, window), multiplier)
     split: dict[Tap, Tensor] = {}
     for a in range(h.stride):
         for b in range(w.stride):
@@ -80,7 +85,7 @@ def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
                 padding = [[0, 0], [up, h.rows - h.out], [left, w.rows - w.out], [0, 0]]
                 kernel = _pick(_pick(every, 0, rows[::-1]), 1, columns[::-1])
                 split[a, b] = _depthwise(tf.pad(dy, padding), kernel, [1, 1, 1, 1], b"VALID")
-    return _summed(merge(split, window), multiplier)
+    return summed_channels(merge(split, window), multiplier)
 
 
 def _adjoint(dy: Tensor, reversed_taps: Tensor, window: Window) -> Tensor:
@@ -93,7 +98,7 @@ def _adjoint(dy: Tensor, reversed_taps: Tensor, window: Window) -> Tensor:
     return _depthwise(padded, reversed_taps, [1, 1, 1, 1], b"VALID")
 
 
-def _summed(dx: Tensor, multiplier: int) -> Tensor:
+def summed_channels(dx: Tensor, multiplier: int) -> Tensor:
     """Adds up what the filters of one channel send to it."""
     if multiplier == 1:
         return dx
@@ -102,7 +107,7 @@ def _summed(dx: Tensor, multiplier: int) -> Tensor:
     return tf.reshape(tf.reduce_sum(parts, 2), [*dx.shape[:3], channels])
 
 
-def _repeated(x: Tensor, multiplier: int) -> Tensor:
+def repeated_channels(x: Tensor, multiplier: int) -> Tensor:
     """Each channel as often as the layer multiplies it: output channel c·M + m reads channel c.
 
     The GPU delegate of ai-edge-litert 2.3 ends the process on a runtime filter that multiplies.
@@ -123,7 +128,7 @@ def _single(weight: Tensor) -> Tensor:
 def _pick(x: Tensor, axis: int, indices: Sequence[int]) -> Tensor:
     # Slices of a small tensor: XNNPACK has neither GATHER nor REVERSE.
     parts = [crop(x, axis, i, 1) for i in indices]
-    return side_by_side(parts, axis)
+    return join(parts, axis)
 
 
 def _depthwise(x: Tensor, weight: Tensor, strides: list[int], padding: bytes) -> Tensor:
@@ -132,4 +137,4 @@ def _depthwise(x: Tensor, weight: Tensor, strides: list[int], padding: bytes) ->
     )
 
 
-DEPTHWISE_CONV2D = Rule(_forward, _gradient)
+OPERATOR = Rule(_forward, _gradient)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.tracing.folding import static_value
@@ -51,7 +52,7 @@ def _parts(op: Op, x: Tensor) -> tuple[int, int, int]:
 def _repeat_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     entries, times, inner = _parts(op, inputs[0])
     flat = tf.reshape(inputs[0], [entries, 1, inner])
-    return tf.reshape(tf.concat([flat] * times, 1), op.outputs[0].shape)
+    return tf.reshape(join([flat] * times, 1), op.outputs[0].shape)
 
 
 def _repeat_gradient(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.masks import positive
 from tfplus_export.lowering.rule import Gradient, Rule, unary
 from tfplus_export.lowering.sums import sum_over
@@ -30,7 +31,7 @@ def _add_gradient(
 
 
 def _add_together(op: Op, inputs: Sequence[Sequence[Tensor]], dys: Sequence[Tensor]) -> Tensor:
-    return unbroadcast(tf.concat(list(dys), 0), inputs[0][1].shape)
+    return unbroadcast(join(dys, 0), inputs[0][1].shape)
 
 
 def _sub_gradient(
@@ -110,7 +111,7 @@ def _bias_gradient(
 
 def _bias_together(op: Op, inputs: Sequence[Sequence[Tensor]], dys: Sequence[Tensor]) -> Tensor:
     bias = inputs[0][1]
-    every = tf.concat(list(dys), 0) if len(dys) > 1 else dys[0]
+    every = join(dys, 0)
     return tf.reshape(unbroadcast(every, _bias_shape(op, bias)), bias.shape)
 
 

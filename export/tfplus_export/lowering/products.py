@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus_export.lowering.contraction import Contraction
+from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.tf_types import Op, Tensor
 
@@ -93,8 +94,8 @@ def _fitted(spec: Contraction, inputs: Sequence[Tensor]) -> list[Tensor]:
 
 def _matmul_together(op: Op, inputs: Sequence[Sequence[Tensor]], dys: Sequence[Tensor]) -> Tensor:
     spec = _matmul(op)
-    rows = tf.concat([x for x, _ in inputs], spec.left.index("m"))
-    return spec.gradients(rows, inputs[0][1], tf.concat(list(dys), 0), (False, True))[1]
+    rows = join([x for x, _ in inputs], spec.left.index("m"))
+    return spec.gradients(rows, inputs[0][1], join(dys, 0), (False, True))[1]
 
 
 MATMUL = dataclasses.replace(_rule(_matmul), together=_matmul_together)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.window import crop
 from tfplus_export.lowering.zeros import zero_padded
@@ -33,7 +34,7 @@ def _concat_axis(op: Op) -> int:
 
 
 def _concat_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    return tf.concat(list(inputs[:-1]), _concat_axis(op))
+    return join(inputs[:-1], _concat_axis(op))
 
 
 def _concat_gradient(

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.rule import Rule
 from tfplus_export.lowering.window import crop, fit
 from tfplus_export.lowering.zeros import zero_padded
@@ -156,7 +157,7 @@ def repeated(x: Tensor, axis: int, times: int) -> Tensor:
         # A product with ones: XNNPACK has neither TILE nor BROADCAST_TO.
         ones = [times if i == axis else 1 for i in range(len(x.shape))]
         return x * tf.ones(ones, x.dtype)
-    return tf.concat([x] * times, axis)
+    return join([x] * times, axis)
 
 
 def _multiples(op: Op) -> list[int]:

@@ -8,6 +8,7 @@ from itertools import accumulate
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.rule import ManyRule, Rule
 from tfplus_export.lowering.window import crop
 from tfplus_export.tf_types import Op, Tensor
@@ -30,7 +31,7 @@ def _parts(x: Tensor, axis: int, sizes: Sequence[int]) -> list[Tensor]:
 def _joined(dys: Sequence[Tensor | None], outputs: Sequence[Tensor], axis: int) -> Tensor:
     # A constant of zeros would be stored in the file at full size; a product is not.
     parts = [y * 0.0 if dy is None else dy for dy, y in zip(dys, outputs, strict=True)]
-    return parts[0] if len(parts) == 1 else tf.concat(parts, axis)
+    return join(parts, axis)
 
 
 def _split_forward(op: Op, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -71,10 +72,10 @@ def _stacked_axis(op: Op, rank: int) -> int:
 def _stack(parts: Sequence[Tensor], shape: Sequence[int], axis: int) -> Tensor:
     if axis == 0 and len(shape) > 1:
         # One reshape of the whole instead of one of each part.
-        return tf.reshape(parts[0] if len(parts) == 1 else tf.concat(list(parts), 0), shape)
+        return tf.reshape(join(list(parts), 0), shape)
     thin = [1 if i == axis else int(d) for i, d in enumerate(shape)]
     flat = [tf.reshape(part, thin) for part in parts]
-    return flat[0] if len(flat) == 1 else tf.concat(flat, axis)
+    return join(flat, axis)
 
 
 def _unstack(x: Tensor, axis: int) -> list[Tensor]:

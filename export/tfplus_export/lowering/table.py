@@ -21,7 +21,7 @@ from tfplus_export.lowering import (
     steps,
 )
 from tfplus_export.lowering.convolutions import CONV2D
-from tfplus_export.lowering.depthwise import DEPTHWISE_CONV2D
+from tfplus_export.lowering.depthwise_convolutions import DEPTHWISE_CONV2D
 from tfplus_export.lowering.erf import ERFC
 from tfplus_export.lowering.gather import GATHER
 from tfplus_export.lowering.pooling import AVG_POOL, MAX_POOL

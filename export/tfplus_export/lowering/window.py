@@ -16,14 +16,12 @@ from typing import Literal
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.zeros import zero_padded
 from tfplus_export.tf_types import Op, Tensor
 
 Tap = tuple[int, int]
 Padding = Literal["SAME", "VALID"]
-
-# Operands of a CONCATENATION that XNNPACK takes.
-_MOST_AT_ONCE = 5
 
 
 @dataclass(frozen=True)
@@ -148,14 +146,6 @@ def padding_of(window: Window) -> Padding | None:
     return "SAME"
 
 
-def side_by_side(parts: Sequence[Tensor], axis: int = -1) -> Tensor:
-    """Concatenates along an axis; XNNPACK takes at most five at once."""
-    while len(parts) > 1:
-        groups = [parts[i : i + _MOST_AT_ONCE] for i in range(0, len(parts), _MOST_AT_ONCE)]
-        parts = [g[0] if len(g) == 1 else tf.concat(list(g), axis) for g in groups]
-    return parts[0]
-
-
 def phases(x: Tensor, window: Window) -> dict[Tap, Tensor]:
     """Splits an input into its phases.
 
@@ -204,11 +194,11 @@ def merge(split: Mapping[Tap, Tensor], window: Window) -> Tensor:
     bands: list[Tensor] = []
     for a in range(h.stride):
         parts = [split.get((a, b), zero) for b in range(w.stride)]
-        band = parts[0] if w.stride == 1 else tf.concat(parts, 3)
+        band = join(parts, 3)
         bands.append(tf.reshape(band, [n, h.rows, w.padded, channels]) if w.stride > 1 else band)
     x = bands[0]
     if h.stride > 1:
-        x = tf.reshape(tf.concat(bands, 2), [n, h.padded, w.padded, channels])
+        x = tf.reshape(join(bands, 2), [n, h.padded, w.padded, channels])
     x = fit(x, 1, -h.before, -h.after)
     return fit(x, 2, -w.before, -w.after)
 

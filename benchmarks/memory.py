@@ -22,15 +22,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from tfplus_export import (
-    arenas,
-    arranged,
-    cost,
-    memory,
-    recomputing,
-    scheduling,
-    step_graph,
-)
+from tfplus_export.arrangement import arenas, arranged, recomputing, scheduling, step_graph
+from tfplus_export.costs import cost, memory
 from tfplus_export.lowered import lower
 from tfplus_export.options import Options
 from tfplus_export.sources import source

@@ -18,25 +18,16 @@ from tfplus.manifest import (
     Accelerator,
     Manifest,
 )
-from tfplus_export import (
-    accelerated,
-    budget,
-    cost,
-    described,
-    flatbuffer,
-    inference,
-    savings,
-    stored,
-    targets,
-)
+from tfplus_export import accelerated, described, flatbuffer, inference, stored, targets
 from tfplus_export.checks import check_model
 from tfplus_export.comparison import parity, real_data
 from tfplus_export.comparison.real_data import RealSamples
 from tfplus_export.comparison.samples import vocabularies
+from tfplus_export.costs import budget, cost, savings
+from tfplus_export.costs.preview import Preview, preview
+from tfplus_export.costs.savings import Savings
 from tfplus_export.lowered import Lowered, lower
 from tfplus_export.options import Options, Progress
-from tfplus_export.preview import Preview, preview
-from tfplus_export.savings import Savings
 from tfplus_export.sources.source import Source
 
 

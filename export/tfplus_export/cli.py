@@ -17,14 +17,15 @@ from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import UsageError
 from tfplus.manifest import Accelerator
 from tfplus.storage import Storage
-from tfplus_export import check_cli, tune_cli
+from tfplus_export import check_cli
 from tfplus_export.models_command import EXAMPLES as _MODELS_EXAMPLES
 from tfplus_export.models_command import models
 from tfplus_export.option_values import class_labels, numbers, parse_size
 from tfplus_export.terminal import at_work
+from tfplus_export.tuning import tune_cli
 
 if TYPE_CHECKING:
-    from tfplus_export.savings import Savings
+    from tfplus_export.costs.savings import Savings
 
 app = typer.Typer()
 app.command(epilog=check_cli.EXAMPLES)(check_cli.check)
@@ -261,11 +262,12 @@ def export(
             kind = "a directory" if path.is_dir() else "not a regular file"
             raise UsageError(f"{path}: is {kind}; expected the path of a .tflite file")
     with at_work("tfplus export") as show:
-        from tfplus_export import api, targets, tuning_file
+        from tfplus_export import api, targets
         from tfplus_export import freeze as freezing
         from tfplus_export.optimizers import choice as optimizers
         from tfplus_export.options import Options
         from tfplus_export.sources import source as sources
+        from tfplus_export.tuning import tuning_file
 
         choice = optimizers.choose(
             optimizer,

@@ -9,12 +9,14 @@ import keras
 import numpy as np
 
 from tfplus.errors import ExportError
-from tfplus_export import arranged, budget, convert, cost, flatbuffer, stored, targets, training
+from tfplus_export import convert, flatbuffer, stored, targets, training
+from tfplus_export.arrangement import arranged
+from tfplus_export.costs import budget, cost
+from tfplus_export.costs.memory import RUNTIMES, StepMemory
 from tfplus_export.losses import compiled
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.lowering import candidates
 from tfplus_export.lowering.table import RULES
-from tfplus_export.memory import RUNTIMES, StepMemory
 from tfplus_export.optimizers import Sgd
 from tfplus_export.options import Options, Progress
 from tfplus_export.signatures import StatefulModule

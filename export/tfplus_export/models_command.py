@@ -63,7 +63,7 @@ def models(
 
 
 def _row(name: str, entry: Entry) -> dict[str, Any]:
-    from tfplus_export import layer_flops
+    from tfplus_export.costs import layer_flops
 
     model = entry.build(entry.input_shape, range(entry.classes))
     flops = layer_flops.of_model(model)

@@ -12,12 +12,13 @@ from typing import Any
 import keras
 
 from tfplus.errors import ExportError
-from tfplus_export import api, budget, checks, targets
+from tfplus_export import api, checks, targets
+from tfplus_export.costs import budget
+from tfplus_export.costs.memory import peak_bytes
+from tfplus_export.costs.preview import Preview
 from tfplus_export.lowering.survey import survey
 from tfplus_export.lowering.table import RULES
-from tfplus_export.memory import peak_bytes
 from tfplus_export.options import Options
-from tfplus_export.preview import Preview
 from tfplus_export.sources.source import Source
 from tfplus_export.tracing import ports
 from tfplus_export.tracing.graph import trace

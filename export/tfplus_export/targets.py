@@ -16,8 +16,8 @@ from tfplus.errors import ExportError, UsageError
 from tfplus.graph_reader import operator_name
 from tfplus.manifest import CheckedTarget
 from tfplus.operator_names import Owner, owners_of
-from tfplus_export.memory import RUNTIMES as RUNTIMES
-from tfplus_export.memory import StepMemory, peak_bytes
+from tfplus_export.costs.memory import RUNTIMES as RUNTIMES
+from tfplus_export.costs.memory import StepMemory, peak_bytes
 
 # tflite-runtime 2.14 aborts the process on some operators beyond, and XNNPACK takes none.
 MOST_DIMENSIONS = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfplus_export.arena import Lifetime, arena_bytes
+from tfplus_export.arrangement.arena import Lifetime, arena_bytes
 
 KIB = 1024
 

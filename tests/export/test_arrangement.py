@@ -10,11 +10,11 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfplus_export import arenas, arranged, recomputing, scheduling, step_graph
+from tfplus_export.arrangement import arenas, arranged, recomputing, scheduling, step_graph
+from tfplus_export.arrangement.step_graph import Operator, StepGraph, Tensor
 from tfplus_export.lowered import lower
 from tfplus_export.options import Options
 from tfplus_export.sources import source
-from tfplus_export.step_graph import Operator, StepGraph, Tensor
 
 LITERT = ("ai-edge-litert",)
 KIB = 1024

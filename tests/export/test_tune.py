@@ -16,10 +16,10 @@ from tfplus import artifact
 from tfplus.cli.main import app
 from tfplus.errors import DataError
 from tfplus.manifest import Preprocessing
-from tfplus_export import tuner, tuning_file
 from tfplus_export.options import Options
 from tfplus_export.sources.source import Source
-from tfplus_export.tuning_file import MeasuredOn, Measurement, TuningFile
+from tfplus_export.tuning import tuner, tuning_file
+from tfplus_export.tuning.tuning_file import MeasuredOn, Measurement, TuningFile
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")
 

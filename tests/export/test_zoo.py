@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from tfplus.cli.main import app
 from tfplus.errors import ExportError, UsageError
-from tfplus_export import api, layer_flops, zoo
+from tfplus_export import api, zoo
+from tfplus_export.costs import layer_flops
 from tfplus_export.optimizers import Sgd
 from tfplus_export.sources import source
 from tfplus_export.zoo import sweeps

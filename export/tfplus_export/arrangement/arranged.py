@@ -8,9 +8,10 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated
 
-from tfplus_export import flatbuffer, recomputing, scheduling, step_graph
-from tfplus_export.recomputing import Plan
-from tfplus_export.step_graph import StepGraph
+from tfplus_export import flatbuffer
+from tfplus_export.arrangement import recomputing, scheduling, step_graph
+from tfplus_export.arrangement.recomputing import Plan
+from tfplus_export.arrangement.step_graph import StepGraph
 
 # Its object API is annotated with lists, but takes arrays.
 schema: Any = schema_py_generated

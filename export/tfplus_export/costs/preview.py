@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tfplus.errors import ExportError
-from tfplus_export import arenas, arranged, cost, step_graph
-from tfplus_export.memory import RUNTIMES, StepMemory
-from tfplus_export.recomputing import Plan
-from tfplus_export.step_graph import StepGraph
+from tfplus_export.arrangement import arenas, arranged, step_graph
+from tfplus_export.arrangement.recomputing import Plan
+from tfplus_export.arrangement.step_graph import StepGraph
+from tfplus_export.costs import cost
+from tfplus_export.costs.memory import RUNTIMES, StepMemory
 
 # 1 is an extent that converters treat on their own.
 PAIRS = ((2, 3), (15, 16), (31, 32))

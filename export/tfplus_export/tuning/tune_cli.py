@@ -21,8 +21,8 @@ from tfplus_export.option_values import class_labels, numbers
 from tfplus_export.terminal import at_work
 
 if TYPE_CHECKING:
-    from tfplus_export.tuner import Stopwatch
-    from tfplus_export.tuning_file import MeasuredOn, TuningFile
+    from tfplus_export.tuning.tuner import Stopwatch
+    from tfplus_export.tuning.tuning_file import MeasuredOn, TuningFile
 
 EXAMPLES = """
 Examples:
@@ -91,9 +91,9 @@ def tune(
     if not output.absolute().parent.is_dir():
         raise UsageError(f"{output.parent}: no such directory for the output")
     with at_work("tfplus tune") as show:
-        from tfplus_export import tuner, tuning_file
         from tfplus_export.options import Options
         from tfplus_export.sources import source as sources
+        from tfplus_export.tuning import tuner, tuning_file
 
         loaded = sources.load(
             source,
@@ -126,8 +126,8 @@ def tune(
 def _measuring(
     agent: str | None, threads: int, steps: int, tls_dir: Path | None, *, insecure: bool
 ) -> Generator[tuple[MeasuredOn, Stopwatch]]:
-    from tfplus_export.tuner import AgentStopwatch, LocalStopwatch
-    from tfplus_export.tuning_file import MeasuredOn
+    from tfplus_export.tuning.tuner import AgentStopwatch, LocalStopwatch
+    from tfplus_export.tuning.tuning_file import MeasuredOn
 
     if agent is None:
         chosen = threads or cores.performance()

@@ -10,10 +10,10 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from tfplus.graph_reader import operator_name, signature_graph
-from tfplus_export import arenas, step_graph
-from tfplus_export.arenas import FLOAT_BYTES
+from tfplus_export.arrangement import arenas, step_graph
+from tfplus_export.arrangement.arenas import FLOAT_BYTES
+from tfplus_export.costs.memory import RUNTIMES, StepMemory
 from tfplus_export.flatbuffer import shape_of
-from tfplus_export.memory import RUNTIMES, StepMemory
 
 _Shapes = Sequence[Sequence[int]]
 

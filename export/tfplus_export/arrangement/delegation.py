@@ -7,8 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tfplus_export.operator_kinds import COPYING, ELEMENTWISE, PRODUCTS, RESHAPING, STATEFUL
-from tfplus_export.step_graph import Operator, StepGraph
+from tfplus_export.arrangement.operator_kinds import (
+    COPYING,
+    ELEMENTWISE,
+    PRODUCTS,
+    RESHAPING,
+    STATEFUL,
+)
+from tfplus_export.arrangement.step_graph import Operator, StepGraph
 
 # As the delegate of ai-edge-litert 2.3 takes them, of those that the rules write.
 _TAKEN = (

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfplus_export import arenas
-from tfplus_export.step_graph import StepGraph
+from tfplus_export.arrangement import arenas
+from tfplus_export.arrangement.step_graph import StepGraph
 
 
 def shortest(graph: StepGraph, runtimes: Sequence[str]) -> list[int]:

@@ -6,9 +6,9 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from tfplus_export import cost
-from tfplus_export.memory import RUNTIMES
-from tfplus_export.timed_step import runnable
+from tfplus_export.costs import cost
+from tfplus_export.costs.memory import RUNTIMES
+from tfplus_export.tuning.timed_step import runnable
 
 # Of each of the two, in turn, after one that is not counted.
 TIMED_STEPS = 3

@@ -25,8 +25,8 @@ from tfplus_export.lowered import lower, training_of
 from tfplus_export.lowering.candidates import Choice, choices
 from tfplus_export.options import Options, Progress
 from tfplus_export.sources.source import Source
-from tfplus_export.timed_step import runnable
-from tfplus_export.tuning_file import Measurement, TuningFile
+from tfplus_export.tuning.timed_step import runnable
+from tfplus_export.tuning.tuning_file import Measurement, TuningFile
 
 _BLOCKS = 5
 _BLOCK_S = 0.3

@@ -19,9 +19,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from tfplus_export import arenas
-from tfplus_export.operator_kinds import COPYING, ELEMENTWISE, RESHAPING
-from tfplus_export.step_graph import Operator, StepGraph
+from tfplus_export.arrangement import arenas
+from tfplus_export.arrangement.operator_kinds import COPYING, ELEMENTWISE, RESHAPING
+from tfplus_export.arrangement.step_graph import Operator, StepGraph
 
 # They cost what they move, draw nothing and write no variable.
 _CHEAP = ELEMENTWISE | RESHAPING | COPYING | {"AVERAGE_POOL_2D", "MAX_POOL_2D", "SOFTMAX"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfplus.errors import ExportError
-from tfplus_export.memory import StepMemory, peak_bytes
-from tfplus_export.preview import Preview
+from tfplus_export.costs.memory import StepMemory, peak_bytes
+from tfplus_export.costs.preview import Preview
 
 # Beyond, a larger batch makes a step no faster for each sample.
 MOST_SAMPLES = 1024

@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tfplus_export.arena import Lifetime, arena_bytes
-from tfplus_export.delegation import Partition, partitions
-from tfplus_export.operator_kinds import ELEMENTWISE, RESHAPING
-from tfplus_export.step_graph import Operator, StepGraph
+from tfplus_export.arrangement.arena import Lifetime, arena_bytes
+from tfplus_export.arrangement.delegation import Partition, partitions
+from tfplus_export.arrangement.operator_kinds import ELEMENTWISE, RESHAPING
+from tfplus_export.arrangement.step_graph import Operator, StepGraph
 
 # XNNPACK lets their result take the place of an input.
 _IN_PLACE = ELEMENTWISE | RESHAPING | {"SOFTMAX"}

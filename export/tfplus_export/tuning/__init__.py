@@ -1,0 +1,1 @@
+"""Which lowering is fastest, by measurement."""

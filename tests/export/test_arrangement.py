@@ -10,7 +10,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfplus_export.arrangement import arenas, arranged, recomputing, scheduling, step_graph
+from tfplus_export.arrangement import aliases, arenas, arranged, recomputing, scheduling, step_graph
 from tfplus_export.arrangement.step_graph import Operator, StepGraph, Tensor
 from tfplus_export.lowered import lower
 from tfplus_export.options import Options
@@ -104,6 +104,20 @@ def test_what_waits_for_its_second_use_is_computed_twice() -> None:
     # With room enough nothing runs twice that is not nearly free.
     assert recomputing.reduced(plain, 60 * KIB, LITERT) == plain
     assert recomputing.reduced(plain, None, LITERT) == plain
+
+
+def test_what_tflite_would_write_over_is_counted() -> None:
+    tensors = tuple(Tensor((4,), 4, is_float=True, is_constant=False) for _ in range(5))
+    shared = (
+        Operator("MUL", (0, 0), (1,)),
+        Operator("RESHAPE", (1,), (2,)),
+        Operator("ADD", (2, 0), (3,)),
+    )
+    later = (*shared, Operator("ADD", (1, 3), (4,)))
+    assert aliases.overwritten(StepGraph(later, tensors, given=(0,), kept=(4,))) == 1
+    # The reshaped tensor lives as long as what it was made of.
+    last = (*shared, Operator("ADD", (1, 2), (4,)))
+    assert aliases.overwritten(StepGraph(last, tensors, given=(0,), kept=(4,))) == 0
 
 
 def test_a_variable_is_read_before_it_is_written() -> None:

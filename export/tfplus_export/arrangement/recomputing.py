@@ -13,13 +13,14 @@ what it costs.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from tfplus_export.arrangement import arenas
+from tfplus_export.arrangement.aliases import overwritten
 from tfplus_export.arrangement.operator_kinds import COPYING, ELEMENTWISE, RESHAPING
 from tfplus_export.arrangement.step_graph import Operator, StepGraph
 
@@ -101,13 +102,19 @@ def moved_bytes(graph: StepGraph, operators: Iterable[Operator]) -> int:
 
 def _lowered(plan: Plan, target: int) -> Plan:
     """Repeats operators until no more than so many bytes live at once, or nothing more helps."""
+    refused: set[int] = set()
+    most = overwritten(plan.graph)
     for _ in range(_MOST_ROUNDS):
-        chosen = _Timeline(plan).best(target)
+        chosen = _Timeline(plan).best(target, refused)
         if not chosen:
             break
         # From the last place on, so that the places in front of it stay what they are.
         for choice in sorted(chosen, key=lambda c: -c.place):
-            plan = _repeated(plan, choice)
+            lowered = _repeated(plan, choice)
+            if overwritten(lowered.graph) > most:
+                refused.add(plan.origins[choice.tensor])
+            else:
+                plan = lowered
     return plan
 
 
@@ -170,12 +177,17 @@ class _Timeline:
         found = self.uses.get(tensor)
         return found[-1] if found else max(self.made[tensor], 0)
 
-    def best(self, target: int) -> list[_Choice]:
+    def best(self, target: int, refused: Collection[int]) -> list[_Choice]:
         """Choices that take most of what lies above a target, for what they cost.
 
-        No two of them have to do with one tensor; empty where nothing helps.
+        No two of them have to do with one tensor, and none is of a tensor that equals a refused
+        one; empty where nothing helps.
         """
-        found = [(self._worth(choice, target), choice) for choice in self._choices(target)]
+        found = [
+            (self._worth(choice, target), choice)
+            for choice in self._choices(target)
+            if self.plan.origins[choice.tensor] not in refused
+        ]
         found = sorted((f for f in found if f[0] > 0), key=lambda f: -f[0])
         chosen: list[_Choice] = []
         touched: set[int] = set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfplus_export.arrangement import arenas
+from tfplus_export.arrangement.aliases import overwritten
 from tfplus_export.arrangement.step_graph import StepGraph
 
 
@@ -23,6 +24,8 @@ def shortest(graph: StepGraph, runtimes: Sequence[str]) -> list[int]:
       Indices of the operators.
     """
     orders = [list(range(len(graph.operators))), backwards(dependencies(graph))]
+    if overwritten(graph.ordered(orders[1])) > overwritten(graph):
+        return orders[0]
     return min(orders, key=lambda order: arenas.most_bytes(graph.ordered(order), runtimes))
 
 

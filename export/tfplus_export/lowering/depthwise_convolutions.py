@@ -15,7 +15,9 @@ _MOST_TAPS = 9
 
 def _order(op: Op) -> Sequence[str]:
     height, width = (int(d) for d in op.inputs[1].shape[:2])
-    return ("taps", "operator") if height * width <= _MOST_TAPS else ("operator", "taps")
+    # A single tap would multiply the image itself under another shape, in whose place TFLite's own
+    # kernels write the product, see `arrangement.aliases`.
+    return ("taps", "operator") if 1 < height * width <= _MOST_TAPS else ("operator", "taps")
 
 
 DEPTHWISE_CONV2D = Candidates({"taps": TAPS, "operator": OPERATOR}, _order)

@@ -152,7 +152,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         " the error of the lowered step's worst gradient there, and *TF float32* how far\n"
         "TensorFlow's own worst gradient is off its float64. A step is the median\n"
         "of 10 on two threads; peak memory is that of a process which does nothing else. Times of\n"
-        "a machine that does other work beside are too long.\n\n"
+        "a machine that does other work beside are too long, and rows are added one by one, so\n"
+        "that they may be of different states of the exporter.\n\n"
     )
     on = sorted({row["machine"] for row in rows})
     lines = [head, *(f"Measured on {m}.\n" for m in on), "\n"]

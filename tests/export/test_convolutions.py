@@ -65,8 +65,8 @@ def test_columns_take_every_convolution(options: dict[str, int]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LOWERINGS)
 @pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("size", [(5, 5), (8, 8), (9, 12), (17, 6), (32, 32)])
-@pytest.mark.parametrize("kernel", [(2, 2), (3, 3), (3, 2), (4, 4), (5, 5)])
+@pytest.mark.parametrize("size", [(5, 5), (9, 12), (17, 6)])
+@pytest.mark.parametrize("kernel", [(2, 2), (3, 3), (3, 2), (5, 5)])
 def test_a_lowering_agrees_for_many_shapes(
     name: str, kernel: tuple[int, int], size: tuple[int, int], padding: str
 ) -> None:

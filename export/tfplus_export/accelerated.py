@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from tfplus.gpu import CompileError, NoAcceleratorError, NotTakenError
 from tfplus.slices import Tensors
 from tfplus_export import convert, targets
 from tfplus_export.comparison.samples import random_inputs, random_targets
-from tfplus_export.comparison.update_error import update_error
+from tfplus_export.comparison.update_error import layer_rounding, update_error
 from tfplus_export.lowering.candidates import for_accelerators
 from tfplus_export.stateless import StatelessModule
 from tfplus_export.training import LOSS, Training
@@ -115,19 +115,23 @@ def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: in
         ) from None
     except WorkerError as error:
         raise ExportError(f"--accelerator gpu: {error}") from None
-    measured = [_agreement(name, steps, wanted, got) for name, got in results.items()]
-    for agreement in measured:
-        if not agreement.holds:
+    trainable = [w.name for w in step.weights if w.trainable]
+    measured = [
+        agreement(name, zip(steps, wanted, got, strict=True), trainable)
+        for name, got in results.items()
+    ]
+    for found in measured:
+        if not found.holds:
             raise ExportError(
                 f"--accelerator gpu: the step without variables computes something else on the "
-                f"{agreement.on}: relative errors loss {agreement.loss:.1e} (at most "
-                f"{TOLERANCE['loss']:.0e}), update {agreement.update:.1e} (at most "
-                f"{TOLERANCE['update']:.0e}) of '{agreement.worst_variable}'"
+                f"{found.on}: relative errors loss {found.loss:.1e} (at most "
+                f"{TOLERANCE['loss']:.0e}), update {found.update:.1e} (at most "
+                f"{TOLERANCE['update']:.0e}) of '{found.worst_variable}'"
             )
     return Accelerated(
         content,
         f"{checked_by}, {runtime.name} {runtime.version}",
-        [asdict(agreement) for agreement in measured],
+        [asdict(found) for found in measured],
     )
 
 
@@ -156,17 +160,29 @@ def _on_cpu(content: bytes, steps: Sequence[Step]) -> list[State]:
     return [{**s.before, **train(**s.batch, **s.before)} for s in steps]
 
 
-def _agreement(
-    name: str, steps: list[Step], wanted: Sequence[State], found: Sequence[State]
+def agreement(
+    on: str, taken: Iterable[tuple[Step, State, State]], trainable: Collection[str]
 ) -> Agreement:
+    """How far steps were off, each compared before the next is asked for.
+
+    Args:
+      on: what took them.
+      taken: for each step what it started from, where it leads on the CPU, and where it led.
+      trainable: the weights that the optimizer updates.
+    """
     losses: list[float] = []
     updates: dict[str, list[float]] = {}
-    for step, want, got in zip(steps, wanted, found, strict=True):
-        loss = float(want[LOSS][0])
-        losses.append(abs(float(got[LOSS][0]) - loss) / max(abs(loss), 1e-6))
+    for step, want, got in taken:
+        losses.append(loss_error(float(want[LOSS][0]), float(got[LOSS][0])))
+        rounding = layer_rounding(step.before, {n: want[n] for n in step.before}, trainable)
         for variable, before in step.before.items():
-            error = update_error(before, want[variable], got[variable])
+            error = update_error(before, want[variable], got[variable], rounding[variable])
             updates.setdefault(variable, []).append(error)
     medians = {v: statistics.median_low(e) for v, e in updates.items()}
     worst = max(medians, key=lambda v: np.nan_to_num(medians[v], nan=np.inf))
-    return Agreement(name, len(steps), float(np.max(losses)), medians[worst], worst)
+    return Agreement(on, len(losses), float(np.max(losses)), medians[worst], worst)
+
+
+def loss_error(want: float, got: float) -> float:
+    """The relative error of a loss."""
+    return abs(got - want) / max(abs(want), 1e-6)

@@ -35,7 +35,7 @@ from tfplus.manifest import Preprocessing, TensorInfo
 from tfplus.slices import Tensors
 from tfplus.stateless import StatelessModel
 from tfplus_export import accelerated, zoo
-from tfplus_export.accelerated import TOLERANCE
+from tfplus_export.comparison.agreement import TOLERANCE, agreement, loss_error
 from tfplus_export.comparison.samples import random_inputs, random_targets
 from tfplus_export.lowered import lower
 from tfplus_export.optimizers import Adam, Sgd
@@ -156,7 +156,7 @@ def compare(name: str, optimizer: str, steps: int, precision: gpu.Precision) -> 
             before = found
 
     trainable = [w.name for w in step.weights if w.trainable]
-    each = accelerated.agreement("GPU", taken(), trainable)
+    each = agreement("GPU", taken(), trainable)
     found = model.save()
     other, other_found = _with_other_kernels(graph, start, batches)
     weights = [w.name for w in step.weights]
@@ -218,7 +218,7 @@ def _with_other_kernels(
 
 
 def _worst(want: list[float], got: list[float]) -> float:
-    return float(np.max([accelerated.loss_error(w, g) for w, g in zip(want, got, strict=True)]))
+    return float(np.max([loss_error(w, g) for w, g in zip(want, got, strict=True)]))
 
 
 def _apart(names: list[str], a: Tensors, b: Tensors) -> float:

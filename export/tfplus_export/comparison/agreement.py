@@ -9,14 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfplus.accelerator_process import Step
+from tfplus.own_error import allowed
 from tfplus.slices import Tensors
 from tfplus_export.comparison.update_error import layer_rounding, update_error
 from tfplus_export.training import LOSS
 
 TOLERANCE = {"loss": 1e-4, "update": 1e-3}
-# Two kernels of the CPU may lead further apart than that: then an error may be some times theirs.
-OWN_ERRORS = 5.0
-MOST_ERROR = 0.25
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,7 @@ class Agreement:
     def limits(self) -> dict[str, float]:
         """What others may be off where this is what rounding alone makes of a step."""
         own = {"loss": self.loss, "update": self.update}
-        return {
-            name: max(limit, min(OWN_ERRORS * np.nan_to_num(own[name], nan=0.0), MOST_ERROR))
-            for name, limit in TOLERANCE.items()
-        }
+        return {name: allowed(limit, own[name]) for name, limit in TOLERANCE.items()}
 
 
 def agreement(

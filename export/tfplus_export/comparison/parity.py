@@ -28,6 +28,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfplus.errors import ExportError
+from tfplus.own_error import allowed
 from tfplus_export.comparison.double import NoDoubleError
 from tfplus_export.comparison.precise import Precise
 from tfplus_export.comparison.reference import Reference
@@ -46,8 +47,6 @@ STEPS_WITHOUT_XNNPACK = 2
 # that is exact there may be off by some times what TensorFlow's float32 is off, up to a limit.
 PROBES = 2
 EXACT = 1e-6
-OWN_ERRORS = 5.0
-MOST_ERROR = 0.25
 TOLERANCE = {"loss": 1e-4, "outputs": 1e-4, "update": 1e-3}
 
 _CLOSING: Mapping[str, Any] = {"Softmax": tf.nn.softmax, "Sigmoid": tf.sigmoid}
@@ -108,7 +107,7 @@ def _limit(of: str, own: float, float64: float | None) -> float:
     # NaN is not exact either.
     if float64 is None or not float64 <= EXACT:
         return TOLERANCE[of]
-    return max(TOLERANCE[of], min(OWN_ERRORS * own, MOST_ERROR))
+    return allowed(TOLERANCE[of], own)
 
 
 class Candidate:

@@ -26,6 +26,11 @@ from tfplus_export.training import Training
 State = Tensors
 
 STEPS = 3
+_WITHOUT_GPU = (
+    "with VK_ICD_FILENAMES=none in the environment this machine's GPU is not asked, and the "
+    "operators are held to a table"
+)
+_GPU = "GPU"
 _OTHER_KERNELS = "CPU, without XNNPACK"
 
 
@@ -71,7 +76,7 @@ def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: in
     steps, wanted = _steps(stateful, step, values, np.random.default_rng(seed))
     results: dict[str, Sequence[State]] = {"CPU": _on_cpu(content, steps)}
     try:
-        results["GPU"] = accelerator_process.run(content, steps, step.reported()).after
+        results[_GPU] = accelerator_process.run(content, steps, step.reported()).after
         checked_by = "its delegate"
     except NoAcceleratorError:
         problem = targets.operator_problem(content, runtime)
@@ -86,11 +91,10 @@ def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: in
         ) from None
     except CompileError as error:
         raise ExportError(
-            f"--accelerator gpu: {error}: a smaller --batch-size may fit; without a GPU on this "
-            "machine, the operators are held to a table instead"
+            f"--accelerator gpu: {error}: a smaller --batch-size may fit; {_WITHOUT_GPU}"
         ) from None
     except WorkerError as error:
-        raise ExportError(f"--accelerator gpu: {error}") from None
+        raise ExportError(f"--accelerator gpu: {error}; {_WITHOUT_GPU}") from None
     trainable = [w.name for w in step.weights if w.trainable]
 
     def compared(name: str, found: Sequence[State]) -> Agreement:
@@ -165,4 +169,5 @@ def _complaint(found: Agreement, own: Agreement) -> str:
         f"--accelerator gpu: the step without variables computes something else on the {found.on}: "
         f"relative errors loss {found.loss:.1e} (at most {limits['loss']:.0e}), update "
         f"{found.update:.1e} (at most {limits['update']:.0e}) of '{found.worst_variable}'"
+        + (f"; {_WITHOUT_GPU}" if found.on == _GPU else "")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,19 @@ def test_an_operator_that_the_gpu_lacks_is_named_and_nothing_written(
     code, _, error = run(*SMALL)
     assert code == 4
     assert "BATCH_MATMUL" in error
+    assert not Path("m.tflite").exists()
+
+
+def test_a_gpu_that_ends_its_process_is_told_with_the_way_around_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty = Path(__file__).parents[1] / "agent" / "faulty_gpu"
+    monkeypatch.setenv("PYTHONPATH", str(faulty), prepend=os.pathsep)
+    monkeypatch.setenv("FAULTY_GPU", "abort 0")
+    code, _, error = run(*SMALL)
+    assert code == 4
+    assert "SIGABRT" in error
+    assert "VK_ICD_FILENAMES=none" in error
     assert not Path("m.tflite").exists()
 
 

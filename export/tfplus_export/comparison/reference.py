@@ -36,7 +36,7 @@ class Reference:
         self._noise = ReferenceNoise([*training.train_graph.random.values()])
         self._draws_noise = training.draws_noise
         trainable = [i for i, v in enumerate(model.variables) if v.trainable]
-        self._variables = [model.variables[i] for i in trainable]
+        self._variables = [v for v in model.variables if v.trainable]
         self._trainable = [self._names.get(i, "") for i in trainable]
         self._rule = training.optimizer
         self._optimizer = self._rule.keras(dict(zip(self._trainable, self._variables, strict=True)))
@@ -149,7 +149,9 @@ class Reference:
 
     def state(self) -> dict[str, np.ndarray]:
         """Every variable of the exported model, with the value it has here."""
-        weights = {n: np.array(self._model.variables[i].numpy()) for i, n in self._names.items()}
+        # Keras collects them anew each time.
+        variables = self._model.variables
+        weights = {n: np.array(variables[i].numpy()) for i, n in self._names.items()}
         untyped: Any = self._optimizer
         state = self._rule.keras_state(untyped, self._trainable)
         state[LEARNING_RATE] = scalar(float(untyped.learning_rate))

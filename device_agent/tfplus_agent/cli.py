@@ -81,6 +81,14 @@ def agent(
             "faster where the GPU has it, and less exact."
         ),
     ] = "float32",
+    keep_runs: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Finished gossip runs that stay on disk when another begins; one that can be gone "
+            "on with is never removed.",
+        ),
+    ] = 10,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the ready line here once it serves.")
     ] = None,
@@ -132,6 +140,7 @@ def agent(
         listen,
         tls,
         insecure,
+        keep_runs,
     )
 
     def on_ready(serving: AgentServer) -> None:

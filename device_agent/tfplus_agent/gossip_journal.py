@@ -263,7 +263,7 @@ def drop_finished(root: Path, keep: int, but: str) -> None:
         ended = [d for d in others if _has_finished(_read_events(d))]
         ended.sort(key=lambda directory: (directory / _EVENTS).stat().st_mtime)
         for directory in ended[: max(0, len(ended) - keep)]:
-            # The events last: a run that is removed by half is known as finished, and removed later.
+            # The events last: of a run that is removed by half they say that it may be removed.
             for file in sorted(directory.iterdir(), key=lambda file: file.name == _EVENTS):
                 file.unlink()
             directory.rmdir()

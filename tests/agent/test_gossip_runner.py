@@ -240,7 +240,7 @@ def test_agent_that_died_goes_on_and_is_taken_back(agents: dict[str, Agent]) -> 
 
     for name in ("b", "d"):
         agents[name].device.on_train = lambda agent=agents[name]: halt_once_missed(agent)
-    # It dies in the middle of its third round.
+    # It dies in the middle of its third round, when its neighbours have what it sent in the second.
     dying, died = threading.Event(), threading.Event()
     agents["c"].device.on_train = lambda: (
         len(agents["c"].device.seeds) == 2
@@ -251,6 +251,8 @@ def test_agent_that_died_goes_on_and_is_taken_back(agents: dict[str, Agent]) -> 
     )
     start_all(agents, **more)
     assert dying.wait(10)
+    for name in ("b", "d"):
+        next(e for e in agents[name].runner.watch("run", 0, ACTIVE) if e.round == 2)
     agents["c"].down_now()
     died.set()
     for name in ("b", "d"):

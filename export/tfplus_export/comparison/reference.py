@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Generator, Sequence
 from functools import reduce
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from tfplus_export.comparison.samples import Batch
 from tfplus_export.comparison.update_error import layer_of
 from tfplus_export.heads import SAMPLE_WEIGHT
 from tfplus_export.lowering.noise import STATE
+from tfplus_export.optimizers.base import LEARNING_RATE, scalar
 from tfplus_export.tracing import ports
 from tfplus_export.tracing.graph import inlined, layers_of
 from tfplus_export.tracing.unrolling import unrolled
@@ -117,10 +119,31 @@ class Reference:
         self._noise.advance()
         return float(loss)
 
+    @contextlib.contextmanager
+    def magnified(self, factor: float) -> Generator[None]:
+        """Within, the learning rate is so many times as high; what changes is put back at the end.
+
+        Args:
+          factor: a power of two.
+        """
+        weights, noise = self._model.get_weights(), self._noise.state()
+        kept = [variable.numpy() for variable in self._optimizer.variables]
+        untyped: Any = self._optimizer
+        untyped.learning_rate = float(untyped.learning_rate) * factor
+        try:
+            yield
+        finally:
+            self._model.set_weights(weights)
+            self._noise.put(noise)
+            for variable, value in zip(self._optimizer.variables, kept, strict=True):
+                variable.assign(value)
+
     def state(self) -> dict[str, np.ndarray]:
         """Every variable of the exported model, with the value it has here."""
         weights = {n: np.array(self._model.variables[i].numpy()) for i, n in self._names.items()}
-        state = self._rule.keras_state(self._optimizer, self._trainable)
+        untyped: Any = self._optimizer
+        state = self._rule.keras_state(untyped, self._trainable)
+        state[LEARNING_RATE] = scalar(float(untyped.learning_rate))
         if self._draws_noise:
             state[STATE] = self._noise.state()
         return weights | {n: v for n, v in state.items() if not n.endswith("/")}

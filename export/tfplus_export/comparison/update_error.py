@@ -34,9 +34,13 @@ def update_error(
     """
     update = float(np.linalg.norm(want.astype(np.float64) - before))
     error = float(np.linalg.norm(got.astype(np.float64) - want))
-    rounding = float(np.finfo(np.float32).eps) * float(np.linalg.norm(want))
-    rounding += rounding_of_element * math.sqrt(want.size)
+    rounding = weight_rounding(want) + rounding_of_element * math.sqrt(want.size)
     return 0.0 if error <= rounding else (error - rounding) / max(update, 1e-30)
+
+
+def weight_rounding(value: np.ndarray) -> float:
+    """How far two float32 arrays of one exact value may be apart, in the 2-norm."""
+    return float(np.finfo(np.float32).eps) * float(np.linalg.norm(value))
 
 
 def layer_rounding(before: State, after: State, trainable: Collection[str]) -> dict[str, float]:

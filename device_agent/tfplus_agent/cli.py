@@ -81,13 +81,17 @@ def agent(
             "faster where the GPU has it, and less exact."
         ),
     ] = "float32",
+    keep_runs: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Finished gossip runs that stay on disk when another begins; one that can be gone "
+            "on with is never removed.",
+        ),
+    ] = 10,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the ready line here once it serves.")
     ] = None,
-    end_with_parent: Annotated[
-        bool,
-        typer.Option("--end-with-parent", help="End when the process that started it ends."),
-    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The ready line as JSON.")] = False,
 ) -> None:
     """Serve this device: it trains on its own data, which never leaves it.
@@ -105,7 +109,7 @@ def agent(
     # gRPC's C core would write its own line about a port in use beside the error message.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        from tfplus_agent import accelerated, server, signals
+        from tfplus_agent import accelerated, server
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("tfplus"):
             raise
@@ -114,8 +118,6 @@ def agent(
     from tfplus.wire.tls import TlsFiles
     from tfplus_agent.device import DeviceConfig
 
-    if end_with_parent:
-        signals.end_with_parent()
     if tls_dir is not None and insecure:
         raise UsageError("--tls-dir and --insecure: give one of them")
     if accelerator not in accelerated.NAMES:
@@ -138,6 +140,7 @@ def agent(
         listen,
         tls,
         insecure,
+        keep_runs,
     )
 
     def on_ready(serving: AgentServer) -> None:

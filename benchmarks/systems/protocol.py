@@ -1,9 +1,9 @@
 """What every measured process does: build one step, then time it when told to.
 
 The parent writes `run N S` lines to standard input; each is answered by one JSON line with the
-times of N steps in milliseconds, or of fewer: none begins after S seconds. On end of input the process
-leaves. Only the standard library and numpy are imported here, so that the peak of resident memory,
-which stands in the answers, is the measured system's own.
+times of N steps in milliseconds, or of fewer: none begins after S seconds. On end of input the
+process leaves. Only the standard library and numpy are imported here, so that the peak of resident
+memory, which stands in the answers, is the measured system's own.
 """
 
 from __future__ import annotations

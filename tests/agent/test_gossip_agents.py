@@ -277,6 +277,7 @@ def test_ctrl_c_stops_the_agents_and_the_run_can_be_gone_on_with(
     mistyped = run_command(*arguments, "--resume", f"{run_id}x")
     assert mistyped.returncode == 2
     assert f"no agent knows a run '{run_id}x'" in mistyped.stderr
+    assert f"the last one that these agents know: '{run_id}'" in mistyped.stderr
     end = run_command(*arguments, "--resume", run_id, "--json")
     assert end.returncode == 0, end.stderr
     assert ": round 1/25" in end.stderr, "rounds done before are told again"

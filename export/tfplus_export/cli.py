@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.console import Console
@@ -355,12 +355,11 @@ def _summary(artifact: Artifact) -> dict[str, object]:
 
 def _report(console: Console, artifact: Artifact) -> None:
     manifest = artifact.manifest
-    worst = max(run["update"] for run in manifest.parity["runs"])
     console.print(
         f"[bold]{escape(str(artifact.path))}[/bold]: {manifest.parameters:,} parameters, "
         f"{artifact.size_bytes / 1e6:.2f} MB, batch {manifest.batch_size}, "
         f"{sum(manifest.operators.values())} builtin operators; updates equal "
-        f"TensorFlow's to {worst:.0e}"
+        f"TensorFlow's {_agreement(manifest.parity['runs'])}"
     )
     whole = sum(v.size_bytes for v in manifest.variables)
     kept = sum(v.stored_bytes for v in manifest.variables)
@@ -374,6 +373,14 @@ def _report(console: Console, artifact: Artifact) -> None:
             f"  {target.name}, {target.runtime} {target.runtime_version}: training takes about "
             f"{target.peak_memory_bytes / 1e6:.0f} MB at its peak"
         )
+
+
+def _agreement(runs: Sequence[Mapping[str, Any]]) -> str:
+    """How well the updates of the worst variable agreed, as the end of a sentence."""
+    worst = max(run["update"] for run in runs)
+    text = f"to {worst:.0e}" if worst else "within float32's rounding"
+    precise = [run["float64"] for run in runs if run.get("float64") is not None]
+    return f"{text}, gradients in float64 to {max(precise):.0e}" if precise else text
 
 
 def _report_savings(console: Console, saved: Savings) -> None:

@@ -101,6 +101,7 @@ def test_sub_models_start_as_slices_of_the_whole(run, tmp_path: Path) -> None:
     assert schema_hash(slices_of_whole) == schema_hash({n: values[n] for n in held})
 
 
+@pytest.mark.slow
 def test_names_are_no_markup(run, tmp_path: Path) -> None:
     code, out, err = run("zoo:digits", "-o", "[bold]m[-x].tflite", "--classes", "2")
     assert code == 0, err
@@ -127,6 +128,7 @@ def test_save_and_restore_carry_every_variable(run, tmp_path: Path) -> None:
         np.testing.assert_array_equal(value, other[name])
 
 
+@pytest.mark.slow
 def test_the_same_export_twice_is_the_same_file(run, tmp_path: Path) -> None:
     for name in ("a", "b"):
         assert run("zoo:digits", "-o", f"{name}.tflite", "--classes", "2")[0] == 0
@@ -220,7 +222,13 @@ def broken(keras_file: str):
         ("zoo:lenet", ["--clip-norm", "1", "--clip-value", "1"], 2, "at most one of"),
         ("zoo:lenet", ["--clip-norm", "0"], 2, "greater than 0"),
         ("zoo:lenet", ["-o", "no/such/folder/m.tflite"], 2, "no such directory"),
-        ("zoo:lenet", ["--learning-rate", "1e9"], 4, "does not compute what TensorFlow"),
+        pytest.param(
+            "zoo:lenet",
+            ["--learning-rate", "1e9"],
+            4,
+            "does not compute what TensorFlow",
+            marks=pytest.mark.slow,
+        ),
         (broken("nan"), [], 4, "NaN"),
         (broken("lion"), [], 4, "optimizer Lion has no rule"),
         (broken("regularizer"), [], 4, "deep/kernel' has the regularizer Orthogonal"),
@@ -277,6 +285,7 @@ def test_a_wrong_gradient_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_optimizer_is_chosen_and_described(run, tmp_path: Path) -> None:
     code, _, err = run(
         "zoo:digits", "-o", "m.tflite", "--classes", "2", "--optimizer", "adamw",

@@ -8,6 +8,7 @@ its float64 tells what float32 is worth.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfplus_export.comparison.double import NoDoubleError, doubled
+from tfplus_export.comparison.double import NoDoubleError, constants, doubled
 from tfplus_export.comparison.update_error import layer_rounding, update_error
 from tfplus_export.signatures import tensor_specs
 from tfplus_export.tf_types import Tensor
@@ -101,6 +102,9 @@ class DoubleStep:
         self._batch = list(specs)
         self._weights = [w.name for w in training.weights]
         self.names: list[str] = []
+        graph = training.train_graph
+        graph = dataclasses.replace(graph, constants=constants(graph))
+        training = dataclasses.replace(training, train_graph=graph)
 
         def gradients(*values: Tensor) -> list[Tensor]:
             split = len(self._batch)

@@ -9,7 +9,6 @@ with the weight, beside which the update can now be seen.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ import numpy as np
 from tfplus_export.comparison.candidate import Candidate
 from tfplus_export.comparison.reference import Reference
 from tfplus_export.comparison.samples import Batch
-from tfplus_export.comparison.update_error import State, weight_rounding
+from tfplus_export.comparison.update_error import State, lower_median, weight_rounding
 
 FACTOR = 2.0**30
 
@@ -83,6 +82,6 @@ def magnified(
             for name, error in found.items():
                 noted[name].append(error)
     return Seen(
-        tuple({n: statistics.median_low(e) for n, e in noted.items()} for noted in errors),
+        tuple({n: lower_median(e) for n, e in noted.items()} for noted in errors),
         frozenset(left),
     )

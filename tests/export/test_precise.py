@@ -41,7 +41,7 @@ def told(model: keras.Model, rules: Rules = RULES) -> Precise:
         rules=rules,
     )
     batch = RandomSamples().batch(built, np.random.default_rng(0))
-    return Reference(model, built).in_double([batch], built)
+    return Reference(model, built).in_double([batch], [model.get_weights()], built)
 
 
 def small() -> keras.Model:

@@ -19,7 +19,6 @@ import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import reduce
 from typing import Any
 
 import keras
@@ -33,7 +32,7 @@ from tfplus_export.comparison.magnified import hidden, magnified
 from tfplus_export.comparison.precise import Precise
 from tfplus_export.comparison.reference import Reference
 from tfplus_export.comparison.samples import Draw, RandomSamples, padded
-from tfplus_export.comparison.update_error import lower_median
+from tfplus_export.comparison.update_error import layer_rounding, lower_median
 from tfplus_export.training import Training
 
 # Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close
@@ -192,8 +191,8 @@ def _measure(
     short_rows = _short_rows(training)
     initial = model.get_weights()
     expected = Reference(model, training)
-    trainable = [w.name for w in training.weights if w.trainable]
-    candidates = [Candidate(content, trainable, xnnpack=on) for on in (True, False)]
+    trainable = frozenset(w.name for w in training.weights if w.trainable)
+    candidates = [Candidate(content, xnnpack=on) for on in (True, False)]
     inference = draw.inputs(training.infer_graph, rng)
     want = expected.outputs(inference)
     output_errors = [_output_error(training, want, c.infer(**inference)) for c in candidates]
@@ -214,11 +213,12 @@ def _measure(
             )
         after = expected.state()
         small |= hidden(before, after, trainable, TOLERANCE["update"])
+        rounding = layer_rounding(before, after, trainable)
         # Other places in each step: what goes wrong behind the first rows alone would not show.
         batch = padded(training, batch, rows, (step + 1) * size // steps)
         for candidate in candidates:
             if candidate.xnnpack or step < STEPS_WITHOUT_XNNPACK:
-                candidate.step(batch, before, after, loss)
+                candidate.step(batch, before, after, rounding, loss)
     medians = [
         {n: lower_median(e) for n, e in candidate.update_errors.items()} for candidate in candidates
     ]
@@ -229,22 +229,18 @@ def _measure(
             ({n: v[:short_rows] for n, v in batch.items()}, padded(training, batch, short_rows))
             for batch in probes
         ]
-        seen = magnified(expected, candidates, pairs, small, TOLERANCE["update"])
+        seen = magnified(expected, candidates, pairs, small, trainable, TOLERANCE["update"])
         left = seen.left
         for errors, of_small in zip(medians, seen.errors, strict=True):
             errors |= {n: float(np.maximum(errors[n], e)) for n, e in of_small.items()}
-    precise = None
+    precise: Precise | None = None
     update = np.max([error for errors in medians for error in errors.values()])
     loss = np.max([error for candidate in candidates for error in candidate.loss_errors])
     if left or not (update <= TOLERANCE["update"] and loss <= TOLERANCE["loss"]):
         # Where training has made gradients vanish, there is nothing left that could be off.
-        trained = model.get_weights()
-        found: list[Precise] = []
+        states = [model.get_weights(), initial]
         with contextlib.suppress(NoDoubleError):
-            for weights in (trained, initial):
-                model.set_weights(weights)
-                found.append(expected.in_double(probes, training))
-            precise = reduce(Precise.worse, found)
+            precise = expected.in_double(probes, states, training)
     own = precise or Precise(0.0, 0.0, 0.0)
     float64 = precise.step if precise else None
     results: list[Parity] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import numpy as np
 from tfplus.accelerator_process import Step
 from tfplus.own_error import allowed
 from tfplus.slices import Tensors
-from tfplus_export.comparison.update_error import layer_rounding, update_error
+from tfplus_export.comparison.update_error import layer_rounding, lower_median, update_error
 from tfplus_export.training import LOSS
 
 TOLERANCE = {"loss": 1e-4, "update": 1e-3}
@@ -63,7 +62,7 @@ def agreement(
         for variable, before in step.before.items():
             error = update_error(before, want[variable], got[variable], rounding[variable])
             updates.setdefault(variable, []).append(error)
-    medians = {v: statistics.median_low(e) for v, e in updates.items()}
+    medians = {v: lower_median(e) for v, e in updates.items()}
     worst = max(medians, key=lambda v: np.nan_to_num(medians[v], nan=np.inf))
     return Agreement(on, len(losses), float(np.max(losses)), medians[worst], worst)
 

@@ -9,7 +9,6 @@ with the weight, beside which the update can now be seen.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from tfplus_export.comparison.samples import Batch
 from tfplus_export.comparison.update_error import (
     State,
     layer_rounding,
+    lower_median,
     norm_of_difference,
     weight_rounding,
 )
@@ -90,6 +90,6 @@ def magnified(
             for name, error in found.items():
                 noted[name].append(error)
     return Seen(
-        tuple({n: statistics.median_low(e) for n, e in noted.items()} for noted in errors),
+        tuple({n: lower_median(e) for n, e in noted.items()} for noted in errors),
         frozenset(left),
     )

@@ -16,7 +16,7 @@ weight, and in another direction than TensorFlow's.
 from __future__ import annotations
 
 import contextlib
-import statistics
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -33,7 +33,7 @@ from tfplus_export.comparison.magnified import hidden, magnified
 from tfplus_export.comparison.precise import Precise
 from tfplus_export.comparison.reference import Reference
 from tfplus_export.comparison.samples import Draw, RandomSamples, padded
-from tfplus_export.comparison.update_error import layer_rounding
+from tfplus_export.comparison.update_error import layer_rounding, lower_median
 from tfplus_export.training import Training
 
 # Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close
@@ -204,16 +204,22 @@ def _measure(
             expected.settle(real)
         before = expected.state()
         loss = expected.step(real)
+        if not math.isfinite(loss):
+            raise ExportError(
+                f"TensorFlow's own training comes to a loss of {loss} in step {step + 1} on {kind} "
+                "data, so that nothing can be compared: choose a smaller --learning-rate, or look "
+                "at the size of the weights"
+            )
         after = expected.state()
         small |= hidden(before, after, trainable, TOLERANCE["update"])
         rounding = layer_rounding(before, after, trainable)
-        batch = padded(training, batch, rows)
+        # Other places in each step: what goes wrong behind the first rows alone would not show.
+        batch = padded(training, batch, rows, (step + 1) * size // steps)
         for candidate in candidates:
             if candidate.xnnpack or step < STEPS_WITHOUT_XNNPACK:
                 candidate.step(batch, before, after, rounding, loss)
     medians = [
-        {n: statistics.median_low(e) for n, e in candidate.update_errors.items()}
-        for candidate in candidates
+        {n: lower_median(e) for n, e in candidate.update_errors.items()} for candidate in candidates
     ]
     probes = [draw.batch(training, rng) for _ in range(PROBES)]
     left: frozenset[str] = frozenset()
@@ -238,7 +244,8 @@ def _measure(
     float64 = precise.step if precise else None
     results: list[Parity] = []
     for candidate, errors, output_error in zip(candidates, medians, output_errors, strict=True):
-        compared = {n: e for n, e in errors.items() if not own.vanishes(n)} or errors
+        # NaN is no rounding, whatever the gradient should be.
+        compared = {n: e for n, e in errors.items() if np.isnan(e) or not own.vanishes(n)} or errors
         worst = max(compared, key=lambda n: np.nan_to_num(compared[n], nan=np.inf))
         results.append(
             Parity(

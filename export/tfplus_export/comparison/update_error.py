@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+import statistics
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -35,6 +36,11 @@ def update_error(
     update, error = norm_of_difference(want, before), norm_of_difference(got, want)
     rounding = weight_rounding(want) + rounding_of_element * math.sqrt(want.size)
     return 0.0 if error <= rounding else (error - rounding) / max(update, 1e-30)
+
+
+def lower_median(errors: Sequence[float]) -> float:
+    """The lower median of a variable's errors over some steps; NaN where one of them is."""
+    return math.nan if any(map(math.isnan, errors)) else statistics.median_low(errors)
 
 
 def weight_rounding(value: np.ndarray) -> float:

@@ -3,6 +3,9 @@
 XNNPACK leaves DEPTHWISE_CONV_2D with weights known only at run time. Taps take more passes over the
 image than the operator, but the step stays whole: what the backward pass reads again need not be
 kept in TFLite's arena from the forward pass on, and may be computed again.
+
+A pass is a copy, a product or a sum of whole samples. Copies are what costs most, and a copy of an
+image's columns more than twice one without gaps: see `shifting`.
 """
 
 from __future__ import annotations
@@ -16,12 +19,14 @@ from tfplus_export.lowering.constants import is_constant
 from tfplus_export.lowering.depthwise import (
     OPERATOR,
     depthwise_window,
-    filter_gradient,
     repeated_channels,
     summed_channels,
 )
+from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.rule import Rule
-from tfplus_export.lowering.window import Tap, Window, crop, gather, merge, phases
+from tfplus_export.lowering.shifting import Grid, Shift, shifted
+from tfplus_export.lowering.sums import sum_over
+from tfplus_export.lowering.window import Tap, crop, fit, merge, phases
 from tfplus_export.tf_types import Op, Tensor
 
 
@@ -29,10 +34,13 @@ def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     x, weight = inputs
     if is_constant(weight):
         return OPERATOR.forward(op, inputs)
-    window = depthwise_window(op)
-    split = phases(repeated_channels(x, int(weight.shape[3])), window)
-    parts = {tap: gather(split, window, tap) for tap in window.taps}
-    return _weighted(parts, weight)
+    grid = Grid(depthwise_window(op))
+    split = phases(repeated_channels(x, int(weight.shape[3])), grid.cells)
+    parts: list[Tensor] = []
+    for phase, taps in grid.taps.items():
+        read = shifted(split[phase], set(taps.values()), grid.window.h.out)
+        parts += _weighted(read, taps, _rows(weight, grid, grid.reads))
+    return fit(_added(parts), 2, 0, grid.window.w.out - grid.pitch)
 
 
 def _gradient(
@@ -41,45 +49,64 @@ def _gradient(
     x, weight = inputs
     if is_constant(weight):
         return OPERATOR.gradient(op, inputs, output, dy, wanted)
-    window = depthwise_window(op)
-    dx = _input_gradient(dy, weight, window) if wanted[0] else None
-    return [dx, filter_gradient(x, dy, weight, window) if wanted[1] else None]
+    grid, multiplier = Grid(depthwise_window(op)), int(weight.shape[3])
+    # Sending to a tap is reading the other way: both gradients need the same copies of dY.
+    back = {
+        phase: {tap: (-down, -right) for tap, (down, right) in taps.items()}
+        for phase, taps in grid.taps.items()
+    }
+    shifts = {shift for taps in back.values() for shift in taps.values()}
+    sent = shifted(fit(dy, 2, 0, grid.pitch - grid.window.w.out), shifts, grid.cells.h.out)
+    dx, dw = None, None
+    if wanted[0]:
+        rows = _rows(weight, grid, grid.is_read)
+        sums = {phase: _added(_weighted(sent, taps, rows)) for phase, taps in back.items()}
+        dx = summed_channels(merge(sums, grid.cells), multiplier)
+    if wanted[1]:
+        split = phases(repeated_channels(x, multiplier), grid.cells)
+        dw = _filter_gradient(split, sent, back, grid, weight)
+    return [dx, dw]
 
 
-def _input_gradient(dy: Tensor, weight: Tensor, window: Window) -> Tensor:
-    """Each phase of dX is a sum over the taps that read it."""
-    h, w = window.h, window.w
-    split: dict[Tap, Tensor] = {}
-    for a in range(h.stride):
-        for b in range(w.stride):
-            rows, columns = h.taps_of(a), w.taps_of(b)
-            if rows and columns:
-                up, left = h.shift(rows[-1]), w.shift(columns[-1])
-                padding = [[0, 0], [up, h.rows - h.out], [left, w.rows - w.out], [0, 0]]
-                padded = tf.pad(dy, padding)
-                bands = {i: crop(padded, 1, up - h.shift(i), h.rows) for i in rows}
-                parts = {
-                    (i, j): crop(bands[i], 2, left - w.shift(j), w.rows)
-                    for i in rows
-                    for j in columns
-                }
-                split[a, b] = _weighted(parts, weight)
-    return summed_channels(merge(split, window), int(weight.shape[3]))
+def _filter_gradient(
+    split: dict[Tap, Tensor],
+    sent: dict[Shift, Tensor],
+    back: dict[Tap, dict[Tap, Shift]],
+    grid: Grid,
+    weight: Tensor,
+) -> Tensor:
+    """dW: the sum of each tap's phase of X, times what was sent there; columns last."""
+    sums = {
+        tap: sum_over(split[phase] * sent[shift], [0, 1], keepdims=True)
+        for phase, taps in back.items()
+        for tap, shift in taps.items()
+    }
+    columns = join([sums[tap] for tap in grid.window.taps], 0)
+    real = tf.constant(grid.is_read[:, None, :, None], columns.dtype)
+    return tf.reshape(tf.reduce_sum(columns * real, [1, 2]), weight.shape)
 
 
-def _weighted(parts: dict[Tap, Tensor], weight: Tensor) -> Tensor:
-    """Σ part · weight of its tap, each part [N, H, W, C·M]."""
-    kw, channels = int(weight.shape[1]), int(weight.shape[2]) * int(weight.shape[3])
-    n, height, width, _ = next(iter(parts.values())).shape
-    filters = tf.reshape(weight, [-1, channels])
-    # A row of pixels and channels as one: products over long rows are faster than over channels.
-    ones = tf.constant(np.ones((width, 1)), weight.dtype)
-    total: Tensor = None
-    for (i, j), part in parts.items():
-        along = tf.reshape(crop(filters, 0, i * kw + j, 1) * ones, [1, width * channels])
-        term = tf.reshape(part, [n * height, width * channels]) * along
-        total = term if total is None else total + term
-    return tf.reshape(total, [n, height, width, channels])
+def _rows(weight: Tensor, grid: Grid, real: np.ndarray) -> dict[Tap, Tensor]:
+    """For each tap a row of its weights, [1, 1, pitch, C·M], with zeros where it leaves the image.
+
+    A product over long rows is faster than one over channels.
+    """
+    filters = tf.reshape(weight, [len(real), 1, 1, -1])
+    every = filters * tf.constant(real[:, None, :, None], weight.dtype)
+    return {tap: crop(every, 0, i, 1) for i, tap in enumerate(grid.window.taps)}
+
+
+def _weighted(
+    read: dict[Shift, Tensor], taps: dict[Tap, Shift], rows: dict[Tap, Tensor]
+) -> list[Tensor]:
+    return [read[shift] * rows[tap] for tap, shift in taps.items()]
+
+
+def _added(terms: Sequence[Tensor]) -> Tensor:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
 
 
 TAPS = Rule(_forward, _gradient)

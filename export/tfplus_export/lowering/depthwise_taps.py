@@ -24,7 +24,7 @@ from tfplus_export.lowering.depthwise import (
 )
 from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.rule import Rule
-from tfplus_export.lowering.shifting import Grid, Shift, shifted
+from tfplus_export.lowering.shifting import Grid, shifted
 from tfplus_export.lowering.sums import sum_over
 from tfplus_export.lowering.window import Tap, crop, fit, merge, phases
 from tfplus_export.tf_types import Op, Tensor
@@ -35,12 +35,10 @@ def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     if is_constant(weight):
         return OPERATOR.forward(op, inputs)
     grid = Grid(depthwise_window(op))
-    split = phases(repeated_channels(x, int(weight.shape[3])), grid.cells)
-    parts: list[Tensor] = []
-    for phase, taps in grid.taps.items():
-        read = shifted(split[phase], set(taps.values()), grid.window.h.out)
-        parts += _weighted(read, taps, _rows(weight, grid, grid.reads))
-    return fit(_added(parts), 2, 0, grid.window.w.out - grid.pitch)
+    read = _read(x, weight, grid)
+    rows = _rows(weight, grid, grid.reads)
+    total = _added([read[tap] * rows[tap] for tap in grid.window.taps])
+    return fit(total, 2, 0, grid.window.w.out - grid.pitch)
 
 
 def _gradient(
@@ -49,41 +47,45 @@ def _gradient(
     x, weight = inputs
     if is_constant(weight):
         return OPERATOR.gradient(op, inputs, output, dy, wanted)
-    grid, multiplier = Grid(depthwise_window(op)), int(weight.shape[3])
-    # Sending to a tap is reading the other way: both gradients need the same copies of dY.
-    back = {
-        phase: {tap: (-down, -right) for tap, (down, right) in taps.items()}
+    grid = Grid(depthwise_window(op))
+    dy = fit(dy, 2, 0, grid.pitch - grid.window.w.out)
+    return [
+        _input_gradient(dy, weight, grid) if wanted[0] else None,
+        _filter_gradient(x, dy, weight, grid) if wanted[1] else None,
+    ]
+
+
+def _input_gradient(dy: Tensor, weight: Tensor, grid: Grid) -> Tensor:
+    """Each phase of dX is a sum over the taps that read it."""
+    back = {shift: (-shift[0], -shift[1]) for taps in grid.taps.values() for shift in taps.values()}
+    sent = shifted(dy, back.values(), grid.cells.h.out)
+    rows = _rows(weight, grid, grid.is_read)
+    split = {
+        phase: _added([sent[back[shift]] * rows[tap] for tap, shift in taps.items()])
         for phase, taps in grid.taps.items()
     }
-    shifts = {shift for taps in back.values() for shift in taps.values()}
-    sent = shifted(fit(dy, 2, 0, grid.pitch - grid.window.w.out), shifts, grid.cells.h.out)
-    dx, dw = None, None
-    if wanted[0]:
-        rows = _rows(weight, grid, grid.is_read)
-        sums = {phase: _added(_weighted(sent, taps, rows)) for phase, taps in back.items()}
-        dx = summed_channels(merge(sums, grid.cells), multiplier)
-    if wanted[1]:
-        split = phases(repeated_channels(x, multiplier), grid.cells)
-        dw = _filter_gradient(split, sent, back, grid, weight)
-    return [dx, dw]
+    return summed_channels(merge(split, grid.cells), int(weight.shape[3]))
 
 
-def _filter_gradient(
-    split: dict[Tap, Tensor],
-    sent: dict[Shift, Tensor],
-    back: dict[Tap, dict[Tap, Shift]],
-    grid: Grid,
-    weight: Tensor,
-) -> Tensor:
-    """dW: the sum of each tap's phase of X, times what was sent there; columns last."""
-    sums = {
-        tap: sum_over(split[phase] * sent[shift], [0, 1], keepdims=True)
-        for phase, taps in back.items()
-        for tap, shift in taps.items()
-    }
-    columns = join([sums[tap] for tap in grid.window.taps], 0)
-    real = tf.constant(grid.is_read[:, None, :, None], columns.dtype)
+def _filter_gradient(x: Tensor, dy: Tensor, weight: Tensor, grid: Grid) -> Tensor:
+    """dW: the sum of what each tap reads, times dY; over columns last, without those it cannot."""
+    # Equal copies the converter merges, and what is read twice no product can overwrite: with one more
+    # row of zeros above they are not those of the forward pass.
+    read = _read(x, weight, grid, margin=1)
+    sums = [sum_over(read[tap] * dy, [0, 1], keepdims=True) for tap in grid.window.taps]
+    columns = join(sums, 0)
+    real = tf.constant(grid.reads[:, None, :, None], columns.dtype)
     return tf.reshape(tf.reduce_sum(columns * real, [1, 2]), weight.shape)
+
+
+def _read(x: Tensor, weight: Tensor, grid: Grid, *, margin: int = 0) -> dict[Tap, Tensor]:
+    """What each tap reads for every output, [N, out height, pitch, C·M]."""
+    split = phases(repeated_channels(x, int(weight.shape[3])), grid.cells)
+    read: dict[Tap, Tensor] = {}
+    for phase, taps in grid.taps.items():
+        parts = shifted(split[phase], taps.values(), grid.window.h.out, margin=margin)
+        read |= {tap: parts[shift] for tap, shift in taps.items()}
+    return read
 
 
 def _rows(weight: Tensor, grid: Grid, real: np.ndarray) -> dict[Tap, Tensor]:
@@ -94,12 +96,6 @@ def _rows(weight: Tensor, grid: Grid, real: np.ndarray) -> dict[Tap, Tensor]:
     filters = tf.reshape(weight, [len(real), 1, 1, -1])
     every = filters * tf.constant(real[:, None, :, None], weight.dtype)
     return {tap: crop(every, 0, i, 1) for i, tap in enumerate(grid.window.taps)}
-
-
-def _weighted(
-    read: dict[Shift, Tensor], taps: dict[Tap, Shift], rows: dict[Tap, Tensor]
-) -> list[Tensor]:
-    return [read[shift] * rows[tap] for tap, shift in taps.items()]
 
 
 def _added(terms: Sequence[Tensor]) -> Tensor:

@@ -56,7 +56,9 @@ class Grid:
         return np.where((columns - rights >= 0) & (columns - rights < self.window.w.out), 1.0, 0.0)
 
 
-def shifted(image: Tensor, shifts: Collection[Shift], rows: int) -> dict[Shift, Tensor]:
+def shifted(
+    image: Tensor, shifts: Collection[Shift], rows: int, *, margin: int = 0
+) -> dict[Shift, Tensor]:
     """An image shifted up and to the left.
 
     Args:
@@ -64,13 +66,14 @@ def shifted(image: Tensor, shifts: Collection[Shift], rows: int) -> dict[Shift, 
       shifts: (down, right): entry (r, c) becomes what was in (r + down, c + right). Rows outside of
         the image are zero; columns outside are of the row before or behind.
       rows: how many rows to keep.
+      margin: rows of zeros that are put above and not needed.
 
     Returns:
       shift → [N, rows, W, C].
     """
     n, height, width, channels = (int(d) for d in image.shape)
     places = {(down, right): down * width + right for down, right in shifts}
-    above = -(-max(0, -min(places.values())) // width)
+    above = -(-max(0, -min(places.values())) // width) + margin
     below = -(-max(0, max(places.values()) + (rows - height) * width) // width)
     padded = fit(image, 1, above, below)
     line = tf.reshape(padded, [n, (above + height + below) * width * channels])

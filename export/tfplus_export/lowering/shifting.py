@@ -1,13 +1,13 @@
 """Images shifted by rows and columns, in copies without gaps.
 
 Row by row an image is one line of pixels, and shifted by rows and columns it is a piece of that
-line: one SLICE, which copies without gaps. What is shifted out of a row at its right edge comes in
-at the left edge of the next, so that whoever reads a shifted image multiplies those columns by zero.
+line: one SLICE, which copies without gaps. What leaves a row at its right edge comes in at the left
+edge of the next, so that whoever reads a shifted image multiplies those columns by zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -57,8 +57,13 @@ class Grid:
 
 
 def shifted(
-    image: Tensor, shifts: Collection[Shift], rows: int, *, margin: int = 0
-) -> dict[Shift, Tensor]:
+    image: Tensor,
+    shifts: Collection[Shift],
+    rows: int,
+    chunks: Sequence[tuple[int, int]],
+    *,
+    margin: int = 0,
+) -> list[dict[Shift, Tensor]]:
     """An image shifted up and to the left.
 
     Args:
@@ -66,10 +71,11 @@ def shifted(
       shifts: (down, right): entry (r, c) becomes what was in (r + down, c + right). Rows outside of
         the image are zero; columns outside are of the row before or behind.
       rows: how many rows to keep.
+      chunks: parts of the batch, the first sample and how many.
       margin: rows of zeros that are put above and not needed.
 
     Returns:
-      shift → [N, rows, W, C].
+      For each chunk: shift → [samples, rows, W, C].
     """
     n, height, width, channels = (int(d) for d in image.shape)
     places = {(down, right): down * width + right for down, right in shifts}
@@ -77,15 +83,17 @@ def shifted(
     below = -(-max(0, max(places.values()) + (rows - height) * width) // width)
     padded = fit(image, 1, above, below)
     line = tf.reshape(padded, [n, (above + height + below) * width * channels])
-    return {
-        shift: image
-        if place == 0 and rows == height
-        else tf.reshape(
-            crop(line, 1, (above * width + place) * channels, rows * width * channels),
-            [n, rows, width, channels],
-        )
-        for shift, place in sorted(places.items())
-    }
+
+    def cut(place: int, start: int, samples: int) -> Tensor:
+        if place == 0 and rows == height:
+            return crop(image, 0, start, samples)
+        begin, length = (above * width + place) * channels, rows * width * channels
+        piece = tf.slice(line, [start, begin], [samples, length])
+        return tf.reshape(piece, [samples, rows, width, channels])
+
+    return [
+        {shift: cut(place, *chunk) for shift, place in sorted(places.items())} for chunk in chunks
+    ]
 
 
 def _extent(axis: Axis) -> int:

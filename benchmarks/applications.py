@@ -6,7 +6,7 @@ file is skipped, so that an interrupted run goes on where it was. Exporting take
 it may run beside other work, and --steps times the steps once the machine is quiet.
 
 usage: applications.py [--results FILE] [--only NAME ...] [--again] [--json] [--write FILE]
-                       [--files FOLDER] [--steps]
+                       [--files FOLDER] [--steps] [--timeout SECONDS] [--memory GB]
 
   applications.py --only MobileNetV2 VGG16
   applications.py --write docs/applications.md
@@ -78,12 +78,15 @@ def export(name: str, path: Path) -> None:
     from tfplus.manifest import Preprocessing
     from tfplus_export import api
     from tfplus_export.optimizers import Sgd
+    from tfplus_export.options import Options
     from tfplus_export.sources.source import Source
 
     model, size = build(name)
     row: dict[str, Any] = {"model": name, "size_px": size, "parameters": model.count_params()}
+    # Known even if what follows is ended.
+    print(json.dumps(row), flush=True)
     source = Source(name, model, tuple(range(CLASSES)), None, None, Preprocessing(), None)
-    options = api.Options(BATCH, optimizer=Sgd(0.01), parity_steps=STEPS)
+    options = Options(BATCH, optimizer=Sgd(0.01), parity_steps=STEPS)
     started = time.monotonic()
     try:
         written = api.export(source, path, options, lambda text: None)
@@ -92,29 +95,62 @@ def export(name: str, path: Path) -> None:
     except ExportError as error:
         row["refused"] = str(error)
     row["export_s"] = time.monotonic() - started
+    row["export_cpu_s"] = time.process_time()
     row["export_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(row))
 
 
-def measure(name: str, timeout_s: float, files: Path | None) -> dict[str, Any]:
+def measure(
+    name: str, timeout_s: float, memory_gb: float | None, files: Path | None
+) -> dict[str, Any]:
     """Exports one model and times its step; the file is kept in `files`."""
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'export'}"}
     with tempfile.TemporaryDirectory() as folder:
         path = (files or Path(folder)) / f"{name}.tflite"
         command = [sys.executable, __file__, "--export-to", str(path), "--only", name]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, env=environment, timeout=timeout_s
-            )
-        except subprocess.TimeoutExpired:
-            return {"model": name, "refused": f"took more than {timeout_s / 60:.0f} minutes"}
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or [""])[-1]
-            return {"model": name, "refused": f"exit code {done.returncode}: {last}"}
-        row: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-        if path.exists():
+        with (Path(folder) / "out").open("w+") as out, (Path(folder) / "err").open("w+") as err:
+            process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+            refusal = watch(process, timeout_s, memory_gb)
+            out.seek(0)
+            err.seek(0)
+            printed, complaint = out.read().strip(), err.read().strip()
+        rows = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+        row: dict[str, Any] = rows[-1] if rows else {"model": name}
+        if not refusal and process.returncode:
+            last = (complaint.splitlines() or [""])[-1]
+            refusal = f"exit code {process.returncode}: {last}"
+        if refusal:
+            row["refused"] = refusal
+        elif path.exists():
             row |= time_step(path)
     return row
+
+
+def watch(process: subprocess.Popen[Any], timeout_s: float, memory_gb: float | None) -> str:
+    """Waits for an export; what it took too much of, if it was ended for that."""
+    started = time.monotonic()
+    while process.poll() is None:
+        minutes = (time.monotonic() - started) / 60
+        if minutes * 60 > timeout_s:
+            refusal = f"export takes more than {timeout_s / 60:.0f} minutes"
+        elif memory_gb is not None and resident_gb(process.pid) > memory_gb:
+            refusal = f"export needs more than {memory_gb:g} GB, after {minutes:.0f} minutes"
+        else:
+            time.sleep(0.2)
+            continue
+        process.kill()
+        process.wait()
+        return refusal
+    return ""
+
+
+def resident_gb(pid: int) -> float:
+    """Memory that a process holds now; 0 where it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1e6
 
 
 def time_step(path: Path) -> dict[str, Any]:
@@ -122,7 +158,7 @@ def time_step(path: Path) -> dict[str, Any]:
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'export'}"}
     command = [sys.executable, str(HERE / "systems" / "exported.py"), str(path), "2"]
     done = subprocess.run(
-        command, input="run 3\nrun 10\n", capture_output=True, text=True, env=environment
+        command, input="run 3 600\nrun 10 600\n", capture_output=True, text=True, env=environment
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     if done.returncode or len(answers) < 3:
@@ -202,6 +238,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print every result as JSON at the end")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the table as Markdown")
     parser.add_argument("--timeout", type=float, default=3600.0, help="seconds for one export")
+    parser.add_argument("--memory", type=float, metavar="GB", help="what one export may hold")
     parser.add_argument("--files", type=Path, metavar="FOLDER", help="keep exported files there")
     parser.add_argument("--steps", action="store_true", help="only time the files in --files")
     parser.add_argument("--export-to", type=Path, help=argparse.SUPPRESS)
@@ -229,7 +266,8 @@ def main() -> None:
         elif name in found and not options.again:
             continue
         else:
-            found[name] = measure(name, options.timeout, options.files) | {"machine": machine()}
+            found[name] = measure(name, options.timeout, options.memory, options.files)
+            found[name]["machine"] = machine()
         print(f"{place}/{len(wanted)} {name}", file=sys.stderr, flush=True)
         with options.results.open("a") as file:
             file.write(json.dumps(found[name]) + "\n")

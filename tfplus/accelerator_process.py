@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from tfplus import gpu
+from tfplus import child_process, gpu
 from tfplus.errors import WorkerError
 from tfplus.gpu import CompileError, NoAcceleratorError, NotTakenError, Precision
 from tfplus.manifest import TensorInfo
@@ -109,14 +108,8 @@ def run(
             save_file(_contiguous(step.before), folder / f"before-{i}.safetensors")
             save_file(_contiguous(step.batch), folder / f"batch-{i}.safetensors")
         try:
-            done = subprocess.run(  # noqa: S603 (this very Python and module)
-                [sys.executable, "-m", "tfplus.accelerator_process", name, precision],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout_s,
-                check=False,
+            done = child_process.run(
+                "tfplus.accelerator_process", name, precision, timeout_s=timeout_s
             )
         except subprocess.TimeoutExpired:
             raise WorkerError(
@@ -152,7 +145,7 @@ def _error(code: int, said: str) -> WorkerError:
         return _compile_error(said)
     telling = [line for line in said.splitlines() if line and not line.startswith(_CHATTER)]
     last = "".join(filter(str.isprintable, telling[-1])) if telling else "it said nothing"
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+    how = child_process.how_it_ended(code)
     return WorkerError(f"the process that ran the step on the GPU {how}: {last}")
 
 

@@ -70,10 +70,11 @@ def filled(inference: Inference, weights: Tensors) -> bytes:
       weights: name → float32 array, at least those that inference reads.
 
     Raises:
+      ArtifactError: the runtime does not take the graph of constants.
       TensorError: a weight is missing or has another shape.
       MissingExtraError: no runtime is installed.
     """
-    runner = _interpreter(inference.constants).get_signature_runner("constants")
+    (runner,) = _runners(inference.constants, "constants")
     given: dict[str, npt.NDArray[np.float32]] = {}
     for name, detail in runner.get_input_details().items():
         shape = tuple(int(d) for d in detail["shape"])
@@ -95,6 +96,8 @@ def filled(inference: Inference, weights: Tensors) -> bytes:
 def difference(frozen: bytes, training: bytes, variables: Tensors, inputs: Tensors) -> float:
     """How far a frozen model is off the graph that trains, relative to the largest output.
 
+    What is not finite agrees with nothing: that is infinitely far.
+
     Args:
       frozen: of one signature, `infer`.
       training: with the signatures `infer` and `restore`.
@@ -102,23 +105,34 @@ def difference(frozen: bytes, training: bytes, variables: Tensors, inputs: Tenso
       inputs: of `infer`.
 
     Raises:
+      ArtifactError: the runtime does not take one of them.
       MissingExtraError: no runtime is installed.
     """
-    reference = _interpreter(training)
-    reference.get_signature_runner("restore")(**{n: np.asarray(v) for n, v in variables.items()})
-    wanted: Mapping[str, Any] = reference.get_signature_runner("infer")(**inputs)
-    found: Mapping[str, Any] = _interpreter(frozen).get_signature_runner("infer")(**inputs)
-    worst = 0.0
-    for name, value in wanted.items():
-        largest = float(np.max(np.abs(value), initial=0.0))
-        apart = float(np.max(np.abs(found[name] - value), initial=0.0))
-        # NaN is no agreement.
-        worst = max(worst, apart / largest if largest else apart) if apart == apart else np.inf
-    return worst
+    restore, reference = _runners(training, "restore", "infer")
+    (candidate,) = _runners(frozen, "infer")
+    restore(**{n: np.asarray(v) for n, v in variables.items()})
+    wanted: Mapping[str, Any] = reference(**inputs)
+    found: Mapping[str, Any] = candidate(**inputs)
+    return max((_off(found[name], value) for name, value in wanted.items()), default=0.0)
+
+
+def _off(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> float:
+    if not (np.isfinite(found).all() and np.isfinite(wanted).all()):
+        return np.inf
+    largest = float(np.max(np.abs(wanted), initial=0.0))
+    return float(np.max(np.abs(found - wanted), initial=0.0)) / (largest or 1.0)
 
 
 def _ordered(places: Sequence[InferenceConstant]) -> list[InferenceConstant]:
     return sorted(places, key=lambda place: place.offset)
+
+
+def _runners(content: bytes, *signatures: str) -> list[Any]:
+    try:
+        interpreter = _interpreter(content)
+        return [interpreter.get_signature_runner(name) for name in signatures]
+    except (ValueError, RuntimeError) as error:
+        raise ArtifactError(f"the runtime does not take the graph: {error}") from None
 
 
 def _interpreter(content: bytes) -> Any:

@@ -90,5 +90,6 @@ def _read(checkpoint: Path) -> dict[str, Tensor]:
         raise DataError(f"{checkpoint}: no such file; expected a checkpoint, as .safetensors")
     try:
         return load_file(checkpoint)
-    except (SafetensorError, ValueError) as error:
-        raise DataError(f"{checkpoint}: expected a .safetensors file: {error}") from None
+    # The last three: it holds a dtype that this numpy does not know, such as bfloat16.
+    except (SafetensorError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise DataError(f"{checkpoint}: expected a .safetensors file of float32: {error}") from None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Collection
 from typing import Any, cast, get_args
+
+import numpy as np
 
 from tfplus.errors import ArtifactError
 from tfplus.manifest import (
@@ -183,6 +186,8 @@ def _accelerated(fields: _Fields) -> AcceleratedGraph:
 
 def _inference(fields: _Fields, limits: Limits) -> InferenceGraph:
     size = fields.integer("size_bytes", minimum=1)
+    if size > limits.model_bytes:
+        raise fields.wrong("size_bytes", f"at most {limits.model_bytes} bytes", size)
     constants = tuple(_constant(f, limits) for f in fields.objects("constants"))
     end = 0
     for place in sorted(constants, key=lambda place: place.offset):
@@ -221,7 +226,15 @@ def _signature(fields: _Fields) -> Signature:
 
 
 def _tensors(fields: _Fields) -> dict[str, TensorInfo]:
-    return {n: TensorInfo(f.shape(DEFAULT_LIMITS), f.dtype()) for n, f in fields.members()}
+    return {n: _tensor(f, DEFAULT_LIMITS) for n, f in fields.members()}
+
+
+def _tensor(fields: _Fields, limits: Limits) -> TensorInfo:
+    info = TensorInfo(fields.shape(limits), fields.dtype())
+    size_bytes = math.prod(info.shape) * np.dtype(info.dtype).itemsize
+    if size_bytes > limits.tensor_bytes:
+        raise fields.wrong("shape", f"at most {limits.tensor_bytes} bytes", size_bytes)
+    return info
 
 
 class _Fields:

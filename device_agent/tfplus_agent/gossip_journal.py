@@ -6,12 +6,14 @@
     gossip/<run id>/round-0007.safetensors
 
 A round counts as done once its line is on disk; its weights were written before. The last line may
-be torn by a crash and is then as good as not written.
+be torn by a crash and is then as good as not written. Of runs that have finished, only the newest
+are kept; one that can be gone on with stays.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable
@@ -30,8 +32,10 @@ from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.slices import Tensor, Tensors, check_against
 from tfplus_agent.checkpoint import StorageError
 
+_LOG = logging.getLogger(__name__)
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LAST = "last"
+_EVENTS = "events.jsonl"
 
 
 def valid_run_id(run_id: str) -> str:
@@ -135,7 +139,7 @@ class RunJournal:
     @property
     def finished(self) -> bool:
         """Whether the last round is done and told to all."""
-        return any(e.state == pb.GossipEvent.FINISHED for e in self.events)
+        return _has_finished(self.events)
 
     def check_resumable(self, plan: pb.GossipPlan, manifest: Manifest) -> None:
         """Checks that `plan` goes on with this run; neighbours may have new addresses.
@@ -161,7 +165,7 @@ class RunJournal:
           StorageError: the disk is full.
         """
         line = json_format.MessageToJson(event, indent=None) + "\n"
-        path = self._directory / "events.jsonl"
+        path = self._directory / _EVENTS
         try:
             with path.open("ab") as file:
                 torn = file.tell() > 0 and not _ends_whole(path)
@@ -246,6 +250,27 @@ def read_last(root: Path) -> RunJournal | None:
         return None
 
 
+def drop_finished(root: Path, keep: int, but: str) -> None:
+    """Removes the runs that finished first; never raises.
+
+    Args:
+      root: directory of all runs.
+      keep: how many of those that have finished are left.
+      but: a run that is neither removed nor counted.
+    """
+    try:
+        others = [d for d in root.iterdir() if d.is_dir() and d.name != but]
+        ended = [d for d in others if _has_finished(_read_events(d))]
+        ended.sort(key=lambda directory: (directory / _EVENTS).stat().st_mtime)
+        for directory in ended[: max(0, len(ended) - keep)]:
+            # The events last: of a run that is removed by half they say that it may be removed.
+            for file in sorted(directory.iterdir(), key=lambda file: file.name == _EVENTS):
+                file.unlink()
+            directory.rmdir()
+    except OSError as error:
+        _LOG.warning("old gossip runs cannot be removed: %s", error)
+
+
 def without_addresses(plan: pb.GossipPlan) -> pb.GossipPlan:
     """A copy of the plan that two starts of one run have in common."""
     copy = pb.GossipPlan()
@@ -257,7 +282,7 @@ def without_addresses(plan: pb.GossipPlan) -> pb.GossipPlan:
 
 def _read_events(directory: Path) -> list[pb.GossipEvent]:
     try:
-        lines = (directory / "events.jsonl").read_text(errors="replace").splitlines()
+        lines = (directory / _EVENTS).read_text(errors="replace").splitlines()
     except FileNotFoundError:
         return []
     events: list[pb.GossipEvent] = []
@@ -268,6 +293,10 @@ def _read_events(directory: Path) -> list[pb.GossipEvent]:
         except (ValueError, json_format.ParseError):
             continue
     return events
+
+
+def _has_finished(events: Iterable[pb.GossipEvent]) -> bool:
+    return any(e.state == pb.GossipEvent.FINISHED for e in events)
 
 
 def _ends_whole(path: Path) -> bool:

@@ -19,6 +19,7 @@ from tfplus.slices import Tensor
 from tfplus.wire.tls import TlsFiles
 from tfplus_agent.gossip_journal import (
     RunJournal,
+    drop_finished,
     read_last,
     set_last,
     valid_run_id,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 MAX_ROUNDS = 100_000
 MAX_EPOCHS = 100_000
 MAX_NEIGHBOURS = 256
+KEEP_RUNS = 10
 _MAX_NAME_CHARS = 63
 
 
@@ -42,6 +44,7 @@ class GossipRunner:
       device: trains.
       tls: own certificate, for the links to neighbours; None for plaintext.
       insecure: plaintext also beyond loopback.
+      keep_runs: how many runs that have finished stay on disk when another begins.
       backoff: of attempts that reach no neighbour.
     """
 
@@ -51,9 +54,11 @@ class GossipRunner:
         tls: TlsFiles | None = None,
         *,
         insecure: bool = False,
+        keep_runs: int = KEEP_RUNS,
         backoff: Backoff | None = None,
     ) -> None:
         self._device = device
+        self._keep_runs = keep_runs
         self._link = Link(tls, insecure, backoff or Backoff())
         self._root = device.state_dir / "gossip"
         self._lock = threading.Lock()
@@ -97,6 +102,7 @@ class GossipRunner:
             journal, resumed = self._journal(plan)
             run = GossipRun(self._device, journal, resumed, self._link)
             set_last(self._root, plan.run_id)
+            drop_finished(self._root, self._keep_runs, but=plan.run_id)
             run.start()
             self._run, self._last = run, run.journal
             return run.resumed_at

@@ -16,7 +16,7 @@ from tfplus.proto.v1 import agent_pb2, agent_pb2_grpc, gossip_pb2, gossip_pb2_gr
 from tfplus.wire import tls as wire_tls
 from tfplus.wire.tls import TlsFiles
 from tfplus_agent.device import Device, DeviceConfig
-from tfplus_agent.gossip_runner import GossipRunner
+from tfplus_agent.gossip_runner import KEEP_RUNS, GossipRunner
 from tfplus_agent.grpc_errors import ErrorInterceptor
 from tfplus_agent.idle_streams import IdleStreamInterceptor
 from tfplus_agent.service import AgentService
@@ -36,6 +36,7 @@ class ServerConfig:
       listen: `host:port`; port 0 takes a free one.
       tls: own certificate files; None for plaintext.
       insecure: plaintext also where others can listen.
+      keep_runs: how many gossip runs that have finished stay on disk when another begins.
       stream_idle_limit_s: ends a call whose caller sends nothing more for so long, in seconds.
     """
 
@@ -43,6 +44,7 @@ class ServerConfig:
     listen: str = "127.0.0.1:50051"
     tls: TlsFiles | None = None
     insecure: bool = False
+    keep_runs: int = KEEP_RUNS
     stream_idle_limit_s: float = 60.0
 
 
@@ -70,7 +72,9 @@ class AgentServer:
             raise
 
     def _build(self, config: ServerConfig, host: str) -> None:
-        self._runner = GossipRunner(self.device, config.tls, insecure=config.insecure)
+        self._runner = GossipRunner(
+            self.device, config.tls, insecure=config.insecure, keep_runs=config.keep_runs
+        )
         self._health = health.HealthServicer()
         self._server = grpc.server(
             futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="rpc"),

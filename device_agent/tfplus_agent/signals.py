@@ -1,27 +1,13 @@
-"""The signals that end the daemon: waiting for one, and having one sent when the parent ends."""
+"""The signals that end the daemon."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from types import FrameType, TracebackType
 from typing import Any
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-_PR_SET_PDEATHSIG = 1
-
-
-def end_with_parent() -> None:
-    """Has the kernel send SIGTERM when the parent process ends, however it ends (Linux).
-
-    Raises:
-      OSError: the kernel refuses.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
 
 
 class StopSignals:

@@ -15,6 +15,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from tfplus import child_process
+
 _TIMEOUT_S = 30.0
 _LOADERS = ("libvulkan.so.1", "libvulkan.so")
 _KINDS = ("other", "integrated", "discrete", "virtual", "software")
@@ -49,20 +51,13 @@ class VulkanDevice:
 def devices() -> tuple[list[VulkanDevice], str]:
     """Returns what is listed, and why it is nothing; never raises."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "tfplus_agent.vulkan"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
+        done = child_process.run("tfplus_agent.vulkan", timeout_s=_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         return [], f"asking the Vulkan loader: {error}"
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        return [], f"asking the Vulkan loader ended with {done.returncode}: {last}"
+        how = child_process.how_it_ended(done.returncode)
+        return [], f"the process that asked the Vulkan loader {how}: {last}"
     listed = [VulkanDevice(**fields) for fields in json.loads(done.stdout)]
     return listed, "" if listed else "the Vulkan loader lists no GPU"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
-from tfplus import errors
+from tfplus import child_process, errors
 from tfplus.errors import TfplusError, WorkerError
 from tfplus.gpu import Precision
 from tfplus.slices import Tensor, Tensors
@@ -286,12 +285,7 @@ class WorkerClient:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_EXIT_TIMEOUT_S)
         code = self._process.poll()
-        if code is None:
-            how = "stopped answering"
-        elif code < 0:
-            how = f"was killed by {signal.Signals(-code).name}"
-        else:
-            how = f"ended with exit code {code}"
+        how = "stopped answering" if code is None else child_process.how_it_ended(code)
         return (
             f"the worker that owns the interpreter {how} during '{command}'; the next call starts "
             f"a fresh one from the last checkpoint{self._last_words()}"

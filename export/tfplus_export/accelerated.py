@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from tfplus.gpu import CompileError, NoAcceleratorError, NotTakenError
 from tfplus.slices import Tensors
 from tfplus_export import convert, targets
 from tfplus_export.comparison.samples import random_inputs, random_targets
-from tfplus_export.comparison.update_error import update_error
+from tfplus_export.comparison.update_error import lower_median, update_error
 from tfplus_export.lowering.candidates import for_accelerators
 from tfplus_export.stateless import StatelessModule
 from tfplus_export.training import LOSS, Training
@@ -167,6 +166,6 @@ def _agreement(
         for variable, before in step.before.items():
             error = update_error(before, want[variable], got[variable])
             updates.setdefault(variable, []).append(error)
-    medians = {v: statistics.median_low(e) for v, e in updates.items()}
+    medians = {v: lower_median(e) for v, e in updates.items()}
     worst = max(medians, key=lambda v: np.nan_to_num(medians[v], nan=np.inf))
     return Agreement(name, len(steps), float(np.max(losses)), medians[worst], worst)

@@ -139,6 +139,7 @@ def test_ring_of_agents_equals_the_simulation(
         np.testing.assert_array_equal(recomposed[slice_name], tensor)
 
 
+@pytest.mark.slow
 def test_killed_agent_is_taken_back(
     ring_of_agents: dict[str, Any],
     start_agent: Callable[..., Any],
@@ -220,6 +221,7 @@ def test_command_writes_the_recomposed_model(
         np.testing.assert_array_equal(written[name], value)
 
 
+@pytest.mark.slow
 def test_command_goes_on_without_an_agent_and_says_so(
     ring_of_agents: dict[str, Any], model: Artifact, tmp_path: Path
 ) -> None:
@@ -245,6 +247,7 @@ def test_command_goes_on_without_an_agent_and_says_so(
     assert load_file(tmp_path / "out" / "recomposed.safetensors")
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_agents_and_the_run_can_be_gone_on_with(
     ring_of_agents: dict[str, Any], model: Artifact, tmp_path: Path
 ) -> None:
@@ -274,6 +277,7 @@ def test_ctrl_c_stops_the_agents_and_the_run_can_be_gone_on_with(
     mistyped = run_command(*arguments, "--resume", f"{run_id}x")
     assert mistyped.returncode == 2
     assert f"no agent knows a run '{run_id}x'" in mistyped.stderr
+    assert f"the last one that these agents know: '{run_id}'" in mistyped.stderr
     end = run_command(*arguments, "--resume", run_id, "--json")
     assert end.returncode == 0, end.stderr
     assert ": round 1/25" in end.stderr, "rounds done before are told again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -239,7 +240,7 @@ def test_agent_that_died_goes_on_and_is_taken_back(agents: dict[str, Agent]) -> 
 
     for name in ("b", "d"):
         agents[name].device.on_train = lambda agent=agents[name]: halt_once_missed(agent)
-    # It dies in the middle of its third round.
+    # It dies in the middle of its third round, when its neighbours have what it sent in the second.
     dying, died = threading.Event(), threading.Event()
     agents["c"].device.on_train = lambda: (
         len(agents["c"].device.seeds) == 2
@@ -250,6 +251,8 @@ def test_agent_that_died_goes_on_and_is_taken_back(agents: dict[str, Agent]) -> 
     )
     start_all(agents, **more)
     assert dying.wait(10)
+    for name in ("b", "d"):
+        next(e for e in agents[name].runner.watch("run", 0, ACTIVE) if e.round == 2)
     agents["c"].down_now()
     died.set()
     for name in ("b", "d"):
@@ -298,6 +301,33 @@ def test_resume_starts_from_the_weights_of_the_last_round(agents: dict[str, Agen
         expected = trained("b", 1_000_003 + round, expected)
     for name, tensor in expected.items():
         np.testing.assert_array_equal(b.device.values[name], tensor)
+
+
+def test_the_newest_finished_runs_are_kept_and_what_can_be_gone_on_with(
+    tmp_path: Path, toy: Any
+) -> None:
+    device = FakeDevice("a", tmp_path, manifest_of("a", toy.manifest))
+    runner = GossipRunner(device, keep_runs=2)  # type: ignore[arg-type]
+    ids = ["first", "stopped", "second", "third", "fourth"]
+    for i, run_id in enumerate(ids):
+        device.hold = threading.Event() if run_id == "stopped" else None
+        device.training.clear()
+        runner.start(pb.GossipPlan(run_id=run_id, rounds=1, epochs_per_round=1, round_timeout_s=1))
+        if run_id == "stopped":
+            assert device.training.wait(10)
+            runner.stop(run_id)
+        list(runner.watch(run_id, 0, ACTIVE))
+        ended = tmp_path / "gossip" / run_id / "events.jsonl"
+        if ended.exists():
+            os.utime(ended, (i, i))
+    left = {path.name for path in (tmp_path / "gossip").iterdir() if path.is_dir()}
+    assert left == {"stopped", "second", "third", "fourth"}
+    assert runner.snapshot(1)
+    with pytest.raises(DataError, match="'first' is not known"):
+        list(runner.watch("first", 0, ACTIVE))
+    again = pb.GossipPlan(run_id="stopped", rounds=1, epochs_per_round=1, round_timeout_s=1)
+    assert runner.start(again) == 1
+    runner.close()
 
 
 def test_last_contribution_reaches_a_neighbour_that_is_late(agents: dict[str, Agent]) -> None:

@@ -43,16 +43,16 @@ LEFT = (
         (5, SHADER, CompileError, "failed to compile the step: Validation error: a shader"),
         (5, "", CompileError, "may be too large"),
         (-signal.SIGABRT, "INFO: x\nabort: y\n", WorkerError, "killed by SIGABRT: abort: y"),
-        (1, "", WorkerError, "ended with 1: it said nothing"),
+        (1, "", WorkerError, "ended with exit code 1: it said nothing"),
     ],
 )
 def test_a_failure_is_told_by_its_cause(
     code: int, said: str, kind: type[WorkerError], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failed(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, code, "", said)
+    def failed(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(arguments, code, "", said)
 
-    monkeypatch.setattr(accelerator_process.subprocess, "run", failed)
+    monkeypatch.setattr(accelerator_process.child_process, "run", failed)
     step = Step({"w": np.zeros((1,), np.float32)}, {})
     with pytest.raises(kind, match=message) as caught:
         accelerator_process.run(b"", [step], ("loss",))

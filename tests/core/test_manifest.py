@@ -48,6 +48,40 @@ def test_unknown_fields_are_passed_over(toy: Artifact) -> None:
     assert from_json(json.dumps(raw)) == toy.manifest
 
 
+PLACE = {"name": "a", "offset": 8, "shape": [2, 3], "order": [1, 0]}
+
+
+def with_inference(toy: Artifact, *places: Any, size_bytes: int = 100) -> str:
+    entry = {"size_bytes": size_bytes, "sha256": "a", "constants_sha256": "b", "constants": places}
+    return json.dumps(as_dict(toy.manifest) | {"inference": [entry]})
+
+
+def test_constants_of_inference_lie_apart_within_its_graph(toy: Artifact) -> None:
+    (entry,) = from_json(with_inference(toy, PLACE, PLACE | {"offset": 32})).inference
+    assert [(c.offset, c.size_bytes, c.order) for c in entry.constants] == [
+        (8, 24, (1, 0)),
+        (32, 24, (1, 0)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "size_bytes", "message"),
+    [
+        ({"offset": 31}, 100, "places apart"),
+        ({"offset": 77}, 100, "within the graph"),
+        ({"order": [0, 0]}, 100, "an order of 2 axes"),
+        ({"order": [0]}, 100, "an order of 2 axes"),
+        ({"offset": 32}, 2**40, "size_bytes: expected at most"),
+    ],
+)
+def test_constants_of_inference_elsewhere_are_refused(
+    toy: Artifact, changes: dict[str, Any], size_bytes: int, message: str
+) -> None:
+    text = with_inference(toy, PLACE, PLACE | {"offset": 32} | changes, size_bytes=size_bytes)
+    with pytest.raises(ArtifactError, match=message):
+        from_json(text)
+
+
 def test_weights_are_what_devices_exchange(toy: Artifact) -> None:
     assert [v.name for v in toy.manifest.weights] == [
         "shared/dense/kernel",
@@ -112,6 +146,10 @@ def test_junk_anywhere_is_refused_or_harmless(toy: Artifact, junk: Any) -> None:
             r"optimizer\.undecayed: expected a list of texts",
         ),
         ({"signatures": {"train": {"inputs": {}}}}, r"signatures\.train\.outputs"),
+        (
+            {"signatures": {"a": {"inputs": {"x": {"shape": [2**40], "dtype": "int8"}}}}},
+            r"a\.inputs\.x\.shape: expected at most 536870912 bytes",
+        ),
     ],
 )
 def test_wrong_values_are_named(toy: Artifact, change: dict[str, Any], message: str) -> None:

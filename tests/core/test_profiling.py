@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tfplus.errors import WorkerError
+from tfplus.profiling import layers
 from tfplus.profiling.matching import belongs, match
 from tfplus.profiling.partitions import Group, Node, divide
+from tfplus.profiling.process import OperatorTime, Recorded
 
 
 def chain(*made: int) -> list[Node]:
@@ -54,12 +57,72 @@ def test_what_the_kernels_can_run_first_is_gathered_first() -> None:
         # Variables, copied behind everything.
         (["MUL", "CONCATENATION"], ["Multiply (ND)", *["Copy (NC, X32)"] * 3], [0, 1, 2, 2]),
         (["ADD"], [], []),
+        # Handles have nothing, however many; of another operator that is less likely.
+        (["ADD", *["VAR_HANDLE"] * 40, "MUL", "ADD"], ["Add (ND)", "Multiply (ND)"], [0, 41]),
+        (["ADD", *["CALL_ONCE"] * 9, "ADD"], ["Add (ND)", "Add (ND)"], [0, 10]),
     ],
 )
 def test_time_goes_to_the_operator_that_it_was_made_of(
     operators: list[str], tags: list[str], places: list[int]
 ) -> None:
     assert match(operators, tags) == places
+
+
+def test_what_lies_far_behind_is_found() -> None:
+    operators = ["ADD", *["VAR_HANDLE"] * 300, "MUL"]
+    assert match(operators, ["Add", "Multiply"]) == [0, 301]
+
+
+# A partition, a CAST, and a partition again.
+GRAPH = layers.Graph(
+    ("VAR_HANDLE", "READ_VARIABLE", "MUL", "CAST", "ADD"),
+    (None,) * 5,
+    (
+        Node((), (0,)),
+        Node((0,), (1,)),
+        Node((1,), (2,)),
+        Node((2,), (3,)),
+        Node((3, 1), (4,)),
+    ),
+)
+
+
+def ran(*operators: tuple[bool, int, str, float]) -> Recorded:
+    return Recorded(tuple(OperatorTime(*o) for o in operators), (100.0,))
+
+
+def test_each_time_that_was_recorded_is_given_to_one_operator() -> None:
+    recorded = ran(
+        (True, 0, "Copy (NC, X32)", 1.0),
+        (True, 1, "Multiply (ND)", 2.0),
+        (False, 3, "CAST", 4.0),
+        (True, 0, "Add (ND)", 8.0),
+        (True, 1, "Clamp (NC, F32)", 16.0),
+        (True, 2, "Copy (NC, X32)", 32.0),
+        (True, 3, "Copy (NC, X32)", 64.0),
+    )
+    groups, found = layers.attribute(GRAPH, recorded)
+    assert [g.delegated for g in groups] == [True, False, True]
+    assert found.ms == {1: 1.0, 2: 2.0, 3: 4.0, 4: 24.0, -1: 96.0}
+    assert found.matched == 1.0
+
+
+def test_what_no_operator_explains_is_not_matched() -> None:
+    recorded = ran(
+        (True, 0, "Copy", 1.0),
+        (True, 1, "Softmax", 2.0),
+        (False, 3, "CAST", 4.0),
+        (True, 0, "Add", 8.0),
+    )
+    _, found = layers.attribute(GRAPH, recorded)
+    assert found.matched == pytest.approx(2 / 3)
+    assert sum(found.ms.values()) == 15.0
+
+
+def test_a_runtime_that_divides_otherwise_is_told() -> None:
+    recorded = ran((True, 0, "Copy", 1.0), (True, 1, "Multiply", 2.0), (False, 3, "CAST", 4.0))
+    with pytest.raises(WorkerError, match="ran 1 partitions of XNNPACK, expected 2"):
+        layers.attribute(GRAPH, recorded)
 
 
 def test_long_sequences_stay_in_step() -> None:

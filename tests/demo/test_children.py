@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -30,9 +29,9 @@ def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
 
 
 def test_children_end_with_the_block(tmp_path: Path) -> None:
-    sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+    endless = ("-n", "1", "-r", "1", "import time; time.sleep(600)")
     with contextlib.suppress(KeyboardInterrupt), Children() as children:
-        started = [children.start(sleep, tmp_path / str(i)) for i in range(2)]
+        started = [children.start("timeit", endless, tmp_path / str(i)) for i in range(2)]
         signal.raise_signal(signal.SIGINT)
     assert [child.poll() for child in started] == [-signal.SIGTERM, -signal.SIGTERM]
 

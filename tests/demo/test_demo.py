@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -93,6 +94,21 @@ def test_ctrl_c_leaves_no_agent_behind(tmp_path: Path, phase: str) -> None:
         demo.stderr.read()
         assert demo.wait(timeout=60) == 130
     assert agents_of(folder) == []
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with subprocess.Popen([*DEMO, "-o", str(folder)], stderr=subprocess.DEVNULL) as demo:
+        # Five agents, the export, and the demo itself.
+        while len(running := agents_of(folder)) < 7:
+            assert demo.poll() is None
+        handles = [os.pidfd_open(pid) for pid in running]
+        demo.kill()
+        for handle in handles:
+            ended, _, _ = select.select([handle], [], [], 60)
+            assert ended
+            os.close(handle)
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ def test_every_operator_outside_has_layer_and_reason(small_file: Artifact) -> No
     reasons = {o["name"]: o["reason"] for o in train["outside"]}
     assert reasons["CAST"] == "XNNPACK has no such operator"
     assert "not known" not in reasons.values()
+    # Labels are cast before anything else: that splits nothing.
+    splits = {o["name"]: (o["after"], o["splits"]) for o in train["outside"]}
+    assert splits["CAST"] == (0, False)
     assert train["delegated"] + len(train["outside"]) == train["operators"]
 
 

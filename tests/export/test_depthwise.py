@@ -7,6 +7,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from oracle import assert_equal
 
@@ -107,3 +108,13 @@ def test_an_image_is_shifted_with_zeros_above_and_below(margin: int) -> None:
 def test_any_number_of_tensors_is_joined(count: int) -> None:
     parts = [np.full((2, i % 3 + 1), i) for i in range(count)]
     np.testing.assert_array_equal(join(parts, 1), np.concatenate(parts, 1))
+
+
+@pytest.mark.parametrize("count", [5, 6, 24, 26])
+def test_no_operator_joins_more_than_xnnpack_takes(count: int) -> None:
+    with tf.Graph().as_default() as graph:
+        join([tf.compat.v1.placeholder(tf.float32, [1, 1]) for _ in range(count)], 1)
+    # The last input is the axis.
+    joined = [len(op.inputs) - 1 for op in graph.get_operations() if op.type == "ConcatV2"]
+    assert max(joined) <= 5
+    assert sum(joined) - len(joined) == count - 1

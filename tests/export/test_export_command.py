@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import tempfile
 import textwrap
@@ -101,6 +102,7 @@ def test_sub_models_start_as_slices_of_the_whole(run, tmp_path: Path) -> None:
     assert schema_hash(slices_of_whole) == schema_hash({n: values[n] for n in held})
 
 
+@pytest.mark.slow
 def test_names_are_no_markup(run, tmp_path: Path) -> None:
     code, out, err = run("zoo:digits", "-o", "[bold]m[-x].tflite", "--classes", "2")
     assert code == 0, err
@@ -127,6 +129,7 @@ def test_save_and_restore_carry_every_variable(run, tmp_path: Path) -> None:
         np.testing.assert_array_equal(value, other[name])
 
 
+@pytest.mark.slow
 def test_the_same_export_twice_is_the_same_file(run, tmp_path: Path) -> None:
     for name in ("a", "b"):
         assert run("zoo:digits", "-o", f"{name}.tflite", "--classes", "2")[0] == 0
@@ -220,7 +223,13 @@ def broken(keras_file: str):
         ("zoo:lenet", ["--clip-norm", "1", "--clip-value", "1"], 2, "at most one of"),
         ("zoo:lenet", ["--clip-norm", "0"], 2, "greater than 0"),
         ("zoo:lenet", ["-o", "no/such/folder/m.tflite"], 2, "no such directory"),
-        ("zoo:lenet", ["--learning-rate", "1e9"], 4, "does not compute what TensorFlow"),
+        pytest.param(
+            "zoo:lenet",
+            ["--learning-rate", "1e9"],
+            4,
+            "does not compute what TensorFlow",
+            marks=pytest.mark.slow,
+        ),
         (broken("nan"), [], 4, "NaN"),
         (broken("lion"), [], 4, "optimizer Lion has no rule"),
         (broken("regularizer"), [], 4, "deep/kernel' has the regularizer Orthogonal"),
@@ -258,6 +267,26 @@ def test_bad_input_is_named_and_leaves_nothing(
     assert {p for p in set(tmp_path.rglob("*")) - before if "__pycache__" not in str(p)} == set()
 
 
+def test_what_is_read_is_not_written_over(run, tmp_path: Path) -> None:
+    small().save(tmp_path / "m.keras")
+    np.savez(tmp_path / "d.npz", x=np.zeros(1))
+    (tmp_path / "t.json").write_text("{}")
+    before = {p: p.read_bytes() for p in tmp_path.iterdir()}
+    for name in ("m.keras", "d.npz", "t.json"):
+        code, _, err = run("m.keras", "-o", name, "--data", "d.npz", "--tuning", "t.json")
+        assert code == 2
+        assert f"{name}: is what is read; expected another file for the output" in err
+    assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_folder_that_nobody_may_write_to_is_told_at_once(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    code, _, err = run("zoo:digits", "-o", "m.tflite")
+    assert (code, "not a writable directory" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     "optimizer", ["sgd", *(pytest.param(n, marks=pytest.mark.slow) for n in ("adam", "rmsprop"))]
 )
@@ -277,6 +306,7 @@ def test_a_wrong_gradient_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_optimizer_is_chosen_and_described(run, tmp_path: Path) -> None:
     code, _, err = run(
         "zoo:digits", "-o", "m.tflite", "--classes", "2", "--optimizer", "adamw",

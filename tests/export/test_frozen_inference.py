@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -16,10 +17,10 @@ from keras import layers
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
-from tfplus import artifact, frozen_model, graph_reader
+from tfplus import artifact, freezing, frozen_model, graph_reader
 from tfplus.artifact import Artifact
 from tfplus.cli.main import app
-from tfplus.errors import ArtifactError
+from tfplus.errors import ArtifactError, DataError
 from tfplus.manifest import Preprocessing
 from tfplus_export import api, flatbuffer
 from tfplus_export.sources.source import Source
@@ -123,7 +124,8 @@ def test_a_frozen_model_computes_what_the_trainable_one_does(
     }
     save_file(values, tmp_path / "c.safetensors")
     target = tmp_path / "frozen.tflite"
-    frozen_model.freeze(small_file, tmp_path / "c.safetensors", target)
+    found = frozen_model.freeze(small_file, tmp_path / "c.safetensors", target)
+    assert found.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
     moved_file = artifact.with_values(small_file, values, tmp_path / "moved.tflite").path
     x = rng.standard_normal((4, 6, 6, 3), np.float32)
     assert infer(target, x) == pytest.approx(infer(moved_file, x), rel=1e-4, abs=1e-5)
@@ -135,6 +137,34 @@ def test_a_frozen_model_computes_what_the_trainable_one_does(
         "FULLY_CONNECTED": 1,
         "RESHAPE": 1,
     }
+
+
+def test_a_frozen_model_that_computes_something_else_is_not_written(
+    small_file: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = artifact.initial_values(small_file)
+    save_file(values, tmp_path / "c.safetensors")
+    name = "shared/conv/kernel"
+    filled = freezing.filled(
+        artifact.inference_graphs(small_file), values | {name: values[name] * 1.01}
+    )
+    monkeypatch.setattr(freezing, "filled", lambda graphs, weights: filled)
+    with pytest.raises(DataError, match=r"off by .*e-0.* nothing was written"):
+        frozen_model.freeze(small_file, tmp_path / "c.safetensors", tmp_path / "f.tflite")
+    assert not (tmp_path / "f.tflite").exists()
+
+
+def test_a_checkpoint_of_another_precision_is_refused(small_file: Artifact, tmp_path: Path) -> None:
+    header = b'{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}'
+    (tmp_path / "c.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
+    with pytest.raises(DataError, match=r"expected a \.safetensors file of float32"):
+        frozen_model.freeze(small_file, tmp_path / "c.safetensors", tmp_path / "f.tflite")
+
+
+@pytest.mark.slow
+def test_a_single_weight_beside_the_constant_one(tmp_path: Path) -> None:
+    x = keras.Input((3,))
+    export(keras.Model(x, 1.0 - layers.Dense(1, "sigmoid")(x)), tmp_path / "m.tflite")
 
 
 def test_weights_are_not_in_the_file_twice(small_file: Artifact) -> None:

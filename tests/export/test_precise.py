@@ -42,7 +42,7 @@ def told(model: keras.Model, rules: Rules = RULES) -> Precise:
         rules=rules,
     )
     batch = RandomSamples().batch(built, np.random.default_rng(0))
-    return Reference(model, built).in_double([batch], built)
+    return Reference(model, built).in_double([batch], [model.get_weights()], built)
 
 
 def small() -> keras.Model:
@@ -113,6 +113,14 @@ def test_a_gradient_that_is_zero_by_nature_is_named() -> None:
     assert found.own_update < 1e-4
 
 
+def test_constants_are_folded_in_double_precision() -> None:
+    """Rounded to float32, the square root alone would be off by 1e-8."""
+    x = keras.Input((4,))
+    y = layers.Normalization(mean=[0.1] * 4, variance=[0.3] * 4)(layers.Rescaling(1 / 3)(x))
+    y = layers.BatchNormalization()(layers.Dense(3, use_bias=False)(y))
+    assert told(keras.Model(x, layers.Dense(2)(y))).step < 1e-13
+
+
 def test_what_calls_a_function_has_no_double() -> None:
     inner: Any = tf.function(lambda x: x * x, autograph=False)
     outer: Any = tf.function(lambda x: inner(x) + 1.0, autograph=False)
@@ -121,7 +129,7 @@ def test_what_calls_a_function_has_no_double() -> None:
 
 
 def parity(update: float, own: float, float64: float | None = 1e-12) -> Parity:
-    return Parity(3, 4, 0.0, 0.0, update, "a", float64, 0.0, own, True, "random")
+    return Parity(3, 4, 0.0, 0.0, update, "a", 0, 0, float64, 0.0, own, True, "random")
 
 
 def test_an_error_may_be_some_times_that_of_tensorflow_but_no_larger() -> None:

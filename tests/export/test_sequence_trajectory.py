@@ -72,15 +72,16 @@ def masked() -> Source:
     return as_source(x, layers.Dense(5)(layers.LSTM(6)(hidden)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "optimizer"),
     [
         (encoder, Adam(0.003)),
-        pytest.param(masked, Sgd(0.1, 0.9), marks=pytest.mark.slow),
-        pytest.param(encoder, Sgd(0.1, 0.9), marks=pytest.mark.slow),
-        pytest.param(decoder, Sgd(0.05, 0.9), marks=pytest.mark.slow),
-        pytest.param(stacked, Adam(0.003), marks=pytest.mark.slow),
-        pytest.param(masked, Adam(0.003), marks=pytest.mark.slow),
+        (masked, Sgd(0.1, 0.9)),
+        (encoder, Sgd(0.1, 0.9)),
+        (decoder, Sgd(0.05, 0.9)),
+        (stacked, Adam(0.003)),
+        (masked, Adam(0.003)),
     ],
 )
 def test_losses_equal_tensorflow_over_ten_steps(

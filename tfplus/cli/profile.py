@@ -137,7 +137,8 @@ def _operators(profile: Profile) -> Table:
 
 
 def _summary(profile: Profile) -> str:
-    kernels = f"{profile.partitions} XNNPACK partitions" if profile.xnnpack else "builtin kernels"
+    parts = "partition" if profile.partitions == 1 else "partitions"
+    kernels = f"{profile.partitions} XNNPACK {parts}" if profile.xnnpack else "builtin kernels"
     text = (
         f"{profile.signature}: median {profile.step_ms:.2f} ms, mean {profile.mean_ms:.2f} ms over "
         f"{profile.steps} runs; {profile.runtime}, {profile.threads} threads, {kernels}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,11 +29,11 @@ class LocalAgents:
         """Starts one agent; `address` tells when it serves."""
         folder = self._folder / name
         folder.mkdir(parents=True)
-        command = [sys.executable, "-m", "tfplus", "agent", "--name", name, "--data", str(data)]
-        command += ["--eval-data", str(eval_data), "--listen", "127.0.0.1:0"]
-        command += ["--threads", "1", "--state-dir", str(folder / "state")]
-        command += ["--ready-file", str(folder / "ready.json"), "--end-with-parent"]
-        self._agents[name] = self._children.start(command, folder / "log")
+        arguments = ["agent", "--name", name, "--data", str(data)]
+        arguments += ["--eval-data", str(eval_data), "--listen", "127.0.0.1:0"]
+        arguments += ["--threads", "1", "--state-dir", str(folder / "state")]
+        arguments += ["--ready-file", str(folder / "ready.json")]
+        self._agents[name] = self._children.start("tfplus", arguments, folder / "log")
 
     def address(self, name: str, timeout_s: float = 60.0) -> str:
         """Waits until the agent serves and returns its `host:port`.

@@ -10,6 +10,8 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 
+from tfplus import child_process
+
 _STOP_S = 10.0
 
 
@@ -31,12 +33,18 @@ class Children:
         with interrupt_deferred():
             self.stop()
 
-    def start(self, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-        """Starts a process whose output goes to a file."""
+    def start(self, module: str, arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+        """Starts a module of this Python in a process whose output goes to a file.
+
+        Args:
+          module: what `python -m` takes.
+          arguments: its own.
+          log: the file.
+        """
         # Ctrl-C between the fork and the next line would leave a child that nobody knows.
         with interrupt_deferred(), log.open("wb") as out:
             child = subprocess.Popen(
-                command,
+                child_process.command(module, *arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

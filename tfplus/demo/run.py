@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -171,14 +170,14 @@ class Demo:
         options, folder = self._options, self._folder / "models"
         folder.mkdir()
         whole = folder / "digits.tflite"
-        command = [sys.executable, "-m", "tfplus", "export", "zoo:digits", "-o", str(whole)]
-        command += ["--batch-size", str(options.batch_size), "--seed", str(options.seed)]
-        command += ["--learning-rate", str(options.learning_rate)]
-        command += ["--momentum", str(options.momentum)]
+        arguments = ["export", "zoo:digits", "-o", str(whole)]
+        arguments += ["--batch-size", str(options.batch_size), "--seed", str(options.seed)]
+        arguments += ["--learning-rate", str(options.learning_rate)]
+        arguments += ["--momentum", str(options.momentum)]
         for name, classes in options.branches.items():
-            command += ["--sub-model", f"{name}={','.join(map(str, classes))}"]
+            arguments += ["--sub-model", f"{name}={','.join(map(str, classes))}"]
         log = folder / "export.log"
-        exit_code = children.start(command, log).wait()
+        exit_code = children.start("tfplus", arguments, log).wait()
         if exit_code == MissingExtraError.exit_code:
             raise MissingExtraError.of("tfplus demo", "demo")
         if exit_code != 0:

@@ -132,9 +132,11 @@ class GossipSession:
         """
         options = self.options
         if options.resume and not any(self._each(self.names, self._knows_run)):
+            last = {self._clients[n].status().gossip_run_id: None for n in self.names}
+            known = ", ".join(f"'{run_id}'" for run_id in last if run_id) or "none"
             raise UsageError(
                 f"resume: no agent knows a run '{options.run_id}': expected the id that the run "
-                "was started with"
+                f"was started with; the last one that these agents know: {known}"
             )
 
         def bring(name: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from tfplus import child_process
 from tfplus.errors import WorkerError
 from tfplus.profiling.litert import INVOKE, OPERATOR, RUN, Event, ProfiledModel
 from tfplus.slices import Tensors
@@ -93,15 +93,7 @@ def record(request: Request, inputs: Tensors, timeout_s: float = TIMEOUT_S) -> R
         (folder / "request.json").write_text(json.dumps(dataclasses.asdict(request)))
         save_file({n: np.ascontiguousarray(t) for n, t in inputs.items()}, folder / _INPUTS)
         try:
-            done = subprocess.run(  # noqa: S603 (this very Python and module)
-                [sys.executable, "-m", "tfplus.profiling.process", name],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout_s,
-                check=False,
-            )
+            done = child_process.run("tfplus.profiling.process", name, timeout_s=timeout_s)
         except subprocess.TimeoutExpired:
             raise WorkerError(f"the profiled run did not end within {timeout_s:g} s") from None
         answer = folder / "answer.json"
@@ -117,9 +109,8 @@ _INPUTS = "inputs.safetensors"
 
 
 def _failure(code: int, said: str) -> str:
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
     last = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
-    return f"the process that profiled the model {how}: {last}"
+    return f"the process that profiled the model {child_process.how_it_ended(code)}: {last}"
 
 
 def _serve(folder: Path) -> int:

@@ -6,13 +6,14 @@ and what is right and what is wrong can be told apart again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfplus_export.tf_types import Op
+from tfplus_export.tracing.graph import Graph
 
 _FLOAT, _DOUBLE = tf.float32.as_datatype_enum, tf.float64.as_datatype_enum
 _READ = "ReadVariableOp"
@@ -36,20 +37,14 @@ class Doubled:
             t.name for t in function.inputs if t.op.name not in captured.values()
         ]
         variables = {captured[id(v.handle)]: v for v in function.variables}
-        needed = _needed([t.op for t in function.outputs])
+        # What a read reads comes from outside.
+        needed = _needed([t.op for t in function.outputs], lambda op: op.type == _READ)
         self._reads: dict[str, Any] = {
             f"{op.name}:0": variables[op.inputs[0].op.name]
             for op in needed.values()
             if op.type == _READ
         }
-        definition = tf.compat.v1.GraphDef(versions=function.graph.as_graph_def().versions)
-        definition.node.extend(_doubled(op) for op in needed.values())
-        self._graph: Any = tf.Graph()
-        try:
-            with self._graph.as_default():
-                tf.import_graph_def(definition, name="")
-        except (ValueError, tf.errors.OpError) as error:
-            raise NoDoubleError(str(error)) from error
+        self._session = _imported(function.graph, [_doubled(op) for op in needed.values()])
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Computes the outputs, floats as float64, for inputs and for the variables as they are.
@@ -62,13 +57,28 @@ class Doubled:
         """
         fed = dict(zip(self._inputs, inputs, strict=True))
         fed |= {name: np.asarray(v.read_value()) for name, v in self._reads.items()}
-        known = {t.name for op in self._graph.get_operations() for t in op.outputs}
+        known = {t.name for op in self._session.graph.get_operations() for t in op.outputs}
         fed = {name: doubled(value) for name, value in fed.items() if name in known}
-        with tf.compat.v1.Session(graph=self._graph) as session:
-            try:
-                return list(session.run(self._outputs, fed))
-            except tf.errors.OpError as error:
-                raise NoDoubleError(error.message) from error
+        return _run(self._session, self._outputs, fed)
+
+
+def constants(graph: Graph) -> dict[str, np.ndarray]:
+    """What was folded in a traced pass, computed in double precision instead of rounded to it.
+
+    Behind a Rescaling by a constant that was rounded, a deep net with batch statistics is another
+    net, whose gradients differ in the fifth digit.
+
+    Raises:
+      NoDoubleError: an operation knows float32 alone.
+    """
+    floats = [n for n, value in graph.constants.items() if value.dtype == np.float32]
+    if not floats:
+        return graph.constants
+    source: Any = graph.operations[0].graph
+    needed = _needed([source.get_tensor_by_name(name).op for name in floats], _is_static)
+    nodes = [_constant(op) if _is_static(op) else _doubled(op) for op in needed.values()]
+    values = _run(_imported(source, nodes), floats, {})
+    return graph.constants | dict(zip(floats, values, strict=True))
 
 
 def doubled(value: np.ndarray) -> np.ndarray:
@@ -77,16 +87,50 @@ def doubled(value: np.ndarray) -> np.ndarray:
     return value.astype(np.float64) if floats else value
 
 
-def _needed(operations: Sequence[Op]) -> dict[str, Op]:
+def _needed(operations: Sequence[Op], given: Callable[[Op], bool]) -> dict[str, Op]:
+    """Operations by name, and all that they depend on up to those that are given."""
     found: dict[str, Op] = {}
     pending = list(operations)
     while pending:
         op = pending.pop()
         if op.name not in found:
             found[op.name] = op
-            # What a read reads comes from outside.
-            pending.extend(() if op.type == _READ else (t.op for t in op.inputs))
+            pending.extend(() if given(op) else (t.op for t in op.inputs))
     return found
+
+
+def _is_static(op: Op) -> bool:
+    return len(op.outputs) == 1 and tf.get_static_value(op.outputs[0]) is not None
+
+
+def _imported(source: Any, nodes: Sequence[Any]) -> Any:
+    definition = tf.compat.v1.GraphDef(versions=source.as_graph_def().versions)
+    definition.node.extend(nodes)
+    graph: Any = tf.Graph()
+    try:
+        with graph.as_default():
+            tf.import_graph_def(definition, name="")
+    except (ValueError, tf.errors.OpError) as error:
+        raise NoDoubleError(str(error)) from error
+    options = tf.compat.v1.ConfigProto()
+    # A few runs do not pay for a graph that is rewritten to be faster.
+    options.graph_options.rewrite_options.disable_meta_optimizer = True
+    return tf.compat.v1.Session(graph=graph, config=options)
+
+
+def _run(session: Any, names: Sequence[str], fed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    try:
+        return list(session.run(names, fed))
+    except tf.errors.OpError as error:
+        raise NoDoubleError(error.message) from error
+
+
+def _constant(op: Op) -> Any:
+    value = doubled(np.asarray(tf.get_static_value(op.outputs[0])))
+    node: Any = type(op.node_def)(name=op.name, op="Const")
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+    node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
+    return node
 
 
 def _doubled(op: Op) -> Any:

@@ -16,23 +16,23 @@ weight, and in another direction than TensorFlow's.
 from __future__ import annotations
 
 import contextlib
-import statistics
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import reduce
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfplus.errors import ExportError
+from tfplus_export.comparison.candidate import Candidate
 from tfplus_export.comparison.double import NoDoubleError
+from tfplus_export.comparison.magnified import hidden, magnified
 from tfplus_export.comparison.precise import Precise
 from tfplus_export.comparison.reference import Reference
-from tfplus_export.comparison.samples import Batch, Draw, RandomSamples, padded
-from tfplus_export.comparison.update_error import State, layer_rounding, update_error
+from tfplus_export.comparison.samples import Draw, RandomSamples, padded
+from tfplus_export.comparison.update_error import layer_rounding, lower_median
 from tfplus_export.training import Training
 
 # Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close
@@ -42,9 +42,11 @@ SHORT_ROWS = 2
 SHORT_ROWS_OF_STATISTICS = 8
 # TFLite's own BATCH_MATMUL is much slower than XNNPACK's.
 STEPS_WITHOUT_XNNPACK = 2
-# Where an error is above its tolerance, so many batches are computed in double precision; a step
-# that is exact there may be off by some times what TensorFlow's float32 is off, up to a limit.
+# So many further batches are for updates that cannot be seen beside their weight, and, where an
+# error is above its tolerance, for double precision.
 PROBES = 2
+# A step that is exact in double precision may be off by some times what TensorFlow's float32 is
+# off, up to a limit.
 EXACT = 1e-6
 OWN_ERRORS = 5.0
 MOST_ERROR = 0.25
@@ -66,6 +68,9 @@ class Parity:
         median over the steps (a ReLU that flips strikes one step, a wrong gradient all), for the
         worst variable. What float32 cannot resolve beside the variable itself is left out.
       worst_variable: the variable of that error.
+      magnified: how many weights' updates were so small beside them that they were compared at a
+        higher learning rate, too, see `magnified`.
+      unseen: how many of those could not be told from rounding even so.
       float64: largest error of a gradient where TensorFlow and the step both compute in double
         precision, see `precise`; None where every error is so small that it was not asked, or where
         an operation knows float32 alone.
@@ -82,6 +87,8 @@ class Parity:
     outputs: float
     update: float
     worst_variable: str
+    magnified: int
+    unseen: int
     float64: float | None
     own_loss: float
     own_update: float
@@ -109,37 +116,6 @@ def _limit(of: str, own: float, float64: float | None) -> float:
     if float64 is None or not float64 <= EXACT:
         return TOLERANCE[of]
     return max(TOLERANCE[of], min(OWN_ERRORS * own, MOST_ERROR))
-
-
-class Candidate:
-    """The exported file under LiteRT."""
-
-    def __init__(self, content: bytes, trainable: Collection[str], *, xnnpack: bool) -> None:
-        resolver = (
-            OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        )
-        self.xnnpack = xnnpack
-        self._trainable = trainable
-        self._interpreter = Interpreter(
-            model_content=content, num_threads=2, experimental_op_resolver_type=resolver
-        )
-        self.infer = self._interpreter.get_signature_runner("infer")
-        self._restore = self._interpreter.get_signature_runner("restore")
-        self._train = self._interpreter.get_signature_runner("train")
-        self._save = self._interpreter.get_signature_runner("save")
-        self.loss_errors: list[float] = []
-        self.update_errors: dict[str, list[float]] = {}
-
-    def step(self, batch: Batch, before: State, after: State, loss: float) -> None:
-        """Takes one step from TensorFlow's state and notes the errors."""
-        self._restore(**before)
-        got = float(self._train(**batch)["loss"][0])
-        self.loss_errors.append(abs(got - loss) / max(abs(loss), 1e-6))
-        state = self._save()
-        rounding = layer_rounding(before, after, self._trainable)
-        for name, want in after.items():
-            error = update_error(before[name], want, state[name], rounding[name])
-            self.update_errors.setdefault(name, []).append(error)
 
 
 def verify(
@@ -215,12 +191,12 @@ def _measure(
     short_rows = _short_rows(training)
     initial = model.get_weights()
     expected = Reference(model, training)
-    trainable = [w.name for w in training.weights if w.trainable]
-    candidates = [Candidate(content, trainable, xnnpack=on) for on in (True, False)]
+    trainable = frozenset(w.name for w in training.weights if w.trainable)
+    candidates = [Candidate(content, xnnpack=on) for on in (True, False)]
     inference = draw.inputs(training.infer_graph, rng)
     want = expected.outputs(inference)
     output_errors = [_output_error(training, want, c.infer(**inference)) for c in candidates]
-    rows = size
+    small: frozenset[str] = frozenset()
     for step in range(steps):
         batch = draw.batch(training, rng)
         rows = size if step == steps - 1 else short_rows
@@ -229,33 +205,48 @@ def _measure(
             expected.settle(real)
         before = expected.state()
         loss = expected.step(real)
+        if not math.isfinite(loss):
+            raise ExportError(
+                f"TensorFlow's own training comes to a loss of {loss} in step {step + 1} on {kind} "
+                "data, so that nothing can be compared: choose a smaller --learning-rate, or look "
+                "at the size of the weights"
+            )
         after = expected.state()
-        batch = padded(training, batch, rows)
+        small |= hidden(before, after, trainable, TOLERANCE["update"])
+        rounding = layer_rounding(before, after, trainable)
+        # Other places in each step: what goes wrong behind the first rows alone would not show.
+        batch = padded(training, batch, rows, (step + 1) * size // steps)
         for candidate in candidates:
             if candidate.xnnpack or step < STEPS_WITHOUT_XNNPACK:
-                candidate.step(batch, before, after, loss)
+                candidate.step(batch, before, after, rounding, loss)
     medians = [
-        {n: statistics.median_low(e) for n, e in candidate.update_errors.items()}
-        for candidate in candidates
+        {n: lower_median(e) for n, e in candidate.update_errors.items()} for candidate in candidates
     ]
-    precise = None
-    updates = [error for errors in medians for error in errors.values()]
-    losses = [error for candidate in candidates for error in candidate.loss_errors]
-    if max(updates) > TOLERANCE["update"] or max(losses) > TOLERANCE["loss"]:
-        drawn = [draw.batch(training, rng) for _ in range(PROBES)]
+    probes = [draw.batch(training, rng) for _ in range(PROBES)]
+    left: frozenset[str] = frozenset()
+    if small:
+        pairs = [
+            ({n: v[:short_rows] for n, v in batch.items()}, padded(training, batch, short_rows))
+            for batch in probes
+        ]
+        seen = magnified(expected, candidates, pairs, small, trainable, TOLERANCE["update"])
+        left = seen.left
+        for errors, of_small in zip(medians, seen.errors, strict=True):
+            errors |= {n: float(np.maximum(errors[n], e)) for n, e in of_small.items()}
+    precise: Precise | None = None
+    update = np.max([error for errors in medians for error in errors.values()])
+    loss = np.max([error for candidate in candidates for error in candidate.loss_errors])
+    if left or not (update <= TOLERANCE["update"] and loss <= TOLERANCE["loss"]):
         # Where training has made gradients vanish, there is nothing left that could be off.
-        trained = model.get_weights()
-        found: list[Precise] = []
+        states = [model.get_weights(), initial]
         with contextlib.suppress(NoDoubleError):
-            for weights in (trained, initial):
-                model.set_weights(weights)
-                found.append(expected.in_double(drawn, training))
-            precise = reduce(Precise.worse, found)
+            precise = expected.in_double(probes, states, training)
     own = precise or Precise(0.0, 0.0, 0.0)
     float64 = precise.step if precise else None
     results: list[Parity] = []
     for candidate, errors, output_error in zip(candidates, medians, output_errors, strict=True):
-        compared = {n: e for n, e in errors.items() if not own.vanishes(n)} or errors
+        # NaN is no rounding, whatever the gradient should be.
+        compared = {n: e for n, e in errors.items() if np.isnan(e) or not own.vanishes(n)} or errors
         worst = max(compared, key=lambda n: np.nan_to_num(compared[n], nan=np.inf))
         results.append(
             Parity(
@@ -265,6 +256,8 @@ def _measure(
                 outputs=output_error,
                 update=errors[worst],
                 worst_variable=worst,
+                magnified=len(small),
+                unseen=sum(not own.vanishes(n) for n in left),
                 float64=float64,
                 own_loss=own.own_loss,
                 own_update=own.own_update,

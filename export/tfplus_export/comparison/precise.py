@@ -8,6 +8,7 @@ its float64 tells what float32 is worth.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfplus_export.comparison.double import NoDoubleError, doubled
+from tfplus_export.comparison.double import NoDoubleError, constants, doubled
 from tfplus_export.comparison.update_error import layer_rounding, update_error
 from tfplus_export.signatures import tensor_specs
 from tfplus_export.tf_types import Tensor
@@ -83,7 +84,8 @@ def compare(exact: Found, float32: Found, step: Found) -> Precise:
     for name, gradient in gradients.items():
         # What is zero by nature is compared with what float32 could tell from zero.
         least = max(rounding[name], tiny) * math.sqrt(gradient.size)
-        error = float(np.linalg.norm(step[1][name] - gradient))
+        # A gradient that the step does not have is zero.
+        error = float(np.linalg.norm(step[1].get(name, 0.0) - gradient))
         errors.append(error / max(float(np.linalg.norm(gradient)), least, 1e-30))
     own_loss = abs(float32[0] - loss) / max(abs(loss), 1e-6)
     return Precise(float(np.max(errors)), own_loss, max(own, default=0.0), vanishing)
@@ -101,6 +103,9 @@ class DoubleStep:
         self._batch = list(specs)
         self._weights = [w.name for w in training.weights]
         self.names: list[str] = []
+        graph = training.train_graph
+        graph = dataclasses.replace(graph, constants=constants(graph))
+        training = dataclasses.replace(training, train_graph=graph)
 
         def gradients(*values: Tensor) -> list[Tensor]:
             split = len(self._batch)

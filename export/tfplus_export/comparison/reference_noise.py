@@ -42,6 +42,10 @@ class ReferenceNoise:
         """As the exported model has it, float32 [4]."""
         return np.asarray(self._state, np.float32)
 
+    def put(self, state: np.ndarray) -> None:
+        """Goes back to a state, float32 [4]."""
+        self._state.assign(state.astype(np.int32))
+
     def advance(self) -> None:
         """Goes on to the next step."""
         low_seed, high_seed, low, high = (int(v) for v in np.asarray(self._state))

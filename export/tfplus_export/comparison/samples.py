@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from tfplus_export.comparison.leading import leading
 from tfplus_export.heads import SAMPLE_WEIGHT, Head
 from tfplus_export.losses import padding
 from tfplus_export.tf_types import Tensor
@@ -39,11 +40,11 @@ class Draw(Protocol):
 
 
 class RandomSamples:
-    """Standard normal inputs, and targets at random."""
+    """Inputs that are standard normal behind preprocessing layers, and targets at random."""
 
     def describe(self, seed: int) -> str:
         """See `Draw`."""
-        return f"standard normal, seed {seed}"
+        return f"standard normal behind preprocessing layers, seed {seed}"
 
     def inputs(self, graph: Graph, rng: np.random.Generator) -> Batch:
         """See `Draw`."""
@@ -55,12 +56,19 @@ class RandomSamples:
 
 
 def random_inputs(graph: Graph, rng: np.random.Generator) -> Batch:
-    """Standard normal floats, and integers that every table they index has a row for."""
+    """Floats, and integers that every table they index has a row for.
+
+    Floats are standard normal where the first layer is that learns: behind a Rescaling by 1/128,
+    a standard normal input would be a nearly constant image, and a batch normalization of it would
+    divide by next to nothing.
+    """
     batch: Batch = {}
     for name, tensor in graph.inputs.items():
         shape = [int(d) for d in tensor.shape]
         if tensor.dtype.is_floating:
-            batch[name] = rng.standard_normal(shape, np.float32)
+            drawn = rng.standard_normal(shape, np.float32)
+            layers = leading(graph, tensor)
+            batch[name] = drawn if layers is None else layers.before(drawn)
         else:
             size = vocabulary(graph, tensor) or _NUMBERS
             batch[name] = rng.integers(0, size, shape, tensor.dtype.as_numpy_dtype)
@@ -79,10 +87,17 @@ def random_targets(training: Training, rng: np.random.Generator) -> Batch:
     return batch
 
 
-def padded(training: Training, batch: Mapping[str, np.ndarray], rows: int) -> Batch:
-    """The batch with all but its first rows marked as padding.
+def padded(training: Training, batch: Mapping[str, np.ndarray], rows: int, first: int = 0) -> Batch:
+    """A batch of which some rows count and all others are padding.
 
     With batch statistics the rows repeat, so that the statistics are theirs.
+
+    Args:
+      training: the step.
+      batch: whose first rows are taken.
+      rows: how many.
+      first: where the first of them lies, and the others behind it, around the end. Where noise is
+        drawn it is 0: each place has noise of its own.
     """
     padded = {name: np.array(value) for name, value in batch.items()}
     if training.batch_dependent:
@@ -90,7 +105,10 @@ def padded(training: Training, batch: Mapping[str, np.ndarray], rows: int) -> Ba
             padded[name] = np.resize(padded[name][:rows], padded[name].shape)
     for head in training.heads:
         padded[head.target][rows:] = padding.fill(head.loss.targets)
-    return padded
+    return {
+        name: np.roll(value, 0 if training.draws_noise else first, 0)
+        for name, value in padded.items()
+    }
 
 
 def vocabularies(graph: Graph) -> dict[str, int]:

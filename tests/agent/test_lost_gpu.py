@@ -20,6 +20,7 @@ import pytest
 import tfplus_agent
 from tfplus import artifact
 from tfplus.artifact import Artifact
+from tfplus.errors import WorkerError
 from tfplus_agent import session, trial
 from tfplus_agent.device import Device
 from tfplus_agent.results import StepEvent
@@ -147,6 +148,27 @@ def test_a_gpu_that_fails_its_trial_is_not_used(
     accelerator, note = open_device(load=probe, accelerator="gpu").accelerator
     assert accelerator == "cpu"
     assert says in note
+
+
+@pytest.mark.slow
+def test_a_gpu_that_does_not_take_the_checkpoint_is_left(
+    open_device: OpenDevice, probe: Artifact, faulty: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Client(WorkerClient):
+        def restore(self, tensors: Any) -> None:
+            if self.accelerator == "gpu":
+                raise WorkerError("no room for the weights")
+            super().restore(tensors)
+
+    faulty("none 0")
+    first = open_device(load=probe, accelerator="gpu")
+    trained(first)
+    first.close()
+    monkeypatch.setattr(session, "WorkerClient", Client)
+    again = open_device(load=None, accelerator="gpu")
+    summary, _ = trained(again)
+    assert (summary.accelerator, summary.trained_steps) == ("cpu", 20)
+    assert "no room for the weights" in summary.accelerator_note
 
 
 _UNDER_A_LIMIT = """

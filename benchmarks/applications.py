@@ -158,7 +158,7 @@ def time_step(path: Path) -> dict[str, Any]:
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'export'}"}
     command = [sys.executable, str(HERE / "systems" / "exported.py"), str(path), "2"]
     done = subprocess.run(
-        command, input="run 3\nrun 10\n", capture_output=True, text=True, env=environment
+        command, input="run 3 600\nrun 10 600\n", capture_output=True, text=True, env=environment
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     if done.returncode or len(answers) < 3:

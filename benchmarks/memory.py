@@ -58,7 +58,7 @@ class Process:
 
     def ask(self, steps: int) -> None:
         """Times one block."""
-        self.child.stdin.write(f"run {steps}\n")
+        self.child.stdin.write(f"run {steps} 600\n")
         self.child.stdin.flush()
         answer = json.loads(self.child.stdout.readline())
         self.blocks_ms.append(statistics.median(answer["ms"]))

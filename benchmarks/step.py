@@ -8,7 +8,7 @@ usage: step.py [--suite small] [--systems tfplus tensorflow] [--results FILE] [-
   step.py --models small-cnn
   step.py --suite papers --artifacts build/steps --export-only
   step.py --suite papers --artifacts build/steps --results steps.jsonl \\
-      --systems tfplus tensorflow pytorch flex \\
+      --systems tfplus tensorflow pytorch flex onnxruntime mnn \\
       --python pytorch=ENV/bin/python flex=ENV/bin/python --write docs/performance.md
 """
 
@@ -36,6 +36,8 @@ SCRIPTS = {
     "tensorflow": "tensorflow_function.py",
     "pytorch": "pytorch.py",
     "flex": "tflite_flex.py",
+    "onnxruntime": "onnxruntime_training.py",
+    "mnn": "mnn_training.py",
 }
 SYSTEMS = tuple(SCRIPTS)
 REFERENCE = "tfplus"
@@ -57,9 +59,9 @@ class Process:
         answer = self._answer()
         self.version, self.parameters = answer["version"], answer["parameters"]
 
-    def run(self, steps: int) -> None:
-        """Times one block of steps."""
-        print(f"run {steps}", file=self.child.stdin, flush=True)
+    def run(self, steps: int, seconds: float) -> None:
+        """Times one block of steps, as many as begin within `seconds`."""
+        print(f"run {steps} {seconds}", file=self.child.stdin, flush=True)
         answer = self._answer()
         self.blocks_ms.append(answer["ms"])
         self.peak_rss_mb = answer["peak_rss_mb"]
@@ -71,10 +73,11 @@ class Process:
         self.child.wait(timeout=60)
 
     def _answer(self) -> dict[str, Any]:
-        line = self.child.stdout.readline() if self.child.stdout else ""
-        if not line:
-            raise SystemExit(f"{self.name} ended early with exit code {self.child.wait()}")
-        return json.loads(line)
+        # Some systems print a greeting of their own.
+        for line in self.child.stdout or ():
+            if line.startswith("{"):
+                return json.loads(line)
+        raise SystemExit(f"{self.name} ended early with exit code {self.child.wait()}")
 
 
 def command(system: str, model: str, artifact: Path, options: argparse.Namespace) -> list[str]:
@@ -116,11 +119,11 @@ def measure(model: str, artifact: Path, options: argparse.Namespace) -> dict[str
             )
             processes.append(Process(system, child))
             processes[-1].start()
-            processes[-1].run(options.warmup)
+            processes[-1].run(options.warmup, options.block_s)
             processes[-1].blocks_ms.clear()
         for _ in range(options.blocks):
             for process in processes:
-                process.run(options.steps)
+                process.run(options.steps, options.block_s)
     finally:
         for process in processes:
             process.close()
@@ -190,6 +193,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--blocks", type=int, default=7, help="blocks of each system, in turn")
     parser.add_argument("--steps", type=int, default=10, help="steps in a block")
+    parser.add_argument(
+        "--block-s", type=float, default=5.0, help="seconds after which a block starts no step"
+    )
     parser.add_argument("--warmup", type=int, default=5, help="steps that are not counted")
     parser.add_argument(
         "--python", nargs="+", default=[], metavar="SYSTEM=PATH", help="Python of one system"

@@ -1,8 +1,9 @@
 """What every measured process does: build one step, then time it when told to.
 
-The parent writes `run N` lines to standard input; each is answered by one JSON line with N times in
-milliseconds. On end of input the process prints its peak resident memory and leaves. Only the
-standard library and numpy are imported here, so that memory is the measured system's own.
+The parent writes `run N S` lines to standard input; each is answered by one JSON line with the
+times of N steps in milliseconds, or of fewer: none begins after S seconds. On end of input the
+process leaves. Only the standard library and numpy are imported here, so that the peak of resident
+memory, which stands in the answers, is the measured system's own.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def serve(
     out.write(json.dumps({"version": version, "parameters": parameters}) + "\n")
     for line in sys.stdin:
         times = []
-        for _ in range(int(line.split()[1])):
+        _, steps, seconds = line.split()
+        until = time.perf_counter() + float(seconds)
+        while len(times) < int(steps) and (not times or time.perf_counter() < until):
             start = time.perf_counter()
             step(x, y)
             times.append(1000 * (time.perf_counter() - start))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
-import re
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,16 +13,14 @@ import typer
 
 from tfplus.errors import MissingExtraError, UsageError
 from tfplus.files import write_atomic
+from tfplus_agent import naming
 from tfplus_agent.doctor_cli import doctor
 
 if TYPE_CHECKING:
-    from tfplus.wire.tls import TlsFiles
     from tfplus_agent.server import AgentServer
 
 app = typer.Typer(add_completion=False)
 app.command()(doctor)
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @app.command()
@@ -123,12 +119,12 @@ def agent(
     if accelerator not in accelerated.NAMES:
         raise UsageError(f"--accelerator {accelerator}: expected {', '.join(accelerated.NAMES)}")
     tls = TlsFiles.load(tls_dir) if tls_dir else None
-    name = _valid_name(_own_name(name, tls))
+    name = naming.own_name(name, tls)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     config = server.ServerConfig(
         DeviceConfig(
             name,
-            state_dir or default_state_dir(name),
+            state_dir or naming.default_state_dir(name),
             data,
             eval_data,
             runtime,
@@ -158,35 +154,3 @@ def agent(
 
     if server.serve(config, on_ready) == signal.SIGINT:
         raise KeyboardInterrupt
-
-
-def _own_name(name: str | None, tls: TlsFiles | None) -> str | None:
-    from tfplus.wire.identity import certified_name
-
-    if tls is None:
-        return name
-    certified = certified_name(tls)
-    if name not in (None, certified):
-        raise UsageError(
-            f"--name {name}: the certificate {tls.cert} is of '{certified}', and peers go by the "
-            f"certificate: leave --name out, or issue one with `tfplus certs issue {name}`"
-        )
-    return certified
-
-
-def _valid_name(name: str | None) -> str:
-    if name is None:
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", platform.node()).strip("-._")[:63] or "device"
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"--name '{name}': expected 1 to 63 letters, digits, '.', '_' or '-', "
-            "a letter or digit first"
-        )
-    return name
-
-
-def default_state_dir(name: str | None = None) -> Path:
-    """Where an agent of that name, or of this host's, keeps its state."""
-    name = name or _valid_name(None)
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "tfplus" / name

@@ -10,6 +10,7 @@ import typer
 
 from tfplus.cli.output import print_json, stderr_console, stdout_console
 from tfplus.errors import MissingExtraError, WorkerError
+from tfplus_agent import naming
 
 _BLOCKED_EXIT_CODE = 3
 
@@ -47,14 +48,13 @@ def doctor(
       tfplus doctor --state-dir /srv/tfplus --tls-dir certs/pi-3
       tfplus doctor --json | jq '.accelerators[] | select(.status == "right") | .name'
     """
-    from tfplus_agent.cli import default_state_dir
     from tfplus_agent.doctor import examination, patient, text
 
     trained = patient.of_file(model) if model else patient.probe()
     notes = stderr_console()
     found = examination.examine(
         trained,
-        state_dir or default_state_dir(),
+        state_dir or naming.default_state_dir(),
         tls_dir,
         threads,
         lambda what: notes.print(f"{what} …", markup=False),

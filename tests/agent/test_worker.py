@@ -97,6 +97,13 @@ def test_a_piece_ends_with_the_first_step_after_its_time(worker: WorkerClient) -
     assert len(result.step_ms) == 1
 
 
+def test_a_loss_that_is_no_number_ends_it_at_its_step(worker: WorkerClient) -> None:
+    rate = {"optimizer/learning_rate": np.array([1e30], np.float32)}
+    worker.restore(worker.save() | rate)
+    with pytest.raises(DataError, match=r"the loss is (nan|inf) at step [2-9];"):
+        train(worker)
+
+
 def test_it_reports_every_so_many_steps_and_the_last(worker: WorkerClient) -> None:
     assert [e["step"] for e in train(worker, report_every=4)] == [4, 8, 10]
 

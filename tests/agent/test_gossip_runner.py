@@ -332,6 +332,11 @@ def test_the_newest_finished_runs_are_kept_and_what_can_be_gone_on_with(
         list(runner.watch("first", 0, ACTIVE))
     again = pb.GossipPlan(run_id="stopped", rounds=1, epochs_per_round=1, round_timeout_s=1)
     assert runner.start(again) == 1
+    list(runner.watch("stopped", 0, ACTIVE))
+    # The oldest is not removed by being asked for.
+    again.run_id = "third"
+    assert runner.start(again) == 2
+    assert runner.snapshot(1)
     runner.close()
 
 

@@ -58,7 +58,9 @@ def test_what_the_kernels_can_run_first_is_gathered_first() -> None:
         # Variables, copied behind everything.
         (["MUL", "CONCATENATION"], ["Multiply (ND)", *["Copy (NC, X32)"] * 3], [0, 1, 2, 2]),
         (["ADD"], [], []),
-        # Handles have nothing, however many; of another operator that is less likely.
+        # A variable may be read without a copy, and nothing is joined without one.
+        (["READ_VARIABLE", "CONCATENATION"], ["Copy (NC, X32)"], [1]),
+        # Handles have nothing, however many.
         (["ADD", *["VAR_HANDLE"] * 40, "MUL", "ADD"], ["Add (ND)", "Multiply (ND)"], [0, 41]),
         (["ADD", *["CALL_ONCE"] * 9, "ADD"], ["Add (ND)", "Add (ND)"], [0, 10]),
     ],

@@ -30,8 +30,10 @@ from tfplus_export.signatures import concrete, tensor_specs
 from tfplus_export.tf_types import Tensor
 from tfplus_export.training import Training
 
-# Bit pattern of 1.0: from there on a thousand million patterns are numbers, all different.
-_FIRST_MARK = 0x3F800000
+# Bit pattern of about 1.236: from there on a thousand million patterns are numbers, all different.
+# Not 1.0, which the converter would store once for a constant of a single element and for the 1 of
+# an operation, or leave out as a factor.
+_FIRST_MARK = 0x3F9E3779
 _MOST_MARKS = 1 << 29
 
 Values = Mapping[str, np.ndarray]

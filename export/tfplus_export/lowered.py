@@ -133,7 +133,9 @@ def training_of(source: Source, model: keras.Model, options: Options) -> Trainin
 
 
 def _initial_values(step: Training, model: keras.Model) -> dict[str, np.ndarray]:
-    weights = {w.name: np.array(model.variables[w.index].numpy(), np.float32) for w in step.weights}
+    # Keras collects them anew each time.
+    variables = model.variables
+    weights = {w.name: np.array(variables[w.index].numpy(), np.float32) for w in step.weights}
     return weights | step.state()
 
 

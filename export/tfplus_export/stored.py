@@ -51,14 +51,16 @@ def rounded(model: keras.Model, values: Mapping[int, np.ndarray]) -> Generator[N
       model: the Keras model.
       values: index into its variables → value.
     """
-    before = {index: np.array(model.variables[index].numpy()) for index in values}
+    # Keras collects them anew each time.
+    variables = model.variables
+    before = {index: np.array(variables[index].numpy()) for index in values}
     try:
         for index, value in values.items():
-            model.variables[index].assign(value)
+            variables[index].assign(value)
         yield
     finally:
         for index, value in before.items():
-            model.variables[index].assign(value)
+            variables[index].assign(value)
 
 
 def choose(

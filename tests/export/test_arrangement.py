@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,15 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfplus_export.arrangement import aliases, arenas, arranged, recomputing, scheduling, step_graph
+from tfplus_export.arrangement import (
+    aliases,
+    arenas,
+    arranged,
+    delegation,
+    recomputing,
+    scheduling,
+    step_graph,
+)
 from tfplus_export.arrangement.step_graph import Operator, StepGraph, Tensor
 from tfplus_export.lowered import lower
 from tfplus_export.options import Options
@@ -65,7 +74,7 @@ def test_an_order_runs_and_lies_between_the_best_of_all_and_the_given_one(graph:
 
 
 @settings(max_examples=30)
-@given(graphs(16, ("ADD", "SLICE", "MAXIMUM", "MEAN")), st.integers(0, 400 * KIB))
+@given(graphs(16, ("ADD", "SLICE", "MAXIMUM", "MEAN", "SUM")), st.integers(0, 400 * KIB))
 def test_what_is_computed_twice_is_the_same(graph: StepGraph, limit_bytes: int) -> None:
     plain = recomputing.unchanged(graph, range(len(graph.operators)))
     plan = recomputing.reduced(plain, limit_bytes, LITERT)
@@ -76,9 +85,8 @@ def test_what_is_computed_twice_is_the_same(graph: StepGraph, limit_bytes: int) 
         assert tuple(plan.origins[t] for t in operator.writes) == graph.operators[index].writes
     repeated = len(plan.graph.operators) - len(graph.operators)
     assert repeated == 0 or plan.again_bytes > 0
-    assert "MEAN" not in [
-        graph.operators[index].name for index in plan.sources if plan.sources.count(index) > 1
-    ]
+    again = {graph.operators[i].name for i in plan.sources if plan.sources.count(i) > 1}
+    assert again.isdisjoint({"MEAN", "SUM"})
 
 
 def test_what_waits_for_its_second_use_is_computed_twice() -> None:
@@ -118,6 +126,67 @@ def test_what_tflite_would_write_over_is_counted() -> None:
     # The reshaped tensor lives as long as what it was made of.
     last = (*shared, Operator("ADD", (1, 2), (4,)))
     assert aliases.overwritten(StepGraph(last, tensors, given=(0,), kept=(4,))) == 0
+    # An output of the step is read behind its end.
+    assert aliases.overwritten(StepGraph(shared, tensors, given=(0,), kept=(1, 3))) == 1
+    assert aliases.overwritten(StepGraph(shared, tensors, given=(0,), kept=(2, 3))) == 0
+
+
+def of_sizes(operators: tuple[Operator, ...], kib: tuple[int, ...]) -> StepGraph:
+    """Operator i makes tensor i, of so many KiB; the last tensor is the input."""
+    tensors = tuple(Tensor((KIB // 4 * s,), 4, is_float=True, is_constant=False) for s in kib)
+    return StepGraph(operators, tensors, given=(len(kib) - 1,), kept=(len(kib) - 2,))
+
+
+def test_an_order_that_tflite_would_write_over_is_not_taken() -> None:
+    operators = (
+        Operator("RESHAPE", (4,), (0,)),
+        Operator("ADD", (4, 0), (1,)),
+        Operator("ADD", (1, 4), (2,)),
+        Operator("ADD", (0, 0), (3,)),
+    )
+    graph = of_sizes(operators, (9, 9, 4, 4, 9))
+    order = scheduling.backwards(scheduling.dependencies(graph))
+    assert arenas.most_bytes(graph.ordered(order), LITERT) < arenas.most_bytes(graph, LITERT)
+    assert aliases.overwritten(graph.ordered(order)) == 1
+    assert scheduling.shortest(graph, LITERT) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("user", "times"), [("SUM", 2), ("MUL", 1)])
+def test_nothing_runs_twice_where_tflite_would_write_over_it(user: str, times: int) -> None:
+    """Made again for its last use, the reshaped tensor ends before what shares its place."""
+    operators = (
+        Operator("SUM", (11,), (0,)),
+        Operator("RESHAPE", (0,), (1,)),
+        Operator("SUM", (11,), (2,)),
+        Operator(user, (1, 2), (3,)),
+        Operator("SUM", (3,), (4,)),
+        Operator("PAD", (4,), (5,)),
+        Operator("SUM", (5,), (6,)),
+        Operator("MUL", (0, 6), (7,)),
+        Operator("SUM", (7,), (8,)),
+        Operator("MUL", (1, 8), (9,)),
+        Operator("SUM", (9,), (10,)),
+    )
+    graph = of_sizes(operators, (16, 16, 1, 16, 1, 64, 1, 16, 1, 16, 1, 4))
+    plan = recomputing.reduced(recomputing.unchanged(graph, range(11)), 0, LITERT)
+    assert [o.name for o in plan.graph.operators].count("RESHAPE") == times
+    assert aliases.overwritten(graph) == aliases.overwritten(plan.graph) == 0
+
+
+def test_partitions_keep_the_order_of_what_touches_variables() -> None:
+    tensors = tuple(Tensor((KIB,), 4, is_float=True, is_constant=False) for _ in range(6))
+    operators = (
+        Operator("ADD", (0, 0), (1,)),
+        Operator("ARG_MAX", (1,), (2,)),
+        Operator("ASSIGN_VARIABLE", (3, 2), ()),
+        Operator("READ_VARIABLE", (4,), (5,)),
+    )
+    found = delegation.partitions(StepGraph(operators, tensors, given=(0, 3, 4), kept=(5,)))
+    assert [(p.delegated, p.operators) for p in found] == [
+        (True, (0,)),
+        (False, (1,)),
+        (True, (2, 3)),
+    ]
 
 
 def test_a_variable_is_read_before_it_is_written() -> None:
@@ -131,6 +200,8 @@ def test_a_variable_is_read_before_it_is_written() -> None:
     )
     graph = StepGraph(operators, tensors, given=(4,), kept=(3,))
     assert scheduling.dependencies(graph) == [[], [0], [], [1], [0, 1, 2]]
+    once = replace(graph, operators=(Operator("CALL_ONCE", (), ()), *operators))
+    assert all(0 in before for before in scheduling.dependencies(once)[1:])
     plan = recomputing.reduced(recomputing.unchanged(graph, (0, 1, 2, 4, 3)), 0, LITERT)
     assert [o.name for o in plan.graph.operators].count("READ_VARIABLE") == 1
 

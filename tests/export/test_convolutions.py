@@ -44,13 +44,14 @@ def only(name: str) -> Rules:
 
 @pytest.mark.parametrize("name", LOWERINGS)
 @pytest.mark.parametrize(
-    ("kernel", "size", "padding"),
-    [((3, 3), (7, 6), "same"), ((5, 3), (9, 10), "valid")],
+    ("kernel", "size", "padding", "filters"),
+    # Fewer filters than channels, as many, and more: other sides of the products.
+    [((3, 3), (7, 6), "same", 5), ((5, 3), (9, 10), "valid", 2), ((2, 3), (4, 5), "same", 4)],
 )
 def test_a_lowering_agrees_with_tensorflow(
-    name: str, kernel: tuple[int, int], size: tuple[int, int], padding: str
+    name: str, kernel: tuple[int, int], size: tuple[int, int], padding: str, filters: int
 ) -> None:
-    assert_equal(model(kernel, size, padding), images(size), rules=only(name))
+    assert_equal(model(kernel, size, padding, filters), images(size), rules=only(name))
 
 
 @pytest.mark.parametrize("options", [{"strides": 2}, {"groups": 2}, {"dilation_rate": 2}])
@@ -101,6 +102,9 @@ def test_a_named_lowering_is_taken_and_one_that_does_not_apply_is_passed_over() 
         assert candidates.choices(graph, rules)[0].names[0] == name
     strided = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3, 2)])
     (choice,) = candidates.choices(trace(strided, 2, training=True), RULES)
+    assert choice.names == ("columns", "rows")
+    grouped = keras.Sequential([keras.Input((8, 8, 4)), layers.Conv2D(4, 3, groups=2)])
+    (choice,) = candidates.choices(trace(grouped, 2, training=True), RULES)
     assert choice.names == ("columns", "rows")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import tempfile
 import textwrap
@@ -264,6 +265,26 @@ def test_bad_input_is_named_and_leaves_nothing(
     assert "Traceback" not in err
     assert out == ""
     assert {p for p in set(tmp_path.rglob("*")) - before if "__pycache__" not in str(p)} == set()
+
+
+def test_what_is_read_is_not_written_over(run, tmp_path: Path) -> None:
+    small().save(tmp_path / "m.keras")
+    np.savez(tmp_path / "d.npz", x=np.zeros(1))
+    (tmp_path / "t.json").write_text("{}")
+    before = {p: p.read_bytes() for p in tmp_path.iterdir()}
+    for name in ("m.keras", "d.npz", "t.json"):
+        code, _, err = run("m.keras", "-o", name, "--data", "d.npz", "--tuning", "t.json")
+        assert code == 2
+        assert f"{name}: is what is read; expected another file for the output" in err
+    assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_folder_that_nobody_may_write_to_is_told_at_once(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    code, _, err = run("zoo:digits", "-o", "m.tflite")
+    assert (code, "not a writable directory" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

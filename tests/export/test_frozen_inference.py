@@ -161,6 +161,12 @@ def test_a_checkpoint_of_another_precision_is_refused(small_file: Artifact, tmp_
         frozen_model.freeze(small_file, tmp_path / "c.safetensors", tmp_path / "f.tflite")
 
 
+@pytest.mark.slow
+def test_a_single_weight_beside_the_constant_one(tmp_path: Path) -> None:
+    x = keras.Input((3,))
+    export(keras.Model(x, 1.0 - layers.Dense(1, "sigmoid")(x)), tmp_path / "m.tflite")
+
+
 def test_weights_are_not_in_the_file_twice(small_file: Artifact) -> None:
     graphs = artifact.inference_graphs(small_file)
     assert graphs is not None

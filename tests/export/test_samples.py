@@ -25,7 +25,9 @@ BATCH = 3
 
 PREPROCESSING: dict[str, Callable[[Tensor], Tensor]] = {
     "to ±1": layers.Rescaling(1 / 128, -1),
-    "by channel": lambda x: x * np.array([0.1, 0.2, 0.3]) - np.array([1.0, 2.0, 3.0]),
+    "by channel": lambda x: (
+        x * np.array([0.1, 0.2, 0.3], np.float32) - np.array([1, 2, 3], np.float32)
+    ),
     "normalized": layers.Normalization(mean=MEAN, variance=VARIANCE),
     "back": layers.Normalization(mean=MEAN, variance=VARIANCE, invert=True),
     "both": lambda x: layers.Normalization(mean=MEAN, variance=VARIANCE)(
@@ -68,7 +70,7 @@ def test_an_input_of_two_uses_stays_standard_normal() -> None:
 
 def test_what_a_constant_widens_or_erases_is_no_preprocessing() -> None:
     x: Tensor = keras.Input((4, 1), name="x")
-    for y in (x + np.zeros((1, 1, 3)), x * np.array([[0.0], [1.0], [1.0], [1.0]])):
+    for y in (x + np.zeros((1, 1, 3), np.float32), x * np.eye(4, 1, dtype=np.float32)):
         batch = drawn(keras.Model(x, layers.Dense(2)(layers.Flatten()(y))))
         assert (batch["x"] == standard((4, 1))).all()
 

@@ -20,12 +20,12 @@ from tfplus.graph_reader import operator_name, signature_graph
 from tfplus.manifest import Preprocessing
 from tfplus.operator_names import owners_of
 from tfplus_export import api, targets
+from tfplus_export.commands.values import parse_size
 from tfplus_export.costs import budget, cost
 from tfplus_export.costs.budget import MOST_SAMPLES
 from tfplus_export.costs.memory import peak_bytes
 from tfplus_export.freeze import select
 from tfplus_export.lowered import lower
-from tfplus_export.option_values import parse_size
 from tfplus_export.sources import source
 from tfplus_export.sources.source import Source
 

@@ -109,6 +109,28 @@ def test_other_files_are_refused(content: str, tmp_path: Path) -> None:
         tuning_file.read(path)
 
 
+MEASURED = {
+    **dict.fromkeys(("problem", "layer", "model", "lowering", "default", "date"), "a"),
+    "step_ms": 1.0,
+    "default_ms": 2.0,
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"step_ms": "1"}, {"step_ms": 0}, {"default_ms": float("nan")}, {"step_ms": float("inf")},
+     {"step_ms": True}, {"layer": 3}, {"date": None}],
+)  # fmt: skip
+def test_a_measurement_that_is_none_is_refused(change: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    whole = {"schema_version": 1, "device": dataclasses.asdict(DEVICE), "measurements": [MEASURED]}
+    path.write_text(json.dumps(whole))
+    assert tuning_file.read(path).lowerings() == {"a": "a"}
+    path.write_text(json.dumps({**whole, "measurements": [MEASURED | change]}))
+    with pytest.raises(DataError, match=r"t\.json"):
+        tuning_file.read(path)
+
+
 @pytest.mark.slow
 def test_the_command_measures_and_an_export_takes_it(tmp_path: Path) -> None:
     model = tmp_path / "m.keras"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfplus_export.comparison.samples import Batch
-from tfplus_export.comparison.update_error import State, layer_rounding, update_error
+from tfplus_export.comparison.update_error import State, update_error
 
 
 class Candidate:
@@ -15,16 +15,14 @@ class Candidate:
 
     Args:
       content: the flatbuffer.
-      trainable: names of the weights that the optimizer updates.
       xnnpack: whether it runs with XNNPACK.
     """
 
-    def __init__(self, content: bytes, trainable: Collection[str], *, xnnpack: bool) -> None:
+    def __init__(self, content: bytes, *, xnnpack: bool) -> None:
         resolver = (
             OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         )
         self.xnnpack = xnnpack
-        self._trainable = trainable
         self._interpreter = Interpreter(
             model_content=content, num_threads=2, experimental_op_resolver_type=resolver
         )
@@ -35,15 +33,22 @@ class Candidate:
         self.loss_errors: list[float] = []
         self.update_errors: dict[str, list[float]] = {}
 
-    def step(self, batch: Batch, before: State, after: State, loss: float) -> None:
-        """Takes one step from TensorFlow's state and notes the errors."""
-        got, errors = self.errors(batch, before, after, after)
+    def step(
+        self,
+        batch: Batch,
+        before: State,
+        after: State,
+        rounding: Mapping[str, float],
+        loss: float,
+    ) -> None:
+        """As `errors`, which it notes, and that of the loss."""
+        got, errors = self.errors(batch, before, after, rounding)
         self.loss_errors.append(abs(got - loss) / max(abs(loss), 1e-6))
         for name, error in errors.items():
             self.update_errors.setdefault(name, []).append(error)
 
     def errors(
-        self, batch: Batch, before: State, after: State, names: Collection[str]
+        self, batch: Batch, before: State, after: State, rounding: Mapping[str, float]
     ) -> tuple[float, dict[str, float]]:
         """Takes one step from TensorFlow's state.
 
@@ -51,7 +56,7 @@ class Candidate:
           batch: as `train` takes it.
           before: every variable before the step.
           after: where TensorFlow's step led.
-          names: of the variables to compare.
+          rounding: of the variables to compare, see `layer_rounding`.
 
         Returns:
           The loss; and name → error of its update.
@@ -59,8 +64,7 @@ class Candidate:
         self._restore(**before)
         loss = float(self._train(**batch)["loss"][0])
         state = self._save()
-        rounding = layer_rounding(before, after, self._trainable)
         return loss, {
-            name: update_error(before[name], after[name], state[name], rounding[name])
-            for name in names
+            name: update_error(before[name], after[name], state[name], rounding_of_element)
+            for name, rounding_of_element in rounding.items()
         }

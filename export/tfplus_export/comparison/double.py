@@ -44,7 +44,7 @@ class Doubled:
             for op in needed.values()
             if op.type == _READ
         }
-        self._graph: Any = _imported(function.graph, [_doubled(op) for op in needed.values()])
+        self._session = _imported(function.graph, [_doubled(op) for op in needed.values()])
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Computes the outputs, floats as float64, for inputs and for the variables as they are.
@@ -57,9 +57,9 @@ class Doubled:
         """
         fed = dict(zip(self._inputs, inputs, strict=True))
         fed |= {name: np.asarray(v.read_value()) for name, v in self._reads.items()}
-        known = {t.name for op in self._graph.get_operations() for t in op.outputs}
+        known = {t.name for op in self._session.graph.get_operations() for t in op.outputs}
         fed = {name: doubled(value) for name, value in fed.items() if name in known}
-        return _run(self._graph, self._outputs, fed)
+        return _run(self._session, self._outputs, fed)
 
 
 def constants(graph: Graph) -> dict[str, np.ndarray]:
@@ -112,15 +112,17 @@ def _imported(source: Any, nodes: Sequence[Any]) -> Any:
             tf.import_graph_def(definition, name="")
     except (ValueError, tf.errors.OpError) as error:
         raise NoDoubleError(str(error)) from error
-    return graph
+    options = tf.compat.v1.ConfigProto()
+    # A few runs do not pay for a graph that is rewritten to be faster.
+    options.graph_options.rewrite_options.disable_meta_optimizer = True
+    return tf.compat.v1.Session(graph=graph, config=options)
 
 
-def _run(graph: Any, names: Sequence[str], fed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    with tf.compat.v1.Session(graph=graph) as session:
-        try:
-            return list(session.run(names, fed))
-        except tf.errors.OpError as error:
-            raise NoDoubleError(error.message) from error
+def _run(session: Any, names: Sequence[str], fed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    try:
+        return list(session.run(names, fed))
+    except tf.errors.OpError as error:
+        raise NoDoubleError(error.message) from error
 
 
 def _constant(op: Op) -> Any:

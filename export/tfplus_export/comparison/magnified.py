@@ -9,7 +9,6 @@ with the weight, beside which the update can now be seen.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,13 @@ import numpy as np
 from tfplus_export.comparison.candidate import Candidate
 from tfplus_export.comparison.reference import Reference
 from tfplus_export.comparison.samples import Batch
-from tfplus_export.comparison.update_error import State, weight_rounding
+from tfplus_export.comparison.update_error import (
+    State,
+    layer_rounding,
+    lower_median,
+    norm_of_difference,
+    weight_rounding,
+)
 
 FACTOR = 2.0**30
 
@@ -48,8 +53,7 @@ def hidden(before: State, after: State, names: Collection[str], tolerance: float
     return frozenset(
         name
         for name in names
-        if weight_rounding(after[name])
-        > tolerance * float(np.linalg.norm(after[name].astype(np.float64) - before[name]))
+        if weight_rounding(after[name]) > tolerance * norm_of_difference(after[name], before[name])
     )
 
 
@@ -58,6 +62,7 @@ def magnified(
     candidates: Sequence[Candidate],
     batches: Sequence[tuple[Batch, Batch]],
     names: Collection[str],
+    trainable: Collection[str],
     tolerance: float,
 ) -> Seen:
     """Compares single steps at a learning rate `FACTOR` times as high.
@@ -67,6 +72,7 @@ def magnified(
       candidates: the exported file.
       batches: for each step, the samples for TensorFlow, and with padding for the file.
       names: of the weights to compare.
+      trainable: names of all weights that the optimizer updates.
       tolerance: relative error that an update may have.
     """
     errors: list[dict[str, list[float]]] = [{n: [] for n in names} for _ in candidates]
@@ -78,11 +84,12 @@ def magnified(
             after = expected.state()
         still = hidden(before, after, names, tolerance)
         left |= {n for n in still if not np.array_equal(before[n], after[n])}
+        rounding = {n: r for n, r in layer_rounding(before, after, trainable).items() if n in names}
         for candidate, noted in zip(candidates, errors, strict=True):
-            _, found = candidate.errors(padded, before, after, names)
+            _, found = candidate.errors(padded, before, after, rounding)
             for name, error in found.items():
                 noted[name].append(error)
     return Seen(
-        tuple({n: statistics.median_low(e) for n, e in noted.items()} for noted in errors),
+        tuple({n: lower_median(e) for n, e in noted.items()} for noted in errors),
         frozenset(left),
     )

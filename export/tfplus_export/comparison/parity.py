@@ -16,10 +16,9 @@ weight, and in another direction than TensorFlow's.
 from __future__ import annotations
 
 import contextlib
-import statistics
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import reduce
 from typing import Any
 
 import keras
@@ -27,12 +26,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus.own_error import allowed
 from tfplus_export.comparison.candidate import Candidate
 from tfplus_export.comparison.double import NoDoubleError
 from tfplus_export.comparison.magnified import hidden, magnified
 from tfplus_export.comparison.precise import Precise
 from tfplus_export.comparison.reference import Reference
 from tfplus_export.comparison.samples import Draw, RandomSamples, padded
+from tfplus_export.comparison.update_error import layer_rounding, lower_median
 from tfplus_export.training import Training
 
 # Rows that count in all steps but the last. The fewer activations, the rarer one that lies so close
@@ -48,8 +49,6 @@ PROBES = 2
 # A step that is exact in double precision may be off by some times what TensorFlow's float32 is
 # off, up to a limit.
 EXACT = 1e-6
-OWN_ERRORS = 5.0
-MOST_ERROR = 0.25
 TOLERANCE = {"loss": 1e-4, "outputs": 1e-4, "update": 1e-3}
 
 _CLOSING: Mapping[str, Any] = {"Softmax": tf.nn.softmax, "Sigmoid": tf.sigmoid}
@@ -115,7 +114,7 @@ def _limit(of: str, own: float, float64: float | None) -> float:
     # NaN is not exact either.
     if float64 is None or not float64 <= EXACT:
         return TOLERANCE[of]
-    return max(TOLERANCE[of], min(OWN_ERRORS * own, MOST_ERROR))
+    return allowed(TOLERANCE[of], own)
 
 
 def verify(
@@ -191,8 +190,8 @@ def _measure(
     short_rows = _short_rows(training)
     initial = model.get_weights()
     expected = Reference(model, training)
-    trainable = [w.name for w in training.weights if w.trainable]
-    candidates = [Candidate(content, trainable, xnnpack=on) for on in (True, False)]
+    trainable = frozenset(w.name for w in training.weights if w.trainable)
+    candidates = [Candidate(content, xnnpack=on) for on in (True, False)]
     inference = draw.inputs(training.infer_graph, rng)
     want = expected.outputs(inference)
     output_errors = [_output_error(training, want, c.infer(**inference)) for c in candidates]
@@ -205,15 +204,22 @@ def _measure(
             expected.settle(real)
         before = expected.state()
         loss = expected.step(real)
+        if not math.isfinite(loss):
+            raise ExportError(
+                f"TensorFlow's own training comes to a loss of {loss} in step {step + 1} on {kind} "
+                "data, so that nothing can be compared: choose a smaller --learning-rate, or look "
+                "at the size of the weights"
+            )
         after = expected.state()
         small |= hidden(before, after, trainable, TOLERANCE["update"])
-        batch = padded(training, batch, rows)
+        rounding = layer_rounding(before, after, trainable)
+        # Other places in each step: what goes wrong behind the first rows alone would not show.
+        batch = padded(training, batch, rows, (step + 1) * size // steps)
         for candidate in candidates:
             if candidate.xnnpack or step < STEPS_WITHOUT_XNNPACK:
-                candidate.step(batch, before, after, loss)
+                candidate.step(batch, before, after, rounding, loss)
     medians = [
-        {n: statistics.median_low(e) for n, e in candidate.update_errors.items()}
-        for candidate in candidates
+        {n: lower_median(e) for n, e in candidate.update_errors.items()} for candidate in candidates
     ]
     probes = [draw.batch(training, rng) for _ in range(PROBES)]
     left: frozenset[str] = frozenset()
@@ -222,27 +228,24 @@ def _measure(
             ({n: v[:short_rows] for n, v in batch.items()}, padded(training, batch, short_rows))
             for batch in probes
         ]
-        seen = magnified(expected, candidates, pairs, small, TOLERANCE["update"])
+        seen = magnified(expected, candidates, pairs, small, trainable, TOLERANCE["update"])
         left = seen.left
         for errors, of_small in zip(medians, seen.errors, strict=True):
             errors |= {n: float(np.maximum(errors[n], e)) for n, e in of_small.items()}
-    precise = None
+    precise: Precise | None = None
     update = np.max([error for errors in medians for error in errors.values()])
     loss = np.max([error for candidate in candidates for error in candidate.loss_errors])
     if left or not (update <= TOLERANCE["update"] and loss <= TOLERANCE["loss"]):
         # Where training has made gradients vanish, there is nothing left that could be off.
-        trained = model.get_weights()
-        found: list[Precise] = []
+        states = [model.get_weights(), initial]
         with contextlib.suppress(NoDoubleError):
-            for weights in (trained, initial):
-                model.set_weights(weights)
-                found.append(expected.in_double(probes, training))
-            precise = reduce(Precise.worse, found)
+            precise = expected.in_double(probes, states, training)
     own = precise or Precise(0.0, 0.0, 0.0)
     float64 = precise.step if precise else None
     results: list[Parity] = []
     for candidate, errors, output_error in zip(candidates, medians, output_errors, strict=True):
-        compared = {n: e for n, e in errors.items() if not own.vanishes(n)} or errors
+        # NaN is no rounding, whatever the gradient should be.
+        compared = {n: e for n, e in errors.items() if np.isnan(e) or not own.vanishes(n)} or errors
         worst = max(compared, key=lambda n: np.nan_to_num(compared[n], nan=np.inf))
         results.append(
             Parity(

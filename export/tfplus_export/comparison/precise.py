@@ -84,7 +84,8 @@ def compare(exact: Found, float32: Found, step: Found) -> Precise:
     for name, gradient in gradients.items():
         # What is zero by nature is compared with what float32 could tell from zero.
         least = max(rounding[name], tiny) * math.sqrt(gradient.size)
-        error = float(np.linalg.norm(step[1][name] - gradient))
+        # A gradient that the step does not have is zero.
+        error = float(np.linalg.norm(step[1].get(name, 0.0) - gradient))
         errors.append(error / max(float(np.linalg.norm(gradient)), least, 1e-30))
     own_loss = abs(float32[0] - loss) / max(abs(loss), 1e-6)
     return Precise(float(np.max(errors)), own_loss, max(own, default=0.0), vanishing)

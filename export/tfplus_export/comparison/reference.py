@@ -36,7 +36,7 @@ class Reference:
         self._noise = ReferenceNoise([*training.train_graph.random.values()])
         self._draws_noise = training.draws_noise
         trainable = [i for i, v in enumerate(model.variables) if v.trainable]
-        self._variables = [model.variables[i] for i in trainable]
+        self._variables = [v for v in model.variables if v.trainable]
         self._trainable = [self._names.get(i, "") for i in trainable]
         self._rule = training.optimizer
         self._optimizer = self._rule.keras(dict(zip(self._trainable, self._variables, strict=True)))
@@ -80,8 +80,15 @@ class Reference:
         sizes = [largest.get(layer_of(name), 0.0) for name in self._trainable]
         self._rule.settle(self._optimizer, sizes)
 
-    def in_double(self, batches: Sequence[Batch], training: Training) -> Precise:
-        """What double precision tells of the step and of TensorFlow's float32, from here on.
+    def in_double(
+        self, batches: Sequence[Batch], states: Sequence[Sequence[np.ndarray]], training: Training
+    ) -> Precise:
+        """What double precision tells of the step and of TensorFlow's float32.
+
+        Args:
+          batches: as the model takes them.
+          states: weights of the model to look at each batch with; the last stay.
+          training: the step.
 
         Raises:
           NoDoubleError: an operation knows float32 alone.
@@ -92,14 +99,16 @@ class Reference:
         with inlined(), unrolled(layers_of(self._model)):
             exact = Doubled(function.get_concrete_function(tensors[0]))
         step = DoubleStep(training)
-        state, random = self.state(), self._noise.state()
         found: list[Precise] = []
-        for batch, given in zip(batches, tensors, strict=True):
-            loss, parts = self._gradients(given)
-            float32 = self._found([loss, *(p for p in parts if p is not None)], parts)
-            flat = [np.asarray(t) for t in tf.nest.flatten(given)]
-            want = self._found(exact(flat), parts)
-            found.append(compare(want, float32, step(batch, state, random)))
+        for weights in states:
+            self._model.set_weights(list(weights))
+            state, random = self.state(), self._noise.state()
+            for batch, given in zip(batches, tensors, strict=True):
+                loss, parts = self._gradients(given)
+                float32 = self._found([loss, *(p for p in parts if p is not None)], parts)
+                flat = [np.asarray(t) for t in tf.nest.flatten(given)]
+                want = self._found(exact(flat), parts)
+                found.append(compare(want, float32, step(batch, state, random)))
         return reduce(Precise.worse, found)
 
     def _found(self, values: Sequence[Any], parts: Sequence[Any]) -> Found:
@@ -140,7 +149,9 @@ class Reference:
 
     def state(self) -> dict[str, np.ndarray]:
         """Every variable of the exported model, with the value it has here."""
-        weights = {n: np.array(self._model.variables[i].numpy()) for i, n in self._names.items()}
+        # Keras collects them anew each time.
+        variables = self._model.variables
+        weights = {n: np.array(variables[i].numpy()) for i, n in self._names.items()}
         untyped: Any = self._optimizer
         state = self._rule.keras_state(untyped, self._trainable)
         state[LEARNING_RATE] = scalar(float(untyped.learning_rate))

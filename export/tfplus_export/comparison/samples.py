@@ -87,10 +87,17 @@ def random_targets(training: Training, rng: np.random.Generator) -> Batch:
     return batch
 
 
-def padded(training: Training, batch: Mapping[str, np.ndarray], rows: int) -> Batch:
-    """The batch with all but its first rows marked as padding.
+def padded(training: Training, batch: Mapping[str, np.ndarray], rows: int, first: int = 0) -> Batch:
+    """A batch of which some rows count and all others are padding.
 
     With batch statistics the rows repeat, so that the statistics are theirs.
+
+    Args:
+      training: the step.
+      batch: whose first rows are taken.
+      rows: how many.
+      first: where the first of them lies, and the others behind it, around the end. Where noise is
+        drawn it is 0: each place has noise of its own.
     """
     padded = {name: np.array(value) for name, value in batch.items()}
     if training.batch_dependent:
@@ -98,7 +105,10 @@ def padded(training: Training, batch: Mapping[str, np.ndarray], rows: int) -> Ba
             padded[name] = np.resize(padded[name][:rows], padded[name].shape)
     for head in training.heads:
         padded[head.target][rows:] = padding.fill(head.loss.targets)
-    return padded
+    return {
+        name: np.roll(value, 0 if training.draws_noise else first, 0)
+        for name, value in padded.items()
+    }
 
 
 def vocabularies(graph: Graph) -> dict[str, int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+import statistics
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -32,15 +33,29 @@ def update_error(
       got: the file's value after it.
       rounding_of_element: rounding error of one element's gradient, times the learning rate.
     """
-    update = float(np.linalg.norm(want.astype(np.float64) - before))
-    error = float(np.linalg.norm(got.astype(np.float64) - want))
+    update, error = norm_of_difference(want, before), norm_of_difference(got, want)
     rounding = weight_rounding(want) + rounding_of_element * math.sqrt(want.size)
     return 0.0 if error <= rounding else (error - rounding) / max(update, 1e-30)
 
 
+def lower_median(errors: Sequence[float]) -> float:
+    """The lower median of a variable's errors over some steps; NaN where one of them is."""
+    return math.nan if any(map(math.isnan, errors)) else statistics.median_low(errors)
+
+
 def weight_rounding(value: np.ndarray) -> float:
     """How far two float32 arrays of one exact value may be apart, in the 2-norm."""
-    return float(np.finfo(np.float32).eps) * float(np.linalg.norm(value))
+    return float(np.finfo(np.float32).eps) * _norm(value)
+
+
+def norm_of_difference(a: np.ndarray, b: np.ndarray) -> float:
+    """‖a − b‖₂ in double precision."""
+    return _norm(np.subtract(a, b, dtype=np.float64))
+
+
+def _norm(value: np.ndarray) -> float:
+    # NumPy's own has threads that wait for one another, longer than the sum takes.
+    return math.sqrt(float(np.square(value, dtype=np.float64).sum()))
 
 
 def layer_rounding(before: State, after: State, trainable: Collection[str]) -> dict[str, float]:
@@ -58,8 +73,8 @@ def layer_rounding(before: State, after: State, trainable: Collection[str]) -> d
     for name in after:
         kind, layer = _kind_and_layer(name)
         if kind or name in trainable:
-            update = after[name].astype(np.float64) - before[name]
-            size = float(np.linalg.norm(update)) / math.sqrt(max(update.size, 1))
+            size = norm_of_difference(after[name], before[name])
+            size /= math.sqrt(max(after[name].size, 1))
             largest[kind, layer] = max(size, largest.get((kind, layer), 0.0))
     scales = {name: largest.get(_kind_and_layer(name), 0.0) for name in after}
     for name in after:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,11 +124,14 @@ def read(path: Path) -> TuningFile:
         device = MeasuredOn(**raw["device"])
         measurements = tuple(Measurement(**m) for m in raw["measurements"])
         texts: list[Any] = [device.machine, device.runtime, device.agent]
-        texts += [t for m in measurements for t in (m.problem, m.lowering, m.default)]
+        times: list[Any] = []
+        for m in measurements:
+            texts += [m.problem, m.layer, m.model, m.lowering, m.default, m.date]
+            times += [m.step_ms, m.default_ms]
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("a name is no text")
-        if not all(float(m.step_ms) > 0 and float(m.default_ms) > 0 for m in measurements):
-            raise ValueError("a time is not above 0")
+        if not all(type(ms) in (int, float) and 0 < ms < math.inf for ms in times):
+            raise ValueError("a time is no number above 0")
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path}: expected a file that `tfplus tune` wrote: {error}") from None
     return TuningFile(device, measurements)

@@ -17,7 +17,7 @@ from rich.text import Text
 from tfplus import cores
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import UsageError
-from tfplus_export.option_values import class_labels, numbers
+from tfplus_export.commands import arguments, outputs
 from tfplus_export.terminal import at_work
 
 if TYPE_CHECKING:
@@ -36,21 +36,14 @@ Examples:
 
 
 def tune(
-    source: Annotated[
-        str, typer.Argument(help="zoo:NAME, a .keras file, or package.module:function")
-    ],
+    source: arguments.SourceName,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="The tuning file; one that is there is gone on with."),
     ],
     batch_size: Annotated[int, typer.Option(min=1, help="Samples in a training step.")] = 32,
-    input_shape: Annotated[
-        str | None, typer.Option(help="One sample, such as 32,32,3 (zoo and functions).")
-    ] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option(help="Number of classes, or their labels in order, such as 9,0,1."),
-    ] = None,
+    input_shape: arguments.InputShape = None,
+    classes: arguments.Classes = None,
     threads: Annotated[
         int,
         typer.Option(
@@ -71,9 +64,7 @@ def tune(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Plaintext, also beyond loopback.")
     ] = False,
-    trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="Run the code that a .keras file holds (Lambda).")
-    ] = False,
+    trust_code: arguments.TrustCode = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the file as JSON.")] = False,
 ) -> None:
     """Measure which lowering of each operation is fastest on a device, for `export --tuning`.
@@ -84,26 +75,15 @@ def tune(
     another model on the same device. An agent trains each export for some steps, from its first
     weights; another model that it had loaded has to be loaded again.
     """
-    shape = None if input_shape is None else numbers("--input-shape", input_shape)
-    labels = None if classes is None else class_labels(classes)
+    model = arguments.ModelArguments.read(source, input_shape, classes, trust_code=trust_code)
     if agent is None and (tls_dir is not None or insecure):
         raise UsageError("--tls-dir and --insecure are of an --agent")
-    if not output.absolute().parent.is_dir():
-        raise UsageError(f"{output.parent}: no such directory for the output")
+    outputs.check(output, [Path(source)])
     with at_work("tfplus tune") as show:
         from tfplus_export.options import Options
-        from tfplus_export.sources import source as sources
         from tfplus_export.tuning import tuner, tuning_file
 
-        loaded = sources.load(
-            source,
-            input_shape=shape,
-            classes=labels,
-            seed=0,
-            replace_optimizer=False,
-            replace_loss=False,
-            trust_code=trust_code,
-        )
+        loaded = model.load()
         options = Options(batch_size)
         with _measuring(agent, threads, steps, tls_dir, insecure=insecure) as (device, stopwatch):
             tuning = tuning_file.read(output) if output.exists() else tuning_file.TuningFile(device)

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import ExportError, UsageError
-from tfplus_export.option_values import class_labels, numbers
+from tfplus_export.commands import arguments
+from tfplus_export.commands.values import numbers
 from tfplus_export.terminal import at_work
 
 if TYPE_CHECKING:
@@ -29,30 +30,15 @@ Examples:
 
 
 def check(
-    source: Annotated[
-        str, typer.Argument(help="zoo:NAME, a .keras file, or package.module:function")
-    ],
+    source: arguments.SourceName,
     batch_sizes: Annotated[
         str, typer.Option(help="Batch sizes whose memory and FLOPs are estimated.")
     ] = "1,4,16,32,128",
-    input_shape: Annotated[
-        str | None, typer.Option(help="One sample, such as 32,32,3 (zoo and functions).")
-    ] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option(help="Number of classes, or their labels in order, such as 9,0,1."),
-    ] = None,
-    freeze: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LAYERS", help="As in tfplus export. Repeatable."),
-    ] = None,
-    train: Annotated[
-        list[str] | None,
-        typer.Option(metavar="bias|last:K", help="As in tfplus export. Repeatable."),
-    ] = None,
-    trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="Run the code that a .keras file holds (Lambda).")
-    ] = False,
+    input_shape: arguments.InputShape = None,
+    classes: arguments.Classes = None,
+    freeze: arguments.FreezeLayers = None,
+    train: arguments.TrainLayers = None,
+    trust_code: arguments.TrustCode = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Look a model through before exporting it: each layer, memory, FLOPs, devices.
@@ -60,8 +46,7 @@ def check(
     Everything that stops an export is listed, not the first alone. Exit code 0 if nothing was
     found, 4 otherwise. Memory is an estimate of the peak of the process that trains.
     """
-    shape = None if input_shape is None else numbers("--input-shape", input_shape)
-    labels = None if classes is None else class_labels(classes)
+    model = arguments.ModelArguments.read(source, input_shape, classes, trust_code=trust_code)
     sizes = numbers("--batch-sizes", batch_sizes)
     if min(sizes) < 1:
         raise UsageError(f"--batch-sizes '{batch_sizes}': expected sizes of at least 1")
@@ -69,25 +54,13 @@ def check(
         from tfplus_export import freeze as freezing
         from tfplus_export import precheck
         from tfplus_export.options import Options
-        from tfplus_export.sources import source as sources
-
-        def load(*, compiled: bool) -> sources.Source:
-            return sources.load(
-                source,
-                input_shape=shape,
-                classes=labels,
-                seed=0,
-                replace_optimizer=not compiled,
-                replace_loss=not compiled,
-                trust_code=trust_code,
-            )
 
         known: list[str] = []
         try:
-            loaded = load(compiled=True)
+            loaded = model.load()
         except ExportError as error:
             # If it loads without, what it was compiled with has no rule.
-            loaded = load(compiled=False)
+            loaded = model.load(replace_optimizer=True, replace_loss=True)
             known = [str(error)]
         frozen = freezing.select(loaded.model, freeze or (), train or ())
         options = Options(optimizer=loaded.optimizer, freeze=frozen)

@@ -1,0 +1,161 @@
+"""The options of `tfplus export`, each with its help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfplus.storage import Storage
+
+_OPTIMIZER = "Optimizer"
+_DEVICE = "The device"
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="The .tflite file to write.")]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Samples in a training step; 32, or what fits --memory-budget, if not given.",
+    ),
+]
+InferBatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Samples in one infer; as --batch-size if not given.")
+]
+SubModel = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=LABELS: also write the sub-model of these classes. Repeatable."),
+]
+Loss = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="As Keras names it, such as mse or binary_crossentropy; for every output, instead "
+        "of the compiled one.",
+    ),
+]
+SampleWeights = Annotated[
+    bool,
+    typer.Option(
+        "--sample-weights", help="Add the input sample_weight to train, one for each sample."
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.npz",
+        help="Samples of your own, with arrays named as the arguments of train (x and y): the "
+        "comparison runs on them too.",
+    ),
+]
+Optimizer = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="sgd, adam, adamw or rmsprop; the compiled one, or sgd, if not given.",
+        rich_help_panel=_OPTIMIZER,
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        help="Initial rate; as compiled, or Keras' default, if not given.",
+        rich_help_panel=_OPTIMIZER,
+    ),
+]
+Momentum = Annotated[
+    float | None,
+    typer.Option(min=0.0, max=1.0, help="Of sgd or rmsprop.", rich_help_panel=_OPTIMIZER),
+]
+Nesterov = Annotated[
+    bool,
+    typer.Option("--nesterov", help="Look ahead: sgd with momentum.", rich_help_panel=_OPTIMIZER),
+]
+WeightDecay = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="Decoupled from the gradient; 0: none.", rich_help_panel=_OPTIMIZER),
+]
+ClipNorm = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0, help="Largest norm of each weight's gradient.", rich_help_panel=_OPTIMIZER
+    ),
+]
+ClipGlobalNorm = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0, help="Largest norm of all gradients together.", rich_help_panel=_OPTIMIZER
+    ),
+]
+ClipValue = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="Largest element of a gradient.", rich_help_panel=_OPTIMIZER),
+]
+Target = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="pi|pixel|host",
+        help="Hold the file to what this device takes; host if not given. Repeatable.",
+        rich_help_panel=_DEVICE,
+    ),
+]
+Runtime = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ai-edge-litert|tflite-runtime",
+        help="The device's runtime; ai-edge-litert if not given. Repeatable.",
+        rich_help_panel=_DEVICE,
+    ),
+]
+MemoryBudget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Such as 512MB: choose the largest batch whose step fits; with --batch-size, "
+        "check that it fits.",
+        rich_help_panel=_DEVICE,
+    ),
+]
+Accelerator = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="gpu",
+        help="Add a graph of the step without variables, as an accelerator takes it, checked "
+        "on one where this machine has it.",
+        rich_help_panel=_DEVICE,
+    ),
+]
+Tuning = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Take the lowerings that `tfplus tune` measured to be fastest on a device.",
+        rich_help_panel=_DEVICE,
+    ),
+]
+Freezable = Annotated[
+    bool,
+    typer.Option(
+        "--freezable",
+        help="Add a graph of inference alone, which `tfplus freeze` writes trained weights "
+        "into; it adds some kilobytes.",
+        rich_help_panel=_DEVICE,
+    ),
+]
+Weights = Annotated[
+    Storage,
+    typer.Option(
+        help="How initial values are stored, at a half or a quarter of the size; they train "
+        "in float32 either way.",
+        rich_help_panel=_DEVICE,
+    ),
+]
+ParitySteps = Annotated[
+    int, typer.Option(min=1, help="Training steps that are compared with TensorFlow.")
+]
+Seed = Annotated[
+    int,
+    typer.Option(min=0, max=2**32 - 1, help="Of initial weights and of the comparison."),
+]

@@ -13,7 +13,7 @@ from tfplus import artifact
 from tfplus.accelerator_process import Ran
 from tfplus.artifact import Artifact
 from tfplus.errors import ArtifactError
-from tfplus_agent import runtime, trial
+from tfplus_agent import data, runtime, trial
 from tfplus_agent.device import Device
 
 OpenDevice = Callable[..., Device]

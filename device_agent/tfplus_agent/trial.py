@@ -7,6 +7,7 @@ with the CPU's: in what they compute, and in time.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,9 @@ import numpy as np
 from tfplus import accelerator_process, artifact
 from tfplus.accelerator_process import Step
 from tfplus.artifact import Artifact
-from tfplus.errors import ArtifactError, TensorError, WorkerError
+from tfplus.errors import ArtifactError, TensorError, TfplusError, WorkerError
 from tfplus.gpu import Precision
+from tfplus.own_error import allowed
 from tfplus.slices import Tensor, Tensors
 from tfplus_agent.accelerated import GPU
 from tfplus_agent.results import LOSS
@@ -63,7 +65,29 @@ class Trial:
         )
 
 
-def of(read: Artifact, on_cpu: Model, batch: Tensors, precision: Precision = "float32") -> Trial:
+@dataclass(frozen=True)
+class Errors:
+    """How far one step was off, relative to the CPU's.
+
+    Attributes:
+      loss: of the loss.
+      update: of all variables together, relative to how far they moved.
+    """
+
+    loss: float = 0.0
+    update: float = 0.0
+
+
+NONE = Errors()
+
+
+def of(
+    read: Artifact,
+    on_cpu: Model,
+    batch: Tensors,
+    precision: Precision = "float32",
+    with_other_kernels: Callable[[], Model] | None = None,
+) -> Trial:
     """Tries the GPU with one model.
 
     Args:
@@ -71,6 +95,8 @@ def of(read: Artifact, on_cpu: Model, batch: Tensors, precision: Precision = "fl
       on_cpu: the same model; its state is put back afterwards.
       batch: as the signature `train` says.
       precision: of the GPU's arithmetic.
+      with_other_kernels: opens the same model on the CPU with other kernels: where these lead
+        elsewhere, too, the GPU may.
     """
     try:
         graph = artifact.accelerated_graph(read, GPU)
@@ -97,12 +123,24 @@ def of(read: Artifact, on_cpu: Model, batch: Tensors, precision: Precision = "fl
         return Trial(str(error))
     finally:
         on_cpu.restore(before)
-    problem = difference(before, want, ran.after[0], loss, precision) or ""
+    got = ran.after[0]
+    problem = difference(before, want, got, loss, precision) or ""
+    if problem and with_other_kernels is not None:
+        try:
+            own = _own_errors(with_other_kernels(), before, batch, want, loss)
+        except TfplusError as error:
+            return Trial(f"{problem}; other kernels of the CPU do not tell: {error}")
+        problem = difference(before, want, got, loss, precision, own) or ""
     return Trial(problem, ran.device, ran.is_software, min(ran.step_s[1:]), cpu_step_s)
 
 
 def difference(
-    before: Tensors, want: Tensors, got: Tensors, loss: float, precision: Precision = "float32"
+    before: Tensors,
+    want: Tensors,
+    got: Tensors,
+    loss: float,
+    precision: Precision = "float32",
+    own: Errors = NONE,
 ) -> str | None:
     """What an accelerator computes wrongly in one step; None where it does not.
 
@@ -112,15 +150,32 @@ def difference(
       got: the accelerator's, and its loss, [1].
       loss: the CPU's.
       precision: of the accelerator's arithmetic.
+      own: how far other kernels of the CPU are off.
     """
-    found = float(got[LOSS][0])
-    if not abs(found - loss) <= _LOSS_TOLERANCE[precision] * max(abs(loss), 1e-6):
-        return f"it computes wrongly: a loss of {found:.6g} where it should be {loss:.6g}"
-    update = np.sqrt(sum(_squares(want[n], before[n]) for n in want))
-    error = np.sqrt(sum(_squares(got[n], want[n]) for n in want))
-    if not error <= _UPDATE_TOLERANCE[precision] * max(update, 1e-12):
-        return f"it computes wrongly: an update that is off by {error / max(update, 1e-12):.2g}"
+    found = errors(before, want, got, loss)
+    if not found.loss <= allowed(_LOSS_TOLERANCE[precision], own.loss):
+        it_has = float(got[LOSS][0])
+        return f"it computes wrongly: a loss of {it_has:.6g} where it should be {loss:.6g}"
+    if not found.update <= allowed(_UPDATE_TOLERANCE[precision], own.update):
+        return f"it computes wrongly: an update that is off by {found.update:.2g}"
     return None
+
+
+def errors(before: Tensors, want: Tensors, got: Tensors, loss: float) -> Errors:
+    """How far one step was off; see `difference`."""
+    moved = np.sqrt(sum(_squares(want[n], before[n]) for n in want))
+    apart = np.sqrt(sum(_squares(got[n], want[n]) for n in want))
+    of_loss = abs(float(got[LOSS][0]) - loss) / max(abs(loss), 1e-6)
+    return Errors(of_loss, float(apart / max(moved, 1e-12)))
+
+
+def _own_errors(
+    other: Model, before: Tensors, batch: Tensors, want: Tensors, loss: float
+) -> Errors:
+    other.restore(before)
+    other.step(batch)
+    reached = {**other.save(), LOSS: np.array([other.metrics()[LOSS]])}
+    return errors(before, want, reached, loss)
 
 
 def _squares(a: Tensor, b: Tensor) -> float:

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import struct
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from tfplus import child_process
 
 _TIMEOUT_S = 30.0
+# Name the drivers in place of those that are installed; the first that is set counts.
+_DRIVER_VARIABLES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")
 _LOADERS = ("libvulkan.so.1", "libvulkan.so")
 _KINDS = ("other", "integrated", "discrete", "virtual", "software")
 # Values of the Vulkan specification, section "Instances" and "Physical Device Enumeration".
@@ -57,9 +61,16 @@ def devices() -> tuple[list[VulkanDevice], str]:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         how = child_process.how_it_ended(done.returncode)
-        return [], f"the process that asked the Vulkan loader {how}: {last}"
+        return [], f"the process that asked the Vulkan loader {how}: {last}{_named_in_vain()}"
     listed = [VulkanDevice(**fields) for fields in json.loads(done.stdout)]
-    return listed, "" if listed else "the Vulkan loader lists no GPU"
+    return listed, "" if listed else f"the Vulkan loader lists no GPU{_named_in_vain()}"
+
+
+def _named_in_vain() -> str:
+    """Which driver files the environment names that do not exist."""
+    named = next((v for v in _DRIVER_VARIABLES if os.environ.get(v)), "")
+    missing = [p for p in os.environ.get(named, "").split(os.pathsep) if not Path(p).exists()]
+    return f"; {named} names {missing[0]}, which does not exist" if named and missing else ""
 
 
 class VulkanError(Exception):

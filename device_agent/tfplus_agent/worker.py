@@ -73,15 +73,22 @@ class Worker:
         self._train = data.load(Path(request["data"]), read.manifest, for_training=True)
         if request["eval_data"]:
             self._eval = data.load(Path(request["eval_data"]), read.manifest, for_training=False)
-        model = runtime.find(request["runtime"]).open(
-            read.path, read.manifest, threads=request["threads"], xnnpack=request["xnnpack"]
-        )
+
+        def opened(xnnpack: bool) -> runtime.Model:
+            installed = runtime.find(request["runtime"])
+            return installed.open(
+                read.path, read.manifest, threads=request["threads"], xnnpack=xnnpack
+            )
+
+        model = opened(request["xnnpack"])
         self._model, note = model, ""
         asked = request["accelerator"]
         if asked == accelerated.GPU or (asked == accelerated.AUTO and read.manifest.accelerated):
             batch = next(data.batches(self._train, read.manifest, read.manifest.batch_size))
             precision = gpu.precision_named(request["gpu_precision"])
-            tried = trial.of(read, model, batch.arguments, precision)
+            tried = trial.of(
+                read, model, batch.arguments, precision, lambda: opened(not request["xnnpack"])
+            )
             note = tried.objection or (tried.no_gain if asked == accelerated.AUTO else "")
             try:
                 self._model = model if note else accelerated.GpuModel(read, precision)

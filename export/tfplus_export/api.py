@@ -20,7 +20,7 @@ from tfplus.manifest import (
 )
 from tfplus_export import accelerated, described, flatbuffer, inference, stored, targets
 from tfplus_export.checks import check_model
-from tfplus_export.comparison import parity, real_data
+from tfplus_export.comparison import agreement, parity, real_data
 from tfplus_export.comparison.real_data import RealSamples
 from tfplus_export.comparison.samples import vocabularies
 from tfplus_export.costs import budget, cost, savings
@@ -183,7 +183,7 @@ def _export(
         progress(f"converting for the {accelerator} and comparing with the CPU")
         graphs[accelerator] = accelerated.gpu(step, content, values, options.seed)
         measured[accelerator] = {
-            "tolerance": accelerated.TOLERANCE,
+            "tolerance": agreement.TOLERANCE,
             "runs": graphs[accelerator].measured,
         }
     frozen_inference = None

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tfplus import artifact
+from tfplus.accelerator_process import Ran
 from tfplus.artifact import Artifact
 from tfplus.errors import ArtifactError
 from tfplus_agent import data, runtime, trial
@@ -121,6 +122,50 @@ def test_a_gpu_that_computes_wrongly_is_found_out(
     got = {"loss": np.array([loss]), "k": np.array(kernel)}
     found = trial.difference(before, want, got, 2.0)
     assert found is None if says is None else says in str(found)
+
+
+def test_a_gpu_may_be_off_where_other_kernels_of_the_cpu_are() -> None:
+    before, want = {"k": np.array([1.0, 2.0])}, {"k": np.array([1.5, 2.5])}
+    got = {"loss": np.array([2.0]), "k": np.array([1.5, 2.53])}
+    assert "update that is off by 0.042" in str(trial.difference(before, want, got, 2.0))
+    own = trial.errors(before, want, {**got, "k": np.array([1.49, 2.5])}, 2.0)
+    assert trial.difference(before, want, got, 2.0, own=own) is None
+    # Kernels that are off by as much as an update tell nothing.
+    own = trial.errors(before, want, {**got, "k": np.array([1.0, 2.0])}, 2.0)
+    got["k"] = np.array([1.5, 2.7])
+    assert trial.difference(before, want, got, 2.0, own=own) is not None
+
+
+@pytest.mark.slow
+def test_a_gpu_that_differs_is_held_to_other_kernels_of_the_cpu(
+    gpu_model: Artifact, train_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = runtime.find().open(gpu_model.path, gpu_model.manifest, threads=1, xnnpack=True)
+    samples = data.load(train_data, gpu_model.manifest, for_training=True)
+    batch = next(data.batches(samples, gpu_model.manifest, gpu_model.manifest.batch_size))
+    before = model.save()
+    model.step(batch.arguments)
+    # Off by three hundredths of the update, in one direction.
+    off = {n: v + 0.03 * (v - before[n]) for n, v in model.save().items()}
+    reached = {**off, "loss": np.array([model.metrics()["loss"]])}
+    model.restore(before)
+    ran = Ran([reached] * 3, [1.0] * 3, "some GPU", is_software=False)
+    monkeypatch.setattr(trial.accelerator_process, "run", lambda *_: ran)
+
+    class Unstable:
+        """Kernels that are off by two hundredths in the other."""
+
+        restore, step, metrics = model.restore, model.step, model.metrics
+
+        def save(self) -> dict[str, np.ndarray]:
+            return {n: v - 0.02 * (v - before[n]) for n, v in model.save().items()}
+
+    def tried(other: Any) -> str:
+        model.restore(before)
+        return trial.of(gpu_model, model, batch.arguments, "float32", lambda: other).objection
+
+    assert tried(Unstable()) == ""
+    assert "update that is off by 0.03" in tried(model)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tfplus import artifact
 from tfplus.errors import ExportError
 from tfplus.manifest import Preprocessing
 from tfplus_export import accelerated, api, targets
+from tfplus_export.optimizers import Adam, Sgd
 from tfplus_export.options import Options
 from tfplus_export.sources.source import Source
 from tfplus_export.targets import Runtime
@@ -55,10 +57,43 @@ def test_an_operator_that_the_gpu_lacks_is_named_and_nothing_written(
     assert not Path("m.tflite").exists()
 
 
+def test_a_gpu_that_ends_its_process_is_told_with_the_way_around_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty = Path(__file__).parents[1] / "agent" / "faulty_gpu"
+    monkeypatch.setenv("PYTHONPATH", str(faulty), prepend=os.pathsep)
+    monkeypatch.setenv("FAULTY_GPU", "abort 0")
+    code, _, error = run(*SMALL)
+    assert code == 4
+    assert "SIGABRT" in error
+    assert "VK_ICD_FILENAMES=none" in error
+    assert not Path("m.tflite").exists()
+
+
 def test_an_accelerator_that_nobody_knows_is_a_mistake(run: Run) -> None:
     code, _, error = run("zoo:digits", "-o", "m.tflite", "--accelerator", "tpu")
     assert code == 2
     assert "gpu" in error
+
+
+@pytest.mark.parametrize("optimizer", [Sgd(0.01), Adam()])
+def test_a_gradient_that_is_rounding_alone_is_no_difference(
+    optimizer: Sgd | Adam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_driver(monkeypatch)
+    # A bias in front of a batch normalization, twice, so that the second's inputs have a gradient.
+    model = keras.Sequential([keras.Input((8, 8, 3))])
+    for _ in range(2):
+        model.add(layers.Conv2D(8, 3, padding="same"))
+        model.add(layers.BatchNormalization())
+        model.add(layers.ReLU())
+    model.add(layers.Flatten())
+    model.add(layers.Dense(3))
+    source = Source("biased", model, None, None, None, Preprocessing(), None)
+    options = Options(4, optimizer=optimizer, parity_steps=1, accelerators=("gpu",))
+    read = api.export(source, tmp_path / "m.tflite", options, lambda text: None)
+    (ran,) = read.manifest.parity["gpu"]["runs"]
+    assert ran["update"] <= 1e-3
 
 
 @pytest.mark.usefixtures("gpu_present")

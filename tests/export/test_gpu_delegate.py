@@ -57,6 +57,11 @@ CASES: dict[str, tuple[Graph, dict[str, tuple[int, ...]], str]] = {
         {"x": (1, 3, 5)},
         NOT_TAKEN,
     ),
+    "a difference of a tensor from itself": (
+        lambda x: {"y": tf.raw_ops.Sub(x=x * 2.0, y=x * 2.0)},
+        {"x": (2, 3)},
+        NOT_TAKEN,
+    ),
     "a product of rank 2 that becomes an image": (
         lambda x, w: {
             "y": tf.reshape(tf.matmul(tf.reshape(x * 2.0, [24, 5]), w * 2.0), [2, 3, 4, 6])

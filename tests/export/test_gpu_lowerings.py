@@ -7,11 +7,16 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from keras import layers, ops
 from oracle import assert_equal
 
+from tfplus.manifest import Preprocessing
+from tfplus_export import accelerated, lowered
 from tfplus_export.lowering.candidates import for_accelerators
 from tfplus_export.lowering.table import RULES
+from tfplus_export.options import Options
+from tfplus_export.sources.source import Source
 
 IMAGE = (6, 7, 3)
 TABLE = (5, 4)
@@ -42,3 +47,66 @@ def test_an_embedding_adds_up_what_equal_tokens_send_back() -> None:
     model = keras.Sequential([keras.Input((9,), dtype="int32"), layers.Embedding(5, 3)])
     tokens = np.random.default_rng(0).integers(0, 5, (4, 9)).astype(np.int32)
     assert_equal(model, tokens, rules=for_accelerators(RULES))
+
+
+def products(model: keras.Model) -> list[tuple[bool, bool]]:
+    """Of every BATCH_MATMUL of the step for accelerators: which of its sides are constants."""
+    source = Source("m", model, None, None, None, Preprocessing(), None)
+    step = lowered.training_of(source, model, Options(4))
+    read: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(accelerated.graph(step)))
+    found: list[tuple[bool, bool]] = []
+    for graph in read.subgraphs:
+        for operator in graph.operators:
+            code = read.operatorCodes[operator.opcodeIndex].builtinCode
+            if code == schema.BuiltinOperator.BATCH_MATMUL:
+                sides = [read.buffers[graph.tensors[i].buffer].data for i in operator.inputs]
+                found.append((sides[0] is not None, sides[1] is not None))
+    return found
+
+
+@pytest.mark.slow
+def test_products_have_their_constant_on_the_right() -> None:
+    # The first state of a recurrent layer is zeros; gradients pass through a frozen matrix.
+    model = keras.Sequential(
+        [
+            keras.Input((5, 3)),
+            layers.GRU(4),
+            layers.Dense(40, trainable=False),
+            layers.Dense(4),
+            layers.Lambda(
+                lambda x: ops.matmul(ops.reshape(ops.arange(12.0), (1, 3, 4)), x[..., None])
+            ),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
+    )
+    found = products(model)
+    assert len(found) > 10
+    assert not any(left for left, _ in found)
+
+
+@pytest.mark.parametrize(("left", "right"), [(True, False), (False, True)], ids=["left", "right"])
+@pytest.mark.parametrize("spec", ["ij,bjk->bik", "ij,bj->bi", "bj,ij->ib", "bij,jk->bki"])
+def test_a_product_with_a_constant_has_the_gradient_of_any(
+    spec: str, left: bool, right: bool
+) -> None:
+    extent = {"b": 3, "i": 4, "j": 2, "k": 30}
+    rng = np.random.default_rng(0)
+    axes = spec.partition("->")[0].split(",")
+    a, b = (rng.normal(size=[extent[c] for c in side]).astype(np.float32) for side in axes)
+
+    class Product(layers.Layer):
+        """Of a constant and a weight, times the input."""
+
+        def build(self, shape: Any) -> None:
+            value = b if left else a
+            self.factor = self.add_weight(value.shape, lambda *_, **__: value, name="factor")
+
+        def call(self, x: Any) -> Any:
+            known = ops.convert_to_tensor(a if left else b)
+            sides = (known, self.factor) if left else (self.factor, known)
+            return ops.sum(x) * ops.einsum(spec, *sides)
+
+    image = keras.Input((2,))
+    model = keras.Model(image, Product()(image))
+    assert_equal(model, rng.normal(size=(3, 2)).astype(np.float32), rules=for_accelerators(RULES))

@@ -20,6 +20,7 @@ from tfplus_export.comparison.reference import Reference
 from tfplus_export.comparison.samples import RandomSamples
 from tfplus_export.losses import compiled
 from tfplus_export.lowering.convolutions import CONV2D
+from tfplus_export.lowering.depthwise_convolutions import DEPTHWISE_CONV2D
 from tfplus_export.lowering.rule import Rule, Rules
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Sgd
@@ -77,6 +78,15 @@ def test_every_lowering_of_a_convolution_agrees(lowering: str) -> None:
     x = keras.Input((9, 10, 3))
     y = layers.Conv2D(5, 3, padding="same")(layers.Conv2D(4, 3)(x))
     rules = {**RULES, "Conv2D": CONV2D.rules[lowering]}
+    assert told(keras.Model(x, layers.Dense(3)(layers.Flatten()(y))), rules).step < 1e-11
+
+
+@pytest.mark.parametrize("lowering", DEPTHWISE_CONV2D.rules)
+def test_every_lowering_of_a_depthwise_convolution_agrees(lowering: str) -> None:
+    keras.utils.set_random_seed(0)
+    x = keras.Input((9, 10, 3))
+    y = layers.DepthwiseConv2D(3, 2, "same", 2)(layers.DepthwiseConv2D(3)(x))
+    rules = {**RULES, "DepthwiseConv2dNative": DEPTHWISE_CONV2D.rules[lowering]}
     assert told(keras.Model(x, layers.Dense(3)(layers.Flatten()(y))), rules).step < 1e-11
 
 

@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
+from tfplus.own_error import allowed
 from tfplus_export.comparison.candidate import Candidate
 from tfplus_export.comparison.double import NoDoubleError
 from tfplus_export.comparison.magnified import hidden, magnified
@@ -48,8 +49,6 @@ PROBES = 2
 # A step that is exact in double precision may be off by some times what TensorFlow's float32 is
 # off, up to a limit.
 EXACT = 1e-6
-OWN_ERRORS = 5.0
-MOST_ERROR = 0.25
 TOLERANCE = {"loss": 1e-4, "outputs": 1e-4, "update": 1e-3}
 
 _CLOSING: Mapping[str, Any] = {"Softmax": tf.nn.softmax, "Sigmoid": tf.sigmoid}
@@ -115,7 +114,7 @@ def _limit(of: str, own: float, float64: float | None) -> float:
     # NaN is not exact either.
     if float64 is None or not float64 <= EXACT:
         return TOLERANCE[of]
-    return max(TOLERANCE[of], min(OWN_ERRORS * own, MOST_ERROR))
+    return allowed(TOLERANCE[of], own)
 
 
 def verify(

@@ -76,7 +76,13 @@ class Contraction:
         batch = "".join(c for c in self.out if c in self.left and c in self.right)
         rows = "".join(c for c in self.out if c not in self.right)
         columns = "".join(c for c in self.out if c not in self.left)
-        if columns and self.out == batch + columns + rows:
+        known = is_constant(a), is_constant(b)
+        if known == (True, False):
+            # Accelerators take a constant on the right side alone, where XNNPACK packs it but once.
+            exchanged = Contraction(self.right, self.left, batch + columns + rows)._product(b, a)
+            return _permuted(exchanged, batch + columns + rows, self.out)
+        may_exchange = known != (False, True)
+        if may_exchange and columns and self.out == batch + columns + rows:
             # With the operands exchanged, the product needs no permutation.
             return Contraction(self.right, self.left, self.out)._product(b, a)
         inner = "".join(c for c in self.left if c in self.right and c not in self.out)
@@ -84,7 +90,8 @@ class Contraction:
         def size(letters: str) -> int:
             return math.prod(int(extent[c]) for c in letters)
 
-        if _exchange(size(rows), size(inner), size(columns)) and self.right == columns + inner:
+        exchange = may_exchange and _exchange(size(rows), size(inner), size(columns))
+        if exchange and self.right == columns + inner:
             exchanged = Contraction(self.right, self.left, columns + rows)._product(b, a)
             return _permuted(exchanged, columns + rows, self.out)
         a = _permuted(a, self.left, batch + rows + inner)
@@ -93,7 +100,7 @@ class Contraction:
         order = batch + (columns + inner if transposed else inner + columns)
         b = _permuted(b, self.right, order)
         shape = [size(columns), size(inner)] if transposed else [size(inner), size(columns)]
-        if not batch and is_constant(b):
+        if not batch and known[1]:
             # The weights of a frozen layer: FULLY_CONNECTED.
             a = tf.reshape(a, [size(rows), size(inner)])
             c = tf.matmul(a, tf.reshape(b, shape), transpose_b=transposed)

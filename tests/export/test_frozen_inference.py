@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 from tfplus import artifact, freezing, frozen_model, graph_reader
 from tfplus.artifact import Artifact
 from tfplus.cli.main import app
-from tfplus.errors import ArtifactError, DataError
+from tfplus.errors import ArtifactError, DataError, ExportError
 from tfplus.manifest import Preprocessing
-from tfplus_export import api, flatbuffer
+from tfplus_export import api, flatbuffer, scales
 from tfplus_export.sources.source import Source
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")
@@ -159,6 +159,19 @@ def test_a_checkpoint_of_another_precision_is_refused(small_file: Artifact, tmp_
     (tmp_path / "c.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
     with pytest.raises(DataError, match=r"expected a \.safetensors file of float32"):
         frozen_model.freeze(small_file, tmp_path / "c.safetensors", tmp_path / "f.tflite")
+
+
+@pytest.mark.slow
+def test_a_graph_that_computes_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {**scales._SCALED, "MatMul": lambda op, weight, scale: weight * scale * 1.001}
+    monkeypatch.setattr(scales, "_SCALED", wrong)
+    x = keras.Input((3,))
+    y = layers.BatchNormalization()(layers.Dense(2)(x))
+    with pytest.raises(ExportError, match="off by"):
+        export(keras.Model(x, y), tmp_path / "m.tflite")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

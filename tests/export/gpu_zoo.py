@@ -54,6 +54,8 @@ STEPS = 10
 BATCH = 2
 SEED = 0
 TIMEOUT_S = 1800
+# How lines begin that LiteRT writes whatever happens.
+CHATTER = ("INFO:", "WARNING:", "I0000", "W0000", "└")
 TITLE = "Models"
 HEAD = """{software}.
 
@@ -239,8 +241,8 @@ def asked(
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if lines:
         return json.loads(lines[0])
-    says = (done.stderr.strip().splitlines() or [""])[-1]
-    return {"failed": f"ended with {done.returncode}: {says}"}
+    told = [line for line in done.stderr.splitlines() if line and not line.startswith(CHATTER)]
+    return {"failed": f"ended with {done.returncode}: {(told or ['it said nothing'])[-1]}"}
 
 
 def half() -> int:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import keras
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from gpu_sections import read, software, write
+from gpu_sections import read, shown, software, write
 from keras import layers
 
 from tfplus import gpu
@@ -272,15 +272,11 @@ def row(name: str, optimizer: str, found: Mapping[str, Any]) -> str:
         return f"| {name} | {optimizer} | no | | {found['failed']} | | |"
     first, last = found["losses"][0], found["losses"][-1]
     pairs = (("step_loss", "step_update"), ("loss", "weights"), ("cpu_loss", "cpu_weights"))
-    errors = " | ".join(f"{_shown(found[a])}, {_shown(found[b])}" for a, b in pairs)
+    errors = " | ".join(f"{shown(found[a])}, {shown(found[b])}" for a, b in pairs)
     return (
         f"| {name} | {optimizer} | {'yes' if found['fully_accelerated'] else 'no'} "
         f"| {first:.4f}, {last:.4f} | {errors} |"
     )
-
-
-def _shown(error: float) -> str:
-    return f"{error:.0e}" if error else "0"
 
 
 def holds(found: Mapping[str, Any]) -> bool:

@@ -193,6 +193,21 @@ def test_weights_are_not_in_the_file_twice(small_file: Artifact) -> None:
     assert held < 8000
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("constants.tflite", "does not match its SHA-256"), ("infer.tflite", "the manifest says")],
+)
+def test_a_graph_that_was_exchanged_is_refused(
+    small_file: Artifact, tmp_path: Path, name: str, said: str
+) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(small_file.path.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr(name, b"another")
+    with pytest.raises(ArtifactError, match=rf"{name}.* {said}"):
+        artifact.inference_graphs(artifact.read(path))
+
+
 def test_it_survives_a_copy_with_other_values(small_file: Artifact, tmp_path: Path) -> None:
     values = artifact.initial_values(small_file)
     copy = artifact.with_values(small_file, values, tmp_path / "copy.tflite")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfplus_export.comparison.double import NoDoubleError, constants, doubled
+from tfplus_export.comparison.double import NoDoubleError, constants, doubled, plain_session, run
 from tfplus_export.comparison.update_error import layer_rounding, update_error
 from tfplus_export.signatures import tensor_specs
 from tfplus_export.tf_types import Tensor
@@ -122,9 +122,12 @@ class DoubleStep:
             given.append(tf.TensorSpec([4], tf.float32))
         function = tf.function(gradients, autograph=False, input_signature=given)
         try:
-            self._function: Any = function.get_concrete_function()
+            traced: Any = function.get_concrete_function()
         except (TypeError, ValueError, tf.errors.OpError) as error:
             raise NoDoubleError(str(error)) from error
+        self._inputs: list[str] = [t.name for t in traced.inputs]
+        self._outputs: list[str] = [t.name for t in traced.outputs]
+        self._session = plain_session(traced.graph)
 
     def __call__(
         self, batch: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray], random: np.ndarray
@@ -136,15 +139,14 @@ class DoubleStep:
           state: name → value, of every weight.
           random: state of the noise, float32 [4].
         """
-        values = [tf.constant(doubled(batch[n])) for n in self._batch]
-        values += [tf.constant(doubled(state[n])) for n in self._weights]
-        if len(self._function.inputs) > len(values):
-            values.append(tf.constant(random))
-        try:
-            loss, *found = self._function(*values)
-        except tf.errors.OpError as error:
-            raise NoDoubleError(str(error)) from error
-        return float(loss[0]), {n: np.asarray(g) for n, g in zip(self.names, found, strict=True)}
+        values = [doubled(batch[n]) for n in self._batch]
+        values += [doubled(state[n]) for n in self._weights]
+        values.append(random)
+        # Of the noise's state alone there may be no input.
+        loss, *found = run(
+            self._session, self._outputs, dict(zip(self._inputs, values, strict=False))
+        )
+        return float(loss[0]), dict(zip(self.names, found, strict=True))
 
 
 def _precise(kind: Any) -> Any:

@@ -232,6 +232,8 @@ def _measure(
         left = seen.left
         for errors, of_small in zip(medians, seen.errors, strict=True):
             errors |= {n: float(np.maximum(errors[n], e)) for n, e in of_small.items()}
+    for candidate in candidates:
+        candidate.close()
     precise: Precise | None = None
     update = np.max([error for errors in medians for error in errors.values()])
     loss = np.max([error for candidate in candidates for error in candidate.loss_errors])

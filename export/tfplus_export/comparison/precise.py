@@ -18,7 +18,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus_export.comparison.double import NoDoubleError, constants, doubled, plain_session, run
-from tfplus_export.comparison.update_error import layer_rounding, update_error
+from tfplus_export.comparison.update_error import (
+    layer_rounding,
+    norm,
+    update_error,
+)
 from tfplus_export.signatures import tensor_specs
 from tfplus_export.tf_types import Tensor
 from tfplus_export.training import Training
@@ -72,7 +76,7 @@ def compare(exact: Found, float32: Found, step: Found) -> Precise:
     loss, gradients = exact
     zeros = {name: np.zeros_like(gradient) for name, gradient in gradients.items()}
     rounding = layer_rounding(zeros, gradients, list(zeros))
-    sizes = {n: float(np.linalg.norm(g)) / math.sqrt(g.size) for n, g in gradients.items()}
+    sizes = {n: norm(g) / math.sqrt(g.size) for n, g in gradients.items()}
     tiny = VANISHING * max(sizes.values())
     vanishing = frozenset(name for name, size in sizes.items() if size <= tiny)
     own = [
@@ -85,8 +89,8 @@ def compare(exact: Found, float32: Found, step: Found) -> Precise:
         # What is zero by nature is compared with what float32 could tell from zero.
         least = max(rounding[name], tiny) * math.sqrt(gradient.size)
         # A gradient that the step does not have is zero.
-        error = float(np.linalg.norm(step[1].get(name, 0.0) - gradient))
-        errors.append(error / max(float(np.linalg.norm(gradient)), least, 1e-30))
+        error = norm(step[1].get(name, 0.0) - gradient)
+        errors.append(error / max(norm(gradient), least, 1e-30))
     own_loss = abs(float32[0] - loss) / max(abs(loss), 1e-6)
     return Precise(float(np.max(errors)), own_loss, max(own, default=0.0), vanishing)
 

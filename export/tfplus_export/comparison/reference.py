@@ -66,7 +66,7 @@ class Reference:
             self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
 
         self._compute = gradients
-        self._gradients: Any = tf.function(gradients, autograph=False)
+        self._gradients: Any = _for_any_batch(gradients, training)
         self._apply: Any = tf.function(apply, autograph=False)
 
     def settle(self, batch: Batch) -> None:
@@ -161,6 +161,20 @@ class Reference:
         if self._draws_noise:
             state[STATE] = self._noise.state()
         return weights | {n: v for n, v in state.items() if not n.endswith("/")}
+
+
+def _for_any_batch(gradients: Any, training: Training) -> Any:
+    """A function of a batch, traced once for all batch sizes, as Keras does when it trains."""
+    specs = {
+        name: tf.TensorSpec([None, *info.shape[1:]], info.dtype)
+        for name, info in training.arguments().items()
+    }
+    function: Any = tf.function(gradients, autograph=False)
+    try:
+        return function.get_concrete_function(specs)
+    except Exception:
+        # What the model's own code raises where it wants to know the batch size.
+        return function
 
 
 def _tensors(batch: Batch) -> dict[str, Any]:

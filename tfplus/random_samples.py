@@ -7,22 +7,31 @@ from typing import Any
 import numpy as np
 
 from tfplus.manifest import Manifest
-from tfplus.slices import Tensors
+from tfplus.slices import Tensor
+
+# Rows of a table that nobody says the size of.
+_INDICES = 2
 
 
-def of(manifest: Manifest, signature: str) -> Tensors:
-    """Random inputs for a signature: normal numbers, labels and indices that are in range."""
+def of(manifest: Manifest, signature: str) -> dict[str, Tensor]:
+    """Random inputs for a signature: normal numbers, labels and indices that are in range.
+
+    Every sample has the weight 1, where the signature takes weights.
+    """
     rng = np.random.default_rng(0)
     labels = {
         o.target: manifest.signatures["infer"].outputs[o.prediction].shape[-1]
         for o in manifest.outputs
         if o.targets == "label"
     }
+    known = {*manifest.inputs, *(output.target for output in manifest.outputs)}
     taken: dict[str, Any] = {}
     for name, info in manifest.signatures[signature].inputs.items():
         if np.issubdtype(np.dtype(info.dtype), np.integer):
-            highest = labels.get(name) or manifest.vocabularies.get(name, 2)
+            highest = labels.get(name) or manifest.vocabularies.get(name) or _INDICES
             taken[name] = rng.integers(0, highest, info.shape).astype(info.dtype)
+        elif name not in known:
+            taken[name] = np.ones(info.shape, info.dtype)
         else:
             taken[name] = rng.normal(size=info.shape).astype(info.dtype)
     # Targets that are probabilities.

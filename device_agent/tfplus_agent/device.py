@@ -107,7 +107,10 @@ class Device:
 
     @property
     def accelerator(self) -> tuple[str, str]:
-        """What the loaded model trains on, `cpu` or `gpu`, and why it is not the one asked for."""
+        """What the loaded model trains on, `cpu` or `gpu`, and why it is not the one asked for.
+
+        Both are empty before a worker was started for it.
+        """
         return self._loaded().accelerator
 
     @property

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tfplus.cli.output import print_json, stderr_console, stdout_console
-from tfplus.errors import ArtifactError, MissingExtraError, WorkerError
+from tfplus.errors import MissingExtraError, WorkerError
 from tfplus_agent import naming
 
 _BLOCKED_EXIT_CODE = 3
@@ -51,8 +51,6 @@ def doctor(
     from tfplus_agent.doctor import examination, patient, text
 
     trained = patient.of_file(model) if model else patient.probe()
-    if model is not None and not trained.read.manifest.signatures.get("train"):
-        raise ArtifactError(f"{model}: the file has no signature 'train'")
     notes = stderr_console()
     found = examination.examine(
         trained,

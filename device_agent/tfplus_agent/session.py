@@ -50,6 +50,11 @@ class Session:
       setup: what the worker loads.
       checkpoints: of the model.
       log_path: where the worker's error output goes.
+
+    Attributes:
+      steps: that stand behind the weights.
+      accelerator: what the worker that was started last trains on, `cpu` or `gpu`, and why it is
+        not the one that was asked for; empty before the first.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Session:
         self._log_path = log_path
         self._worker: WorkerClient | None = None
         self._gpu_failure = ""
+        self.accelerator = ("", "")
         checkpoint = checkpoints.load()
         self._saved_steps = checkpoint.step if checkpoint else 0
         self.steps = self._saved_steps
@@ -76,12 +82,6 @@ class Session:
         """Process id of the worker, if one was started."""
         worker = self._worker
         return worker.pid if worker else None
-
-    @property
-    def accelerator(self) -> tuple[str, str]:
-        """What it trains on, `cpu` or `gpu`, and why it is not the one that was asked for."""
-        worker = self.worker()
-        return worker.accelerator, self._gpu_failure or worker.accelerator_note
 
     def worker(self) -> WorkerClient:
         """The worker, started and restored from the last checkpoint where none lives.
@@ -97,29 +97,11 @@ class Session:
             lost, died = self.steps - self._saved_steps, self._worker.how_it_died("idle")
             message = f"{died}; {lost} steps that no checkpoint holds are lost"
             raise self._failed(self._worker, WorkerError(message))
-        self.close()
-        worker = self._start()
-        try:
-            checkpoint = self._checkpoints.load()
-            if checkpoint is not None:
-                worker.restore(checkpoint.tensors)
-        except BaseException:
-            worker.close()
-            raise
-        self.steps = self._saved_steps = checkpoint.step if checkpoint else 0
-        self._worker = worker
-        return worker
+        return self._start_at(self._restored)
 
     def start_over(self) -> None:
         """Goes back to the weights in the file; on disk when this returns."""
-        self.close()
-        worker = self._start()
-        try:
-            self._save(Checkpoint(0, worker.save()))
-        except BaseException:
-            worker.close()
-            raise
-        self._worker = worker
+        self._start_at(lambda worker: self._save(Checkpoint(0, worker.save())))
 
     def values(self) -> dict[str, Tensor]:
         """Returns every variable: name → array."""
@@ -193,7 +175,7 @@ class Session:
         try:
             self._save(Checkpoint(self.steps, self.values()))
         except TensorError as error:
-            self._roll_back()
+            self.close()
             raise DataError(
                 f"training diverged: {error}; the weights are put back to the last checkpoint: "
                 "scale the data, or set a smaller learning rate"
@@ -206,14 +188,40 @@ class Session:
             worker.kill()
 
     def close(self) -> None:
-        """Ends the worker; what is not on disk is gone."""
+        """Ends the worker and goes back to the last checkpoint; what is not on disk is gone."""
         worker, self._worker = self._worker, None
+        self.steps = self._saved_steps
         if worker is not None:
             worker.close()
 
     def _save(self, checkpoint: Checkpoint) -> None:
         self._checkpoints.save(checkpoint)
         self.steps = self._saved_steps = checkpoint.step
+
+    def _restored(self, worker: WorkerClient) -> None:
+        checkpoint = self._checkpoints.load()
+        if checkpoint is not None:
+            worker.restore(checkpoint.tensors)
+        self.steps = self._saved_steps = checkpoint.step if checkpoint else 0
+
+    def _start_at(self, begin: Callable[[WorkerClient], None]) -> WorkerClient:
+        """Starts a worker and brings it to its first state; where the GPU fails, on the CPU."""
+        self.close()
+        worker = self._start()
+        try:
+            begin(worker)
+        except WorkerError as error:
+            worker.close()
+            if worker.accelerator == Model.accelerator:
+                raise
+            self._leave_the_gpu(str(error))
+            return self._start_at(begin)
+        except BaseException:
+            worker.close()
+            raise
+        self._worker = worker
+        self.accelerator = (worker.accelerator, self._gpu_failure or worker.accelerator_note)
+        return worker
 
     def _start(self) -> WorkerClient:
         try:
@@ -240,13 +248,13 @@ class Session:
         except WorkerError as error:
             raise self._failed(worker, error) from None
         except BaseException:
-            self._roll_back()
+            self.close()
             raise
 
     def _failed(self, worker: WorkerClient, error: WorkerError) -> WorkerError:
         """Goes back to the last checkpoint, off the GPU if it was on it; returns what to raise."""
         _LOG.error("worker %d: %s", worker.pid, error)
-        self._roll_back()
+        self.close()
         if worker.accelerator == Model.accelerator:
             return error
         self._leave_the_gpu(str(error))
@@ -256,10 +264,6 @@ class Session:
         self._gpu_failure = f"the GPU was lost: {reason}"
         self._setup = replace(self._setup, accelerator=Model.accelerator)
         _LOG.warning("goes on on the CPU: %s", self._gpu_failure)
-
-    def _roll_back(self) -> None:
-        self.close()
-        self.steps = self._saved_steps
 
 
 def _check_hyperparameters(tensors: Mapping[str, Tensor], manifest: Manifest) -> None:

@@ -189,20 +189,3 @@ def test_other_values_keep_the_graph(gpu_model: Artifact, tmp_path: Path) -> Non
     values = {name: artifact.initial_values(gpu_model)[name] + 1}
     copy = artifact.with_values(gpu_model, values, tmp_path / "copy.tflite")
     assert artifact.accelerated_graph(copy, "gpu") == artifact.accelerated_graph(gpu_model, "gpu")
-
-
-@pytest.mark.slow
-def test_a_full_disk_keeps_the_model_on_the_cpu(
-    gpu_model: Artifact, train_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*arguments: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(trial.accelerator_process, "run", full)
-    model = runtime.find().open(gpu_model.path, gpu_model.manifest, threads=1, xnnpack=True)
-    before = model.save()
-    samples = data.load(train_data, gpu_model.manifest, for_training=True)
-    batch = next(data.batches(samples, gpu_model.manifest, gpu_model.manifest.batch_size))
-    assert "No space left" in trial.of(gpu_model, model, batch.arguments).objection
-    for name, value in model.save().items():
-        np.testing.assert_array_equal(value, before[name])

@@ -15,7 +15,7 @@ import pytest
 
 from tfplus import artifact
 from tfplus.artifact import Artifact
-from tfplus_agent import runtime, vulkan
+from tfplus_agent import data, runtime, vulkan
 from tfplus_agent.doctor import accelerators, examination, patient
 from tfplus_agent.doctor.accelerators import Tried
 from tfplus_agent.telemetry import processor, system_memory, thermal
@@ -80,6 +80,18 @@ def test_a_gpu_is_right_or_named(fault: str, status: str, says: str, tmp_path: P
     assert len(found["warnings"]) == (0 if status == "right" else 2)
     assert found["trains"]
     assert not (tmp_path / "state").exists()
+
+
+def test_the_gpu_is_given_rows_in_the_order_in_which_a_worker_takes_them(tmp_path: Path) -> None:
+    probe = patient.probe()
+    np.savez(tmp_path / "samples.npz", **probe.samples)
+    manifest = probe.read.manifest
+    held = data.load(tmp_path / "samples.npz", manifest, for_training=True)
+    for epoch in (0, 1):
+        rng = np.random.default_rng([0, epoch])
+        taken = next(data.batches(held, manifest, manifest.batch_size, rng)).arguments
+        for name, values in probe.batch_of(epoch).items():
+            np.testing.assert_array_equal(taken[name], values)
 
 
 def test_a_runtime_that_computes_wrongly_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

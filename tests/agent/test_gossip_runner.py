@@ -261,7 +261,12 @@ def test_agent_that_died_goes_on_and_is_taken_back(agents: dict[str, Agent]) -> 
     agents["c"].boot()
     agents["c"].device.values = {n: t * 0 for n, t in agents["c"].device.values.items()}
     assert agents["c"].runner.start(plan_of(agents, "c", **more)) == 3
-    assert agents["c"].device.training.wait(10)
+    # The neighbours go on when they have heard of it: they could else be through before.
+    for name in ("b", "d"):
+        run = agents[name].runner._run
+        assert run is not None
+        with run._changed:
+            assert run._changed.wait_for(lambda run=run: not run._state.peers["c"].suspected, 10)
     back.set()
     for name in NAMES:
         assert agents[name].events()[-1].state == pb.GossipEvent.FINISHED
@@ -327,6 +332,11 @@ def test_the_newest_finished_runs_are_kept_and_what_can_be_gone_on_with(
         list(runner.watch("first", 0, ACTIVE))
     again = pb.GossipPlan(run_id="stopped", rounds=1, epochs_per_round=1, round_timeout_s=1)
     assert runner.start(again) == 1
+    list(runner.watch("stopped", 0, ACTIVE))
+    # The oldest is not removed by being asked for.
+    again.run_id = "third"
+    assert runner.start(again) == 2
+    assert runner.snapshot(1)
     runner.close()
 
 

@@ -20,10 +20,11 @@ import pytest
 import tfplus_agent
 from tfplus import artifact
 from tfplus.artifact import Artifact
+from tfplus.errors import WorkerError
 from tfplus_agent import session, trial
 from tfplus_agent.device import Device
 from tfplus_agent.results import StepEvent
-from tfplus_agent.worker_client import WorkerClient
+from tfplus_agent.worker_client import WorkerClient, WorkerSetup
 
 OpenDevice = Callable[..., Device]
 PROBE = Path(tfplus_agent.__file__).parent / "probe" / "model.tflite"
@@ -147,6 +148,77 @@ def test_a_gpu_that_fails_its_trial_is_not_used(
     accelerator, note = open_device(load=probe, accelerator="gpu").accelerator
     assert accelerator == "cpu"
     assert says in note
+
+
+def without(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """A GPU that does everything but one call of the worker."""
+    real = getattr(WorkerClient, call)
+
+    def fail(self: WorkerClient, *arguments: Any) -> Any:
+        if self.accelerator == "gpu":
+            raise WorkerError(f"no {call} today")
+        return real(self, *arguments)
+
+    monkeypatch.setattr(WorkerClient, call, fail)
+
+
+@pytest.mark.slow
+def test_a_gpu_that_does_not_take_the_checkpoint_is_left(
+    open_device: OpenDevice, probe: Artifact, faulty: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty("none 0")
+    first = open_device(load=probe, accelerator="gpu")
+    trained(first)
+    first.close()
+    without(monkeypatch, "restore")
+    again = open_device(load=None, accelerator="gpu")
+    summary, _ = trained(again)
+    assert (summary.accelerator, summary.trained_steps) == ("cpu", 20)
+    assert "no restore today" in summary.accelerator_note
+
+
+@pytest.mark.slow
+def test_a_gpu_that_does_not_give_its_weights_is_trained_after(
+    open_device: OpenDevice,
+    probe: Artifact,
+    faulty: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    faulty("none 0")
+    device = open_device(load=probe, accelerator="gpu")
+    without(monkeypatch, "save")
+    summary, _ = trained(device)
+    assert (summary.accelerator, summary.trained_steps, summary.redone_steps) == ("cpu", 10, 10)
+    other = open_device(load=probe, accelerator="cpu", state_dir=tmp_path / "cpu")
+    trained(other)
+    for name, value in other.weights(include_optimizer=True).items():
+        np.testing.assert_array_equal(device.weights(include_optimizer=True)[name], value)
+
+
+def test_a_worker_that_does_not_start_with_the_gpu_starts_without(
+    open_device: OpenDevice, probe: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Client(WorkerClient):
+        def __init__(self, setup: WorkerSetup, log_path: Path) -> None:
+            if setup.accelerator != "cpu":
+                raise WorkerError("the driver hung")
+            super().__init__(setup, log_path)
+
+    monkeypatch.setattr(session, "WorkerClient", Client)
+    device = open_device(load=probe, accelerator="gpu")
+    assert device.accelerator == ("cpu", "the GPU was lost: the driver hung")
+
+
+@pytest.mark.slow
+def test_a_program_on_the_cpu_is_taken_only_where_it_is_asked_for(
+    open_device: OpenDevice, probe: Artifact, faulty: Any, tmp_path: Path
+) -> None:
+    faulty("software 0")
+    accelerator, note = open_device(load=probe).accelerator
+    assert (accelerator, "Faulty is itself a program" in note) == ("cpu", True)
+    asked = open_device(load=probe, accelerator="gpu", state_dir=tmp_path / "asked")
+    assert asked.accelerator == ("gpu", "")
 
 
 _UNDER_A_LIMIT = """

@@ -24,6 +24,7 @@ class Session:
 
     def train_epoch(self, plan: EpochPlan, on_step: Any, stop: Any) -> EpochResult:
         self.plans.append((plan.epoch, plan.skip, plan.first_step, plan.max_steps))
+        assert plan.max_seconds == training.CHECKPOINT_EVERY_S
         steps, seconds = self._pieces.pop(0)
         self._clock[0] += seconds
         if isinstance(steps, AcceleratorLostError):

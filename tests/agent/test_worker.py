@@ -78,6 +78,32 @@ def test_epochs_have_orders_of_their_own_and_seeds_repeat_them(worker: WorkerCli
     assert runs[0] != runs[3]
 
 
+def test_an_epoch_in_pieces_equals_a_whole_one(worker: WorkerClient) -> None:
+    start = worker.save()
+    whole = train(worker)
+    after = worker.save()
+    worker.restore(start)
+    pieces = train(worker, max_steps=4)
+    pieces += train(worker, skip=4, first_step=4, max_steps=1000)
+    assert [(e["step"], e["reported"]) for e in pieces] == [
+        (e["step"], e["reported"]) for e in whole
+    ]
+    for name, value in worker.save().items():
+        np.testing.assert_array_equal(value, after[name])
+
+
+def test_a_piece_ends_with_the_first_step_after_its_time(worker: WorkerClient) -> None:
+    result = worker.train(plan(max_seconds=0), lambda event: None, lambda: False)
+    assert len(result.step_ms) == 1
+
+
+def test_a_loss_that_is_no_number_ends_it_at_its_step(worker: WorkerClient) -> None:
+    rate = {"optimizer/learning_rate": np.array([1e30], np.float32)}
+    worker.restore(worker.save() | rate)
+    with pytest.raises(DataError, match=r"the loss is (nan|inf) at step [2-9];"):
+        train(worker)
+
+
 def test_it_reports_every_so_many_steps_and_the_last(worker: WorkerClient) -> None:
     assert [e["step"] for e in train(worker, report_every=4)] == [4, 8, 10]
 

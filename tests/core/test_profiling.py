@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tfplus.errors import WorkerError
-from tfplus.profiling import layers
+from tfplus.profiling import layers, process
+from tfplus.profiling.litert import IN_DELEGATE, INVOKE, OPERATOR, RUN, Event
 from tfplus.profiling.matching import belongs, match
 from tfplus.profiling.partitions import Group, Node, divide
 from tfplus.profiling.process import OperatorTime, Recorded
@@ -57,7 +58,9 @@ def test_what_the_kernels_can_run_first_is_gathered_first() -> None:
         # Variables, copied behind everything.
         (["MUL", "CONCATENATION"], ["Multiply (ND)", *["Copy (NC, X32)"] * 3], [0, 1, 2, 2]),
         (["ADD"], [], []),
-        # Handles have nothing, however many; of another operator that is less likely.
+        # A variable may be read without a copy, and nothing is joined without one.
+        (["READ_VARIABLE", "CONCATENATION"], ["Copy (NC, X32)"], [1]),
+        # Handles have nothing, however many.
         (["ADD", *["VAR_HANDLE"] * 40, "MUL", "ADD"], ["Add (ND)", "Multiply (ND)"], [0, 41]),
         (["ADD", *["CALL_ONCE"] * 9, "ADD"], ["Add (ND)", "Add (ND)"], [0, 10]),
     ],
@@ -123,6 +126,21 @@ def test_a_runtime_that_divides_otherwise_is_told() -> None:
     recorded = ran((True, 0, "Copy", 1.0), (True, 1, "Multiply", 2.0), (False, 3, "CAST", 4.0))
     with pytest.raises(WorkerError, match="ran 1 partitions of XNNPACK, expected 2"):
         layers.attribute(GRAPH, recorded)
+
+
+def test_times_are_means_over_the_runs() -> None:
+    def run(first_us: int, whole_us: int) -> list[Event]:
+        told = [Event(OPERATOR, 3, first_us, "CAST"), Event(IN_DELEGATE, 0, 1000, "Add")]
+        return [*told, Event(RUN, 0, whole_us, INVOKE), Event(RUN, 0, 7, "another")]
+
+    found = process._means([run(1000, 4000), run(2000, 9000)])
+    assert found.operators == (
+        OperatorTime(False, 3, "CAST", 1.5),
+        OperatorTime(True, 0, "Add", 1.0),
+    )
+    assert found.step_ms == (4.0, 9.0)
+    with pytest.raises(WorkerError, match="different operators"):
+        process._means([run(1, 2), run(1, 2)[1:]])
 
 
 def test_long_sequences_stay_in_step() -> None:

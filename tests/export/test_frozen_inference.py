@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 from tfplus import artifact, freezing, frozen_model, graph_reader
 from tfplus.artifact import Artifact
 from tfplus.cli.main import app
-from tfplus.errors import ArtifactError, DataError
+from tfplus.errors import ArtifactError, DataError, ExportError
 from tfplus.manifest import Preprocessing
-from tfplus_export import api, flatbuffer
+from tfplus_export import api, flatbuffer, scales
 from tfplus_export.sources.source import Source
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")
@@ -162,6 +162,19 @@ def test_a_checkpoint_of_another_precision_is_refused(small_file: Artifact, tmp_
 
 
 @pytest.mark.slow
+def test_a_graph_that_computes_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {**scales._SCALED, "MatMul": lambda op, weight, scale: weight * scale * 1.001}
+    monkeypatch.setattr(scales, "_SCALED", wrong)
+    x = keras.Input((3,))
+    y = layers.BatchNormalization()(layers.Dense(2)(x))
+    with pytest.raises(ExportError, match="off by"):
+        export(keras.Model(x, y), tmp_path / "m.tflite")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
 def test_a_single_weight_beside_the_constant_one(tmp_path: Path) -> None:
     x = keras.Input((3,))
     export(keras.Model(x, 1.0 - layers.Dense(1, "sigmoid")(x)), tmp_path / "m.tflite")
@@ -178,6 +191,21 @@ def test_weights_are_not_in_the_file_twice(small_file: Artifact) -> None:
         held = archive.getinfo("infer.tflite").file_size
     assert held == entry.size_bytes - weights
     assert held < 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("constants.tflite", "does not match its SHA-256"), ("infer.tflite", "the manifest says")],
+)
+def test_a_graph_that_was_exchanged_is_refused(
+    small_file: Artifact, tmp_path: Path, name: str, said: str
+) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(small_file.path.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr(name, b"another")
+    with pytest.raises(ArtifactError, match=rf"{name}.* {said}"):
+        artifact.inference_graphs(artifact.read(path))
 
 
 def test_it_survives_a_copy_with_other_values(small_file: Artifact, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -13,12 +12,10 @@ from rich.text import Text
 
 from tfplus.artifact import Artifact
 from tfplus.cli.output import stderr_console
-from tfplus.errors import MissingExtraError
+from tfplus.cli.runtime import installed_runtime
 
 if TYPE_CHECKING:
     from tfplus.profiling.delegates import Delegation, Outside
-
-_RUNTIME = "ai-edge-litert"
 
 
 def ask(artifact: Artifact) -> list[Delegation]:
@@ -28,14 +25,10 @@ def ask(artifact: Artifact) -> list[Delegation]:
       MissingExtraError: it is not installed.
       WorkerError: it failed.
     """
-    try:
-        version = importlib.metadata.version(_RUNTIME)
-    except importlib.metadata.PackageNotFoundError:
-        raise MissingExtraError.of("tfplus inspect --delegates", "agent") from None
+    runtime = installed_runtime("tfplus inspect --delegates")
     from tfplus.profiling import delegates
 
     with stderr_console().status("asking LiteRT"):
-        runtime = f"{_RUNTIME} {version}"
         return [delegates.ask(artifact, name, runtime) for name in delegates.SIGNATURES]
 
 

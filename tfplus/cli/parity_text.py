@@ -40,5 +40,6 @@ def _line(what: str, run: Mapping[str, Any]) -> str:
     beside = f"; TensorFlow's own {own:.0e}" if isinstance(own, float) and own else ""
     float64 = run.get("float64")
     beside += f"; in double precision {float64:.0e}" if isinstance(float64, float) else ""
-    steps = f"{run.get('steps')} steps"
+    count = run.get("steps")
+    steps = f"{count} step" if count == 1 else f"{count} steps"
     return f"{what}, {steps}: {', '.join(errors)}, worst {run.get('worst_variable')}{beside}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,15 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from tfplus.cli.output import print_json, stderr_console, stdout_console
-from tfplus.errors import MissingExtraError, UsageError
+from tfplus.cli.runtime import installed_runtime
+from tfplus.errors import UsageError
+from tfplus.operator_names import PHASES
 
 if TYPE_CHECKING:
     from tfplus.profiling.layers import Profile
 
 app = typer.Typer()
 
-_RUNTIME = "ai-edge-litert"
-_PHASES = ("forward", "loss", "backward", "update")
 _BAR = 24
 _MOST_OPERATORS = 25
 
@@ -63,10 +62,7 @@ def profile(
 
     if signature not in ("train", "infer"):
         raise UsageError(f"--signature '{signature}': expected train or infer")
-    try:
-        version = importlib.metadata.version(_RUNTIME)
-    except importlib.metadata.PackageNotFoundError:
-        raise MissingExtraError.of("tfplus profile", "agent") from None
+    runtime = installed_runtime("tfplus profile")
     found = artifact.read(file)
     from tfplus.profiling import layers
 
@@ -75,7 +71,7 @@ def profile(
         measured = layers.measure(
             found,
             signature,
-            runtime=f"{_RUNTIME} {version}",
+            runtime=runtime,
             threads=chosen,
             xnnpack=xnnpack,
             warmup=warmup,
@@ -92,7 +88,7 @@ def profile(
 
 
 def _layers(profile: Profile) -> Table:
-    phases = [p for p in _PHASES if any(p in layer.ms for layer in profile.layers)]
+    phases = [p for p in PHASES if any(p in layer.ms for layer in profile.layers)]
     table = Table("layer", title="Milliseconds per layer", title_justify="left")
     for heading in (*phases, "together"):
         table.add_column(heading, justify="right")

@@ -17,7 +17,7 @@ import numpy as np
 
 from tfplus import accelerator_process, artifact
 from tfplus.accelerator_process import Ran, Step
-from tfplus.errors import MissingExtraError, TfplusError, WorkerError
+from tfplus.errors import MissingExtraError, TfplusError
 from tfplus.gpu import PRECISIONS, NoAcceleratorError, Precision
 from tfplus_agent import runtime, trial, vulkan
 from tfplus_agent.accelerated import GPU
@@ -154,7 +154,7 @@ def _on_gpu(
         ran = accelerator_process.run(graph, steps, metrics, precision=precision)
     except NoAcceleratorError as error:
         return replace(tried, says=f"{error} ({vulkan.devices()[1] or 'Vulkan lists one'})")
-    except (WorkerError, OSError) as error:
+    except (TfplusError, OSError) as error:
         return replace(tried, status="fails", says=str(error))
     outcomes.append(ran)
     tried = replace(

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
 
-from tfplus import artifact
+from tfplus import artifact, random_samples
 from tfplus.artifact import Artifact
-from tfplus.manifest import Manifest
 from tfplus.slices import Tensor
-from tfplus_agent.data import SAMPLE_WEIGHT
 
 STEPS = 2
 _PROBE = Path(__file__).parents[1] / "probe"
-# Rows of a table that nobody says the size of.
-_NUMBERS = 2
 
 
 @dataclass(frozen=True)
@@ -82,33 +77,10 @@ def of_file(path: Path) -> Patient:
     """
     read = artifact.read(path)
     manifest = read.manifest
-    rng = np.random.default_rng(0)
-    batch = {n: _input(manifest, n, rng) for n in manifest.inputs}
+    batch = random_samples.of(manifest, "train")
     samples = dict(batch)
-    given = manifest.signatures["train"].inputs
     for output in manifest.outputs:
-        info = given[output.target]
-        if output.targets != "label":
-            values: Any = rng.random(info.shape, np.float32)
-            if output.targets == "binary":
-                values = np.round(values)
-            batch[output.target] = samples[output.target] = values
-            continue
-        count = manifest.signatures["infer"].outputs[output.prediction].shape[-1]
-        index = rng.integers(0, count, info.shape).astype(np.int32)
-        batch[output.target] = samples[output.target] = index
-        if manifest.classes:
+        if output.targets == "label" and manifest.classes:
+            index = batch[output.target].astype(np.int32)
             samples[output.target] = np.asarray(manifest.classes)[index]
-    if SAMPLE_WEIGHT in given:
-        batch[SAMPLE_WEIGHT] = samples[SAMPLE_WEIGHT] = np.ones(
-            given[SAMPLE_WEIGHT].shape, np.float32
-        )
     return Patient(read, batch, samples, None)
-
-
-def _input(manifest: Manifest, name: str, rng: np.random.Generator) -> Tensor:
-    info = manifest.signatures["train"].inputs[name]
-    if info.dtype == "int32":
-        size = manifest.vocabularies.get(name) or _NUMBERS
-        return rng.integers(0, size, info.shape).astype(np.int32)
-    return rng.random(info.shape, np.float32)

@@ -2,7 +2,7 @@
 
 The stateless graph runs on LiteRT's CPU in place of a GPU, so that no driver is needed. FAULTY_GPU
 says how it fails, and after how many steps of one process: `raise 12`, `abort 12`, `hang 12`,
-`wrong 0`, `full 0` (no room for the model) or `none 0`.
+`wrong 0`, `full 0` (no room for the model), `none 0`, or `software 0` (a program on the CPU).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def from_buffer(graph: bytes, options: Any) -> Any:
     if FAULT == "full" and len(graph) > 10_000:
         sys.stderr.write("E0000 00:00:1.0 1 x.cc:1] RESOURCE_EXHAUSTED: 4294967296 bytes\n")
         raise RuntimeError("Failed to modify graph with delegate")
-    sys.stderr.write("Selected adapter: Faulty, arch=none, vendor=us, adapterType=Discrete\n")
+    kind = "CPU" if FAULT == "software" else "Discrete"
+    sys.stderr.write(f"Selected adapter: Faulty, arch=none, vendor=us, adapterType={kind}\n")
     return real_from_buffer(graph, compiled_model.HardwareAccelerator.CPU)
 
 

@@ -11,8 +11,8 @@ from tfplus_export.tf_types import Op
 
 # Below, transformations cost more than the products that they spare.
 _FEWEST_CHANNELS = 32
-# Up to here an operator makes full columns, see `conv2d`; beyond, several products over parts of them
-# are faster than one.
+# Up to here an operator makes full columns, see `conv2d`; beyond, several products over parts of
+# them are faster than one.
 _MOST_FOR_COLUMNS = 4
 
 

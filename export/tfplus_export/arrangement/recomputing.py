@@ -42,29 +42,32 @@ def reduced(plan: Plan, limit_bytes: int | None, runtimes: Sequence[str]) -> Pla
     """
     free_bytes = int(_FREE_SHARE * moved_bytes(plan.graph, plan.graph.operators))
     best, best_bytes = plan, arenas.most_bytes(plan.graph, runtimes)
+    timeline = Timeline(plan)
     for _ in range(_MOST_STAGES):
         # The highest places first: what is repeated for them often lowers others.
-        most = int(Timeline(plan).live.max())
-        plan = _lowered(plan, int(most * _STAGE))
+        most = int(timeline.live.max())
+        timeline = _lowered(timeline, int(most * _STAGE))
+        plan = timeline.plan
         fits = limit_bytes is None or best_bytes <= limit_bytes
         if fits and plan.again_bytes > free_bytes:
             break
         total = arenas.most_bytes(plan.graph, runtimes)
         if total < best_bytes:
             best, best_bytes = plan, total
-        if int(Timeline(plan).live.max()) == most:
+        if int(timeline.live.max()) == most:
             break
     return best
 
 
-def _lowered(plan: Plan, target: int) -> Plan:
+def _lowered(timeline: Timeline, target: int) -> Timeline:
     """Repeats operators until no more than so many bytes live at once, or nothing more helps."""
     refused: set[int] = set()
-    most = overwritten(plan.graph)
+    most = overwritten(timeline.plan.graph)
     for _ in range(_MOST_ROUNDS):
-        chosen = Timeline(plan).best(target, refused)
+        chosen = timeline.best(target, refused)
         if not chosen:
             break
+        plan = timeline.plan
         # From the last place on, so that the places in front of it stay what they are.
         for choice in sorted(chosen, key=lambda c: -c.place):
             lowered = repeated(plan, choice)
@@ -72,4 +75,5 @@ def _lowered(plan: Plan, target: int) -> Plan:
                 refused.add(plan.origins[choice.tensor])
             else:
                 plan = lowered
-    return plan
+        timeline = Timeline(plan)
+    return timeline

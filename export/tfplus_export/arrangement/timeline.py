@@ -74,6 +74,7 @@ class Timeline:
         found = sorted((f for f in found if f[0] > 0), key=lambda f: -f[0])
         chosen: list[Repetition] = []
         touched: set[int] = set()
+        before, self.live = self.live, self.live.copy()
         for worth, choice in found:
             tensors = {choice.tensor, *choice.inputs.values()}
             tensors |= {t for place in choice.chain for t in self.operators[place].writes}
@@ -83,6 +84,7 @@ class Timeline:
                 touched |= tensors
                 first, live = self._live_after(choice)
                 self.live[first : choice.place] = live
+        self.live = before
         return chosen
 
     def _choices(self, target: int) -> Iterator[Repetition]:

@@ -32,6 +32,7 @@ from tfplus import accelerator_process, artifact
 from tfplus.accelerator_process import Step
 from tfplus_agent import vulkan
 from tfplus_agent.doctor import patient
+from tfplus_export import zoo
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -61,15 +62,7 @@ class Suite:
 SUITES = {
     "small": Suite(("digits", "lenet"), 8, 1, 0.4),
     "papers": Suite(
-        (
-            "small-cnn",
-            "reduced-mobilenet",
-            "reduced-resnet",
-            "mentee",
-            "alexnet",
-            "vgg16",
-            "keyword-cnn",
-        ),
+        tuple(zoo.MODELS),
         128,
         4,
         3.0,

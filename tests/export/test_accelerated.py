@@ -97,6 +97,19 @@ def test_a_gradient_that_is_rounding_alone_is_no_difference(
 
 
 @pytest.mark.usefixtures("gpu_present")
+def test_a_recurrent_layer_and_a_frozen_one_behind_it_train_on_the_delegate(tmp_path: Path) -> None:
+    rows = [keras.Input((5, 3)), layers.GRU(4, return_sequences=True), layers.LSTM(3)]
+    frozen = layers.Dense(40, trainable=False)
+    model = keras.Sequential([*rows, frozen, layers.Dense(3)])
+    options = Options(4, parity_steps=1, accelerators=("gpu",))
+    source = Source("rows", model, None, None, None, Preprocessing(), None)
+    read = api.export(source, tmp_path / "m.tflite", options, lambda text: None)
+    runs = {r["on"]: r for r in read.manifest.parity["gpu"]["runs"]}
+    assert runs["GPU"]["loss"] <= 1e-5
+    assert runs["GPU"]["update"] <= 1e-5
+
+
+@pytest.mark.usefixtures("gpu_present")
 def test_what_the_delegate_does_not_take_is_named_with_its_layer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,7 @@ def depthwise(x: Any, w: Any, stride: int) -> Any:
     return tf.nn.depthwise_conv2d(x, w, [1, stride, stride, 1], "SAME")
 
 
+TABLE = tf.constant(np.arange(36, dtype=np.float32).reshape(4, 9))
 ONES = tf.constant(np.ones((1, 4, 3), np.float32))
 CASES: dict[str, tuple[Graph, dict[str, tuple[int, ...]], str]] = {
     "a PAD of four dimensions": (
@@ -61,6 +62,16 @@ CASES: dict[str, tuple[Graph, dict[str, tuple[int, ...]], str]] = {
         lambda x: {"y": tf.raw_ops.Sub(x=x * 2.0, y=x * 2.0)},
         {"x": (2, 3)},
         NOT_TAKEN,
+    ),
+    "a sum with a constant for each row": (
+        lambda x: {"y": x * 2.0 + TABLE},
+        {"x": (4, 9)},
+        WRONG,
+    ),
+    "a sum with a constant for each row of each image": (
+        lambda x: {"y": x * 2.0 + TABLE},
+        {"x": (2, 4, 9)},
+        RIGHT,
     ),
     "a product of rank 2 that becomes an image": (
         lambda x, w: {

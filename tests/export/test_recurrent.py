@@ -82,9 +82,8 @@ def test_a_sequence_meets_the_kernel_in_one_product() -> None:
     graph = trace(model_of(layers.LSTM(5)), 3, training=True)
     products = [op for op in graph.operations if op.type == "MatMul"]
     shapes = sorted(tuple(op.inputs[0].shape) for op in products)
-    # One of the state for each step but the first, which starts from zeros; one of the dense layer,
-    # and one of all inputs.
-    assert shapes == [(3, 5)] * 3 + [(12, 6)] * 2
+    # One of the state for each of four steps, one of the dense layer, and one of all inputs.
+    assert shapes == [(3, 5)] * 4 + [(12, 6)] * 2
     assert all(graph.layer_of(op) in ("dense", "lstm_cell") for op in products)
 
 

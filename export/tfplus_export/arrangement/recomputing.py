@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -55,6 +56,11 @@ class Plan:
     origins: tuple[int, ...]
     again_bytes: int
 
+    @cached_property
+    def timeline(self) -> _Timeline:
+        """When its tensors live."""
+        return _Timeline(self)
+
 
 def unchanged(graph: StepGraph, order: Sequence[int]) -> Plan:
     """A plan that repeats nothing."""
@@ -77,7 +83,7 @@ def reduced(plan: Plan, limit_bytes: int | None, runtimes: Sequence[str]) -> Pla
     best, best_bytes = plan, arenas.most_bytes(plan.graph, runtimes)
     for _ in range(_MOST_STAGES):
         # The highest places first: what is repeated for them often lowers others.
-        most = int(_Timeline(plan).live.max())
+        most = int(plan.timeline.live.max())
         plan = _lowered(plan, int(most * _STAGE))
         fits = limit_bytes is None or best_bytes <= limit_bytes
         if fits and plan.again_bytes > free_bytes:
@@ -85,7 +91,7 @@ def reduced(plan: Plan, limit_bytes: int | None, runtimes: Sequence[str]) -> Pla
         total = arenas.most_bytes(plan.graph, runtimes)
         if total < best_bytes:
             best, best_bytes = plan, total
-        if int(_Timeline(plan).live.max()) == most:
+        if int(plan.timeline.live.max()) == most:
             break
     return best
 
@@ -105,7 +111,7 @@ def _lowered(plan: Plan, target: int) -> Plan:
     refused: set[int] = set()
     most = overwritten(plan.graph)
     for _ in range(_MOST_ROUNDS):
-        chosen = _Timeline(plan).best(target, refused)
+        chosen = plan.timeline.best(target, refused)
         if not chosen:
             break
         # From the last place on, so that the places in front of it stay what they are.
@@ -191,6 +197,7 @@ class _Timeline:
         found = sorted((f for f in found if f[0] > 0), key=lambda f: -f[0])
         chosen: list[_Choice] = []
         touched: set[int] = set()
+        before, self.live = self.live, self.live.copy()
         for worth, choice in found:
             tensors = {choice.tensor, *choice.inputs.values()}
             tensors |= {t for place in choice.chain for t in self.operators[place].writes}
@@ -200,6 +207,7 @@ class _Timeline:
                 touched |= tensors
                 first, live = self._live_after(choice)
                 self.live[first : choice.place] = live
+        self.live = before
         return chosen
 
     def _choices(self, target: int) -> Iterator[_Choice]:

@@ -51,25 +51,13 @@ def fold(graph: Any, operations: Sequence[Op]) -> dict[str, np.ndarray]:
             folded.update({t.name: t for t in op.outputs})
     used = {t.name for op in operations if op.name not in known for t in op.inputs}
     wanted = {name: tensor for name, tensor in folded.items() if name in used}
-    computed: dict[str, Any] = {}
-    if wanted:
-        with tf.compat.v1.Session(graph=graph) as session:
-            # What is static may come from data all the same, as their shape does.
-            computed.update(session.run(wanted, static))
-    _FOLDED[graph] = computed
-    computed.update(_zero_products(operations))
-    return computed
-
-
-def _zero_products(operations: Sequence[Op]) -> dict[str, np.ndarray]:
-    """Products of weights with zeros, such as the state that a recurrent layer starts from."""
-    found: dict[str, np.ndarray] = {}
-    for op in operations:
-        if op.type == "MatMul" and _foldable(op):
-            left, product = static_value(op.inputs[0]), op.outputs[0]
-            if left is not None and not np.any(left):
-                found[product.name] = np.zeros(product.shape, product.dtype.as_numpy_dtype)
-    return found
+    if not wanted:
+        return {}
+    with tf.compat.v1.Session(graph=graph) as session:
+        # What is static may come from data all the same, as their shape does.
+        values: Any = session.run(wanted, static)
+    _FOLDED[graph] = values
+    return values
 
 
 def _foldable(op: Op) -> bool:

@@ -42,7 +42,7 @@ def told(model: keras.Model, rules: Rules = RULES) -> Precise:
         rules=rules,
     )
     batch = RandomSamples().batch(built, np.random.default_rng(0))
-    return Reference(model, built).in_double([batch], [model.get_weights()], built)
+    return Reference(model, built).in_double([(batch, batch)], [model.get_weights()], built)
 
 
 def small() -> keras.Model:

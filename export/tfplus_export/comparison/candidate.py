@@ -33,6 +33,10 @@ class Candidate:
         self.loss_errors: list[float] = []
         self.update_errors: dict[str, list[float]] = {}
 
+    def close(self) -> None:
+        """Frees what running took; what was noted stays."""
+        del self._interpreter, self.infer, self._restore, self._train, self._save
+
     def step(
         self,
         batch: Batch,

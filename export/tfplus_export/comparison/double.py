@@ -59,7 +59,7 @@ class Doubled:
         fed |= {name: np.asarray(v.read_value()) for name, v in self._reads.items()}
         known = {t.name for op in self._session.graph.get_operations() for t in op.outputs}
         fed = {name: doubled(value) for name, value in fed.items() if name in known}
-        return _run(self._session, self._outputs, fed)
+        return run(self._session, self._outputs, fed)
 
 
 def constants(graph: Graph) -> dict[str, np.ndarray]:
@@ -77,7 +77,7 @@ def constants(graph: Graph) -> dict[str, np.ndarray]:
     source: Any = graph.operations[0].graph
     needed = _needed([source.get_tensor_by_name(name).op for name in floats], _is_static)
     nodes = [_constant(op) if _is_static(op) else _doubled(op) for op in needed.values()]
-    values = _run(_imported(source, nodes), floats, {})
+    values = run(_imported(source, nodes), floats, {})
     return graph.constants | dict(zip(floats, values, strict=True))
 
 
@@ -112,13 +112,27 @@ def _imported(source: Any, nodes: Sequence[Any]) -> Any:
             tf.import_graph_def(definition, name="")
     except (ValueError, tf.errors.OpError) as error:
         raise NoDoubleError(str(error)) from error
+    return plain_session(graph)
+
+
+def plain_session(graph: Any) -> Any:
+    """A session that runs a graph as it is: few runs do not pay for making it faster."""
     options = tf.compat.v1.ConfigProto()
-    # A few runs do not pay for a graph that is rewritten to be faster.
     options.graph_options.rewrite_options.disable_meta_optimizer = True
     return tf.compat.v1.Session(graph=graph, config=options)
 
 
-def _run(session: Any, names: Sequence[str], fed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+def run(session: Any, names: Sequence[str], fed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """The values of tensors.
+
+    Args:
+      session: see `plain_session`.
+      names: of the tensors.
+      fed: name of a tensor → its value.
+
+    Raises:
+      NoDoubleError: an operation has no kernel for double precision.
+    """
     try:
         return list(session.run(names, fed))
     except tf.errors.OpError as error:

@@ -221,17 +221,19 @@ def _measure(
     medians = [
         {n: lower_median(e) for n, e in candidate.update_errors.items()} for candidate in candidates
     ]
-    probes = [draw.batch(training, rng) for _ in range(PROBES)]
+    drawn = [draw.batch(training, rng) for _ in range(PROBES)]
+    probes = [
+        ({n: v[:short_rows] for n, v in batch.items()}, padded(training, batch, short_rows))
+        for batch in drawn
+    ]
     left: frozenset[str] = frozenset()
     if small:
-        pairs = [
-            ({n: v[:short_rows] for n, v in batch.items()}, padded(training, batch, short_rows))
-            for batch in probes
-        ]
-        seen = magnified(expected, candidates, pairs, small, trainable, TOLERANCE["update"])
+        seen = magnified(expected, candidates, probes, small, trainable, TOLERANCE["update"])
         left = seen.left
         for errors, of_small in zip(medians, seen.errors, strict=True):
             errors |= {n: float(np.maximum(errors[n], e)) for n, e in of_small.items()}
+    for candidate in candidates:
+        candidate.close()
     precise: Precise | None = None
     update = np.max([error for errors in medians for error in errors.values()])
     loss = np.max([error for candidate in candidates for error in candidate.loss_errors])

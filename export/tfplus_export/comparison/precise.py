@@ -17,8 +17,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfplus_export.comparison.double import NoDoubleError, constants, doubled
-from tfplus_export.comparison.update_error import layer_rounding, update_error
+from tfplus_export.comparison.double import NoDoubleError, constants, doubled, plain_session, run
+from tfplus_export.comparison.update_error import (
+    layer_rounding,
+    norm,
+    update_error,
+)
 from tfplus_export.signatures import tensor_specs
 from tfplus_export.tf_types import Tensor
 from tfplus_export.training import Training
@@ -72,7 +76,7 @@ def compare(exact: Found, float32: Found, step: Found) -> Precise:
     loss, gradients = exact
     zeros = {name: np.zeros_like(gradient) for name, gradient in gradients.items()}
     rounding = layer_rounding(zeros, gradients, list(zeros))
-    sizes = {n: float(np.linalg.norm(g)) / math.sqrt(g.size) for n, g in gradients.items()}
+    sizes = {n: norm(g) / math.sqrt(g.size) for n, g in gradients.items()}
     tiny = VANISHING * max(sizes.values())
     vanishing = frozenset(name for name, size in sizes.items() if size <= tiny)
     own = [
@@ -85,8 +89,8 @@ def compare(exact: Found, float32: Found, step: Found) -> Precise:
         # What is zero by nature is compared with what float32 could tell from zero.
         least = max(rounding[name], tiny) * math.sqrt(gradient.size)
         # A gradient that the step does not have is zero.
-        error = float(np.linalg.norm(step[1].get(name, 0.0) - gradient))
-        errors.append(error / max(float(np.linalg.norm(gradient)), least, 1e-30))
+        error = norm(step[1].get(name, 0.0) - gradient)
+        errors.append(error / max(norm(gradient), least, 1e-30))
     own_loss = abs(float32[0] - loss) / max(abs(loss), 1e-6)
     return Precise(float(np.max(errors)), own_loss, max(own, default=0.0), vanishing)
 
@@ -122,9 +126,12 @@ class DoubleStep:
             given.append(tf.TensorSpec([4], tf.float32))
         function = tf.function(gradients, autograph=False, input_signature=given)
         try:
-            self._function: Any = function.get_concrete_function()
+            traced: Any = function.get_concrete_function()
         except (TypeError, ValueError, tf.errors.OpError) as error:
             raise NoDoubleError(str(error)) from error
+        self._inputs: list[str] = [t.name for t in traced.inputs]
+        self._outputs: list[str] = [t.name for t in traced.outputs]
+        self._session = plain_session(traced.graph)
 
     def __call__(
         self, batch: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray], random: np.ndarray
@@ -136,15 +143,14 @@ class DoubleStep:
           state: name → value, of every weight.
           random: state of the noise, float32 [4].
         """
-        values = [tf.constant(doubled(batch[n])) for n in self._batch]
-        values += [tf.constant(doubled(state[n])) for n in self._weights]
-        if len(self._function.inputs) > len(values):
-            values.append(tf.constant(random))
-        try:
-            loss, *found = self._function(*values)
-        except tf.errors.OpError as error:
-            raise NoDoubleError(str(error)) from error
-        return float(loss[0]), {n: np.asarray(g) for n, g in zip(self.names, found, strict=True)}
+        values = [doubled(batch[n]) for n in self._batch]
+        values += [doubled(state[n]) for n in self._weights]
+        values.append(random)
+        # Of the noise's state alone there may be no input.
+        loss, *found = run(
+            self._session, self._outputs, dict(zip(self._inputs, values, strict=False))
+        )
+        return float(loss[0]), dict(zip(self.names, found, strict=True))
 
 
 def _precise(kind: Any) -> Any:

@@ -66,7 +66,7 @@ class Reference:
             self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
 
         self._compute = gradients
-        self._gradients: Any = tf.function(gradients, autograph=False)
+        self._gradients: Any = _for_any_batch(gradients, training)
         self._apply: Any = tf.function(apply, autograph=False)
 
     def settle(self, batch: Batch) -> None:
@@ -81,19 +81,22 @@ class Reference:
         self._rule.settle(self._optimizer, sizes)
 
     def in_double(
-        self, batches: Sequence[Batch], states: Sequence[Sequence[np.ndarray]], training: Training
+        self,
+        batches: Sequence[tuple[Batch, Batch]],
+        states: Sequence[Sequence[np.ndarray]],
+        training: Training,
     ) -> Precise:
         """What double precision tells of the step and of TensorFlow's float32.
 
         Args:
-          batches: as the model takes them.
+          batches: samples for TensorFlow, and with padding for the step.
           states: weights of the model to look at each batch with; the last stay.
           training: the step.
 
         Raises:
           NoDoubleError: an operation knows float32 alone.
         """
-        tensors = [_tensors(batch) for batch in batches]
+        tensors = [_tensors(real) for real, _ in batches]
         function = tf.function(self._compute, autograph=False)
         # Loops are written out: what calls a function cannot be rewritten.
         with inlined(), unrolled(layers_of(self._model)):
@@ -103,7 +106,7 @@ class Reference:
         for weights in states:
             self._model.set_weights(list(weights))
             state, random = self.state(), self._noise.state()
-            for batch, given in zip(batches, tensors, strict=True):
+            for (_, batch), given in zip(batches, tensors, strict=True):
                 loss, parts = self._gradients(given)
                 float32 = self._found([loss, *(p for p in parts if p is not None)], parts)
                 flat = [np.asarray(t) for t in tf.nest.flatten(given)]
@@ -158,6 +161,20 @@ class Reference:
         if self._draws_noise:
             state[STATE] = self._noise.state()
         return weights | {n: v for n, v in state.items() if not n.endswith("/")}
+
+
+def _for_any_batch(gradients: Any, training: Training) -> Any:
+    """A function of a batch, traced once for all batch sizes, as Keras does when it trains."""
+    specs = {
+        name: tf.TensorSpec([None, *info.shape[1:]], info.dtype)
+        for name, info in training.arguments().items()
+    }
+    function: Any = tf.function(gradients, autograph=False)
+    try:
+        return function.get_concrete_function(specs)
+    except Exception:
+        # What the model's own code raises where it wants to know the batch size.
+        return function
 
 
 def _tensors(batch: Batch) -> dict[str, Any]:

@@ -45,15 +45,16 @@ def lower_median(errors: Sequence[float]) -> float:
 
 def weight_rounding(value: np.ndarray) -> float:
     """How far two float32 arrays of one exact value may be apart, in the 2-norm."""
-    return float(np.finfo(np.float32).eps) * _norm(value)
+    return float(np.finfo(np.float32).eps) * norm(value)
 
 
 def norm_of_difference(a: np.ndarray, b: np.ndarray) -> float:
     """‖a − b‖₂ in double precision."""
-    return _norm(np.subtract(a, b, dtype=np.float64))
+    return norm(np.subtract(a, b, dtype=np.float64))
 
 
-def _norm(value: np.ndarray) -> float:
+def norm(value: np.ndarray) -> float:
+    """‖value‖₂ in double precision."""
     # NumPy's own has threads that wait for one another, longer than the sum takes.
     return math.sqrt(float(np.square(value, dtype=np.float64).sum()))
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from tfplus_export.arrangement import arenas, arranged, recomputing, scheduling, step_graph
+from tfplus_export.arrangement import arenas, arranged, repetition, scheduling, step_graph
 from tfplus_export.costs import cost, memory
 from tfplus_export.lowered import lower
 from tfplus_export.options import Options
@@ -74,12 +74,12 @@ def files(model: str, batch_size: int, folder: Path) -> dict[str, tuple[Path, fl
     graph = step_graph.read(lowered.content, "train")
     order = scheduling.shortest(graph, runtimes)
     plans = {
-        "converter": recomputing.unchanged(graph, range(len(graph.operators))),
-        "ordered": recomputing.unchanged(graph, order),
+        "converter": repetition.unchanged(graph, range(len(graph.operators))),
+        "ordered": repetition.unchanged(graph, order),
         "export": arranged.plan(graph, runtimes),
         "least": arranged.plan(graph, runtimes, 0),
     }
-    moved = recomputing.moved_bytes(graph, graph.operators)
+    moved = repetition.moved_bytes(graph, graph.operators)
     found: dict[str, tuple[Path, float, float]] = {}
     for kind, plan in plans.items():
         content = arranged.rewrite(lowered.content, plan)

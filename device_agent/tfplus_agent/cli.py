@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tfplus.cli import encryption
 from tfplus.errors import MissingExtraError, UsageError
 from tfplus.files import write_atomic
 from tfplus_agent import naming
@@ -43,13 +44,8 @@ def agent(
         Path | None,
         typer.Option(help="Models and checkpoints; $XDG_STATE_HOME/tfplus/NAME by default."),
     ] = None,
-    tls_dir: Annotated[
-        Path | None,
-        typer.Option(help="Own certificates: ca.pem, cert.pem, key.pem (see `tfplus certs`)."),
-    ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Plaintext, also where others can listen.")
-    ] = False,
+    tls_dir: encryption.TlsDir = None,
+    insecure: encryption.Insecure = False,
     threads: Annotated[
         int, typer.Option(min=0, max=256, help="Of the interpreter; 0 for one on each fast core.")
     ] = 0,
@@ -111,14 +107,11 @@ def agent(
             raise
         raise MissingExtraError.of("tfplus agent", "agent") from error
     from tfplus.gpu import precision_named
-    from tfplus.wire.tls import TlsFiles
     from tfplus_agent.device import DeviceConfig
 
-    if tls_dir is not None and insecure:
-        raise UsageError("--tls-dir and --insecure: give one of them")
+    tls = encryption.tls_files(tls_dir, insecure=insecure)
     if accelerator not in accelerated.NAMES:
         raise UsageError(f"--accelerator {accelerator}: expected {', '.join(accelerated.NAMES)}")
-    tls = TlsFiles.load(tls_dir) if tls_dir else None
     name = naming.own_name(name, tls)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     config = server.ServerConfig(

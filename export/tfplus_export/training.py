@@ -11,10 +11,8 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus.manifest import TensorInfo
-from tfplus.slices import layer_of, slice_name
-from tfplus_export import constraints, penalties
+from tfplus.slices import layer_of
 from tfplus_export.checks import check_traced
-from tfplus_export.constraints import Constraint
 from tfplus_export.heads import SAMPLE_WEIGHT, Head, heads
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.loss import of_batch
@@ -25,49 +23,12 @@ from tfplus_export.lowering.rule import Rules
 from tfplus_export.lowering.scopes import scope
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Optimizer
-from tfplus_export.penalties import Penalty
 from tfplus_export.tf_types import Tensor
 from tfplus_export.tracing.graph import ASSIGNMENTS, Graph, trace
+from tfplus_export.variables import Constant, Weight, divided
 
 # What `train` reports beside the metrics.
 LOSS = "loss"
-
-
-@dataclass(frozen=True)
-class Constant:
-    """One variable of the Keras model that the step reads and never writes.
-
-    Attributes:
-      name: its slice name; no slice holds it.
-      index: its place in `model.variables`.
-      value: what it is.
-    """
-
-    name: str
-    index: int
-    value: np.ndarray
-
-
-@dataclass(frozen=True)
-class Weight:
-    """One variable of the Keras model that the step writes.
-
-    Attributes:
-      name: its slice name.
-      index: its place in `model.variables`.
-      shape: dimensions.
-      trainable: whether the optimizer updates it. The step may write it nevertheless, as it does
-        moving averages.
-      penalty: what its regularizer adds to the loss.
-      constraint: where it is put after each update.
-    """
-
-    name: str
-    index: int
-    shape: tuple[int, ...]
-    trainable: bool
-    penalty: Penalty | None = None
-    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True)
@@ -310,37 +271,10 @@ def build(
     assigned = {
         train_graph.variable_of(op) for op in train_graph.operations if op.type in ASSIGNMENTS
     }
-    trainable = {id(v) for v in model.trainable_variables}
-    weights: dict[str, Weight] = {}
-    constants: dict[str, Constant] = {}
-    for index, variable in enumerate(model.variables):
-        if index not in used:
-            continue
-        name = slice_of(variable.path, model.name)
-        if name in weights or name in constants:
-            raise ExportError(f"two variables are named '{name}': expected unique layer names")
-        if id(variable) not in trainable and index not in assigned:
-            constants[name] = Constant(name, index, np.array(variable.numpy()))
-            continue
-        if len(variable.shape) == 0:
-            raise ExportError(
-                f"variable '{name}' is a scalar, which does not survive a step on XNNPACK: give it "
-                "the shape (1,)"
-            )
-        if variable.dtype != "float32":
-            raise ExportError(f"variable '{name}': expected float32, got {variable.dtype}")
-        trains = id(variable) in trainable
-        weights[name] = Weight(
-            name,
-            index,
-            tuple(variable.shape),
-            trains,
-            penalties.of_variable(variable) if trains else None,
-            constraints.of_variable(variable) if trains else None,
-        )
+    weights, constants = divided(model, used, assigned)
     return Training(
-        weights=tuple(weights.values()),
-        constants=tuple(constants.values()),
+        weights=weights,
+        constants=constants,
         optimizer=optimizer,
         heads=heads(train_graph, losses),
         sample_weights=sample_weights,
@@ -348,17 +282,3 @@ def build(
         infer_graph=infer_graph,
         rules=rules,
     )
-
-
-def slice_of(path: str, model_name: str) -> str:
-    """Names the slice of a Keras variable.
-
-    Args:
-      path: of the variable, such as `dense/kernel`.
-      model_name: of the model that it belongs to.
-    """
-    # Sequential models put their own name in front of their layers' names, functional ones do not:
-    # there it may be the name of a layer.
-    inner = path.removeprefix(f"{model_name}/")
-    *layer, tensor = (inner if "/" in inner else path).split("/")
-    return slice_name("/".join(layer), tensor)

@@ -17,6 +17,7 @@ from tfplus_export.arrangement import (
     arranged,
     delegation,
     recomputing,
+    repetition,
     scheduling,
     step_graph,
 )
@@ -76,7 +77,7 @@ def test_an_order_runs_and_lies_between_the_best_of_all_and_the_given_one(graph:
 @settings(max_examples=30)
 @given(graphs(16, ("ADD", "SLICE", "MAXIMUM", "MEAN", "SUM")), st.integers(0, 400 * KIB))
 def test_what_is_computed_twice_is_the_same(graph: StepGraph, limit_bytes: int) -> None:
-    plain = recomputing.unchanged(graph, range(len(graph.operators)))
+    plain = repetition.unchanged(graph, range(len(graph.operators)))
     plan = recomputing.reduced(plain, limit_bytes, LITERT)
     assert values(plan.graph) == values(graph)
     assert arenas.most_bytes(plan.graph, LITERT) <= arenas.most_bytes(graph, LITERT)
@@ -103,7 +104,7 @@ def test_what_waits_for_its_second_use_is_computed_twice() -> None:
     )
     tensors = (*tensors, Tensor((1,), 4, is_float=True, is_constant=False))
     graph = StepGraph(operators, tensors, given=(0,), kept=(6,))
-    plain = recomputing.unchanged(graph, range(6))
+    plain = repetition.unchanged(graph, range(6))
     assert arenas.most_bytes(graph, LITERT) >= (4 + 16 + 32) * KIB
     plan = recomputing.reduced(plain, 40 * KIB, LITERT)
     assert [o.name for o in plan.graph.operators].count("SLICE") == 2
@@ -168,7 +169,7 @@ def test_nothing_runs_twice_where_tflite_would_write_over_it(user: str, times: i
         Operator("SUM", (9,), (10,)),
     )
     graph = of_sizes(operators, (16, 16, 1, 16, 1, 64, 1, 16, 1, 16, 1, 4))
-    plan = recomputing.reduced(recomputing.unchanged(graph, range(11)), 0, LITERT)
+    plan = recomputing.reduced(repetition.unchanged(graph, range(11)), 0, LITERT)
     assert [o.name for o in plan.graph.operators].count("RESHAPE") == times
     assert aliases.overwritten(graph) == aliases.overwritten(plan.graph) == 0
 
@@ -202,7 +203,7 @@ def test_a_variable_is_read_before_it_is_written() -> None:
     assert scheduling.dependencies(graph) == [[], [0], [], [1], [0, 1, 2]]
     once = replace(graph, operators=(Operator("CALL_ONCE", (), ()), *operators))
     assert all(0 in before for before in scheduling.dependencies(once)[1:])
-    plan = recomputing.reduced(recomputing.unchanged(graph, (0, 1, 2, 4, 3)), 0, LITERT)
+    plan = recomputing.reduced(repetition.unchanged(graph, (0, 1, 2, 4, 3)), 0, LITERT)
     assert [o.name for o in plan.graph.operators].count("READ_VARIABLE") == 1
 
 

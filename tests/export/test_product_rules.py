@@ -12,6 +12,7 @@ from keras import layers
 from oracle import both
 
 from tfplus.errors import ExportError
+from tfplus_export.lowering.contraction import Contraction
 from tfplus_export.tracing.graph import trace
 
 rng = np.random.default_rng(0)
@@ -127,3 +128,18 @@ def test_an_equation_without_a_rule_is_named(equation: str) -> None:
     model = keras.Model(x, layers.Lambda(function, output_shape=(4, 4))(layers.Dense(8)(x)))
     with pytest.raises(ExportError, match="expected each letter once"):
         both(model, rng.normal(size=(4, 6, 8)).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "out"),
+    [("mk", "nk", "mn"), ("mk", "nk", "nm"), ("mk", "kn", "mn"), ("km", "nk", "mn"),
+     ("bmk", "bnk", "bmn"), ("mk", "nk", "m1n")],
+)  # fmt: skip
+def test_a_few_rows_times_a_large_matrix(left: str, right: str, out: str) -> None:
+    extent = {"b": 2, "m": 2, "k": 48, "n": 64, "1": 1}
+    a, b = (rng.standard_normal([extent[c] for c in axes]) for axes in (left, right))
+    if "1" in out:
+        left, a = left.replace("m", "m1"), a[:, None]
+    found = Contraction(left, right, out)(tf.constant(a), tf.constant(b))
+    equation = f"{left},{right}->{out}".replace("1", "o")
+    np.testing.assert_allclose(found, np.einsum(equation, a, b), rtol=1e-9)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tfplus.cli import encryption
 from tfplus.cli.output import print_json, stderr_console
 from tfplus.errors import RemoteError, UsageError
 
@@ -59,13 +60,8 @@ def gossip(
     keep_snapshots: Annotated[
         bool, typer.Option("--keep-snapshots", help="Agents keep the weights of every round.")
     ] = False,
-    tls_dir: Annotated[
-        Path | None,
-        typer.Option(help="Own certificates: ca.pem, cert.pem, key.pem (see `tfplus certs`)."),
-    ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Plaintext, also beyond loopback.")
-    ] = False,
+    tls_dir: encryption.TlsDir = None,
+    insecure: encryption.Insecure = False,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
 ) -> None:
     """Lets agents learn together: local epochs, then averages with their neighbours on a ring.
@@ -89,10 +85,8 @@ def gossip(
           --resume 20260131-120000-1f2e3d
     """
     from tfplus.gossip.run import GossipSession, RunOptions
-    from tfplus.wire.tls import TlsFiles
 
-    if tls_dir is not None and insecure:
-        raise UsageError("--tls-dir and --insecure: give one of them")
+    tls = encryption.tls_files(tls_dir, insecure=insecure)
     addresses = [*(agent or []), *(_agents_in(agents_file) if agents_file else [])]
     if not addresses:
         raise UsageError("no agent given: expected --agent HOST:PORT or --agents-file FILE")
@@ -105,7 +99,7 @@ def gossip(
         round_timeout_s=round_timeout,
         resume=resume is not None,
         keep_snapshots=keep_snapshots,
-        tls=TlsFiles.load(tls_dir) if tls_dir else None,
+        tls=tls,
         insecure=insecure,
     )
     output.mkdir(parents=True, exist_ok=True)

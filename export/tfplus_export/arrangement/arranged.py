@@ -9,8 +9,8 @@ from typing import Any
 from ai_edge_litert import schema_py_generated
 
 from tfplus_export import flatbuffer
-from tfplus_export.arrangement import recomputing, scheduling, step_graph
-from tfplus_export.arrangement.recomputing import Plan
+from tfplus_export.arrangement import recomputing, repetition, scheduling, step_graph
+from tfplus_export.arrangement.repetition import Plan
 from tfplus_export.arrangement.step_graph import StepGraph
 
 # Its object API is annotated with lists, but takes arrays.
@@ -38,7 +38,7 @@ def plan(graph: StepGraph, runtimes: Sequence[str], tensor_limit_bytes: int | No
       tensor_limit_bytes: what the step's tensors may take, for which more operators run again where
         that helps; None for no limit.
     """
-    found = recomputing.unchanged(graph, scheduling.shortest(graph, runtimes))
+    found = repetition.unchanged(graph, scheduling.shortest(graph, runtimes))
     return recomputing.reduced(found, tensor_limit_bytes, runtimes)
 
 

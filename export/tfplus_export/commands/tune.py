@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tfplus import cores
+from tfplus.cli import encryption
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import UsageError
 from tfplus_export.commands import arguments, outputs
@@ -57,13 +58,8 @@ def tune(
     steps: Annotated[
         int, typer.Option(min=3, help="Steps of each export that an agent takes.")
     ] = 20,
-    tls_dir: Annotated[
-        Path | None,
-        typer.Option(help="Own certificates: ca.pem, cert.pem, key.pem (see `tfplus certs`)."),
-    ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Plaintext, also beyond loopback.")
-    ] = False,
+    tls_dir: encryption.TlsDir = None,
+    insecure: encryption.Insecure = False,
     trust_code: arguments.TrustCode = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the file as JSON.")] = False,
 ) -> None:
@@ -115,9 +111,8 @@ def _measuring(
         yield MeasuredOn(_processor(), f"ai-edge-litert {version}", chosen), LocalStopwatch(chosen)
         return
     from tfplus.client import AgentClient
-    from tfplus.wire.tls import TlsFiles
 
-    files = TlsFiles.load(tls_dir) if tls_dir else None
+    files = encryption.tls_files(tls_dir, insecure=insecure)
     with AgentClient(agent, files, insecure=insecure) as client:
         status = client.status()
         runtime = f"{status.runtime} {status.runtime_version}"

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from tfplus.errors import ExportError
 from tfplus_export.arrangement import arenas, arranged, step_graph
-from tfplus_export.arrangement.recomputing import Plan
+from tfplus_export.arrangement.repetition import Plan
 from tfplus_export.arrangement.step_graph import StepGraph
 from tfplus_export.costs import cost
 from tfplus_export.costs.memory import RUNTIMES, StepMemory

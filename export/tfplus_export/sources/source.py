@@ -22,7 +22,7 @@ from tfplus_export.sources import keras_file, user_code
 from tfplus_export.sources.subclassed import with_inputs
 from tfplus_export.sources.user_code import first_line
 from tfplus_export.tracing import ports
-from tfplus_export.training import slice_of
+from tfplus_export.variables import slice_of
 
 
 @dataclass(frozen=True)

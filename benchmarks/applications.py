@@ -6,10 +6,11 @@ file is skipped, so that an interrupted run goes on where it was. Exporting take
 it may run beside other work, and --steps times the steps once the machine is quiet.
 
 usage: applications.py [--results FILE] [--only NAME ...] [--again] [--json] [--write FILE]
-                       [--files FOLDER] [--steps] [--timeout SECONDS] [--memory GB]
+                       [--files FOLDER] [--steps] [--measured] [--timeout SECONDS] [--memory GB]
 
   applications.py --only MobileNetV2 VGG16
   applications.py --write docs/applications.md
+  applications.py --measured --write docs/applications.md
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ ROOT = HERE.parent
 BATCH, CLASSES, STEPS = 4, 10, 3
 # The smallest of these that the model can be built for.
 SIZES_PX = (32, 64, 71, 75, 96, 224)
+# Of a layer's largest gradient, what the comparison takes for rounding.
+ROUNDING = 32 * 2.0**-23
 FIRST = (
     "MobileNet",
     "MobileNetV2",
@@ -178,41 +181,64 @@ def machine() -> str:
     return f"{(cpu or [platform.processor()])[0]}, {os.cpu_count()} cores; {versions}"
 
 
+def commit() -> str:
+    """The state of the sources."""
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "–"
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """The document."""
     head = (
         "# keras.applications\n\nWritten by `benchmarks/applications.py --write`; do not edit. "
         f"Models without weights, {CLASSES} classes,\nbatch {BATCH}, SGD, {STEPS} steps compared "
-        "with TensorFlow. *Update* is the error of the worst variable, with\nand without XNNPACK. "
-        "Where that is above 1e-3, both sides were computed in double precision, too:\n*float64* is"
-        " the error of the lowered step's worst gradient there, and *TF float32* how far\n"
-        "TensorFlow's own worst gradient is off its float64. A step is the median\n"
-        "of 10 on two threads; peak memory is that of a process which does nothing else. Times of\n"
-        "a machine that does other work beside are too long, and rows are added one by one, so\n"
-        "that they may be of different states of the exporter.\n\n"
+        "with TensorFlow. *Update* is the error of the worst variable, with\nand without XNNPACK, "
+        f"beyond the rounding of float32; less than {ROUNDING:.0e} of a layer's largest gradient "
+        "is\nnot told from rounding. *Small* is how many weights had updates so small beside them "
+        "that they\nwere compared at a higher learning rate. Where an error is above 1e-3, both "
+        "sides were computed\nin double precision, too: *float64* is the error of the lowered "
+        "step's worst gradient there, and\n*TF float32* how far TensorFlow's own worst gradient "
+        "is off its float64. A step is the median of\n10 on two threads; peak memory is that of a "
+        "process which does nothing else. Times of a machine\nthat does other work beside are too "
+        "long; *CPU s* is the processor's time of the same export.\nRows are added one by one: "
+        "*Commit* is the state of the exporter that a row is of.\n\n"
     )
     on = sorted({row["machine"] for row in rows})
     lines = [head, *(f"Measured on {m}.\n" for m in on), "\n"]
-    lines.append(
-        "| Model | Parameters | Input | Update | Without XNNPACK | float64 | TF float32 | Step ms "
-        "| Peak MB | Export s | Export MB |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
+    columns = (
+        "Model",
+        "Parameters",
+        "Input",
+        "Update",
+        "Without XNNPACK",
+        "Small",
+        "float64",
+        "TF float32",
+        "Step ms",
+        "Peak MB",
+        "Export s",
+        "CPU s",
+        "Export MB",
+        "Commit",
     )
+    lines.append(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n")
     for row in rows:
         start = f"| {row['model']} | {number(row.get('parameters'))} | {number(row.get('size_px'))}"
+        state = row.get("commit", "–")
         if "refused" in row:
             reason = re.sub(r"\s+", " ", row["refused"]).replace("|", "/")
-            lines.append(f"{start} | {reason} | | | | | | | |\n")
+            lines.append(f"{start} | {reason} |{' |' * (len(columns) - 5)} {state} |\n")
             continue
         xnnpack, plain = row["runs"]
+        own = max(xnnpack["own_update"], plain["own_update"])
         cells = [
-            f"{xnnpack['update']:.1e}",
-            f"{plain['update']:.1e}",
-            "–" if xnnpack["float64"] is None else f"{xnnpack['float64']:.1e}",
-            "–"
-            if xnnpack["float64"] is None
-            else f"{max(xnnpack['own_update'], plain['own_update']):.1e}",
-            *(number(row.get(k)) for k in ("step_ms", "step_peak_mb", "export_s")),
+            error(xnnpack["update"]),
+            error(plain["update"]),
+            number(xnnpack.get("magnified")),
+            *("–" if xnnpack["float64"] is None else f"{e:.1e}" for e in (xnnpack["float64"], own)),
+            *(number(row.get(k)) for k in ("step_ms", "step_peak_mb", "export_s", "export_cpu_s")),
             number(row["export_peak_mb"]),
+            state,
         ]
         lines.append(f"{start} | {' | '.join(cells)} |\n")
     measured = {row["model"] for row in rows}
@@ -220,6 +246,11 @@ def table(rows: list[dict[str, Any]]) -> str:
     if missing:
         lines.append(f"\nNot measured yet: {', '.join(missing)}.\n")
     return "".join(lines)
+
+
+def error(value: float) -> str:
+    """An error, or what it is below."""
+    return f"{value:.1e}" if value else f"< {ROUNDING:.0e}"
 
 
 def number(value: float | None) -> str:
@@ -235,6 +266,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("applications.jsonl"))
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these models alone")
     parser.add_argument("--again", action="store_true", help="measure also what is in the file")
+    parser.add_argument("--measured", action="store_true", help="only what is in --results")
     parser.add_argument("--json", action="store_true", help="print every result as JSON at the end")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the table as Markdown")
     parser.add_argument("--timeout", type=float, default=3600.0, help="seconds for one export")
@@ -257,6 +289,8 @@ def main() -> None:
     wanted = [n for n in every if not options.only or n in options.only]
     lines = options.results.read_text().splitlines() if options.results.exists() else []
     found = {row["model"]: row for row in map(json.loads, lines)}
+    if options.measured:
+        wanted = [n for n in wanted if n in found]
     for place, name in enumerate(wanted, 1):
         kept = options.files / f"{name}.tflite" if options.files else None
         if options.steps:
@@ -267,7 +301,7 @@ def main() -> None:
             continue
         else:
             found[name] = measure(name, options.timeout, options.memory, options.files)
-            found[name]["machine"] = machine()
+            found[name] |= {"machine": machine(), "commit": commit()}
         print(f"{place}/{len(wanted)} {name}", file=sys.stderr, flush=True)
         with options.results.open("a") as file:
             file.write(json.dumps(found[name]) + "\n")

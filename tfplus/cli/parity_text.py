@@ -38,6 +38,12 @@ def _line(what: str, run: Mapping[str, Any]) -> str:
     ]
     own = run.get("own_update")
     beside = f"; TensorFlow's own {own:.0e}" if isinstance(own, float) and own else ""
+    small = run.get("magnified")
+    beside += (
+        f"; {small} small updates at a higher learning rate, too"
+        if isinstance(small, int) and small
+        else ""
+    )
     float64 = run.get("float64")
     beside += f"; in double precision {float64:.0e}" if isinstance(float64, float) else ""
     count = run.get("steps")

@@ -1,6 +1,6 @@
-"""Writes what ONNX Runtime or MNN train a network of `torch_models.py` from.
+"""Writes what ONNX Runtime trains a network of `torch_models.py` from.
 
-usage: onnx_files.py NAME BATCH FOLDER onnxruntime|mnn
+usage: onnx_files.py NAME BATCH FOLDER
 
 Prints one JSON line: the shape of an image, the classes, and the trainable parameters. It runs in
 a process of its own, so that PyTorch's memory is not counted as the measured system's.
@@ -9,7 +9,6 @@ a process of its own, so that PyTorch's memory is not counted as the measured sy
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,9 +20,8 @@ from torch_models import NETWORKS
 OPSET = 15
 
 
-def write_onnx(model: nn.Module, image: torch.Tensor, path: Path, training: bool) -> None:
+def write_onnx(model: nn.Module, image: torch.Tensor, path: Path) -> None:
     """Writes `model` with inputs `x` and outputs `logits`, its parameters as initializers."""
-    mode = torch.onnx.TrainingMode
     torch.onnx.export(
         model,
         (image,),
@@ -31,7 +29,7 @@ def write_onnx(model: nn.Module, image: torch.Tensor, path: Path, training: bool
         input_names=["x"],
         output_names=["logits"],
         opset_version=OPSET,
-        training=mode.TRAINING if training else mode.EVAL,
+        training=torch.onnx.TrainingMode.TRAINING,
         do_constant_folding=False,
         dynamo=False,
     )
@@ -54,27 +52,15 @@ def write_artifacts(model: nn.Module, onnx_path: Path, folder: Path) -> None:
     )
 
 
-def convert_to_mnn(onnx_path: Path, path: Path) -> None:
-    """Converts with MNN's own tool, batch normalization kept as such."""
-    tool = str(Path(sys.executable).with_name("mnnconvert"))
-    arguments = ["-f", "ONNX", "--modelFile", str(onnx_path), "--MNNModel", str(path)]
-    more = ["--forTraining", "--bizCode", "tfplus"]
-    subprocess.run([tool, *arguments, *more], check=True, stdout=sys.stderr)
-
-
 def main() -> None:
     """Writes and prints."""
-    name, batch, folder, system = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
+    name, batch, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     model, shape, classes = NETWORKS[name]()
     height, width, channels = shape
     image = torch.zeros(batch, channels, height, width)
     onnx_path = folder / "model.onnx"
-    if system == "onnxruntime":
-        write_onnx(model.train(), image, onnx_path, training=True)
-        write_artifacts(model, onnx_path, folder)
-    else:
-        write_onnx(model.eval(), image, onnx_path, training=False)
-        convert_to_mnn(onnx_path, folder / "model.mnn")
+    write_onnx(model.train(), image, onnx_path)
+    write_artifacts(model, onnx_path, folder)
     count = sum(p.numel() for p in model.parameters())
     print(json.dumps({"shape": shape, "classes": classes, "parameters": count}))
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from prepared import prepared
+from prepared import with_artifacts
 from protocol import serve
 
 # ONNX Runtime imports PyTorch where it is installed, and its memory would count.
@@ -21,7 +21,7 @@ from onnxruntime.capi import _pybind_state as native  # noqa: E402
 name, batch, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 with tempfile.TemporaryDirectory() as temporary:
     folder = Path(temporary)
-    network = prepared(name, batch, folder, "onnxruntime")
+    network = with_artifacts(name, batch, folder)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     device = native.OrtDevice(native.OrtDevice.cpu(), native.OrtDevice.default_memory(), 0)

@@ -1,4 +1,4 @@
-"""Has `onnx_files.py` write a network's files, in a process of its own."""
+"""What PyTorch tells of a network, from processes of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,22 @@ class Network:
     parameters: int
 
 
-def prepared(name: str, batch: int, folder: Path, system: str) -> Network:
-    """Writes the files of one network for `onnxruntime` or `mnn` into `folder`."""
-    script = Path(__file__).with_name("onnx_files.py")
-    command = [sys.executable, str(script), name, str(batch), str(folder), system]
+def with_artifacts(name: str, batch: int, folder: Path) -> Network:
+    """Has ONNX Runtime's files of a network written into `folder`."""
+    return _network(_answer("onnx_files.py", name, str(batch), str(folder)))
+
+
+def described(name: str) -> tuple[Network, list[list[Any]]]:
+    """A network and its layers, as `torch_description.py` has them."""
+    found = _answer("torch_description.py", name)
+    return _network(found), found["layers"]
+
+
+def _answer(script: str, *arguments: str) -> dict[str, Any]:
+    command = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    found = json.loads(output.splitlines()[-1])
+    return json.loads(output.splitlines()[-1])
+
+
+def _network(found: dict[str, Any]) -> Network:
     return Network(tuple(found["shape"]), found["classes"], found["parameters"])

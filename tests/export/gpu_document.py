@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import keras
 import numpy as np
 from gpu_graph import RIGHT, Outcome, compared, converted
-from gpu_sections import software, write
+from gpu_sections import shown, software, write
 from keras import layers
 from rule_cases import BATCH, CASES, Case
 
@@ -54,9 +55,10 @@ LOSSES = (
     "mean_absolute_error",
     "huber",
 )
+SGD = Sgd(0.01)
 OPTIMIZERS: MappingProxyType[str, Optimizer] = MappingProxyType(
     {
-        "SGD": Sgd(0.01),
+        "SGD": SGD,
         "SGD, Nesterov": Sgd(0.01, 0.9, nesterov=True),
         "RMSprop": RmsProp(),
         "Adam": Adam(),
@@ -78,9 +80,11 @@ there is a GPU, and the agent does so before it trains on one.
 STEPS_HEAD = """
 
 Losses, and behind the first loss optimizers, as whole steps of a small net with batch
-normalization and dropout: the error of the loss, and that of the worst variable's update.
+normalization and dropout; then layers that are more than their operations, frozen ones in the
+middle of a net among them: the error of the loss, and that of the worst variable's update, beyond
+the rounding of the variable itself.
 
-| Loss or optimizer | On the GPU |
+| Loss, optimizer or layers | On the GPU |
 |---|---|
 """
 
@@ -96,6 +100,7 @@ class Found:
 
 def of_rule(case: Case) -> Found:
     """A case's forward pass and gradients, on the GPU and on the CPU."""
+    keras.utils.set_random_seed(0)
     model = case.build()
     graph = trace(model, BATCH, training=True)
     values = {f"w{i}": np.asarray(v, np.float32) for i, v in enumerate(model.variables)}
@@ -119,20 +124,28 @@ def of_rule(case: Case) -> Found:
 
 
 def of_step(loss: str, optimizer: Optimizer) -> Found:
-    """The whole step of a small net, checked as an export checks it."""
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((6, 6, 2)),
-            layers.Conv2D(4, 3, padding="same", use_bias=False),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-            layers.Dropout(0.25),
-            layers.MaxPooling2D(2),
-            layers.Flatten(),
-            layers.Dense(3),
-        ]
+    """The whole step of a small net."""
+    kinds = (
+        layers.Conv2D(4, 3, padding="same", use_bias=False),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.Dropout(0.25),
+        layers.MaxPooling2D(2),
+        layers.Flatten(),
+        layers.Dense(3),
     )
+    return of_net((6, 6, 2), kinds, loss, optimizer)
+
+
+def of_net(
+    shape: tuple[int, ...],
+    kinds: Sequence[layers.Layer],
+    loss: str = LOSSES[0],
+    optimizer: Optimizer = SGD,
+) -> Found:
+    """The whole step of some layers, checked as an export checks it."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input(shape), *kinds])
     source = Source("small", model, None, None, None, Preprocessing(), None)
     options = Options(4, optimizer=optimizer, loss=loss)
     lowered = lower(source, model, options, lambda text: None)
@@ -142,7 +155,25 @@ def of_step(loss: str, optimizer: Optimizer) -> Found:
         return Found(frozenset(), str(error), right=False)
     (on_gpu,) = [m for m in checked.measured if m["on"] == "GPU"]
     operators = frozenset(flatbuffer.operators(checked.content))
-    return Found(operators, f"{on_gpu['loss']:.0e}, {on_gpu['update']:.0e}", right=True)
+    return Found(operators, f"{shown(on_gpu['loss'])}, {shown(on_gpu['update'])}", right=True)
+
+
+def nets() -> dict[str, Found]:
+    """Layers that are more than their operations: written out in time, or constants."""
+    rows, image = (5, 3), (6, 6, 2)
+    recurrent = (layers.SimpleRNN(4), layers.LSTM(4), layers.GRU(4))
+    found = {
+        f"`{type(layer).__name__}`": of_net(rows, [layer, layers.Dense(3)]) for layer in recurrent
+    }
+    frozen = [
+        layers.Conv2D(4, 3, padding="same"),
+        layers.Conv2D(4, 3, 2, "same", trainable=False),
+        layers.DepthwiseConv2D(2, trainable=False),
+        layers.Flatten(),
+        layers.Dense(9, trainable=False),
+        layers.Dense(3),
+    ]
+    return found | {"frozen layers": of_net(image, frozen)}
 
 
 def _says(found: Outcome) -> str:
@@ -160,8 +191,9 @@ def main(arguments: list[str]) -> int:
     if arguments:
         sys.stdout.write("\n".join(rows) + "\n")
         return 0
-    steps = {f"`{loss}`": of_step(loss, Sgd(0.01)) for loss in LOSSES}
+    steps = {f"`{loss}`": of_step(loss, SGD) for loss in LOSSES}
     steps |= {name: of_step(LOSSES[0], optimizer) for name, optimizer in OPTIMIZERS.items()}
+    steps |= nets()
     step_rows = [f"| {name} | {f.says} |" for name, f in steps.items()]
     every = [*found.values(), *steps.values()]
     taken = {operator for f in every if f.right for operator in f.operators}

@@ -21,6 +21,11 @@ def software() -> str:
     return f"ai-edge-litert {version}, Vulkan driver `{driver}`"
 
 
+def shown(error: float) -> str:
+    """A relative error: its order is what it tells."""
+    return f"{error:.0e}" if error else "0"
+
+
 def write(title: str, text: str) -> None:
     """Puts a section in the place of the one of its title, or where it belongs in `ORDER`."""
     sections = _read()

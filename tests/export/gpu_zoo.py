@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import keras
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from gpu_sections import read, software, write
+from gpu_sections import read, shown, software, write
 from keras import layers
 
 from tfplus import gpu
@@ -54,6 +54,8 @@ STEPS = 10
 BATCH = 2
 SEED = 0
 TIMEOUT_S = 1800
+# How lines begin that LiteRT writes whatever happens.
+CHATTER = ("INFO:", "WARNING:", "I0000", "W0000", "└")
 TITLE = "Models"
 HEAD = """{software}.
 
@@ -239,8 +241,8 @@ def asked(
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if lines:
         return json.loads(lines[0])
-    says = (done.stderr.strip().splitlines() or [""])[-1]
-    return {"failed": f"ended with {done.returncode}: {says}"}
+    told = [line for line in done.stderr.splitlines() if line and not line.startswith(CHATTER)]
+    return {"failed": f"ended with {done.returncode}: {(told or ['it said nothing'])[-1]}"}
 
 
 def half() -> int:
@@ -270,15 +272,11 @@ def row(name: str, optimizer: str, found: Mapping[str, Any]) -> str:
         return f"| {name} | {optimizer} | no | | {found['failed']} | | |"
     first, last = found["losses"][0], found["losses"][-1]
     pairs = (("step_loss", "step_update"), ("loss", "weights"), ("cpu_loss", "cpu_weights"))
-    errors = " | ".join(f"{_shown(found[a])}, {_shown(found[b])}" for a, b in pairs)
+    errors = " | ".join(f"{shown(found[a])}, {shown(found[b])}" for a, b in pairs)
     return (
         f"| {name} | {optimizer} | {'yes' if found['fully_accelerated'] else 'no'} "
         f"| {first:.4f}, {last:.4f} | {errors} |"
     )
-
-
-def _shown(error: float) -> str:
-    return f"{error:.0e}" if error else "0"
 
 
 def holds(found: Mapping[str, Any]) -> bool:

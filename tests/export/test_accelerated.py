@@ -14,7 +14,7 @@ from tfplus import artifact
 from tfplus.errors import ExportError
 from tfplus.manifest import Preprocessing
 from tfplus_export import accelerated, api, targets
-from tfplus_export.optimizers import Adam, Sgd
+from tfplus_export.optimizers import Adam
 from tfplus_export.options import Options
 from tfplus_export.sources.source import Source
 from tfplus_export.targets import Runtime
@@ -76,9 +76,8 @@ def test_an_accelerator_that_nobody_knows_is_a_mistake(run: Run) -> None:
     assert "gpu" in error
 
 
-@pytest.mark.parametrize("optimizer", [Sgd(0.01), Adam()])
 def test_a_gradient_that_is_rounding_alone_is_no_difference(
-    optimizer: Sgd | Adam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_driver(monkeypatch)
     # A bias in front of a batch normalization, twice, so that the second's inputs have a gradient.
@@ -90,7 +89,7 @@ def test_a_gradient_that_is_rounding_alone_is_no_difference(
     model.add(layers.Flatten())
     model.add(layers.Dense(3))
     source = Source("biased", model, None, None, None, Preprocessing(), None)
-    options = Options(4, optimizer=optimizer, parity_steps=1, accelerators=("gpu",))
+    options = Options(4, optimizer=Adam(), parity_steps=1, accelerators=("gpu",))
     read = api.export(source, tmp_path / "m.tflite", options, lambda text: None)
     (ran,) = read.manifest.parity["gpu"]["runs"]
     assert ran["update"] <= 1e-3

@@ -72,7 +72,9 @@ def test_steps_that_are_not_read_are_taken_all_the_same(
     # the seventh after it, and the last.
     assert (summary.steps, summary.samples, summary.read_samples) == (30, 450, 3 * (16 + 16 + 6))
     on_cpu.train(3, 7)
-    tolerance = 1e-3 if precision == "float32" else 5e-2
+    # A step left out or taken twice moves the weights by about a thirtieth of their way; kernels
+    # that round differently leave each other by a thousandth.
+    tolerance = 5e-3 if precision == "float32" else 5e-2
     expected = on_cpu.weights()
     moved = artifact.initial_values(gpu_model)
     for name, value in on_gpu.weights().items():

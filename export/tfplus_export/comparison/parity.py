@@ -50,7 +50,7 @@ PROBES = 2
 # off, up to a limit.
 EXACT = 1e-6
 # What one activation does to an update if float32 puts it on the other side of a ReLU's corner.
-CORNER = 1e-2
+CORNER = 5e-3
 TOLERANCE = {"loss": 1e-4, "outputs": 1e-4, "update": 1e-3}
 
 _CLOSING: Mapping[str, Any] = {"Softmax": tf.nn.softmax, "Sigmoid": tf.sigmoid}

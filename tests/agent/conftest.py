@@ -17,6 +17,10 @@ from tfplus.artifact import Artifact
 from tfplus.client import AgentClient
 from tfplus_agent.device import Device, DeviceConfig
 
+# Helpers lie beside the tests.
+sys.path.insert(0, str(Path(__file__).parent))
+from gossip_ring import NAMES, Agent, manifest_of
+
 # In a process of its own: TensorFlow's start-up warnings would count as errors here.
 _EXPORT = """
 import sys
@@ -186,3 +190,12 @@ def gpu(gpu_model: Artifact) -> None:
     if os.environ.get("TFPLUS_REQUIRE_GPU"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture
+def agents(tmp_path: Path, toy: Any) -> Iterator[dict[str, Agent]]:
+    """A ring of four, with servers of their own."""
+    agents = {n: Agent(n, tmp_path / n, manifest_of(n, toy.manifest)) for n in NAMES}
+    yield agents
+    for agent in agents.values():
+        agent.down()

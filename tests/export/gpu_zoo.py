@@ -35,8 +35,9 @@ from tfplus.manifest import Preprocessing, TensorInfo
 from tfplus.slices import Tensors
 from tfplus.stateless import StatelessModel
 from tfplus_export import accelerated, zoo
-from tfplus_export.comparison.agreement import TOLERANCE, agreement, loss_error
+from tfplus_export.comparison.agreement import TOLERANCE, agreement
 from tfplus_export.comparison.samples import random_inputs, random_targets
+from tfplus_export.comparison.update_error import loss_error
 from tfplus_export.lowered import lower
 from tfplus_export.optimizers import Adam, Sgd
 from tfplus_export.options import Options

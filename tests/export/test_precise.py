@@ -14,10 +14,10 @@ from rule_cases import BATCH, CASES
 
 from tfplus_export import training
 from tfplus_export.comparison.double import Doubled, NoDoubleError
-from tfplus_export.comparison.parity import Parity
 from tfplus_export.comparison.precise import Precise
 from tfplus_export.comparison.reference import Reference
 from tfplus_export.comparison.samples import RandomSamples
+from tfplus_export.comparison.verdict import Parity
 from tfplus_export.losses import compiled
 from tfplus_export.lowering.convolutions import CONV2D
 from tfplus_export.lowering.depthwise_convolutions import DEPTHWISE_CONV2D

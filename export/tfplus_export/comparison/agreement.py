@@ -10,7 +10,12 @@ import numpy as np
 from tfplus.accelerator_process import Step
 from tfplus.own_error import allowed
 from tfplus.slices import Tensors
-from tfplus_export.comparison.update_error import layer_rounding, lower_median, update_error
+from tfplus_export.comparison.update_error import (
+    layer_rounding,
+    loss_error,
+    lower_median,
+    update_error,
+)
 from tfplus_export.training import LOSS
 
 TOLERANCE = {"loss": 1e-4, "update": 1e-3}
@@ -65,8 +70,3 @@ def agreement(
     medians = {v: lower_median(e) for v, e in updates.items()}
     worst = max(medians, key=lambda v: np.nan_to_num(medians[v], nan=np.inf))
     return Agreement(on, len(losses), float(np.max(losses)), medians[worst], worst)
-
-
-def loss_error(want: float, got: float) -> float:
-    """The relative error of a loss."""
-    return abs(got - want) / max(abs(want), 1e-6)

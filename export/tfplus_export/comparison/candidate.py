@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfplus_export.comparison.samples import Batch
-from tfplus_export.comparison.update_error import State, update_error
+from tfplus_export.comparison.update_error import State, loss_error, update_error
 
 
 class Candidate:
@@ -19,19 +19,26 @@ class Candidate:
     """
 
     def __init__(self, content: bytes, *, xnnpack: bool) -> None:
-        resolver = (
-            OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        )
         self.xnnpack = xnnpack
+        self._content = content
+        self.loss_errors: list[float] = []
+        self.update_errors: dict[str, list[float]] = {}
+        self.open()
+
+    def open(self) -> None:
+        """Gets ready to run, at the start and after `close`."""
+        resolver = (
+            OpResolverType.AUTO
+            if self.xnnpack
+            else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        )
         self._interpreter = Interpreter(
-            model_content=content, num_threads=2, experimental_op_resolver_type=resolver
+            model_content=self._content, num_threads=2, experimental_op_resolver_type=resolver
         )
         self.infer = self._interpreter.get_signature_runner("infer")
         self._restore = self._interpreter.get_signature_runner("restore")
         self._train = self._interpreter.get_signature_runner("train")
         self._save = self._interpreter.get_signature_runner("save")
-        self.loss_errors: list[float] = []
-        self.update_errors: dict[str, list[float]] = {}
 
     def close(self) -> None:
         """Frees what running took; what was noted stays."""
@@ -47,7 +54,7 @@ class Candidate:
     ) -> None:
         """As `errors`, which it notes, and that of the loss."""
         got, errors = self.errors(batch, before, after, rounding)
-        self.loss_errors.append(abs(got - loss) / max(abs(loss), 1e-6))
+        self.loss_errors.append(loss_error(loss, got))
         for name, error in errors.items():
             self.update_errors.setdefault(name, []).append(error)
 

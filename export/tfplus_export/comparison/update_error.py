@@ -1,4 +1,4 @@
-"""How far an update of a variable is off, beyond what float32 rounding explains."""
+"""How far a loss is off, and an update of a variable beyond what float32 rounding explains."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ ROUNDING_IN_LAYER = 32 * float(np.finfo(np.float32).eps)
 
 # What MultiHeadAttention calls the layers within.
 _OF_ATTENTION = frozenset({"query", "key", "value", "attention_output"})
+
+
+def loss_error(want: float, got: float) -> float:
+    """The relative error of a loss."""
+    return abs(got - want) / max(abs(want), 1e-6)
 
 
 def update_error(

@@ -1,0 +1,153 @@
+"""Gossip runners between real gRPC servers, over devices whose training is a known function."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping
+from concurrent import futures
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+
+from tfplus.errors import BusyError
+from tfplus.gossip.grpc_transport import Backoff
+from tfplus.gossip.topology import ring
+from tfplus.manifest import Manifest, Variable
+from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.proto.v1 import gossip_pb2_grpc
+from tfplus.slices import Tensors
+from tfplus.wire.tls import server_options
+from tfplus_agent.gossip_runner import GossipRunner
+from tfplus_agent.results import EvaluateResult, MemoryReading, TrainSummary
+
+NAMES = ("a", "b", "c", "d")
+# The paper's ring, and how many samples of each class a device has.
+COUNTS = {
+    "a": {9: 5, 0: 6, 1: 7, 2: 8, 3: 9},
+    "b": {2: 3, 3: 4, 4: 5, 5: 6, 6: 7},
+    "c": {5: 9, 6: 9, 7: 9, 8: 9, 9: 9},
+    "d": {8: 1, 9: 2, 0: 3, 1: 0, 2: 5},
+}
+QUICK = Backoff(first_s=0.01, longest_s=0.02, attempts=3)
+ACTIVE = lambda: True  # noqa: E731
+
+
+def slices_of(name: str) -> list[str]:
+    return ["shared/conv/kernel", *(f"task/{c}/dense/kernel" for c in sorted(COUNTS[name]))]
+
+
+def manifest_of(name: str, like: Manifest) -> Manifest:
+    variables = tuple(Variable(n, (6,), "float32", "weight", True, 64) for n in slices_of(name))
+    return dataclasses.replace(like, variables=variables, architecture_hash=f"hash-{name}")
+
+
+def trained(name: str, seed: int, tensors: Tensors) -> dict[str, np.ndarray]:
+    """What local training does here: depends on the device, the round's seed and the weights."""
+    shift = np.float32((ord(name) - 96) * 0.25 + (seed % 7) * 0.125)
+    return {n: (t * np.float32(0.5) + shift).astype(np.float32) for n, t in tensors.items()}
+
+
+class FakeDevice:
+    def __init__(self, name: str, state_dir: Path, manifest: Manifest, incarnation: int = 1):
+        self.name = name
+        self.state_dir = state_dir
+        self.incarnation = incarnation
+        self.manifest = manifest
+        rng = np.random.default_rng(ord(name))
+        self.values = {n: rng.normal(size=6).astype(np.float32) for n in slices_of(name)}
+        self.hold: threading.Event | None = None
+        self.training = threading.Event()
+        self.seeds: list[int] = []
+        self.failure: Exception | None = None
+        self.busy = 0
+        self.on_train: Callable[[], object] = lambda: None
+
+    def train(self, epochs: int, seed: int, *, cancelled: Callable[[], bool]) -> TrainSummary:
+        if self.busy:
+            self.busy -= 1
+            raise BusyError("training cannot begin")
+        self.training.set()
+        self.on_train()
+        while self.hold is not None and not self.hold.wait(0.01):
+            if cancelled():
+                break
+        if self.failure is not None:
+            raise self.failure
+        self.seeds.append(seed)
+        self.values = trained(self.name, seed, self.values)
+        return TrainSummary(3, 30, 0.5, 1.0, 0.25, 3, MemoryReading(), {"accuracy": 0.75})
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return dict(self.values)
+
+    def set_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
+        self.values = dict(tensors)
+
+    def evaluate(self) -> EvaluateResult | None:
+        return EvaluateResult(10, {"accuracy": 0.5}, 0.1, 5, 1.0) if self.name == "a" else None
+
+    @property
+    def train_samples(self) -> int:
+        return sum(COUNTS[self.name].values())
+
+
+class Agent:
+    """A device with its runner and a server on loopback, that can die and come back."""
+
+    def __init__(self, name: str, state_dir: Path, manifest: Manifest) -> None:
+        self.name = name
+        self._state_dir = state_dir
+        self._manifest = manifest
+        self._incarnation = 0
+        self.port = 0
+        state_dir.mkdir()
+        self.boot()
+
+    def boot(self) -> None:
+        self._incarnation += 1
+        self.device = FakeDevice(self.name, self._state_dir, self._manifest, self._incarnation)
+        self.runner = GossipRunner(self.device, backoff=QUICK)  # type: ignore[arg-type]
+        self._server = grpc.server(futures.ThreadPoolExecutor(8), options=server_options())
+        gossip_pb2_grpc.add_GossipServicer_to_server(self.runner.servicer(), self._server)
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self._server.start()
+
+    def down_now(self) -> None:
+        """Dies as far as others can tell; what still runs is ended by `down`."""
+        self._server.stop(0).wait()
+        self.runner._run._cancelled.set()  # type: ignore[union-attr]
+
+    def down(self) -> None:
+        self._server.stop(0).wait()
+        self.runner.close()
+
+    def events(self, run_id: str = "run", from_round: int = 0) -> list[pb.GossipEvent]:
+        return list(self.runner.watch(run_id, from_round, ACTIVE))
+
+
+def plan_of(agents: Mapping[str, Agent], name: str, **changes: Any) -> pb.GossipPlan:
+    fields: dict[str, Any] = {
+        "run_id": "run",
+        "rounds": 4,
+        "epochs_per_round": 1,
+        "seed": 5,
+        "round_timeout_s": 20.0,
+        **changes,
+    }
+    plan = pb.GossipPlan(**fields)
+    for neighbour in ring(list(agents))[name]:
+        address = f"127.0.0.1:{agents[neighbour].port}"
+        plan.neighbours.add(name=neighbour, address=address)
+    return plan
+
+
+def start_all(agents: Mapping[str, Agent], **changes: Any) -> None:
+    for name, agent in agents.items():
+        assert agent.runner.start(plan_of(agents, name, **changes)) == 0
+
+
+def done(events: list[pb.GossipEvent]) -> list[pb.GossipEvent]:
+    return [e for e in events if e.state == pb.GossipEvent.ROUND_DONE]

@@ -9,6 +9,7 @@ import tempfile
 from typing import Any, Protocol
 
 import tensorflow as tf
+from tensorflow.lite.python import convert as tflite_convert
 
 from tfplus.errors import ExportError
 
@@ -30,13 +31,19 @@ def to_flatbuffer(module: Shell) -> bytes:
     functions = module.concrete_functions()
     with tempfile.TemporaryDirectory(prefix="tfplus-export-") as folder, _quiet():
         tf.saved_model.save(module, folder, signatures=functions)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        converter.experimental_enable_resource_variables = True
-        # Takes the file apart and together again three times to note what made it.
-        converter.exclude_conversion_metadata = True
         try:
-            return converter.convert()
+            # What `tf.lite.TFLiteConverter` calls, too, between loading the graph twice, which it
+            # needs for its statistics, and taking the file apart twice to merge equal constants:
+            # more than half of the time that it takes, for the same operators.
+            converted: Any = tflite_convert.convert_saved_model(
+                saved_model_dir=folder,
+                saved_model_version=1,
+                saved_model_tags={tf.saved_model.SERVING},
+                saved_model_exported_names=list(functions),
+                target_ops=[tf.lite.OpsSet.TFLITE_BUILTINS],
+                enable_tflite_resource_variables=True,
+            )
+            return converted
         except Exception as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise ExportError(

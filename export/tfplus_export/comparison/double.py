@@ -16,6 +16,8 @@ from tfplus_export.tf_types import Op
 from tfplus_export.tracing.graph import Graph
 
 _FLOAT, _DOUBLE = tf.float32.as_datatype_enum, tf.float64.as_datatype_enum
+# No folding of constants either (`OptimizerOptions.L0`).
+_AS_IT_IS = -1
 _READ = "ReadVariableOp"
 
 
@@ -119,6 +121,7 @@ def plain_session(graph: Any) -> Any:
     """A session that runs a graph as it is: few runs do not pay for making it faster."""
     options = tf.compat.v1.ConfigProto()
     options.graph_options.rewrite_options.disable_meta_optimizer = True
+    options.graph_options.optimizer_options.opt_level = _AS_IT_IS
     return tf.compat.v1.Session(graph=graph, config=options)
 
 

@@ -20,7 +20,6 @@ from tfplus_export.comparison.samples import Batch
 from tfplus_export.comparison.update_error import (
     State,
     layer_rounding,
-    lower_median,
     norm_of_difference,
     weight_rounding,
 )
@@ -33,11 +32,11 @@ class Seen:
     """What steps at a magnified learning rate tell.
 
     Attributes:
-      errors: for each candidate, name of a weight → error of its update, the lower median.
+      errors: for each candidate, name of a weight → error of its update in each step.
       left: weights that change, but so little that they still cannot be judged.
     """
 
-    errors: tuple[dict[str, float], ...]
+    errors: tuple[dict[str, list[float]], ...]
     left: frozenset[str]
 
 
@@ -89,7 +88,4 @@ def magnified(
             _, found = candidate.errors(padded, before, after, rounding)
             for name, error in found.items():
                 noted[name].append(error)
-    return Seen(
-        tuple({n: lower_median(e) for n, e in noted.items()} for noted in errors),
-        frozenset(left),
-    )
+    return Seen(tuple(errors), frozenset(left))

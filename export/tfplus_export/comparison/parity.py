@@ -40,12 +40,12 @@ SHORT_ROWS = 2
 # With batch statistics, more: normalized over two rows, everything is ±1 and gradients vanish.
 SHORT_ROWS_OF_STATISTICS = 8
 # TFLite's own BATCH_MATMUL is much slower than XNNPACK's.
-STEPS_WITHOUT_XNNPACK = 2
+STEPS_WITHOUT_XNNPACK = 1
 # So many further batches are for updates that cannot be seen beside their weight, and, where an
 # error is above its tolerance, for double precision.
 PROBES = 2
-# So many further steps where what float64 finds right is off beyond its limits: of those before, so
-# few without XNNPACK, an activation at a corner may have struck both.
+# So many further steps where something is off beyond its limits that float64 does not refute: one
+# activation at a ReLU's corner may have struck the few before.
 FURTHER = 3
 
 _CLOSING: Mapping[str, Any] = {"Softmax": tf.nn.softmax, "Sigmoid": tf.sigmoid}
@@ -139,7 +139,8 @@ def _measure(
         taken.take(batch, counted, (step + 1) * size // steps, among)
     drawn = [draw.batch(training, rng) for _ in range(PROBES)]
     probes = [({n: v[:rows] for n, v in b.items()}, padded(training, b, rows)) for b in drawn]
-    taken.magnify(probes)
+    taken.magnify(probes[:1], candidates)
+    taken.magnify(probes[1:], candidates[:1])
     # Frees the memory that double precision needs.
     for candidate in candidates:
         candidate.close()
@@ -151,12 +152,16 @@ def _measure(
             precise = expected.in_double(probes, [trained, initial], training)
         model.set_weights(trained)
     results = _results(taken, outputs, precise, size, kind)
-    if precise and precise.step <= EXACT and not all(result.holds for result in results):
+    refuted = precise is not None and not precise.step <= EXACT
+    if not refuted and not all(result.holds for result in results):
         for candidate in candidates:
             candidate.open()
         for step in range(FURTHER):
             first = (2 * step + 1) * size // (2 * FURTHER)
-            taken.take(draw.batch(training, rng), rows, first, candidates)
+            batch = draw.batch(training, rng)
+            taken.take(batch, rows, first, candidates)
+            real = {n: v[:rows] for n, v in batch.items()}
+            taken.magnify([(real, padded(training, batch, rows, first))], candidates)
         for candidate in candidates:
             candidate.close()
         results = _results(taken, outputs, precise, size, kind)

@@ -37,7 +37,7 @@ class SingleSteps:
         self._expected = expected
         self._training = training
         self._trainable = frozenset(w.name for w in training.weights if w.trainable)
-        self._magnified: Sequence[dict[str, float]] = [{} for _ in candidates]
+        self._magnified: list[dict[str, list[float]]] = [{} for _ in candidates]
         self.small: frozenset[str] = frozenset()
         self.unseen: frozenset[str] = frozenset()
 
@@ -68,29 +68,32 @@ class SingleSteps:
         for candidate in among:
             candidate.step(batch, before, after, rounding, loss)
 
-    def magnify(self, batches: Sequence[tuple[Batch, Batch]]) -> None:
-        """Compares the small updates at a higher learning rate, see `magnified`.
+    def magnify(self, batches: Sequence[tuple[Batch, Batch]], among: Sequence[Candidate]) -> None:
+        """Compares the small updates at a higher learning rate, too, see `magnified`.
 
         Args:
           batches: for each step, the samples for TensorFlow, and with padding for the file.
+          among: the candidates that take it, too.
         """
-        if self.small:
-            seen = magnified(
-                self._expected,
-                self.candidates,
-                batches,
-                self.small,
-                self._trainable,
-                TOLERANCE["update"],
-            )
-            self._magnified, self.unseen = seen.errors, seen.left
+        if not self.small:
+            return
+        seen = magnified(
+            self._expected, among, batches, self.small, self._trainable, TOLERANCE["update"]
+        )
+        self.unseen |= seen.left
+        for candidate, errors in zip(among, seen.errors, strict=True):
+            noted = self._magnified[self.candidates.index(candidate)]
+            for name, found in errors.items():
+                noted.setdefault(name, []).extend(found)
 
     def updates(self) -> list[dict[str, float]]:
         """For each candidate: name of a variable → error of its update, the lower median."""
         found: list[dict[str, float]] = []
         for candidate, of_small in zip(self.candidates, self._magnified, strict=True):
             errors = {n: lower_median(e) for n, e in candidate.update_errors.items()}
-            found.append(errors | {n: float(np.maximum(errors[n], e)) for n, e in of_small.items()})
+            for name, magnified_errors in of_small.items():
+                errors[name] = float(np.maximum(errors[name], lower_median(magnified_errors)))
+            found.append(errors)
         return found
 
     def holds(self) -> bool:

@@ -26,8 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from documents import insert
 from step_models import NAMES, SUITES
-from step_table import insert, printed, section
+from step_table import printed, section
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -246,7 +247,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(wanted, indent=2))
     if options.write:
-        options.write.write_text(insert(options.write.read_text(), section(wanted)))
+        options.write.write_text(insert(options.write.read_text(), section(wanted), "step"))
 
 
 if __name__ == "__main__":

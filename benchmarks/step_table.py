@@ -1,12 +1,10 @@
-"""The tables of `step.py`: on a terminal, and in a document between two markers."""
+"""The tables of `step.py`: on a terminal, and in a document."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from typing import Any
-
-START, END = "<!-- step: written by benchmarks/step.py -->", "<!-- step: end -->"
 
 
 def printed(row: dict[str, Any]) -> str:
@@ -63,19 +61,6 @@ def section(rows: Sequence[dict[str, Any]]) -> str:
     ]
     out.append(f"| **Geometric mean** | {' | '.join(means)} |")
     return "\n".join(out)
-
-
-def insert(document: str, text: str) -> str:
-    """The document with the text between its markers.
-
-    Raises:
-      SystemExit: it has none.
-    """
-    before, start, rest = document.partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end:
-        raise SystemExit(f"the document lacks the lines {START} and {END}")
-    return f"{before}{START}\n{text}\n{END}{after}"
 
 
 def _time(row: dict[str, Any], name: str) -> float:

@@ -92,8 +92,8 @@ def test_a_preview_tells_what_a_conversion_shows(exported: bytes) -> None:
     told, shown = seen.memory(8), cost.step_memory(exported, variables)
     assert (told.arenas, told.packed_bytes) == (shown.arenas, shown.packed_bytes)
     assert told.variables_bytes == shown.variables_bytes
-    # Tables of the file that are alike are stored once, and which are depends on their order.
-    assert told.graph_bytes == pytest.approx(shown.graph_bytes, rel=0.02)
+    # Of a preview the converter writes the file, which stores more tables that are alike once.
+    assert told.graph_bytes == pytest.approx(shown.graph_bytes, rel=0.05)
     assert seen.flops(8) == cost.product_flops(exported, "train")
 
 

@@ -32,8 +32,8 @@ class Seen:
     """What steps at a magnified learning rate tell.
 
     Attributes:
-      errors: for each candidate, name of a weight → error of its update in each step.
-      left: weights that change, but so little that they still cannot be judged.
+      errors: for each candidate, name of a weight → error of its update in each step that shows it.
+      left: weights that change, but so little that in some step they still cannot be judged.
     """
 
     errors: tuple[dict[str, list[float]], ...]
@@ -60,7 +60,7 @@ def magnified(
     expected: Reference,
     candidates: Sequence[Candidate],
     batches: Sequence[tuple[Batch, Batch]],
-    names: Collection[str],
+    names: frozenset[str],
     trainable: Collection[str],
     tolerance: float,
 ) -> Seen:
@@ -86,6 +86,8 @@ def magnified(
         rounding = {n: r for n, r in layer_rounding(before, after, trainable).items() if n in names}
         for candidate, noted in zip(candidates, errors, strict=True):
             _, found = candidate.errors(padded, before, after, rounding)
-            for name, error in found.items():
-                noted[name].append(error)
+            # Beside an update of zero, rounding is as wrong as can be.
+            left |= {n for n in still if found[n] > tolerance}
+            for name in names - still:
+                noted[name].append(found[name])
     return Seen(tuple(errors), frozenset(left))

@@ -139,15 +139,17 @@ def _measure(
         taken.take(batch, counted, (step + 1) * size // steps, among)
     drawn = [draw.batch(training, rng) for _ in range(PROBES)]
     probes = [({n: v[:rows] for n, v in b.items()}, padded(training, b, rows)) for b in drawn]
+    trained = model.get_weights()
+    # Where training has made gradients vanish, there is nothing left that could be off.
+    model.set_weights(initial)
     taken.magnify(probes[:1], candidates)
+    model.set_weights(trained)
     taken.magnify(probes[1:], candidates[:1])
     # Frees the memory that double precision needs.
     for candidate in candidates:
         candidate.close()
     precise: Precise | None = None
     if taken.unseen or not taken.holds():
-        trained = model.get_weights()
-        # Where training has made gradients vanish, there is nothing left that could be off.
         with contextlib.suppress(NoDoubleError):
             precise = expected.in_double(probes, [trained, initial], training)
         model.set_weights(trained)
@@ -161,7 +163,10 @@ def _measure(
             batch = draw.batch(training, rng)
             taken.take(batch, rows, first, candidates)
             real = {n: v[:rows] for n, v in batch.items()}
+            trained = model.get_weights()
+            model.set_weights(initial)
             taken.magnify([(real, padded(training, batch, rows, first))], candidates)
+            model.set_weights(trained)
         for candidate in candidates:
             candidate.close()
         results = _results(taken, outputs, precise, size, kind)

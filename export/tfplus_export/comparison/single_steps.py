@@ -91,8 +91,9 @@ class SingleSteps:
         found: list[dict[str, float]] = []
         for candidate, of_small in zip(self.candidates, self._magnified, strict=True):
             errors = {n: lower_median(e) for n, e in candidate.update_errors.items()}
-            for name, magnified_errors in of_small.items():
-                errors[name] = float(np.maximum(errors[name], lower_median(magnified_errors)))
+            for name, shown in of_small.items():
+                if shown:
+                    errors[name] = float(np.maximum(errors[name], lower_median(shown)))
             found.append(errors)
         return found
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -26,6 +27,21 @@ def scaled(scale: float) -> keras.Model:
     inner = layers.Dense(8, activation="relu", use_bias=False, name="inner")(x)
     inner = layers.Rescaling(scale)(layers.Dense(6, use_bias=False)(inner))
     return keras.Model(x, layers.Dense(3, name="head")(layers.Add()([x, inner])))
+
+
+def gated() -> keras.Model:
+    """A gate's sigmoid is so close to 1 that float32 may find its slope to be zero, or not."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input((6,))
+    open_wide = keras.initializers.Constant(np.linspace(16.0, 17.0, 24))
+    gate = layers.Dense(
+        24,
+        activation="sigmoid",
+        kernel_initializer="zeros",
+        bias_initializer=open_wide,
+        name="gate",
+    )(x)
+    return keras.Model(x, layers.Dense(3, name="head")(layers.Dense(24)(x) * gate))
 
 
 def exported(model: keras.Model, folder: Path) -> dict[str, Any]:
@@ -62,3 +78,10 @@ def test_a_wrong_gradient_among_them_is_refused(
     with pytest.raises(ExportError, match="worst at 'shared/inner/"):
         exported(scaled(1e-6), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_rounding_alone_tells_from_zero_is_left_to_double_precision(tmp_path: Path) -> None:
+    run = exported(gated(), tmp_path)
+    assert run["float64"] < 1e-9
+    assert run["own_update"] > 0.1
+    assert run["update"] < 1e-3

@@ -29,6 +29,8 @@ from tfplus_export.training import Training
 
 # A gradient so much smaller than the model's largest, in double precision, is zero by nature.
 VANISHING = 1e-9
+# Of a gradient that TensorFlow's own float32 gets so wrong, float32 tells nothing.
+LOST = 0.1
 
 # A loss, and name → gradient.
 Found = tuple[float, dict[str, np.ndarray]]
@@ -43,7 +45,8 @@ class Precise:
       own_loss: error of TensorFlow's loss in float32.
       own_update: largest error of a gradient in TensorFlow's float32, beyond rounding alone.
       vanishing: variables whose gradient is zero by nature, such as a shift between two batch
-        normalizations: in float32 it is rounding, and nothing to compare.
+        normalizations, or lost in TensorFlow's float32, such as a saturated sigmoid's: in float32
+        it is rounding, and nothing to compare.
     """
 
     step: float
@@ -79,11 +82,12 @@ def compare(exact: Found, float32: Found, step: Found) -> Precise:
     sizes = {n: norm(g) / math.sqrt(g.size) for n, g in gradients.items()}
     tiny = VANISHING * max(sizes.values())
     vanishing = frozenset(name for name, size in sizes.items() if size <= tiny)
-    own = [
-        update_error(zeros[name], gradient, float32[1][name], rounding[name])
+    own = {
+        name: update_error(zeros[name], gradient, float32[1][name], rounding[name])
         for name, gradient in gradients.items()
         if name not in vanishing
-    ]
+    }
+    vanishing |= {name for name, error in own.items() if not error <= LOST}
     errors = [abs(step[0] - loss) / max(abs(loss), 1e-6)]
     for name, gradient in gradients.items():
         # What is zero by nature is compared with what float32 could tell from zero.
@@ -92,7 +96,7 @@ def compare(exact: Found, float32: Found, step: Found) -> Precise:
         error = norm(step[1].get(name, 0.0) - gradient)
         errors.append(error / max(norm(gradient), least, 1e-30))
     own_loss = abs(float32[0] - loss) / max(abs(loss), 1e-6)
-    return Precise(float(np.max(errors)), own_loss, max(own, default=0.0), vanishing)
+    return Precise(float(np.max(errors)), own_loss, max(own.values(), default=0.0), vanishing)
 
 
 class DoubleStep:

@@ -114,6 +114,7 @@ def export(
         loaded = model.load(
             seed=seed, replace_optimizer=optimizer is not None, replace_loss=loss is not None
         )
+        tuned = None if tuning is None else tuning_file.read(tuning)
         pairs = targets.pairs(target or (), runtime or ())
         for _, chosen in subs:
             api.check_sub_model(loaded, chosen)
@@ -133,7 +134,7 @@ def export(
             memory_budget_bytes=limit,
             accelerators=accelerators,
             freezable=freezable,
-            lowerings={} if tuning is None else tuning_file.read(tuning).lowerings(),
+            lowerings={} if tuned is None else tuned.lowerings(),
         )
         if limit is not None and batch_size is None:
             options = api.fit_batch(loaded, options, show)
@@ -155,6 +156,8 @@ def export(
     else:
         for artifact in written:
             export_report.show(stdout_console(), artifact)
+            if tuned is not None:
+                export_report.show_tuning(stdout_console(), artifact, str(tuning), tuned)
         if loaded.unreported_metrics:
             stdout_console().print(
                 f"  not reported by the step: {escape(', '.join(loaded.unreported_metrics))}; "

@@ -164,6 +164,12 @@ def test_the_command_measures_and_an_export_takes_it(tmp_path: Path) -> None:
     assert exported.exit_code == 0, exported.stderr
     named = {low.problem: low.name for low in artifact.read(output).manifest.lowerings}
     assert named == fastest
+    said = " ".join(exported.stdout.split())
+    assert f"was measured for {len(named)} of {len(named)} operations" in said
+    # A problem has the batch size in it.
+    other = ["export", str(model), "-o", str(tmp_path / "n.tflite"), "--batch-size", "3"]
+    said = " ".join(CliRunner().invoke(app, [*other, "--tuning", str(target)]).stdout.split())
+    assert f"was measured for 0 of {len(named)} operations: it has no effect" in said
     shown = CliRunner().invoke(app, ["inspect", str(output)]).stdout
     assert "Lowerings" in shown
     assert all(name in shown for name in fastest.values())

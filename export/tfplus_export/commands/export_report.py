@@ -13,6 +13,7 @@ from tfplus.artifact import Artifact
 
 if TYPE_CHECKING:
     from tfplus_export.costs.savings import Savings
+    from tfplus_export.tuning.tuning_file import TuningFile
 
 
 def summary(artifact: Artifact) -> dict[str, object]:
@@ -54,6 +55,17 @@ def show(console: Console, artifact: Artifact) -> None:
             f"  {target.name}, {target.runtime} {target.runtime_version}: training takes about "
             f"{target.peak_memory_bytes / 1e6:.0f} MB at its peak"
         )
+
+
+def show_tuning(console: Console, artifact: Artifact, path: str, tuning: TuningFile) -> None:
+    """Prints how many of a model's operations a tuning file knows."""
+    problems = [lowering.problem for lowering in artifact.manifest.lowerings]
+    known = {measurement.problem for measurement in tuning.measurements}
+    found = sum(problem in known for problem in problems)
+    text = f"  {escape(path)} was measured for {found} of {len(problems)} operations"
+    if not found:
+        text = f"[yellow]{text}[/yellow]: it has no effect; tune this model at this batch size"
+    console.print(text)
 
 
 def _agreement(runs: Sequence[Mapping[str, Any]]) -> str:

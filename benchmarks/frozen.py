@@ -1,6 +1,7 @@
 """Times a frozen model beside the same network converted by TensorFlow's own converter, in turn.
 
 usage: frozen.py [--models lenet small-cnn reduced-mobilenet] [--batch-size 1] [--json FILE]
+                 [--write docs/performance.md]
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).parents[1]
@@ -24,6 +27,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from ai_edge_litert.interpreter import Interpreter  # noqa: E402
+from documents import insert  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 
 from tfplus import artifact, frozen_model  # noqa: E402
@@ -48,7 +52,7 @@ def runner(content: bytes, x: np.ndarray, threads: int) -> Callable[[], None]:
     return interpreter.invoke
 
 
-def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
+def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Exports, freezes and times one model of the zoo."""
     loaded = source.load(
         f"zoo:{name}",
@@ -89,7 +93,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
             blocks[system].append((time.perf_counter() - start) / options.runs * 1e3)
     reference = blocks["TensorFlow's converter"]
     print(f"\n{name}, batch {batch}; frozen equals the trainable model to {frozen.difference:.0e}")
-    rows: dict[str, object] = {"difference": frozen.difference}
+    rows: dict[str, Any] = {"difference": frozen.difference}
     for system, times in blocks.items():
         # Blocks that ran one after the other saw the same machine.
         ratio = statistics.median(t / r for t, r in zip(times, reference, strict=True))
@@ -100,6 +104,23 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
         )
         rows[system] = {"median_ms": statistics.median(times), "ratio": ratio, "bytes": size}
     return rows
+
+
+def table(results: dict[str, dict[str, Any]], options: argparse.Namespace) -> str:
+    """All models for the document."""
+    systems = [s for s in next(iter(results.values())) if s != "difference"]
+    lines = [
+        f"TensorFlow {tf.__version__}, ai-edge-litert {version('ai-edge-litert')}, batch "
+        f"{options.batch_size}, {options.threads} threads; {options.blocks} blocks of "
+        f"{options.runs} inferences, in turn. Milliseconds, and multiples of the\nconverter's: "
+        "below 1 is faster.\n",
+        f"| model | {' | '.join(systems)} | frozen equals the trainable model to |",
+        "|---|" + "---|" * (len(systems) + 1),
+    ]
+    for name, row in results.items():
+        cells = [f"{row[s]['median_ms']:.3f}, {row[s]['ratio']:.2f}" for s in systems]
+        lines.append(f"| {name} | {' | '.join(cells)} | {row['difference']:.0e} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -114,10 +135,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=50, help="inferences in a block")
     parser.add_argument("--warmup", type=int, default=20)
     parser.add_argument("--json", type=Path, help="also write the results there")
+    parser.add_argument("--write", type=Path, help="put the table between the document's markers")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     print(f"TensorFlow {tf.__version__}, {options.threads} threads")
     results = {name: measure(name, options) for name in options.models}
+    if options.write:
+        text = table(results, options)
+        options.write.write_text(insert(options.write.read_text(), text, "frozen"))
     if options.json:
         about = {k: str(v) for k, v in vars(options).items()}
         options.json.write_text(json.dumps({"options": about, "models": results}, indent=2) + "\n")

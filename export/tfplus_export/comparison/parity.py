@@ -162,11 +162,13 @@ def _measure(
             first = (2 * step + 1) * size // (2 * FURTHER)
             batch = draw.batch(training, rng)
             taken.take(batch, rows, first, candidates)
-            real = {n: v[:rows] for n, v in batch.items()}
+            probe = {n: v[:rows] for n, v in batch.items()}, padded(training, batch, rows, first)
+            # Half from either state: in one of them gradients may vanish, or be chaos.
             trained = model.get_weights()
             model.set_weights(initial)
-            taken.magnify([(real, padded(training, batch, rows, first))], candidates)
+            taken.magnify([probe], candidates)
             model.set_weights(trained)
+            taken.magnify([probe], candidates)
         for candidate in candidates:
             candidate.close()
         results = _results(taken, outputs, precise, size, kind)

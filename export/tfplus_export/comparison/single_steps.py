@@ -26,7 +26,8 @@ class SingleSteps:
       training: the step that it holds.
 
     Attributes:
-      small: weights of whose update a share as large as the tolerance could be rounding.
+      small: weights of whose update, in a step before the first that is magnified, a share as large
+        as the tolerance could be rounding.
       unseen: those that could not be told from rounding even at a higher learning rate.
     """
 
@@ -38,6 +39,7 @@ class SingleSteps:
         self._training = training
         self._trainable = frozenset(w.name for w in training.weights if w.trainable)
         self._magnified: list[dict[str, list[float]]] = [{} for _ in candidates]
+        self._judging = False
         self.small: frozenset[str] = frozenset()
         self.unseen: frozenset[str] = frozenset()
 
@@ -62,7 +64,8 @@ class SingleSteps:
                 "and, with --data, of the samples"
             )
         after = self._expected.state()
-        self.small |= hidden(before, after, self._trainable, TOLERANCE["update"])
+        if not self._judging:
+            self.small |= hidden(before, after, self._trainable, TOLERANCE["update"])
         rounding = layer_rounding(before, after, self._trainable)
         batch = padded(self._training, batch, rows, first)
         for candidate in among:
@@ -75,6 +78,7 @@ class SingleSteps:
           batches: for each step, the samples for TensorFlow, and with padding for the file.
           among: the candidates that take it, too.
         """
+        self._judging = True
         if not self.small:
             return
         seen = magnified(

@@ -78,9 +78,19 @@ class Parity:
             "the exported step does not compute what TensorFlow does "
             f"({'with' if self.xnnpack else 'without'} XNNPACK, {self.steps} steps of "
             f"{self.data} data): relative "
-            f"errors {errors}, worst at '{self.worst_variable}'. No file was written. A very large "
-            "learning rate can cause this; else it is a bug worth reporting"
+            f"errors {errors}, worst at '{self.worst_variable}'. No file was written. {self._advice}"
         )
+
+    @property
+    def _advice(self) -> str:
+        if self.float64 is not None and self.float64 <= EXACT:
+            return (
+                f"In double precision both agree to {self.float64:.0e}: this model, as it is now, "
+                "amplifies float32's rounding, and TensorFlow's own float32 gradients are off by "
+                f"{self.own_update:.0e}. Larger inputs, a smaller learning rate, or a little "
+                "training before the export can help"
+            )
+        return "A very large learning rate can cause this; else it is a bug worth reporting"
 
 
 def _limit(of: str, own: float, float64: float | None) -> float:

@@ -78,7 +78,8 @@ class Parity:
             "the exported step does not compute what TensorFlow does "
             f"({'with' if self.xnnpack else 'without'} XNNPACK, {self.steps} steps of "
             f"{self.data} data): relative "
-            f"errors {errors}, worst at '{self.worst_variable}'. No file was written. {self._advice}"
+            f"errors {errors}, worst at '{self.worst_variable}'. No file was written. "
+            f"{self._advice}"
         )
 
     @property

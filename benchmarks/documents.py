@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 
-def insert(document: str, text: str, benchmark: str) -> str:
+def insert(document: str, text: str, benchmark: str, part: str = "") -> str:
     """The document with a text between a benchmark's markers.
+
+    Args:
+      document: as it is.
+      text: the new one.
+      benchmark: name of the script.
+      part: which of its texts, where it has several.
 
     Raises:
       SystemExit: it has none.
     """
-    first = f"<!-- {benchmark}: written by benchmarks/{benchmark}.py -->"
-    last = f"<!-- {benchmark}: end -->"
+    name = f"{benchmark}, {part}" if part else benchmark
+    first = f"<!-- {name}: written by benchmarks/{benchmark}.py -->"
+    last = f"<!-- {name}: end -->"
     before, start, rest = document.partition(first)
     _, end, after = rest.partition(last)
     if not start or not end:

@@ -247,7 +247,14 @@ def main() -> None:
     if options.json:
         print(json.dumps(wanted, indent=2))
     if options.write:
-        options.write.write_text(insert(options.write.read_text(), section(wanted), "step"))
+        options.write.write_text(
+            insert(
+                options.write.read_text(),
+                section(wanted),
+                "step",
+                f"batch {options.batch_size}",
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from rule_cases import BATCH, CASES
 
 from tfplus_export import training
 from tfplus_export.comparison.double import Doubled, NoDoubleError
-from tfplus_export.comparison.precise import Precise
+from tfplus_export.comparison.precise import Precise, compare
 from tfplus_export.comparison.reference import Reference
 from tfplus_export.comparison.samples import RandomSamples
 from tfplus_export.comparison.verdict import Parity
@@ -146,6 +146,19 @@ def test_a_step_that_is_not_exact_in_double_precision_may_not() -> None:
     assert not parity(0.02, 0.01, None).holds
     assert not parity(0.02, 0.01, float("nan")).holds
     assert parity(9e-4, 0.01, None).holds
+
+
+def test_what_double_precision_refutes_does_not_pass_beside_float32() -> None:
+    assert not parity(0.0, 0.0, 0.5).holds
+    assert "off by 5e-01" in parity(0.0, 0.0, 0.5).complaint
+
+
+def test_a_gradient_that_float32_loses_is_left_out_only_where_the_step_is_exact() -> None:
+    exact = 1.0, {"a": np.ones(4), "b": np.ones(4)}
+    noise = 1.0, {"a": np.full(4, 1.5), "b": np.ones(4)}
+    assert compare(exact, noise, exact).vanishing == {"a"}
+    wrong = 1.0, {"a": np.full(4, 1.01), "b": np.ones(4)}
+    assert not compare(exact, noise, wrong).vanishing
 
 
 def test_the_larger_of_two_measurements_counts() -> None:

@@ -23,6 +23,7 @@ from tfplus_export.comparison.update_error import (
     norm,
     update_error,
 )
+from tfplus_export.comparison.verdict import EXACT
 from tfplus_export.signatures import tensor_specs
 from tfplus_export.tf_types import Tensor
 from tfplus_export.training import Training
@@ -87,7 +88,6 @@ def compare(exact: Found, float32: Found, step: Found) -> Precise:
         for name, gradient in gradients.items()
         if name not in vanishing
     }
-    vanishing |= {name for name, error in own.items() if not error <= LOST}
     errors = [abs(step[0] - loss) / max(abs(loss), 1e-6)]
     for name, gradient in gradients.items():
         # What is zero by nature is compared with what float32 could tell from zero.
@@ -95,6 +95,9 @@ def compare(exact: Found, float32: Found, step: Found) -> Precise:
         # A gradient that the step does not have is zero.
         error = norm(step[1].get(name, 0.0) - gradient)
         errors.append(error / max(norm(gradient), least, 1e-30))
+    if float(np.max(errors)) <= EXACT:
+        # Only then is there another witness.
+        vanishing |= {name for name, error in own.items() if not error <= LOST}
     own_loss = abs(float32[0] - loss) / max(abs(loss), 1e-6)
     return Precise(float(np.max(errors)), own_loss, max(own.values(), default=0.0), vanishing)
 

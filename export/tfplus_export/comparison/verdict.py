@@ -55,7 +55,9 @@ class Parity:
 
     @property
     def holds(self) -> bool:
-        """Whether every error is within its tolerance; NaN is not."""
+        """Whether every error is within its tolerance, in double precision too; NaN is not."""
+        if self.float64 is not None and not self.float64 <= TOLERANCE["update"]:
+            return False
         return all(getattr(self, name) <= limit for name, limit in self.limits.items())
 
     @property
@@ -91,6 +93,9 @@ class Parity:
                 f"{self.own_update:.0e}. Larger inputs, a smaller learning rate, or a little "
                 "training before the export can help"
             )
+        if self.float64 is not None:
+            found = f"{self.float64:.0e}"
+            return f"In double precision a gradient is off by {found}: a bug worth reporting"
         return "A very large learning rate can cause this; else it is a bug worth reporting"
 
 

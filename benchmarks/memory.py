@@ -2,8 +2,9 @@
 
 usage: memory.py [--models small-cnn reduced-mobilenet] [--batch-size 32] [--blocks 5] [--write]
 
-Four files of each model: the operators in the converter's order; in tfplus' own order; as `tfplus
-export` leaves them; and with as much computed twice as helps. Prints the estimated and the measured
+Five files of each model: the operators in the converter's order; in tfplus' own order; with that
+computed twice which is nearly free; as `tfplus export` leaves them, in parts of the batch; and with
+as much computed twice as helps. Prints the estimated and the measured
 peak of the process that trains, and times of a step, taken in alternation. --write puts the table
 into docs/memory.md.
 """
@@ -32,15 +33,15 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 PAGE = ROOT / "docs" / "memory.md"
 MODELS = ("small-cnn", "vgg-small", "keyword-cnn", "mentee", "reduced-mobilenet", "reduced-resnet")
-KINDS = ("converter", "ordered", "export", "least")
 HEAD = """# Memory of a training step
 
 Written by `benchmarks/memory.py --write`; do not edit. Every file trains in a process of its own,
 on ai-edge-litert with two threads; the peak is that of its resident memory, Python and runtime
 included. *converter*: operators in the order in which the TFLite converter writes them. *ordered*:
-in the order that needs less. *export*: what `tfplus export` writes, which computes some tensors
-twice where that is nearly free. *least*: as much computed twice as lowers the peak, which is what a
-small `--memory-budget` leads to. All four compute the same bits.
+in the order that needs less. *again*: some tensors are computed twice, where that is nearly free.
+*export*: what `tfplus export` writes, whose operators on much data run in parts of the batch, too.
+*least*: as much computed twice as lowers the peak, which is what a small `--memory-budget` leads
+to. All but *export*, which adds up in another order, compute the same bits.
 
 """
 
@@ -73,10 +74,12 @@ def files(model: str, batch_size: int, folder: Path) -> dict[str, tuple[Path, fl
     lowered = lower(loaded, loaded.model, options, lambda text: None, arrange=False)
     graph = step_graph.read(lowered.content, "train")
     order = scheduling.shortest(graph, runtimes)
+    again = arranged.plan(graph, runtimes)
     plans = {
         "converter": repetition.unchanged(graph, range(len(graph.operators))),
         "ordered": repetition.unchanged(graph, order),
-        "export": arranged.plan(graph, runtimes),
+        "again": again,
+        "export": arranged.in_parts(again, runtimes, None, batch_size),
         "least": arranged.plan(graph, runtimes, 0),
     }
     moved = repetition.moved_bytes(graph, graph.operators)

@@ -88,9 +88,25 @@ def pack(model: Any, size_hint: int) -> bytes:
       size_hint: about how many bytes it takes.
     """
     model.buffers = [_Aligned(buffer) for buffer in model.buffers]
-    builder = flatbuffers.Builder(size_hint)
+    builder = _Builder(size_hint)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+class _Builder(flatbuffers.Builder):
+    """Stores equal strings once: the parts of a tensor have one name."""
+
+    def __init__(self, size_hint: int) -> None:
+        super().__init__(size_hint)
+        self._stored: dict[bytes, int] = {}
+
+    def CreateString(  # noqa: N802 (the library's name)
+        self, s: Any, encoding: str = "utf-8", errors: str = "strict"
+    ) -> int:
+        key = s if isinstance(s, bytes) else s.encode(encoding, errors)
+        if key not in self._stored:
+            self._stored[key] = super().CreateString(s, encoding, errors)
+        return self._stored[key]
 
 
 class _Aligned(_BUFFER):

@@ -83,7 +83,7 @@ def lower(
         )
         limit = targets.memory_limit([d for d, _ in options.targets], options.memory_budget_bytes)
         left = budget.tensor_limit_bytes(kept, options.runtimes, limit)
-        marked = arranged.arranged(marked, options.runtimes, left)
+        marked = arranged.arranged(marked, options.runtimes, left, options.batch_size)
     if options.weights != "float32":
         weights = {w.name for w in step.weights}
         forms = stored.choose(values, weights, options.weights)

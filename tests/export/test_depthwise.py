@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers
 from oracle import assert_equal
 
-from tfplus_export.lowering import depthwise_taps, shifting
+from tfplus_export.lowering import shifting
 from tfplus_export.lowering.depthwise_convolutions import DEPTHWISE_CONV2D
 from tfplus_export.lowering.joining import join
 from tfplus_export.lowering.table import RULES
@@ -60,21 +60,6 @@ TAPS = {**RULES, "DepthwiseConv2dNative": DEPTHWISE_CONV2D.rules["taps"]}
 
 
 @pytest.mark.parametrize(
-    ("kernel", "stride", "padding", "size"),
-    [
-        (3, 2, "valid", 7),
-        pytest.param(3, 1, "same", 4, marks=pytest.mark.slow),
-        pytest.param(3, 2, "same", 6, marks=pytest.mark.slow),
-    ],
-)
-def test_a_batch_in_parts_is_the_batch(
-    kernel: int, stride: int, padding: str, size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(depthwise_taps, "_CHUNK_BYTES", 300)
-    assert_equal(layer(kernel, stride, padding, size), images(size), rules=TAPS)
-
-
-@pytest.mark.parametrize(
     ("kernel", "stride", "size"),
     [
         ((5, 7), 1, 2),
@@ -93,15 +78,14 @@ def test_a_window_larger_than_its_image(
 @pytest.mark.parametrize("margin", [0, 2])
 def test_an_image_is_shifted_with_zeros_above_and_below(margin: int) -> None:
     image = np.random.default_rng(0).standard_normal((4, 5, 3, 2)).astype(np.float32)
-    chunks, shifts = [(0, 3), (3, 1)], [(0, 0), (-2, 1), (1, -1), (7, 0)]
-    found = shifting.shifted(image, shifts, 4, chunks, margin=margin)
+    shifts = [(0, 0), (-2, 1), (1, -1), (7, 0)]
+    found = shifting.shifted(image, shifts, 4, margin=margin)
     for down, right in shifts:
         for row, column in itertools.product(range(4), range(3)):
             r, c = row + down, column + right
             if 0 <= c < 3:
                 want = image[:, r, c] if 0 <= r < 5 else np.zeros((4, 2))
-                got = np.concatenate([part[down, right][:, row, column] for part in found])
-                np.testing.assert_array_equal(got, want)
+                np.testing.assert_array_equal(found[down, right][:, row, column], want)
 
 
 @pytest.mark.parametrize("count", [1, 5, 6, 9, 12, 26, 30])

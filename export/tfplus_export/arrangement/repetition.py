@@ -15,8 +15,10 @@ class Plan:
 
     Attributes:
       graph: with the operators that run again, and the tensors that they make.
-      sources: of each operator, the index of the one in the file that it repeats, or is.
-      origins: of each tensor, the index of the one in the file that it equals, or is.
+      sources: of each operator, the index of the one in the file that it repeats, is, or is a part
+        of; −1 for one that is none of them.
+      origins: of each tensor, the index of the one in the file that it equals, is, or is a part or
+        a term of; −1 for a new parameter of an operator.
       again_bytes: what the repeated operators read and write.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -26,6 +26,29 @@ _ITEM_BYTES = MappingProxyType(
         schema.TensorType.RESOURCE: 0,
     }
 )
+# Of a constant whose elements are read.
+_MOST_PARAMETER_BYTES = 256
+_REDUCING: tuple[Any, Callable[[Any], dict[str, Any]]] = (
+    schema.ReducerOptions,
+    lambda o: {"keeps_dims": bool(o.KeepDims())},
+)
+# Operator → the table of its options, and what of them a step's operators are told apart by.
+_OPTIONS: MappingProxyType[str, tuple[Any, Callable[[Any], dict[str, Any]]]] = MappingProxyType(
+    {
+        "BATCH_MATMUL": (
+            schema.BatchMatMulOptions,
+            lambda o: {"transposes_left": bool(o.AdjX()), "transposes_right": bool(o.AdjY())},
+        ),
+        "CONCATENATION": (schema.ConcatenationOptions, lambda o: {"axis": int(o.Axis())}),
+        "STRIDED_SLICE": (
+            schema.StridedSliceOptions,
+            lambda o: {
+                "changes_rank": bool(o.EllipsisMask() or o.NewAxisMask() or o.ShrinkAxisMask())
+            },
+        ),
+        **dict.fromkeys(("MEAN", "REDUCE_MAX", "REDUCE_MIN", "SUM"), _REDUCING),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -36,13 +59,21 @@ class Operator:
       name: of the builtin operator.
       reads: indices of the tensors it takes; −1 for one that is left out.
       writes: indices of the tensors it makes.
+      transposes_left: whether it is a product that takes its first factor transposed.
       transposes_right: whether it is a product that takes its second factor transposed.
+      axis: that a concatenation is along.
+      keeps_dims: whether it is a reduction that leaves axes of extent 1.
+      changes_rank: whether it is a STRIDED_SLICE that drops or adds axes.
     """
 
     name: str
     reads: tuple[int, ...]
     writes: tuple[int, ...]
+    transposes_left: bool = False
     transposes_right: bool = False
+    axis: int = 0
+    keeps_dims: bool = False
+    changes_rank: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,17 +85,24 @@ class Tensor:
       item_bytes: of one element; 0 for a handle of a variable.
       is_float: whether its elements are float32.
       is_constant: whether its data lie in the file.
+      integers: its elements, where it is a constant of few integers, such as axes or a shape.
     """
 
     shape: tuple[int, ...]
     item_bytes: int
     is_float: bool
     is_constant: bool
+    integers: tuple[int, ...] | None = None
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of its elements, wherever they lie."""
+        return math.prod(self.shape) * self.item_bytes
 
     @cached_property
     def size_bytes(self) -> int:
         """Bytes that it takes beside the file."""
-        return 0 if self.is_constant else math.prod(self.shape) * self.item_bytes
+        return 0 if self.is_constant else self.data_bytes
 
 
 @dataclass(frozen=True)
@@ -151,11 +189,17 @@ def at_batch(low: StepGraph, high: StepGraph, batches: tuple[int, int], batch: i
 
 
 def _tensor(model: Any, tensor: Any) -> Tensor:
+    buffer = model.Buffers(tensor.Buffer())
+    size = buffer.DataLength()
+    integers: tuple[int, ...] | None = None
+    if tensor.Type() == schema.TensorType.INT32 and 0 < size <= _MOST_PARAMETER_BYTES:
+        integers = tuple(int(i) for i in buffer.DataAsNumpy().view("<i4"))
     return Tensor(
         shape=tuple(shape_of(tensor)),
         item_bytes=_ITEM_BYTES.get(tensor.Type(), 4),
         is_float=tensor.Type() == schema.TensorType.FLOAT32,
-        is_constant=model.Buffers(tensor.Buffer()).DataLength() > 0,
+        is_constant=size > 0,
+        integers=integers,
     )
 
 
@@ -163,10 +207,12 @@ def _operator(model: Any, operator: Any) -> Operator:
     name = operator_name(model, operator)
     reads = tuple(int(operator.Inputs(j)) for j in range(operator.InputsLength()))
     writes = tuple(int(operator.Outputs(j)) for j in range(operator.OutputsLength()))
-    transposed = False
-    if name == "BATCH_MATMUL":
-        options = schema.BatchMatMulOptions()
-        table = operator.BuiltinOptions()
-        options.Init(table.Bytes, table.Pos)
-        transposed = bool(options.AdjY())
-    return Operator(name, reads, writes, transposed)
+    table = operator.BuiltinOptions()
+    options = _OPTIONS.get(name)
+    settings: dict[str, Any] = {}
+    if options is not None and table is not None:
+        kind, read_settings = options
+        found = kind()
+        found.Init(table.Bytes, table.Pos)
+        settings = read_settings(found)
+    return Operator(name, reads, writes, **settings)

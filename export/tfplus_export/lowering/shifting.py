@@ -7,13 +7,13 @@ edge of the next, so that whoever reads a shifted image multiplies those columns
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
 
-from tfplus_export.lowering.window import Axis, Tap, Window, crop, fit
+from tfplus_export.lowering.window import Axis, Tap, Window, fit
 from tfplus_export.tf_types import Tensor
 
 Shift = tuple[int, int]
@@ -57,13 +57,8 @@ class Grid:
 
 
 def shifted(
-    image: Tensor,
-    shifts: Collection[Shift],
-    rows: int,
-    chunks: Sequence[tuple[int, int]],
-    *,
-    margin: int = 0,
-) -> list[dict[Shift, Tensor]]:
+    image: Tensor, shifts: Collection[Shift], rows: int, *, margin: int = 0
+) -> dict[Shift, Tensor]:
     """An image shifted up and to the left.
 
     Args:
@@ -71,11 +66,10 @@ def shifted(
       shifts: (down, right): entry (r, c) becomes what was in (r + down, c + right). Rows outside of
         the image are zero; columns outside are of the row before or behind.
       rows: how many rows to keep.
-      chunks: parts of the batch, the first sample and how many.
       margin: rows of zeros that are put above and not needed.
 
     Returns:
-      For each chunk: shift → [samples, rows, W, C].
+      Shift → [N, rows, W, C].
     """
     n, height, width, channels = (int(d) for d in image.shape)
     places = {(down, right): down * width + right for down, right in shifts}
@@ -84,16 +78,13 @@ def shifted(
     padded = fit(image, 1, above, below)
     line = tf.reshape(padded, [n, (above + height + below) * width * channels])
 
-    def cut(place: int, start: int, samples: int) -> Tensor:
+    def cut(place: int) -> Tensor:
         if place == 0 and rows == height:
-            return crop(image, 0, start, samples)
+            return image
         begin, length = (above * width + place) * channels, rows * width * channels
-        piece = tf.slice(line, [start, begin], [samples, length])
-        return tf.reshape(piece, [samples, rows, width, channels])
+        return tf.reshape(tf.slice(line, [0, begin], [n, length]), [n, rows, width, channels])
 
-    return [
-        {shift: cut(place, *chunk) for shift, place in sorted(places.items())} for chunk in chunks
-    ]
+    return {shift: cut(place) for shift, place in sorted(places.items())}
 
 
 def _extent(axis: Axis) -> int:

@@ -1,0 +1,1 @@
+"""A training step on one part of the batch after the other."""

@@ -100,6 +100,11 @@ def _elementwise(case: Case) -> InParts | None:
     return InParts(tuple(reads), made)
 
 
+def _select(case: Case) -> InParts | None:
+    # A condition of another shape chooses rows.
+    return _elementwise(case) if set(case.shapes) == {case.made} else None
+
+
 def _with_parameters(cut: Cut | None, case: Case, made: Cut | None) -> InParts | None:
     """The first input is cut, the others are parameters."""
     if cut is None:
@@ -207,6 +212,15 @@ def _factor(
     return None if is_repeated else Cut(axis, cut.outer), Cut(place + len(made), cut.outer)
 
 
+def _dense(case: Case) -> InParts | None:
+    cut, keeps_rows = case.cuts[0], case.shapes[0][:-1] == case.made[:-1]
+    return _with_parameters(cut, case, cut) if cut and keeps_rows and _is_row(case, cut) else None
+
+
+def _is_row(case: Case, cut: Cut) -> bool:
+    return cut.axis < len(case.made) - 1
+
+
 def _images(case: Case) -> InParts | None:
     cut = case.cuts[0]
     return _with_parameters(cut, case, cut) if cut == Cut(0) else None
@@ -214,8 +228,7 @@ def _images(case: Case) -> InParts | None:
 
 def _along_last(case: Case) -> InParts | None:
     cut = case.cuts[0]
-    last = len(case.made) - 1
-    return _with_parameters(cut, case, cut) if cut and cut.axis < last else None
+    return _with_parameters(cut, case, cut) if cut and _is_row(case, cut) else None
 
 
 _RULES: MappingProxyType[str, Callable[[Case], InParts | None]] = MappingProxyType(
@@ -227,8 +240,10 @@ _RULES: MappingProxyType[str, Callable[[Case], InParts | None]] = MappingProxyTy
     | {
         "BATCH_MATMUL": _product,
         "CONCATENATION": _concatenation,
+        "FULLY_CONNECTED": _dense,
         "PAD": _pad,
         "RESHAPE": _reshape,
+        "SELECT": _select,
         "SLICE": _slice,
         "STRIDED_SLICE": _strided_slice,
         "SUM": _sum,

@@ -24,6 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tfplus_export.arrangement import arenas, arranged, repetition, scheduling, step_graph
+from tfplus_export.arrangement.microbatches.counts import Sizes
 from tfplus_export.costs import cost, memory
 from tfplus_export.lowered import lower
 from tfplus_export.options import Options
@@ -79,7 +80,7 @@ def files(model: str, batch_size: int, folder: Path) -> dict[str, tuple[Path, fl
         "converter": repetition.unchanged(graph, range(len(graph.operators))),
         "ordered": repetition.unchanged(graph, order),
         "again": again,
-        "export": arranged.in_parts(again, runtimes, None, batch_size),
+        "export": arranged.in_parts(again, runtimes, None, batch_size, Sizes()),
         "least": arranged.plan(graph, runtimes, 0),
     }
     moved = repetition.moved_bytes(graph, graph.operators)

@@ -16,9 +16,11 @@ from tfplus.errors import ArtifactError, ExportError, UsageError
 from tfplus.manifest import (
     AcceleratedGraph,
     Accelerator,
+    Lowering,
     Manifest,
 )
 from tfplus_export import accelerated, described, flatbuffer, inference, stored, targets
+from tfplus_export.arrangement.microbatches import choice
 from tfplus_export.checks import check_model
 from tfplus_export.comparison import agreement, parity, real_data
 from tfplus_export.comparison.real_data import RealSamples
@@ -195,6 +197,8 @@ def _export(
     frozen = described.frozen_weights(step)
     signatures = described.signatures(step, variables)
     optimizer = step.optimizer.describe()
+    problem = choice.problem(source.name, options.batch_size)
+    parts = Lowering(choice.EVERY_LAYER, problem, lowered.parts)
     manifest = Manifest(
         name=source.name,
         tfplus_version=__version__,
@@ -216,7 +220,7 @@ def _export(
         preprocessing=source.preprocessing,
         vocabularies=vocabularies(step.train_graph),
         frozen=frozen,
-        lowerings=described.lowerings(step),
+        lowerings=described.lowerings(step, parts),
         targets=checked,
         accelerated=tuple(
             AcceleratedGraph(name, size_bytes=1, sha256="", checked_by=graph.checked_by)

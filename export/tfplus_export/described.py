@@ -104,12 +104,15 @@ def frozen_weights(step: Training) -> tuple[FrozenWeight, ...]:
     )
 
 
-def lowerings(step: Training) -> tuple[Lowering, ...]:
-    """How the operations run that have several lowerings."""
-    return tuple(
-        Lowering(choice.layer, choice.problem, choice.names[0])
-        for choice in choices(step.train_graph, step.rules)
-    )
+def lowerings(step: Training, parts: Lowering) -> tuple[Lowering, ...]:
+    """How the operations run that have several lowerings.
+
+    Args:
+      step: the training step.
+      parts: how its batch is taken.
+    """
+    found = choices(step.train_graph, step.rules)
+    return (*(Lowering(c.layer, c.problem, c.names[0]) for c in found), parts)
 
 
 def signatures(step: Training, variables: tuple[Variable, ...]) -> dict[str, Signature]:

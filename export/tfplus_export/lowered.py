@@ -10,7 +10,8 @@ import numpy as np
 
 from tfplus.errors import ExportError
 from tfplus_export import convert, flatbuffer, stored, targets, training
-from tfplus_export.arrangement import arranged
+from tfplus_export.arrangement import arranged, step_graph
+from tfplus_export.arrangement.microbatches import choice
 from tfplus_export.costs import budget, cost
 from tfplus_export.costs.memory import RUNTIMES, StepMemory
 from tfplus_export.losses import compiled
@@ -35,12 +36,14 @@ class Lowered:
       content: the flatbuffer, with initial values in it.
       places: name of a variable → where its initial value lies, and in which form.
       values: name of a variable → its initial value.
+      parts: in what parts the batch is taken.
     """
 
     step: Training
     content: bytes
     places: dict[str, Place]
     values: dict[str, np.ndarray]
+    parts: str
 
     @property
     def variables_bytes(self) -> int:
@@ -69,6 +72,7 @@ def lower(
       ExportError: it cannot be lowered or converted.
     """
     step = training_of(source, model, options)
+    parts = choice.chosen(options.lowerings, source.name, options.batch_size)
     progress("converting to TFLite operators")
     module = StatefulModule(step)
     marked = convert.to_flatbuffer(module)
@@ -83,15 +87,20 @@ def lower(
         )
         limit = targets.memory_limit([d for d, _ in options.targets], options.memory_budget_bytes)
         left = budget.tensor_limit_bytes(kept, options.runtimes, limit)
-        marked = arranged.arranged(marked, options.runtimes, left, options.batch_size)
+        graph = step_graph.read(marked, "train")
+        whole = arranged.plan(graph, options.runtimes, left)
+        sizes = choice.NAMED[parts]
+        planned = arranged.in_parts(whole, options.runtimes, left, options.batch_size, sizes)
+        parts = choice.WHOLE if planned is whole else parts
+        marked = arranged.rewrite(marked, planned)
     if options.weights != "float32":
         weights = {w.name for w in step.weights}
         forms = stored.choose(values, weights, options.weights)
         content, places, values = stored.shrink(marked, module.names, values, forms)
-        return Lowered(step, content, places, values)
+        return Lowered(step, content, places, values, parts)
     offsets = flatbuffer.variable_offsets(marked, module.shapes)
     places = {n: Place(offset) for n, offset in zip(module.names, offsets, strict=True)}
-    return Lowered(step, _fill(marked, places, values), places, values)
+    return Lowered(step, _fill(marked, places, values), places, values, parts)
 
 
 def losses_of(source: Source, model: keras.Model, name: str | None) -> Mapping[str, OutputLoss]:
@@ -123,7 +132,7 @@ def training_of(source: Source, model: keras.Model, options: Options) -> Trainin
         options.optimizer or source.optimizer or Sgd(),
         losses=losses_of(source, model, options.loss),
         sample_weights=options.sample_weights,
-        rules=candidates.named(RULES, options.lowerings),
+        rules=candidates.named(RULES, choice.of_operations(options.lowerings)),
         batch_size=options.batch_size,
         infer_batch_size=options.infer_batch_size or options.batch_size,
     )

@@ -240,10 +240,12 @@ def test_an_arranged_file_computes_the_same_bits_in_less_memory(name: str) -> No
     model = source.load(f"zoo:{name}", input_shape=None, classes=None, seed=0)
     options = Options(batch_size=4)
     found = lower(model, model.model, options, lambda text: None, arrange=False).content
-    free = arranged.arranged(found, LITERT, None, options.batch_size)
-    least = arranged.arranged(found, LITERT, 0, options.batch_size)
+    graph = step_graph.read(found, "train")
+    free, least, again = (
+        arranged.rewrite(found, arranged.plan(graph, LITERT, limit)) for limit in (None, 0, 0)
+    )
     assert tensor_bytes(least) <= tensor_bytes(free) < tensor_bytes(found)
-    assert arranged.arranged(found, LITERT, 0, options.batch_size) == least
+    assert again == least
     for delegate in (True, False):
         wanted = steps(found, delegate)
         for content in (free, least):

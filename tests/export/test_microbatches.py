@@ -250,8 +250,7 @@ def test_an_order_by_parts_runs(data: st.DataObject) -> None:
         made.update(one.operator.writes)
 
 
-def test_parts_that_do_not_fit_into_a_limit_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arranged, "Sizes", lambda: SAMPLES)
+def test_parts_that_do_not_fit_into_a_limit_are_not_taken() -> None:
     image = Tensor((2, 512), 4, is_float=True, is_constant=False)
     number = Tensor((512,), 4, is_float=True, is_constant=False)
     axes = Tensor((1,), 4, is_float=False, is_constant=True, integers=(0,))
@@ -262,12 +261,12 @@ def test_parts_that_do_not_fit_into_a_limit_are_not_taken(monkeypatch: pytest.Mo
         kept=(2,),
     )
     whole = repetition.unchanged(graph, range(2))
-    parts = arranged.in_parts(whole, LITERT, None, 2)
+    parts = arranged.in_parts(whole, LITERT, None, 2, SAMPLES)
     assert len(parts.graph.operators) > 2
     needs = [arenas.most_bytes(p.graph, LITERT) for p in (whole, parts)]
     assert needs[0] < needs[1]
-    assert arranged.in_parts(whole, LITERT, needs[1], 2) == parts
-    assert arranged.in_parts(whole, LITERT, needs[1] - 1, 2) is whole
+    assert arranged.in_parts(whole, LITERT, needs[1], 2, SAMPLES) == parts
+    assert arranged.in_parts(whole, LITERT, needs[1] - 1, 2, SAMPLES) is whole
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 from tfplus import artifact
 from tfplus.cli.main import app
-from tfplus.errors import DataError
-from tfplus.manifest import Preprocessing
+from tfplus.errors import DataError, UsageError
+from tfplus.manifest import Lowering, Preprocessing
+from tfplus_export import api
+from tfplus_export.lowered import lower
 from tfplus_export.options import Options
 from tfplus_export.sources.source import Source
 from tfplus_export.tuning import tuner, tuning_file
@@ -63,7 +65,7 @@ def run(watch: Scripted, tuning: TuningFile, path: Path) -> Iterator[TuningFile]
 def test_each_operation_is_measured_once_and_the_fastest_is_taken(tmp_path: Path) -> None:
     # The first name is the default: the others are measured against it.
     problems = tuner.problems(source(*MORE), Options(2))
-    assert [p.layer for p in problems] == ["first", "third"]
+    assert [p.layer for p in problems] == ["first", "third", "every layer"]
     every = [(p.problem, name) for p in problems for name in p.names[1:]]
     fast = problems[0].names[-1]
     watch = Scripted({fast: 0.5})
@@ -88,6 +90,33 @@ def test_what_was_measured_before_a_kill_is_kept(tmp_path: Path) -> None:
     assert last.measurements[:2] == kept.measurements
     done = {(m.problem, m.lowering) for m in kept.measurements}
     assert done.isdisjoint(watch.asked)
+
+
+def test_the_same_file_takes_the_same_time() -> None:
+    """A batch that is too small to be divided, into parts of any size."""
+    (*_, parts) = tuner.problems(source(), Options(2))
+    assert parts.names == ("parts of 4 MiB", "parts of 1 MiB", "parts of 16 MiB", "whole")
+    other = Options(2, lowerings={parts.problem: "whole"})
+    default_ms, step_ms = tuner.LocalStopwatch(1).times(source(), Options(2), other)
+    assert default_ms == step_ms > 0
+
+
+def test_parts_are_taken_as_they_are_asked_for(tmp_path: Path) -> None:
+    """Images of 1 MiB each."""
+    given = keras.Input((256, 256, 4))
+    model = keras.Sequential([given, layers.Conv2D(4, 1), layers.GlobalAveragePooling2D()])
+    large = Source("test:large", model, None, None, None, Preprocessing(), None)
+    (*_, parts) = tuner.problems(large, Options(8))
+    counts: list[int] = []
+    for name in parts.names:
+        options = Options(8, parity_steps=1, lowerings={parts.problem: name, "Batch of 1, x": "?"})
+        written = api.export(large, tmp_path / "m.tflite", options, lambda text: None)
+        assert written.manifest.lowerings[-1] == Lowering("every layer", parts.problem, name)
+        counts.append(sum(written.manifest.operators.values()))
+    default, small, big, whole = counts
+    assert small > default > big == whole
+    with pytest.raises(UsageError, match="has no lowering 'x', expected one of parts of 4 MiB"):
+        lower(large, model, Options(8, lowerings={parts.problem: "x"}), lambda text: None)
 
 
 @pytest.mark.parametrize(("step_ms", "taken"), [(0.97, True), (0.99, False), (1.5, False)])

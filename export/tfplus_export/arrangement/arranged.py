@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated
 
 from tfplus_export import flatbuffer
-from tfplus_export.arrangement import arenas, recomputing, repetition, scheduling, step_graph
+from tfplus_export.arrangement import arenas, recomputing, repetition, scheduling
 from tfplus_export.arrangement.microbatches import division
 from tfplus_export.arrangement.microbatches.counts import Sizes
 from tfplus_export.arrangement.repetition import Plan
@@ -31,22 +31,6 @@ _NEW = MappingProxyType(
 )
 
 
-def arranged(
-    content: bytes, runtimes: Sequence[str], tensor_limit_bytes: int | None, batch_size: int
-) -> bytes:
-    """The flatbuffer with its training step in an order that needs little memory, and in parts.
-
-    Args:
-      content: as the converter wrote it.
-      runtimes: that are to run it.
-      tensor_limit_bytes: see `plan`.
-      batch_size: samples in a step.
-    """
-    graph = step_graph.read(content, "train")
-    whole = plan(graph, runtimes, tensor_limit_bytes)
-    return rewrite(content, in_parts(whole, runtimes, tensor_limit_bytes, batch_size))
-
-
 def plan(graph: StepGraph, runtimes: Sequence[str], tensor_limit_bytes: int | None = None) -> Plan:
     """Plans a training step.
 
@@ -61,7 +45,11 @@ def plan(graph: StepGraph, runtimes: Sequence[str], tensor_limit_bytes: int | No
 
 
 def in_parts(
-    whole: Plan, runtimes: Sequence[str], tensor_limit_bytes: int | None, batch_size: int
+    whole: Plan,
+    runtimes: Sequence[str],
+    tensor_limit_bytes: int | None,
+    batch_size: int,
+    sizes: Sizes,
 ) -> Plan:
     """The plan on parts of the batch; as it is where only that fits into a limit.
 
@@ -70,8 +58,9 @@ def in_parts(
       runtimes: that are to run it.
       tensor_limit_bytes: what the step's tensors may take; None for no limit.
       batch_size: samples in a step.
+      sizes: of the parts.
     """
-    found = division.divided(whole, batch_size, Sizes())
+    found = division.divided(whole, batch_size, sizes)
     if tensor_limit_bytes is None:
         return found
     needed = arenas.most_bytes(found.graph, runtimes)

@@ -151,10 +151,7 @@ def _report(console: Console, tuning: TuningFile, wanted: set[str], output: Path
                 f"{found.ratio:.3f}",
                 "taken" if chosen.get(found.problem) == found.lowering else "",
             )
-    if wanted:
-        console.print(table)
-        taken = len(wanted & chosen.keys())
-        text = f"{output}: {taken} of {len(wanted)} operations get another lowering than by default"
-    else:
-        text = "no operation of this model has more than one lowering: there is nothing to tune"
+    console.print(table)
+    taken = len(wanted & chosen.keys())
+    text = f"{output}: {taken} of {len(wanted)} operations get another lowering than by default"
     console.print(Text(text))

@@ -21,6 +21,7 @@ from typing import Protocol
 from tfplus.client import AgentClient
 from tfplus.errors import RemoteError
 from tfplus_export import api
+from tfplus_export.arrangement.microbatches import choice as microbatches
 from tfplus_export.lowered import lower, training_of
 from tfplus_export.lowering.candidates import Choice, choices
 from tfplus_export.options import Options, Progress
@@ -57,16 +58,19 @@ class LocalStopwatch:
         if self._default is None or self._default[0] != default:
             self._default = default, _content(source, default)
         contents = [self._default[1], _content(source, other)]
+        if contents[0] == contents[1]:
+            # Such as of a batch too small to be divided: what differs would be noise.
+            contents = contents[:1]
         steps = [runnable(content, self.threads) for content in contents]
         counts = [_steps_in_a_block(step) for step in steps]
-        blocks: list[list[float]] = [[], []]
+        blocks: list[list[float]] = [[] for _ in steps]
         for _ in range(_BLOCKS):
             for step, count, found in zip(steps, counts, blocks, strict=True):
                 start = time.perf_counter()
                 for _ in range(count):
                     step()
                 found.append((time.perf_counter() - start) / count * 1e3)
-        return statistics.median(blocks[0]), statistics.median(blocks[1])
+        return statistics.median(blocks[0]), statistics.median(blocks[-1])
 
 
 @dataclass
@@ -91,11 +95,15 @@ class AgentStopwatch:
         """
         with tempfile.TemporaryDirectory(prefix="tfplus-tune-") as folder:
             paths = [Path(folder) / name for name in ("default.tflite", "other.tflite")]
+            steps: list[bytes] = []
             for path, options in zip(paths, (default, other), strict=True):
                 checked = dataclasses.replace(options, parity_steps=1)
-                api.export(source, path, checked, lambda text: None)
-            default_ms, other_ms = (self._median_ms(path) for path in paths)
-        return default_ms, other_ms
+                written = api.export(source, path, checked, lambda text: None)
+                steps.append(path.read_bytes()[: written.manifest.flatbuffer_bytes])
+            if steps[0] == steps[1]:
+                paths = paths[:1]
+            found = [self._median_ms(path) for path in paths]
+        return found[0], found[-1]
 
     def _median_ms(self, path: Path) -> float:
         self.client.load(self.client.upload(path), threads=self.threads, fresh=True)
@@ -154,12 +162,14 @@ def tune(
 
 
 def problems(source: Source, options: Options) -> list[Choice]:
-    """The operations of a model's training step that have several lowerings, each once."""
+    """What can be lowered in several ways, each once: operations, and last the step's batch."""
     step = training_of(source, source.model, options)
     found: dict[str, Choice] = {}
     for choice in choices(step.train_graph, step.rules):
         found.setdefault(choice.problem, choice)
-    return list(found.values())
+    problem = microbatches.problem(source.name, options.batch_size)
+    parts = Choice(microbatches.EVERY_LAYER, problem, tuple(microbatches.NAMED))
+    return [*found.values(), parts]
 
 
 def _content(source: Source, options: Options) -> bytes:

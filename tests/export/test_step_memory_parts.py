@@ -13,7 +13,7 @@ from tfplus_export.costs.memory import MIB, RUNTIMES, StepMemory, peak_bytes
 def product(shape: tuple[int, ...], *, transposed: bool = False, constant: bool = False) -> int:
     """Scratch of a product whose second factor has that shape."""
     tensors = (Tensor((1, 1), 4, True, False), Tensor(shape, 4, True, constant))
-    operator = Operator("BATCH_MATMUL", (0, 1), (0,), transposed)
+    operator = Operator("BATCH_MATMUL", (0, 1), (0,), transposes_right=transposed)
     return scratch_bytes(StepGraph((operator,), tensors, (), ()), operator)
 
 

@@ -20,6 +20,7 @@ from tfplus_export.arrangement.microbatches import counts, division
 from tfplus_export.arrangement.microbatches.counts import Sizes
 from tfplus_export.arrangement.microbatches.cut import Cut, reshaped
 from tfplus_export.arrangement.microbatches.order import Placed, part_by_part
+from tfplus_export.arrangement.microbatches.rules import InParts
 from tfplus_export.arrangement.step_graph import Operator, StepGraph, Tensor
 from tfplus_export.lowered import lower
 from tfplus_export.options import Options
@@ -162,6 +163,27 @@ def test_few_data_are_not_divided() -> None:
     size = BATCH * 4 * 4 * 3 * 4
     for most, number in ((size, 1), (size - 1, 2), (size // 2, 2), (size // 2 - 1, 6), (1, 6)):
         assert names(in_parts(whole, BATCH, Sizes(most, 0)))["EXP"] == number
+
+
+@pytest.mark.parametrize(
+    ("batch", "each_bytes", "parts"),
+    [
+        # 31 parts where two would do, and where 16 would.
+        (31, 256 << 10, 1),
+        (31, 2 << 20, 31),
+        (60, 256 << 10, 4),
+        (128, 4 << 20, 32),
+        (1024, 4 << 10, 1),
+        (1024, 4 << 20, 32),
+    ],
+)
+def test_the_number_of_parts(batch: int, each_bytes: int, parts: int) -> None:
+    image = Tensor((batch, each_bytes // 4), 4, is_float=True, is_constant=False)
+    graph = StepGraph((Operator("EXP", (0,), (1,)),), (image, image), given=(0,), kept=(1,))
+    (operator,) = graph.operators
+    how = InParts((Cut(0),), Cut(0))
+    found = counts.count(graph, operator, how, 1, counts.divisors(batch), Sizes())
+    assert found == parts
 
 
 def test_parts_that_became_small_are_put_together() -> None:

@@ -84,6 +84,7 @@ def rewrite(content: bytes, planned: Plan) -> bytes:
     for source, operator in zip(planned.sources, planned.graph.operators, strict=True):
         written = copy.copy(graph.operators[source]) if source >= 0 else _operator(model, operator)
         if operator.name == "RESHAPE":
+            written.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
             written.builtinOptions = schema.ReshapeOptionsT()
             written.builtinOptions.newShape = list(planned.graph.tensors[operator.writes[0]].shape)
         written.inputs = list(operator.reads)

@@ -19,11 +19,13 @@ class Sizes:
         would show.
       most_again: what every part but one reads or adds up anew, such as a weight or its gradient,
         of the tensor.
+      most_parts: a file of very many operators takes long to load.
     """
 
     most_bytes: int = 4 << 20
     least_bytes: int = 256 << 10
     most_again: float = 0.25
+    most_parts: int = 32
 
 
 def divisors(batch: int) -> list[int]:
@@ -60,7 +62,10 @@ def count(
     cut = [(graph.tensors[t], c) for t, c in sides if c]
     largest = max(t.data_bytes for t, _ in cut)
     whole = sum(graph.tensors[t].data_bytes for t, c in sides if not c and t >= 0)
-    found = next((n for n in choices if largest <= n * sizes.most_bytes), choices[-1])
+    choices = [n for n in choices if n <= sizes.most_parts]
+    # A batch of 31 has 1 part or 31, which may be far more than are needed.
+    useful = [n for n in choices if largest * 4 >= n * sizes.most_bytes] or [1]
+    found = next((n for n in useful if largest <= n * sizes.most_bytes), useful[-1])
     if found < come and largest >= come * sizes.least_bytes:
         found = come
     fitting = [

@@ -119,7 +119,8 @@ def test_a_worker_killed_in_mid_training_leaves_the_daemon_alive(agent: Any) -> 
     client = agent.client
     list(client.train(1, seed=1))
     saved = client.weights(include_optimizer=True)
-    with pytest.raises(RemoteError, match=r"SIGKILL during 'train'.*last checkpoint"):
+    # A run is many calls of the worker, and the signal may come between two of them.
+    with pytest.raises(RemoteError, match=r"SIGKILL during '(train|idle)'.*last checkpoint"):
         for event in client.train(100_000, seed=2):
             if event.step.step == 15:
                 os.kill(worker_of(agent), signal.SIGKILL)

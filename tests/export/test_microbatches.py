@@ -295,7 +295,7 @@ def test_parts_that_do_not_fit_into_a_limit_are_not_taken() -> None:
     "name",
     [
         "lenet",
-        "keyword-cnn",
+        pytest.param("keyword-cnn", marks=pytest.mark.slow),
         pytest.param("small-cnn", marks=pytest.mark.slow),
         pytest.param("mentee", marks=pytest.mark.slow),
         pytest.param("reduced-mobilenet", marks=pytest.mark.slow),

@@ -86,6 +86,11 @@ CASES: Mapping[str, tuple[str, int, Callable[[Any, Any], Any]]] = {
     "of samples": ("EXP", 6, lambda x, y: tf.concat([x, tf.exp(x)], 0)),
     "sum of pixels": ("SUM", 6, lambda x, y: tf.reduce_sum(x, [1, 2])),
     "kept": ("SUM", 6, lambda x, y: x - tf.reduce_sum(x, [1, 2], keepdims=True)),
+    "in front": (
+        "SUM",
+        6,
+        lambda x, y: tf.exp(tf.reduce_sum(tf.exp(tf.transpose(x, [3, 0, 1, 2])), 0)),
+    ),
     "sum of samples": ("SUM", 6, lambda x, y: tf.reduce_sum(x, 0)),
     "sum of all": ("SUM", 6, lambda x, y: tf.reduce_sum(x, [0, 1, 2, 3])),
     "largest": ("REDUCE_MAX", 6, lambda x, y: tf.reduce_max(x, 2)),

@@ -9,17 +9,16 @@ computes what it did, and only the order of sums is another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tfplus_export.arrangement.aliases import overwritten
-from tfplus_export.arrangement.delegation import MOST_JOINED
 from tfplus_export.arrangement.microbatches import counts
 from tfplus_export.arrangement.microbatches.cut import Cut
-from tfplus_export.arrangement.microbatches.order import Placed, part_by_part
+from tfplus_export.arrangement.microbatches.order import part_by_part
+from tfplus_export.arrangement.microbatches.pieces import Pieces
 from tfplus_export.arrangement.microbatches.rules import InParts, in_parts
 from tfplus_export.arrangement.repetition import Plan
-from tfplus_export.arrangement.step_graph import Operator, StepGraph, Tensor
+from tfplus_export.arrangement.step_graph import Operator, StepGraph
 
 # The input that says what a part makes: a shape, or the extents to take.
 _EXTENTS = {"RESHAPE": 1, "SLICE": 2, "STRIDED_SLICE": 2}
@@ -51,10 +50,7 @@ class _Division:
         self._sizes = sizes
         self._choices = counts.divisors(batch)
         self._graph: StepGraph = plan.graph
-        self._tensors = list(plan.graph.tensors)
-        self._origins = list(plan.origins)
-        self._placed: list[Placed] = []
-        self._constants: dict[tuple[int, ...], int] = {}
+        self._pieces = Pieces(plan)
         # How each tensor can be cut, whether it is or not.
         self._cuts: dict[int, Cut] = {
             t: Cut(0) for t in plan.graph.given if plan.graph.tensors[t].shape[:1] == (batch,)
@@ -63,7 +59,6 @@ class _Division:
         self._made_in: dict[int, int] = {}
         self._parts: dict[tuple[int, Cut, int], list[int]] = {}
         self._whole: dict[int, int] = {}
-        self._flat: dict[tuple[int, tuple[int, int, int]], int] = {}
 
     def add(self, operator: Operator, source: int) -> None:
         """Adds an operator of the plan, in parts or not."""
@@ -77,7 +72,7 @@ class _Division:
                 self._cuts[operator.writes[0]] = how.made
         if how is None or number == 1:
             reads = tuple(self._all_of(t) if t >= 0 else t for t in operator.reads)
-            self._place(replace(operator, reads=reads), source, None)
+            self._pieces.place(replace(operator, reads=reads), source, None)
         else:
             self._in_parts(operator, source, how, number)
 
@@ -85,17 +80,17 @@ class _Division:
         """The plan that came of it."""
         for t in self._graph.kept:
             self._all_of(t)
-        placed = part_by_part(self._placed, self._tensors)
+        placed = part_by_part(self._pieces.placed, self._pieces.tensors)
         graph = replace(
             self._graph,
             operators=tuple(p.operator for p in placed),
-            tensors=tuple(self._tensors),
+            tensors=tuple(self._pieces.tensors),
             kept=tuple(self._all_of(t) for t in self._graph.kept),
         )
         return Plan(
             graph,
             tuple(p.source for p in placed),
-            tuple(self._origins),
+            tuple(self._pieces.origins),
             self._before.again_bytes,
         )
 
@@ -107,14 +102,16 @@ class _Division:
         ]
         shape = self._graph.tensors[result].shape
         made = [
-            self._made_of(result, how.made.part(shape, number) if how.made else shape)
+            self._pieces.like(result, how.made.part(shape, number) if how.made else shape)
             for _ in range(number)
         ]
         for part, (*reads, write) in enumerate(zip(*inputs, made, strict=True)):
             if operator.name in _EXTENTS:
-                reads[_EXTENTS[operator.name]] = self._constant(self._extents(operator, write))
+                reads[_EXTENTS[operator.name]] = self._pieces.constant(
+                    self._extents(operator, write)
+                )
             one = replace(operator, reads=tuple(reads), writes=(write,))
-            self._place(one, source, self._end(part, number))
+            self._pieces.place(one, source, self._end(part, number))
         if how.made is not None:
             self._made_in[result] = number
             self._parts[result, how.made, number] = made
@@ -122,7 +119,7 @@ class _Division:
             self._add_up(result, made)
 
     def _extents(self, operator: Operator, write: int) -> tuple[int, ...]:
-        shape = self._tensors[write].shape
+        shape = self._pieces.tensors[write].shape
         if operator.name != "STRIDED_SLICE":
             return shape
         # Ends of the other axes stay.
@@ -137,9 +134,11 @@ class _Division:
         total = terms[0]
         for part, term in enumerate(terms[1:], start=1):
             last = part == len(terms) - 1
-            target = result if last else self._made_of(result, self._tensors[result].shape)
+            target = (
+                result if last else self._pieces.like(result, self._pieces.tensors[result].shape)
+            )
             end = self._end(part, len(terms))
-            self._place(Operator("ADD", (total, term), (target,)), -1, end)
+            self._pieces.place(Operator("ADD", (total, term), (target,)), -1, end)
             total = target
 
     def _end(self, part: int, number: int) -> int:
@@ -153,7 +152,7 @@ class _Division:
         if tensor not in self._whole:
             cut = self._cuts[tensor]
             parts = self._parts[tensor, cut, number]
-            self._whole[tensor] = self._join(tensor, parts, cut, None, tensor)
+            self._whole[tensor] = self._pieces.join(parts, cut, None, tensor)
         return self._whole[tensor]
 
     def _parts_of(self, tensor: int, cut: Cut, number: int) -> list[int]:
@@ -166,100 +165,16 @@ class _Division:
             fine = self._parts[tensor, cut, have]
             each = have // number
             found = [
-                self._join(tensor, fine[i * each :][:each], cut, self._end(i, number))
+                self._pieces.join(fine[i * each :][:each], cut, self._end(i, number))
                 for i in range(number)
             ]
         else:
             coarse = self._parts[tensor, cut, have] if have > 1 else [self._all_of(tensor)]
             each = number // have
             found = [
-                self._slice(t, cut, j, each, self._end(i * each + j, number))
+                self._pieces.cut(t, cut, j, each, self._end(i * each + j, number))
                 for i, t in enumerate(coarse)
                 for j in range(each)
             ]
         self._parts[key] = found
         return found
-
-    def _join(
-        self,
-        tensor: int,
-        parts: Sequence[int],
-        cut: Cut,
-        end: int | None,
-        result: int | None = None,
-    ) -> int:
-        """Parts one behind the other."""
-        shape = self._tensors[parts[0]].shape
-        joined = (*shape[: cut.axis], shape[cut.axis] * len(parts), *shape[cut.axis + 1 :])
-        pieces, axis = list(parts), cut.axis
-        if cut.outer > 1:
-            flat = cut.flat(shape)
-            pieces = [self._reshape(p, flat, end) for p in pieces]
-            axis = 1
-        while len(pieces) > 1:
-            few = len(pieces) <= MOST_JOINED
-            last = few and cut.outer == 1 and result is not None
-            pieces = [
-                self._concatenate(pieces[i:][:MOST_JOINED], axis, end, result if last else None)
-                for i in range(0, len(pieces), MOST_JOINED)
-            ]
-        (whole,) = pieces
-        return whole if cut.outer == 1 else self._reshape(whole, joined, end, result)
-
-    def _concatenate(
-        self, pieces: Sequence[int], axis: int, end: int | None, result: int | None
-    ) -> int:
-        if len(pieces) == 1:
-            return pieces[0]
-        shapes = [self._tensors[p].shape for p in pieces]
-        extent = sum(s[axis] for s in shapes)
-        shape = (*shapes[0][:axis], extent, *shapes[0][axis + 1 :])
-        made = self._made_of(pieces[0], shape) if result is None else result
-        self._place(Operator("CONCATENATION", tuple(pieces), (made,), axis=axis), -1, end)
-        return made
-
-    def _slice(self, tensor: int, cut: Cut, part: int, number: int, end: int) -> int:
-        shape = self._tensors[tensor].shape
-        source, axis, extents = tensor, cut.axis, shape
-        if cut.outer > 1:
-            extents, axis = cut.flat(shape), 1
-            source = self._flattened(tensor, extents, end)
-        size = extents[axis] // number
-        piece = (*extents[:axis], size, *extents[axis + 1 :])
-        begin = tuple(part * size if i == axis else 0 for i in range(len(extents)))
-        made = self._made_of(source, piece)
-        reads = source, self._constant(begin), self._constant(piece)
-        self._place(Operator("SLICE", reads, (made,)), -1, end)
-        return made if cut.outer == 1 else self._reshape(made, cut.part(shape, number), end)
-
-    def _flattened(self, tensor: int, shape: tuple[int, int, int], end: int | None) -> int:
-        key = tensor, shape
-        if key not in self._flat:
-            self._flat[key] = self._reshape(tensor, shape, end)
-        return self._flat[key]
-
-    def _reshape(
-        self, tensor: int, shape: Sequence[int], end: int | None, result: int | None = None
-    ) -> int:
-        made = self._made_of(tensor, shape) if result is None else result
-        reads = tensor, self._constant(shape)
-        self._place(Operator("RESHAPE", reads, (made,)), -1, end)
-        return made
-
-    def _made_of(self, tensor: int, shape: Iterable[int]) -> int:
-        """A new tensor of a tensor's type and origin."""
-        like = replace(self._tensors[tensor], shape=tuple(shape), is_constant=False, integers=None)
-        self._tensors.append(like)
-        self._origins.append(self._origins[tensor])
-        return len(self._tensors) - 1
-
-    def _constant(self, values: Sequence[int]) -> int:
-        key = tuple(values)
-        if key not in self._constants:
-            self._constants[key] = len(self._tensors)
-            self._tensors.append(Tensor((len(key),), 4, False, True, key))
-            self._origins.append(-1)
-        return self._constants[key]
-
-    def _place(self, operator: Operator, source: int, end: int | None) -> None:
-        self._placed.append(Placed(operator, source, end))

@@ -78,10 +78,10 @@ def build(name: str) -> tuple[Any, int]:
 def export(name: str, path: Path) -> None:
     """In a process of its own: exports one model and prints what was measured."""
     from tfplus.errors import ExportError
-    from tfplus.manifest import Preprocessing
-    from tfplus_export import api
+    from tfplus.model_file.manifest import Preprocessing
     from tfplus_export.optimizers import Sgd
-    from tfplus_export.options import Options
+    from tfplus_export.pipeline import api
+    from tfplus_export.pipeline.options import Options
     from tfplus_export.sources.source import Source
 
     model, size = build(name)

@@ -38,10 +38,13 @@ import tensorflow as tf  # noqa: E402
 from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 from documents import insert  # noqa: E402
 
-from tfplus import artifact, random_samples  # noqa: E402
+from tfplus.model_file import (  # noqa: E402
+    artifact,
+    random_samples,
+)
 from tfplus.profiling import layers  # noqa: E402
-from tfplus_export.arrangement import step_graph  # noqa: E402
-from tfplus_export.arrangement.repetition import moved_bytes  # noqa: E402
+from tfplus_export.passes.ir import step_graph  # noqa: E402
+from tfplus_export.passes.rematerialization.plans import moved_bytes  # noqa: E402
 
 PRODUCTS = {"BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 # Rows, columns and depth of the product alone.

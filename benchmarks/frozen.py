@@ -30,8 +30,8 @@ from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 from documents import insert  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 
-from tfplus import artifact, frozen_model  # noqa: E402
-from tfplus_export import api  # noqa: E402
+from tfplus.model_file import artifact, baked_model  # noqa: E402
+from tfplus_export.pipeline import api  # noqa: E402
 from tfplus_export.sources import source  # noqa: E402
 
 _SETTLE_S = 0.05
@@ -71,7 +71,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
         written = api.export(loaded, trainable, chosen, lambda text: None)
         checkpoint = Path(folder) / "weights.safetensors"
         save_file(artifact.initial_values(written), checkpoint)
-        frozen = frozen_model.freeze(written, checkpoint, Path(folder) / "frozen.tflite")
+        frozen = baked_model.freeze(written, checkpoint, Path(folder) / "frozen.tflite")
         contents = {
             "frozen": frozen.path.read_bytes(),
             "TensorFlow's converter": converted(loaded.model, batch, f"{folder}/saved"),

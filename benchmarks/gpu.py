@@ -28,10 +28,11 @@ from typing import Any
 
 from gpu_graphs import FORWARD, forward_of, operations, parts_of
 
-from tfplus import accelerator_process, artifact
-from tfplus.accelerator_process import Step
-from tfplus_agent import vulkan
+from tfplus.model_file import artifact
+from tfplus.runtime import accelerator_process
+from tfplus.runtime.accelerator_process import Step
 from tfplus_agent.doctor import patient
+from tfplus_agent.gpu import vulkan
 from tfplus_export import zoo
 
 HERE = Path(__file__).parent

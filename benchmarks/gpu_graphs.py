@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from tfplus_export.lowering.replay import replay
+from tfplus_export.lowering.engine.replay import replay
 from tfplus_export.lowering.table import RULES
 from tfplus_export.sources import source
 from tfplus_export.tracing.graph import trace

@@ -23,11 +23,14 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from tfplus_export.arrangement import arenas, arranged, repetition, scheduling, step_graph
-from tfplus_export.arrangement.microbatches.counts import Sizes
 from tfplus_export.costs import cost, memory
-from tfplus_export.lowered import lower
-from tfplus_export.options import Options
+from tfplus_export.passes import rewriting, scheduling
+from tfplus_export.passes.ir import step_graph
+from tfplus_export.passes.memory import peak
+from tfplus_export.passes.microbatching.counts import Sizes
+from tfplus_export.passes.rematerialization import plans
+from tfplus_export.pipeline.options import Options
+from tfplus_export.pipeline.train_graph import lower
 from tfplus_export.sources import source
 
 HERE = Path(__file__).parent
@@ -75,24 +78,24 @@ def files(model: str, batch_size: int, folder: Path) -> dict[str, tuple[Path, fl
     lowered = lower(loaded, loaded.model, options, lambda text: None, arrange=False)
     graph = step_graph.read(lowered.content, "train")
     order = scheduling.shortest(graph, runtimes)
-    again = arranged.plan(graph, runtimes)
-    plans = {
-        "converter": repetition.unchanged(graph, range(len(graph.operators))),
-        "ordered": repetition.unchanged(graph, order),
+    again = rewriting.plan(graph, runtimes)
+    variants = {
+        "converter": plans.unchanged(graph, range(len(graph.operators))),
+        "ordered": plans.unchanged(graph, order),
         "again": again,
-        "export": arranged.in_parts(again, runtimes, None, batch_size, Sizes()),
-        "least": arranged.plan(graph, runtimes, 0),
+        "export": rewriting.in_parts(again, runtimes, None, batch_size, Sizes()),
+        "least": rewriting.plan(graph, runtimes, 0),
     }
-    moved = repetition.moved_bytes(graph, graph.operators)
+    moved = plans.moved_bytes(graph, graph.operators)
     found: dict[str, tuple[Path, float, float]] = {}
-    for kind, plan in plans.items():
-        content = arranged.rewrite(lowered.content, plan)
+    for kind, plan in variants.items():
+        content = rewriting.rewrite(lowered.content, plan)
         path = folder / f"{model}-{kind}.tflite"
         path.write_bytes(content)
         needed = cost.step_memory(content, lowered.variables_bytes)
         estimated = memory.peak_bytes(needed, runtimes[0]) / 1e6
         found[kind] = (path, estimated, plan.again_bytes / moved)
-        if arenas.most_bytes(plan.graph, runtimes) != needed.arenas[runtimes[0]]:
+        if peak.most_bytes(plan.graph, runtimes) != needed.arenas[runtimes[0]]:
             raise SystemExit(f"{model}, {kind}: the file is not what was planned")
     return found
 

@@ -37,9 +37,9 @@ from ai_edge_litert.interpreter import Interpreter
 from sequence_tasks import TASKS, Data, Task, from_file
 
 from tfplus.errors import TfplusError
-from tfplus.manifest import Preprocessing
-from tfplus_export import api
+from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.optimizers import Adam
+from tfplus_export.pipeline import api
 from tfplus_export.sources.source import Source
 
 BATCH = 32

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from step_models import build
 
-from tfplus.manifest import Preprocessing
-from tfplus_export import api
+from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.optimizers import Sgd
+from tfplus_export.pipeline import api
 from tfplus_export.sources.source import Source
 
 name, batch, path = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])

@@ -1,8 +1,11 @@
-"""What tests of several areas share: a hypothesis profile, a small artifact without TensorFlow."""
+"""What tests of several areas share: a hypothesis profile, and small artifacts."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,14 +13,34 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from tfplus import artifact
-from tfplus.artifact import Artifact
-from tfplus.manifest import Manifest, Output, Preprocessing, Signature, TensorInfo, Variable
+from tfplus.model_file import artifact
+from tfplus.model_file.artifact import Artifact
+from tfplus.model_file.manifest import (
+    Manifest,
+    Output,
+    Preprocessing,
+    Signature,
+    TensorInfo,
+    Variable,
+)
 
 # The same examples on every machine, and no deadline: a shared machine is slow now and then.
 settings.register_profile("tfplus", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("tfplus")
 
+# In a process of its own: TensorFlow's start-up warnings would count as errors here.
+_EXPORT = """
+import sys
+from pathlib import Path
+from tfplus_export.pipeline import api
+from tfplus_export.sources import source
+from tfplus_export.optimizers import Adam, Sgd
+model = source.load("zoo:digits", input_shape=None, classes=None, seed=0)
+optimizer = {"sgd": Sgd, "adam": Adam}[sys.argv[2]]()
+accelerators = tuple(sys.argv[3:])
+options = api.Options(16, 24, optimizer, parity_steps=1, accelerators=accelerators)
+api.export(model, Path(sys.argv[1]), options, lambda text: None)
+"""
 SHAPES = {
     "shared/dense/kernel": (4, 3),
     "shared/dense/bias": (3,),
@@ -126,3 +149,43 @@ def make_artifact(tmp_path: Path) -> MakeArtifact:
 def toy(make_artifact: MakeArtifact) -> Artifact:
     """The toy artifact as it is."""
     return make_artifact()
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """A trainable model for 8×8 digits; TFPLUS_TEST_MODEL names one where TensorFlow is absent."""
+    ready = os.environ.get("TFPLUS_TEST_MODEL")
+    if ready:
+        return artifact.read(Path(ready))
+    return _exported(tmp_path_factory.mktemp("model") / "digits.tflite", "sgd")
+
+
+@pytest.fixture(scope="session")
+def adam_model(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The same model, trained with Adam."""
+    return _exported(tmp_path_factory.mktemp("model") / "adam.tflite", "adam")
+
+
+def _exported(path: Path, optimizer: str, *accelerators: str) -> Artifact:
+    command = [sys.executable, "-c", _EXPORT, str(path), optimizer, *accelerators]
+    subprocess.run(command, check=True, timeout=120, capture_output=True)
+    return artifact.read(path)
+
+
+@pytest.fixture(scope="session")
+def gpu_model(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The model with a graph for the GPU as well."""
+    path = tmp_path_factory.mktemp("model") / "gpu.tflite"
+    return _exported(path, "sgd", "gpu")
+
+
+@pytest.fixture(scope="session")
+def gpu(gpu_model: Artifact) -> None:
+    """Skips where LiteRT finds no GPU; fails there if TFPLUS_REQUIRE_GPU is set."""
+    (entry,) = gpu_model.manifest.accelerated
+    if entry.checked_by.startswith("its delegate"):
+        return
+    reason = 'LiteRT finds no GPU: eval "$(scripts/software-vulkan)" makes one of software'
+    if os.environ.get("TFPLUS_REQUIRE_GPU"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -12,7 +12,7 @@ from pathlib import Path
 from ai_edge_litert.interpreter import Interpreter
 from protocol import serve
 
-from tfplus import artifact
+from tfplus.model_file import artifact
 
 path, threads = sys.argv[1:]
 manifest = artifact.read(Path(path)).manifest

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from tfplus import artifact, gpu
 from tfplus.errors import WorkerError
-from tfplus_agent import runtime
-from tfplus_agent.accelerated import GpuModel
+from tfplus.model_file import artifact
+from tfplus.runtime import gpu, interpreter
+from tfplus.runtime.gpu_model import GpuModel
 
 WARM_UP = 2
 Run = Callable[[], None]
@@ -42,7 +42,7 @@ def whole_step(path: Path, on_gpu: bool, threads: int) -> tuple[Run, Wait]:
     if on_gpu:
         model = GpuModel(read)
     else:
-        found = runtime.find("ai-edge-litert")
+        found = interpreter.find("ai-edge-litert")
         model = found.open(path, read.manifest, threads=threads, xnnpack=True)
     return lambda: model.step(batch), model.metrics
 

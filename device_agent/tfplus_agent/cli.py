@@ -13,12 +13,12 @@ import typer
 
 from tfplus.cli import encryption
 from tfplus.errors import MissingExtraError, UsageError
-from tfplus.files import write_atomic
-from tfplus_agent import naming
-from tfplus_agent.doctor_cli import doctor
+from tfplus.system.files import write_atomic
+from tfplus_agent.commands.doctor import doctor
+from tfplus_agent.storage import naming
 
 if TYPE_CHECKING:
-    from tfplus_agent.server import AgentServer
+    from tfplus_agent.server.daemon import AgentServer
 
 app = typer.Typer(add_completion=False)
 app.command()(doctor)
@@ -101,20 +101,21 @@ def agent(
     # gRPC's C core would write its own line about a port in use beside the error message.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        from tfplus_agent import accelerated, server
+        from tfplus.runtime import gpu_model
+        from tfplus_agent.server import daemon
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("tfplus"):
             raise
         raise MissingExtraError.of("tfplus agent", "agent") from error
-    from tfplus.gpu import precision_named
-    from tfplus_agent.device import DeviceConfig
+    from tfplus.runtime.gpu import precision_named
+    from tfplus_agent.device.device import DeviceConfig
 
     tls = encryption.tls_files(tls_dir, insecure=insecure)
-    if accelerator not in accelerated.NAMES:
-        raise UsageError(f"--accelerator {accelerator}: expected {', '.join(accelerated.NAMES)}")
+    if accelerator not in gpu_model.NAMES:
+        raise UsageError(f"--accelerator {accelerator}: expected {', '.join(gpu_model.NAMES)}")
     name = naming.own_name(name, tls)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    config = server.ServerConfig(
+    config = daemon.ServerConfig(
         DeviceConfig(
             name,
             state_dir or naming.default_state_dir(name),
@@ -145,5 +146,5 @@ def agent(
             f"{serving.device.train_samples} samples); Ctrl-C ends it"
         )
 
-    if server.serve(config, on_ready) == signal.SIGINT:
+    if daemon.serve(config, on_ready) == signal.SIGINT:
         raise KeyboardInterrupt

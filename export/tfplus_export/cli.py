@@ -12,11 +12,11 @@ from rich.markup import escape
 
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import UsageError
-from tfplus.manifest import Accelerator
+from tfplus.model_file.manifest import Accelerator
 from tfplus_export.commands import arguments, check, export_report, models, outputs, tune
 from tfplus_export.commands import export_options as option
+from tfplus_export.commands.terminal import at_work
 from tfplus_export.commands.values import numbers, parse_size
-from tfplus_export.terminal import at_work
 
 app = typer.Typer()
 app.command(epilog=check.EXAMPLES)(check.check)
@@ -97,10 +97,11 @@ def export(
     for path in (output, *paths):
         outputs.check(path, read)
     with at_work("tfplus export") as show:
-        from tfplus_export import api, targets
-        from tfplus_export import freeze as freezing
         from tfplus_export.optimizers import choice as optimizers
-        from tfplus_export.options import Options
+        from tfplus_export.pipeline import api
+        from tfplus_export.pipeline.options import Options
+        from tfplus_export.targets import targets
+        from tfplus_export.train_step import trainable as freezing
         from tfplus_export.tuning import tuning_file
 
         choice = optimizers.choose(

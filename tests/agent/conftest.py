@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,52 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfplus import artifact
-from tfplus.artifact import Artifact
-from tfplus.client import AgentClient
-from tfplus_agent.device import Device, DeviceConfig
+from tfplus.fleet.client import AgentClient
+from tfplus.model_file.artifact import Artifact
+from tfplus_agent.device.device import Device, DeviceConfig
 
 # Helpers lie beside the tests.
 sys.path.insert(0, str(Path(__file__).parent))
 from gossip_ring import NAMES, Agent, manifest_of
 
-# In a process of its own: TensorFlow's start-up warnings would count as errors here.
-_EXPORT = """
-import sys
-from pathlib import Path
-from tfplus_export import api
-from tfplus_export.sources import source
-from tfplus_export.optimizers import Adam, Sgd
-model = source.load("zoo:digits", input_shape=None, classes=None, seed=0)
-optimizer = {"sgd": Sgd, "adam": Adam}[sys.argv[2]]()
-accelerators = tuple(sys.argv[3:])
-options = api.Options(16, 24, optimizer, parity_steps=1, accelerators=accelerators)
-api.export(model, Path(sys.argv[1]), options, lambda text: None)
-"""
 _TIMEOUT_S = 60
 
 MakeData = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """A trainable model for 8×8 digits; TFPLUS_TEST_MODEL names one where TensorFlow is absent."""
-    ready = os.environ.get("TFPLUS_TEST_MODEL")
-    if ready:
-        return artifact.read(Path(ready))
-    return _exported(tmp_path_factory.mktemp("model") / "digits.tflite", "sgd")
-
-
-@pytest.fixture(scope="session")
-def adam_model(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """The same model, trained with Adam."""
-    return _exported(tmp_path_factory.mktemp("model") / "adam.tflite", "adam")
-
-
-def _exported(path: Path, optimizer: str, *accelerators: str) -> Artifact:
-    command = [sys.executable, "-c", _EXPORT, str(path), optimizer, *accelerators]
-    subprocess.run(command, check=True, timeout=120, capture_output=True)
-    return artifact.read(path)
 
 
 def samples(count: int, *, seed: int, shape: tuple[int, ...] = (8, 8, 1)) -> tuple[Any, Any]:
@@ -171,25 +135,6 @@ def start_agent(
     yield start
     for agent in started:
         agent.end(signal.SIGKILL)
-
-
-@pytest.fixture(scope="session")
-def gpu_model(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """The model with a graph for the GPU as well."""
-    path = tmp_path_factory.mktemp("model") / "gpu.tflite"
-    return _exported(path, "sgd", "gpu")
-
-
-@pytest.fixture(scope="session")
-def gpu(gpu_model: Artifact) -> None:
-    """Skips where LiteRT finds no GPU; fails there if TFPLUS_REQUIRE_GPU is set."""
-    (entry,) = gpu_model.manifest.accelerated
-    if entry.checked_by.startswith("its delegate"):
-        return
-    reason = 'LiteRT finds no GPU: eval "$(scripts/software-vulkan)" makes one of software'
-    if os.environ.get("TFPLUS_REQUIRE_GPU"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ import grpc
 import numpy as np
 
 from tfplus.errors import BusyError
-from tfplus.gossip.grpc_transport import Backoff
-from tfplus.gossip.topology import ring
-from tfplus.manifest import Manifest, Variable
+from tfplus.gossip.membership.topology import ring
+from tfplus.gossip.transport.grpc_link import Backoff
+from tfplus.model_file.manifest import Manifest, Variable
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.proto.v1 import gossip_pb2_grpc
-from tfplus.slices import Tensors
+from tfplus.tensors.slices import Tensors
 from tfplus.wire.tls import server_options
-from tfplus_agent.gossip_runner import GossipRunner
+from tfplus_agent.gossip.runner import GossipRunner
 from tfplus_agent.results import EvaluateResult, MemoryReading, TrainSummary
 
 NAMES = ("a", "b", "c", "d")

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tfplus.artifact import Artifact
 from tfplus.cli.main import app
-from tfplus.manifest import Preprocessing
+from tfplus.model_file.artifact import Artifact
+from tfplus.model_file.manifest import Preprocessing
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-sys.path.insert(0, str(Path(__file__).parent))
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "tests" / "export" / "support"), str(ROOT / "tools")]
 
 with warnings.catch_warnings():
     # What TensorFlow's own imports warn of is not this project's to mend.
@@ -55,7 +56,7 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """Two convolutions, one by depth, batch statistics and a dense layer: batch 4, freezable."""
     from keras import layers
 
-    from tfplus_export import api
+    from tfplus_export.pipeline import api
     from tfplus_export.sources.source import Source
 
     keras.utils.set_random_seed(0)
@@ -80,7 +81,7 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 def gpu_present() -> None:
     """Skips where LiteRT finds no GPU; fails there if TFPLUS_REQUIRE_GPU is set."""
     # In a process of its own: some drivers hang when they are taken down.
-    ask = "import os; from tfplus import gpu; os._exit(0 if gpu.present() else 1)"
+    ask = "import os; from tfplus.runtime import gpu; os._exit(0 if gpu.present() else 1)"
     if subprocess.run([sys.executable, "-c", ask], capture_output=True).returncode == 0:
         return
     reason = 'LiteRT finds no GPU: eval "$(scripts/software-vulkan)" makes one of software'

@@ -35,7 +35,7 @@ def test_our_modules_and_nothing_else(wheel: Path) -> None:
     assert top == {"tfplus", "tfplus_export", "tfplus_agent", info}
     assert not [n for n in names if "__pycache__" in n or n.endswith(".log")]
     # What `tfplus doctor` trains.
-    probe = "tfplus_agent/probe/model.tflite"
+    probe = "tfplus_agent/doctor/probe/model.tflite"
     assert [n for n in names if n.endswith(".tflite")] == [probe]
 
 

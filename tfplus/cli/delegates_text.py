@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tfplus.artifact import Artifact
 from tfplus.cli.output import stderr_console
 from tfplus.cli.runtime import installed_runtime
+from tfplus.model_file.artifact import Artifact
 
 if TYPE_CHECKING:
     from tfplus.profiling.delegates import Delegation, Outside

@@ -67,7 +67,7 @@ def demo(
     """
     from tfplus.demo.report import render
     from tfplus.demo.run import Demo, DemoOptions, check_installed, write_result
-    from tfplus.files import write_atomic
+    from tfplus.system.files import write_atomic
 
     check_installed()
     folder = _fresh(output)

@@ -37,10 +37,10 @@ def freeze(
       tfplus freeze lenet.tflite checkpoint-12.safetensors -o lenet-infer.tflite
       tfplus freeze lenet.tflite checkpoint-12.safetensors -o lenet-infer.tflite --json
     """
-    from tfplus import artifact, frozen_model
+    from tfplus.model_file import artifact, baked_model
 
     with stderr_console().status("writing weights into the graph of inference"):
-        found = frozen_model.freeze(artifact.read(model), checkpoint, output)
+        found = baked_model.freeze(artifact.read(model), checkpoint, output)
     if as_json:
         print_json(dataclasses.asdict(found))
         return

@@ -18,7 +18,7 @@ from tfplus.cli.output import print_json, stderr_console
 from tfplus.errors import RemoteError, UsageError
 
 if TYPE_CHECKING:
-    from tfplus.gossip.run import GossipSession, RunOptions
+    from tfplus.fleet.gossip_run import GossipSession, RunOptions
 
 app = typer.Typer(add_completion=False)
 
@@ -84,7 +84,7 @@ def gossip(
       tfplus gossip --agents-file ring.txt --model lenet.tflite --rounds 20 -o run \\
           --resume 20260131-120000-1f2e3d
     """
-    from tfplus.gossip.run import GossipSession, RunOptions
+    from tfplus.fleet.gossip_run import GossipSession, RunOptions
 
     tls = encryption.tls_files(tls_dir, insecure=insecure)
     addresses = [*(agent or []), *(_agents_in(agents_file) if agents_file else [])]
@@ -179,8 +179,8 @@ def _write(
 ) -> tuple[list[Path], list[str]]:
     from safetensors.numpy import save
 
-    from tfplus.files import write_atomic
-    from tfplus.gossip.run import write_global
+    from tfplus.fleet.gossip_run import write_global
+    from tfplus.system.files import write_atomic
 
     values = session.recompose()
     written = [output / "recomposed.safetensors"]
@@ -194,8 +194,8 @@ def _write(
 
 def _check_files(models: Sequence[str], recompose: Path | None) -> None:
     # Before any agent is asked for anything: a typing error should cost no round.
-    from tfplus import artifact
-    from tfplus.gossip.models import check_common_slices
+    from tfplus.fleet.common_slices import check_common_slices
+    from tfplus.model_file import artifact
 
     paths = [Path(named[2] if (named := _NAMED.fullmatch(text)) else text) for text in models]
     check_common_slices([artifact.read(path) for path in paths])

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tfplus.gossip.updates import Ended, Rejoined, Round, Update
+from tfplus.fleet.updates import Ended, Rejoined, Round, Update
 
 _STYLES = {"finished": "green", "running": "", "stopped": "yellow", "failed": "red", "lost": "red"}
 

@@ -18,7 +18,14 @@ from tfplus.cli import delegates_text, parity_text
 from tfplus.cli.output import print_json, stdout_console
 
 if TYPE_CHECKING:
-    from tfplus.manifest import Lowering, Manifest, Output, Signature, TensorInfo, Variable
+    from tfplus.model_file.manifest import (
+        Lowering,
+        Manifest,
+        Output,
+        Signature,
+        TensorInfo,
+        Variable,
+    )
 
 app = typer.Typer()
 
@@ -49,7 +56,7 @@ def inspect(
       tfplus inspect lenet.tflite --delegates
       tfplus inspect lenet.tflite --delegates --json | jq '.delegates[].outside'
     """
-    from tfplus import artifact
+    from tfplus.model_file import artifact
 
     found = artifact.read(file)
     asked = delegates_text.ask(found) if delegates else []

@@ -12,7 +12,7 @@ from rich.text import Text
 from tfplus.cli.output import print_json, stderr_console, stdout_console
 from tfplus.cli.runtime import installed_runtime
 from tfplus.errors import UsageError
-from tfplus.operator_names import PHASES
+from tfplus.tflite.operator_names import PHASES
 
 if TYPE_CHECKING:
     from tfplus.profiling.layers import Profile
@@ -58,7 +58,8 @@ def profile(
       tfplus profile lenet.tflite --no-xnnpack --operators
       tfplus profile lenet.tflite --json | jq '.layers[] | {layer, ms}'
     """
-    from tfplus import artifact, cores
+    from tfplus.model_file import artifact
+    from tfplus.system import cores
 
     if signature not in ("train", "infer"):
         raise UsageError(f"--signature '{signature}': expected train or infer")

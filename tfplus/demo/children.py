@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from tfplus import child_process
+from tfplus.system import child_process
 
 _STOP_S = 10.0
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfplus.errors import MissingExtraError
-from tfplus.gossip.topology import ring
+from tfplus.gossip.membership.topology import ring
 
 # Who knows which digits: neighbours on the ring share some (Chen & Qin's four devices).
 RING: Mapping[str, tuple[int, ...]] = {

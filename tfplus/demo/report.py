@@ -8,7 +8,7 @@ from html import escape
 from importlib import resources
 from typing import Any, cast
 
-from tfplus.demo.charts import Reference, Series, Value, bar_chart, line_chart
+from tfplus.report.charts import Reference, Series, Value, bar_chart, line_chart
 
 ABSENT = "—"
 Result = Mapping[str, Any]

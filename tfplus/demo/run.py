@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from tfplus.client import AgentClient
 from tfplus.demo import digits
 from tfplus.demo.agents import LocalAgents, last_line
 from tfplus.demo.children import Children, interrupt_deferred
 from tfplus.errors import ExportError, MissingExtraError
-from tfplus.files import write_atomic
-from tfplus.gossip.run import GossipSession, RunOptions, write_global
-from tfplus.gossip.updates import Round, Update
-from tfplus.gossip.weights import slice_weights
-from tfplus.slices import Contribution, Tensor, average
+from tfplus.fleet.client import AgentClient
+from tfplus.fleet.gossip_run import GossipSession, RunOptions, write_global
+from tfplus.fleet.updates import Round, Update
+from tfplus.gossip.mixing.sample_weights import slice_weights
+from tfplus.system.files import write_atomic
+from tfplus.tensors.slices import Contribution, Tensor, average
 
 CENTRAL = "central"
 

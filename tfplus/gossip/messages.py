@@ -11,7 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TypeAlias
 
-from tfplus.slices import Tensor, Tensors
+from tfplus.tensors.slices import Tensor, Tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class RoundContribution:
       degree: how many neighbours the peer has.
       tensors: the slices it holds, read-only.
       slice_weights: samples behind each slice; the same keys.
-      schema_hash: `tfplus.slices.schema_hash` as the peer stated it; empty when it said none.
+      schema_hash: `slices.schema_hash` as the peer stated it; empty when it said none.
     """
 
     peer: str

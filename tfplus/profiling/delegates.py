@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfplus import graph_reader, random_samples
-from tfplus.artifact import Artifact
+from tfplus.model_file import random_samples
+from tfplus.model_file.artifact import Artifact
 from tfplus.profiling import layers, matching
-from tfplus.profiling.partitions import Group
 from tfplus.profiling.process import Request, record
+from tfplus.tflite import graph_reader
+from tfplus.tflite.partitions import Group
 
 SIGNATURES = ("train", "infer")
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tfplus import graph_reader, random_samples
-from tfplus.artifact import Artifact
 from tfplus.errors import WorkerError
-from tfplus.operator_names import Owner, owners_of
+from tfplus.model_file import random_samples
+from tfplus.model_file.artifact import Artifact
 from tfplus.profiling.matching import belongs, match
-from tfplus.profiling.partitions import Group, Node, divide
 from tfplus.profiling.process import OperatorTime, Recorded, Request, record
+from tfplus.tflite import graph_reader
+from tfplus.tflite.operator_names import Owner, owners_of
+from tfplus.tflite.partitions import Group, Node, divide
 
 # What belongs to no layer, such as a metric's last sum.
 NO_LAYER = "(no layer)"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tfplus.errors import WorkerError
-from tfplus.slices import Tensors
+from tfplus.tensors.slices import Tensors
 
 # As `tflite::Profiler::EventType` counts them.
 RUN, OPERATOR, IN_DELEGATE = 1, 2, 8

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from tfplus import child_process
 from tfplus.errors import WorkerError
 from tfplus.profiling.litert import INVOKE, OPERATOR, RUN, Event, ProfiledModel
-from tfplus.slices import Tensors
+from tfplus.system import child_process
+from tfplus.tensors.slices import Tensors
 
 TIMEOUT_S = 900.0
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfplus.errors import MissingExtraError, UsageError
-from tfplus.files import write_atomic
+from tfplus.system.files import write_atomic
 from tfplus.wire.tls import CA_FILE, CERT_FILE, KEY_FILE
 
 try:

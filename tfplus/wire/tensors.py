@@ -15,7 +15,7 @@ import numpy as np
 
 from tfplus.errors import TensorError
 from tfplus.proto.v1 import tensors_pb2 as pb
-from tfplus.slices import Tensor, Tensors
+from tfplus.tensors.slices import Tensor, Tensors
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 
 _DTYPES: dict[int, np.dtype[np.generic]] = {

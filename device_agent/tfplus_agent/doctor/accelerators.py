@@ -15,15 +15,16 @@ from typing import Literal
 
 import numpy as np
 
-from tfplus import accelerator_process, artifact
-from tfplus.accelerator_process import Ran, Step
 from tfplus.errors import MissingExtraError, TfplusError
-from tfplus.gpu import PRECISIONS, NoAcceleratorError, Precision
-from tfplus_agent import runtime, trial, vulkan
-from tfplus_agent.accelerated import GPU
+from tfplus.model_file import artifact
+from tfplus.runtime import accelerator_process, interpreter
+from tfplus.runtime.accelerator_process import Ran, Step
+from tfplus.runtime.gpu import PRECISIONS, NoAcceleratorError, Precision
+from tfplus.runtime.gpu_model import GPU
 from tfplus_agent.doctor.patient import STEPS, Patient, State
+from tfplus_agent.gpu import calibration, vulkan
 from tfplus_agent.results import LOSS
-from tfplus_agent.worker_client import EpochPlan, WorkerClient, WorkerSetup
+from tfplus_agent.worker.client import EpochPlan, WorkerClient, WorkerSetup
 
 Status = Literal["right", "wrong", "fails", "absent"]
 # The first steps also set things up; the last is timed.
@@ -65,9 +66,9 @@ def try_all(patient: Patient, threads: int, progress: Callable[[str], None]) -> 
     """
     found: list[Tried] = []
     states: list[State] = []
-    for name in runtime.NAMES[1:]:
+    for name in interpreter.NAMES[1:]:
         try:
-            installed = runtime.find(name)
+            installed = interpreter.find(name)
         except MissingExtraError as error:
             found.append(Tried("CPU", name, "absent", str(error)))
             continue
@@ -93,7 +94,7 @@ def _equal(one: Ran, other: Ran) -> bool:
 
 
 def _on_cpu(
-    patient: Patient, installed: runtime.Runtime, xnnpack: bool, threads: int
+    patient: Patient, installed: interpreter.Runtime, xnnpack: bool, threads: int
 ) -> tuple[Tried, list[State]]:
     name = "CPU, XNNPACK" if xnnpack else "CPU, no XNNPACK"
     tried = Tried(name, f"{installed.name} {installed.version}", "right")
@@ -137,7 +138,7 @@ def _on_gpu(
 ) -> Tried:
     tried = Tried(f"GPU, {precision}", "", "absent")
     try:
-        installed = runtime.find("ai-edge-litert")
+        installed = interpreter.find("ai-edge-litert")
     except MissingExtraError as error:
         return replace(tried, says=f"only ai-edge-litert trains on a GPU: {error}")
     tried = replace(tried, runtime=f"{installed.name} {installed.version}")
@@ -178,7 +179,7 @@ def _difference(
 ) -> str | None:
     before = artifact.initial_values(patient.read)
     with_loss = {**got.variables, LOSS: np.array([got.loss])}
-    return trial.difference(before, want.variables, with_loss, want.loss, precision)
+    return calibration.difference(before, want.variables, with_loss, want.loss, precision)
 
 
 def _driver(device: str) -> str:

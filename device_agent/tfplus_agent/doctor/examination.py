@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfplus import __version__, cores
+from tfplus import __version__
 from tfplus.errors import UsageError
+from tfplus.system import cores
 from tfplus.wire.identity import certified_name
 from tfplus.wire.tls import TlsFiles
-from tfplus_agent import vulkan
 from tfplus_agent.doctor.accelerators import Tried, try_all
 from tfplus_agent.doctor.patient import Patient
+from tfplus_agent.gpu import vulkan
 from tfplus_agent.telemetry import power_supply, processor, system_memory, thermal
 
 # A model, two checkpoints and a log.

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from tfplus import artifact, random_samples
-from tfplus.artifact import Artifact
-from tfplus.slices import Tensor
+from tfplus.model_file import artifact, random_samples
+from tfplus.model_file.artifact import Artifact
+from tfplus.tensors.slices import Tensor
 
 STEPS = 2
-_PROBE = Path(__file__).parents[1] / "probe"
+_PROBE = Path(__file__).parent / "probe"
 
 
 @dataclass(frozen=True)

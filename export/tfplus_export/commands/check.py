@@ -12,11 +12,11 @@ from rich.text import Text
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import ExportError, UsageError
 from tfplus_export.commands import arguments
+from tfplus_export.commands.terminal import at_work
 from tfplus_export.commands.values import numbers
-from tfplus_export.terminal import at_work
 
 if TYPE_CHECKING:
-    from tfplus_export.precheck import Report
+    from tfplus_export.pipeline.precheck import Report
 
 EXAMPLES = """
 Examples:
@@ -51,9 +51,9 @@ def check(
     if min(sizes) < 1:
         raise UsageError(f"--batch-sizes '{batch_sizes}': expected sizes of at least 1")
     with at_work("tfplus check") as show:
-        from tfplus_export import freeze as freezing
-        from tfplus_export import precheck
-        from tfplus_export.options import Options
+        from tfplus_export.pipeline import precheck
+        from tfplus_export.pipeline.options import Options
+        from tfplus_export.train_step import trainable as freezing
 
         known: list[str] = []
         try:

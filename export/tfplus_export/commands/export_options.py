@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tfplus.storage import Storage
+from tfplus.model_file.storage import Storage
 
 _OPTIMIZER = "Optimizer"
 _DEVICE = "The device"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tfplus.artifact import Artifact
+from tfplus.model_file.artifact import Artifact
 
 if TYPE_CHECKING:
     from tfplus_export.costs.savings import Savings

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import MissingExtraError
-from tfplus_export.quiet import quiet_stderr
+from tfplus_export.system.quiet import quiet_stderr
 
 if TYPE_CHECKING:
     from tfplus_export.zoo import Entry

@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tfplus import cores
 from tfplus.cli import encryption
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import UsageError
+from tfplus.system import cores
 from tfplus_export.commands import arguments, outputs
-from tfplus_export.terminal import at_work
+from tfplus_export.commands.terminal import at_work
 
 if TYPE_CHECKING:
     from tfplus_export.tuning.tuner import Stopwatch
@@ -76,7 +76,7 @@ def tune(
         raise UsageError("--tls-dir and --insecure are of an --agent")
     outputs.check(output, [Path(source)])
     with at_work("tfplus tune") as show:
-        from tfplus_export.options import Options
+        from tfplus_export.pipeline.options import Options
         from tfplus_export.tuning import tuner, tuning_file
 
         loaded = model.load()
@@ -110,7 +110,7 @@ def _measuring(
         version = importlib.metadata.version("ai-edge-litert")
         yield MeasuredOn(_processor(), f"ai-edge-litert {version}", chosen), LocalStopwatch(chosen)
         return
-    from tfplus.client import AgentClient
+    from tfplus.fleet.client import AgentClient
 
     files = encryption.tls_files(tls_dir, insecure=insecure)
     with AgentClient(agent, files, insecure=insecure) as client:

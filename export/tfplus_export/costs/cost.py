@@ -9,11 +9,12 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
-from tfplus.graph_reader import operator_name, signature_graph
-from tfplus_export.arrangement import arenas, step_graph
-from tfplus_export.arrangement.arenas import FLOAT_BYTES
+from tfplus.tflite.graph_reader import operator_name, signature_graph
+from tfplus_export.conversion.flatbuffer import shape_of
 from tfplus_export.costs.memory import RUNTIMES, StepMemory
-from tfplus_export.flatbuffer import shape_of
+from tfplus_export.passes.ir import step_graph
+from tfplus_export.passes.memory import peak
+from tfplus_export.passes.memory.peak import FLOAT_BYTES
 
 _Shapes = Sequence[Sequence[int]]
 
@@ -67,7 +68,7 @@ def step_memory(content: bytes, variables_bytes: int) -> StepMemory:
         graph_bytes=len(content),
         packed_bytes=packed_bytes(content, "train"),
         variables_bytes=variables_bytes,
-        arenas={runtime: arenas.total_bytes(graph, runtime) for runtime in RUNTIMES},
+        arenas={runtime: peak.total_bytes(graph, runtime) for runtime in RUNTIMES},
     )
 
 

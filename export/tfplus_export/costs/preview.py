@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tfplus.errors import ExportError
-from tfplus_export.arrangement import arenas, arranged, step_graph
-from tfplus_export.arrangement.repetition import Plan
-from tfplus_export.arrangement.step_graph import StepGraph
 from tfplus_export.costs import cost
 from tfplus_export.costs.memory import RUNTIMES, StepMemory
+from tfplus_export.passes import rewriting
+from tfplus_export.passes.ir import step_graph
+from tfplus_export.passes.ir.step_graph import StepGraph
+from tfplus_export.passes.memory import peak
+from tfplus_export.passes.rematerialization.plans import Plan
 
 # 1 is an extent that converters treat on their own.
 PAIRS = ((2, 3), (15, 16), (31, 32))
@@ -41,7 +43,7 @@ class Preview:
     def _plan(self) -> Plan:
         # The export plans for its own batch; that differs little, and planning takes seconds.
         graph = step_graph.at_batch(*self._graphs, self.batches, _PLANNED_BATCH)
-        return arranged.plan(graph, self.runtimes)
+        return rewriting.plan(graph, self.runtimes)
 
     @property
     def is_affine(self) -> bool:
@@ -58,7 +60,7 @@ class Preview:
             graph_bytes=self._at(batch_size, len(self.low), len(self.high)),
             packed_bytes=cost.packed_bytes(self.low, "train"),
             variables_bytes=self.variables_bytes,
-            arenas={name: arenas.total_bytes(planned, name) for name in RUNTIMES},
+            arenas={name: peak.total_bytes(planned, name) for name in RUNTIMES},
         )
 
     def flops(self, batch_size: int) -> int:

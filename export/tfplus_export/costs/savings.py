@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tfplus_export.costs import cost
 from tfplus_export.costs.memory import RUNTIMES
-from tfplus_export.tuning.timed_step import runnable
+from tfplus_export.costs.timed_step import runnable
 
 # Of each of the two, in turn, after one that is not counted.
 TIMED_STEPS = 3

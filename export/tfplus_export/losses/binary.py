@@ -8,12 +8,12 @@ from typing import ClassVar
 import keras
 import tensorflow as tf
 
-from tfplus.manifest import Targets
+from tfplus.model_file.manifest import Targets
 from tfplus_export.losses import padding
 from tfplus_export.losses.clipping import clip
 from tfplus_export.losses.dense import smoothed
 from tfplus_export.losses.loss import CrossEntropy, Rows
-from tfplus_export.lowering.masks import positive
+from tfplus_export.lowering.kernels.masks import positive
 from tfplus_export.tf_types import Tensor
 
 

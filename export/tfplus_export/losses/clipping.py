@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tfplus_export.lowering.masks import positive
+from tfplus_export.lowering.kernels.masks import positive
 from tfplus_export.tf_types import Tensor
 
 

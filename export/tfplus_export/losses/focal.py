@@ -9,7 +9,7 @@ from typing import ClassVar
 import keras
 import tensorflow as tf
 
-from tfplus.manifest import Targets
+from tfplus.model_file.manifest import Targets
 from tfplus_export.losses import padding
 from tfplus_export.losses.binary import of_logits, of_probabilities, right_side
 from tfplus_export.losses.clipping import clip, normalize, normalize_gradient

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfplus_export.lowering.masks import zero
+from tfplus_export.lowering.kernels.masks import zero
 from tfplus_export.tf_types import Tensor
 
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfplus.manifest import Kind, Targets
+from tfplus.model_file.manifest import Kind, Targets
 from tfplus_export.tf_types import Tensor
 
 Reduction = Literal["mean", "sum"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfplus.manifest import Targets
+from tfplus.model_file.manifest import Targets
 from tfplus_export.tf_types import Tensor
 
 LABEL = -1.0

@@ -9,10 +9,10 @@ from typing import ClassVar
 import keras
 import tensorflow as tf
 
-from tfplus.manifest import Targets
+from tfplus.model_file.manifest import Targets
 from tfplus_export.losses import padding
 from tfplus_export.losses.loss import Loss, Rows
-from tfplus_export.lowering.masks import positive
+from tfplus_export.lowering.kernels.masks import positive
 from tfplus_export.tf_types import Tensor
 
 

@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfplus.manifest import Targets
+from tfplus.model_file.manifest import Targets
 from tfplus_export.losses.clipping import clip
 from tfplus_export.losses.largest import place_of_largest
 from tfplus_export.losses.loss import CrossEntropy, Rows
 from tfplus_export.losses.softmax import softmax
-from tfplus_export.lowering.masks import zero
+from tfplus_export.lowering.kernels.masks import zero
 from tfplus_export.tf_types import Tensor
 
 

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from tfplus_export.lowering import (
-    blocks,
-    detours,
-    elementwise,
+from tfplus_export.lowering.engine.rule import Rules
+from tfplus_export.lowering.ops import (
     linear,
-    logic,
-    powers,
     products,
-    rectifiers,
+    rank_reduction,
     reductions,
     shaping,
-    sigmoids,
     slicing,
     splitting,
+)
+from tfplus_export.lowering.ops.convolution import blocks
+from tfplus_export.lowering.ops.convolution.convolutions import CONV2D
+from tfplus_export.lowering.ops.convolution.depthwise_convolutions import DEPTHWISE_CONV2D
+from tfplus_export.lowering.ops.convolution.transposed import CONV2D_TRANSPOSE
+from tfplus_export.lowering.ops.elementwise import (
+    elementwise,
+    logic,
+    powers,
+    rectifiers,
+    sigmoids,
     steps,
 )
-from tfplus_export.lowering.convolutions import CONV2D
-from tfplus_export.lowering.depthwise_convolutions import DEPTHWISE_CONV2D
-from tfplus_export.lowering.erf import ERFC
-from tfplus_export.lowering.gather import GATHER
-from tfplus_export.lowering.pooling import AVG_POOL, MAX_POOL
-from tfplus_export.lowering.rule import Rules
-from tfplus_export.lowering.softmax import LOG_SOFTMAX, SOFTMAX
-from tfplus_export.lowering.transposed import CONV2D_TRANSPOSE
+from tfplus_export.lowering.ops.elementwise.erf import ERFC
+from tfplus_export.lowering.ops.gather import GATHER
+from tfplus_export.lowering.ops.pooling import AVG_POOL, MAX_POOL
+from tfplus_export.lowering.ops.softmax import LOG_SOFTMAX, SOFTMAX
 
 RULES: Rules = MappingProxyType(
     {
@@ -85,7 +87,7 @@ RULES: Rules = MappingProxyType(
         "Reciprocal": powers.RECIPROCAL,
         "Relu": rectifiers.RELU,
         "Relu6": rectifiers.RELU6,
-        "Reshape": (detours.REPEATED, detours.PERMUTED, shaping.RESHAPE),
+        "Reshape": (rank_reduction.REPEATED, rank_reduction.PERMUTED, shaping.RESHAPE),
         "ResizeBicubic": linear.RESIZE,
         "ResizeBilinear": linear.RESIZE,
         "ResizeNearestNeighbor": linear.RESIZE,

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfplus.slices import OPTIMIZER
-from tfplus_export.lowering.scopes import each_update
+from tfplus.tensors.slices import OPTIMIZER
+from tfplus_export.lowering.engine.scopes import each_update
 from tfplus_export.optimizers.base import (
     LEARNING_RATE,
     NO_VARIABLES,

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from tfplus.slices import OPTIMIZER
+from tfplus.tensors.slices import OPTIMIZER
 from tfplus_export.tf_types import Tensor
 
 LEARNING_RATE = f"{OPTIMIZER}/learning_rate"

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfplus_export.lowering.scopes import each_update
+from tfplus_export.lowering.engine.scopes import each_update
 from tfplus_export.optimizers.base import (
     LEARNING_RATE,
     NO_VARIABLES,

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfplus_export.lowering.scopes import each_update
+from tfplus_export.lowering.engine.scopes import each_update
 from tfplus_export.optimizers.base import (
     LEARNING_RATE,
     NO_VARIABLES,

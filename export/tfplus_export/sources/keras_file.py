@@ -11,7 +11,7 @@ from typing import Any, cast
 import keras
 
 from tfplus.errors import ExportError
-from tfplus_export.sources.user_code import first_line, users_folder
+from tfplus_export.system.user_code import first_line, users_folder
 
 _CONFIG = "config.json"
 _CODE = frozenset({"Lambda", "__lambda__"})

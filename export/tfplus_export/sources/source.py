@@ -11,18 +11,19 @@ from typing import Any
 import keras
 
 from tfplus.errors import ExportError, UsageError
-from tfplus.manifest import Preprocessing
+from tfplus.model_file.manifest import Preprocessing
 from tfplus_export import zoo
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.compiled import compiled as losses_of
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.optimizers.compiled import from_keras
-from tfplus_export.reported_metrics import unreported
-from tfplus_export.sources import keras_file, user_code
+from tfplus_export.sources import keras_file
+from tfplus_export.sources.reported_metrics import unreported
 from tfplus_export.sources.subclassed import with_inputs
-from tfplus_export.sources.user_code import first_line
+from tfplus_export.system import user_code
+from tfplus_export.system.user_code import first_line
 from tfplus_export.tracing import ports
-from tfplus_export.variables import slice_of
+from tfplus_export.train_step.variables import slice_of
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from tfplus.errors import ExportError, UsageError
-from tfplus_export.checks import check_overrides
-from tfplus_export.sources.user_code import first_line
+from tfplus_export.system.user_code import first_line
+from tfplus_export.tracing.checks import check_overrides
 
 _HOW = (
     "call it once on data, or build it for a shape, or give --input-shape; or wrap it as "

@@ -12,13 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.penalties import Penalized, of_layer
-from tfplus_export.sources.user_code import first_line
+from tfplus_export.regularization.penalties import Penalized, of_layer
+from tfplus_export.system.user_code import first_line
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.tracing import ports
 from tfplus_export.tracing.folding import fold, static_value
 from tfplus_export.tracing.hoisting import hoist_products, merge_weights
-from tfplus_export.tracing.substitutes import substituted
+from tfplus_export.tracing.layer_rewrites import substituted
 from tfplus_export.tracing.unrolling import unrolled
 
 # Operations that only pass a value on.

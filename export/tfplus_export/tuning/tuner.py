@@ -18,15 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tfplus.client import AgentClient
 from tfplus.errors import RemoteError
-from tfplus_export import api
-from tfplus_export.arrangement.microbatches import choice as microbatches
-from tfplus_export.lowered import lower, training_of
-from tfplus_export.lowering.candidates import Choice, choices
-from tfplus_export.options import Options, Progress
+from tfplus.fleet.client import AgentClient
+from tfplus_export.costs.timed_step import runnable
+from tfplus_export.lowering.engine.candidates import Choice, choices
+from tfplus_export.passes.microbatching import choice as microbatches
+from tfplus_export.pipeline import api
+from tfplus_export.pipeline.options import Options, Progress
+from tfplus_export.pipeline.train_graph import lower, training_of
 from tfplus_export.sources.source import Source
-from tfplus_export.tuning.timed_step import runnable
 from tfplus_export.tuning.tuning_file import Measurement, TuningFile
 
 _BLOCKS = 5

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tfplus.errors import DataError
-from tfplus.files import write_atomic
+from tfplus.system.files import write_atomic
 
 SCHEMA_VERSION = 1
 # Below this gain the default stays: medians of one machine differ by as much from day to day.

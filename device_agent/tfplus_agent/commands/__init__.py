@@ -1,0 +1,1 @@
+"""What a user types on a device: one command a file."""

@@ -1,0 +1,341 @@
+"""The device: the one thing that owns its data, its models, its worker and its checkpoints.
+
+Whatever it acknowledges is on disk before.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import statistics
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfplus.data import device_data
+from tfplus.errors import BusyError, DataError, TfplusError, UsageError
+from tfplus.model_file.manifest import Manifest
+from tfplus.runtime import gpu_model, interpreter
+from tfplus.runtime.gpu import Precision
+from tfplus.tensors import slices
+from tfplus.tensors.slices import Tensor
+from tfplus_agent.device import training
+from tfplus_agent.device.session import Session
+from tfplus_agent.jobs.device_lock import Exclusive
+from tfplus_agent.results import LOSS, EvaluateResult, MemoryReading, StepEvent, TrainSummary
+from tfplus_agent.storage.checkpoints import CheckpointStore
+from tfplus_agent.storage.directory import LoadedModel, StateDirectory
+from tfplus_agent.storage.models import ModelStore
+from tfplus_agent.telemetry import process_memory
+from tfplus_agent.worker.client import WorkerSetup
+
+_LOG = logging.getLogger(__name__)
+_ACCURACY = "accuracy"
+_CLOSE_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """What a device is started with.
+
+    Attributes:
+      name: its name among its peers.
+      state_dir: models, checkpoints and logs; one agent's own.
+      data: training data.
+      eval_data: evaluation data, if any.
+      runtime: `auto` or the name of a runtime.
+      threads: of the interpreter, where LoadModel does not say; 0 for every core.
+      accelerator: `auto` for a GPU where it is there and computes rightly, `cpu` or `gpu`.
+      loss_every: on a GPU, read the loss after so many steps.
+      gpu_precision: of a GPU's arithmetic; weights and optimizer state are float32 either way.
+    """
+
+    name: str
+    state_dir: Path
+    data: Path
+    eval_data: Path | None = None
+    runtime: str = interpreter.AUTO
+    threads: int = 0
+    accelerator: str = gpu_model.AUTO
+    loss_every: int = 1
+    gpu_precision: Precision = "float32"
+
+
+class Device:
+    """One device. Thread-safe: one operation at a time, see `Exclusive`.
+
+    Args:
+      config: what it is started with.
+
+    Raises:
+      BusyError: another agent uses the state directory.
+      DataError: the data is missing, empty or malformed.
+      MissingExtraError: no runtime is installed.
+    """
+
+    def __init__(self, config: DeviceConfig) -> None:
+        self.runtime = interpreter.find(config.runtime)
+        self._config = config
+        self._data = config.data.resolve()
+        self._eval_data = config.eval_data.resolve() if config.eval_data else None
+        self.train_samples = device_data.inspect(self._data).samples
+        self.eval_samples = device_data.inspect(self._eval_data).samples if self._eval_data else 0
+        self.name = config.name
+        self.state_dir = config.state_dir.resolve()
+        self._state = StateDirectory(self.state_dir)
+        self.incarnation = self._state.next_incarnation()
+        self.models = ModelStore(self.state_dir / "models")
+        self._exclusive = Exclusive()
+        self._closing = threading.Event()
+        self._session: Session | None = None
+        self._resume()
+
+    @property
+    def manifest(self) -> Manifest:
+        """Manifest of the loaded model.
+
+        Raises:
+          DataError: no model is loaded.
+        """
+        return self._loaded().manifest
+
+    @property
+    def model_sha256(self) -> str:
+        """Address of the loaded model; empty when none is."""
+        session = self._session
+        return session.request.sha256 if session else ""
+
+    @property
+    def accelerator(self) -> tuple[str, str]:
+        """What the loaded model trains on, `cpu` or `gpu`, and why it is not the one asked for.
+
+        Both are empty before a worker was started for it.
+        """
+        return self._loaded().accelerator
+
+    @property
+    def trained_steps(self) -> int:
+        """All steps of the loaded model on this device."""
+        session = self._session
+        return session.steps if session else 0
+
+    def load(
+        self, sha256: str, *, threads: int = 0, disable_xnnpack: bool = False, fresh: bool = False
+    ) -> int:
+        """Loads a model that was uploaded, and goes on from its checkpoint.
+
+        Args:
+          sha256: its address.
+          threads: of the interpreter; 0 for the agent's own setting.
+          disable_xnnpack: leave XNNPACK out.
+          fresh: start from the weights in the file, also where a checkpoint exists.
+
+        Returns:
+          The step that training goes on from; 0 for the weights of the file.
+
+        Raises:
+          TfplusError: the model or the data does not fit; what was loaded before stays loaded.
+        """
+        if not 0 <= threads <= interpreter.MAX_THREADS:
+            raise UsageError(f"threads: expected 0 to {interpreter.MAX_THREADS}, got {threads}")
+        request = LoadedModel(sha256, threads or self._config.threads, disable_xnnpack)
+        with self._exclusive.hold("loading a model"):
+            session = self._open(request)
+            if self._session is not None:
+                # Two interpreters at once may be more than a small device can hold.
+                self._session.close()
+            try:
+                if fresh:
+                    session.start_over()
+                self.train_samples = session.worker().train_samples
+                self._state.set_loaded(request)
+            except BaseException:
+                session.close()
+                raise
+            self._session = session
+            return session.steps
+
+    def train(
+        self,
+        epochs: int,
+        seed: int,
+        on_step: Callable[[StepEvent], None] | None = None,
+        report_every: int = 1,
+        max_steps: int = 0,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> TrainSummary:
+        """Trains on the device's data; the checkpoint is on disk when this returns.
+
+        Args:
+          epochs: passes over the data; 0 for as many as `max_steps` needs.
+          seed: shuffles the samples; the same seed gives the same order.
+          on_step: called from this thread with every reported step.
+          report_every: report every so many steps, and the last.
+          max_steps: stop after so many steps; 0 for whole epochs.
+          cancelled: asked every now and then; once true, training stops after the step under way,
+            and what was learned until then is kept.
+
+        Raises:
+          BusyError: something else is under way.
+          DataError: no model is loaded, or the training diverged.
+          StorageError: the checkpoint cannot be written; the weights stay in memory.
+          UsageError: neither epochs nor steps are given.
+          WorkerError: the worker died on the CPU; the next call starts from the last checkpoint.
+        """
+        if epochs < 1 and max_steps < 1:
+            raise UsageError("train: expected at least one epoch or one step, got none")
+
+        def stop() -> bool:
+            return self._closing.is_set() or (cancelled is not None and cancelled())
+
+        with self._exclusive.hold("training", long=True):
+            session = self._loaded()
+            started = time.monotonic()
+            per_epoch = device_data.steps_per_epoch(
+                session.worker().train_samples, session.manifest.batch_size
+            )
+            total = min(epochs * per_epoch or max_steps, max_steps or epochs * per_epoch)
+            course = training.Course(
+                seed, per_epoch, total, max(1, report_every), self._config.loss_every
+            )
+            done = training.train(session, course, on_step, stop)
+            return self._summary(session, done, time.monotonic() - started)
+
+    def weights(
+        self, prefixes: Sequence[str] = (), include_optimizer: bool = False
+    ) -> dict[str, Tensor]:
+        """Returns the weights under `prefixes`, all when none is given.
+
+        Args:
+          prefixes: such as `shared` or `task/3`.
+          include_optimizer: also the optimizer's state, which lies under `optimizer`.
+
+        Raises:
+          TensorError: a prefix matches nothing.
+        """
+        with self._exclusive.hold("reading weights"):
+            session = self._loaded()
+            names = session.manifest.expected(weights_only=not include_optimizer)
+            chosen = slices.select(names, prefixes)
+            values = session.values()
+            return {name: values[name] for name in chosen}
+
+    def set_weights(self, tensors: Mapping[str, Tensor], *, step: int | None = None) -> None:
+        """Sets some or all variables; the rest keeps its value. On disk when this returns.
+
+        Args:
+          tensors: name → array.
+          step: what `trained_steps` becomes; None leaves it.
+
+        Raises:
+          TensorError: a name, shape or dtype that the model does not have, NaN, or a negative
+            learning rate.
+          StorageError: the disk is full; nothing was set.
+        """
+        with self._exclusive.hold("setting weights"):
+            self._loaded().set_values(tensors, step)
+
+    def evaluate(self) -> EvaluateResult | None:
+        """Measures every metric on the evaluation data; None when there is none."""
+        if self._eval_data is None:
+            return None
+        with self._exclusive.hold("evaluating"):
+            started = time.monotonic()
+            session = self._loaded()
+            samples, known, sums = session.evaluate()
+            right = sums.get(_ACCURACY) if session.manifest.classes else None
+            return EvaluateResult(
+                samples=samples,
+                metrics={name: value / samples for name, value in sums.items()},
+                seconds=time.monotonic() - started,
+                known_samples=known,
+                known_accuracy=None if right is None else right / max(1, known),
+            )
+
+    def memory(self) -> MemoryReading:
+        """Resident memory of daemon and worker, now."""
+        session = self._session
+        pid = session.worker_pid if session else None
+        of_worker = process_memory.read(pid) if pid else process_memory.ProcessMemory()
+        return MemoryReading(
+            process_memory.read(os.getpid()).rss_bytes or 0,
+            of_worker.rss_bytes or 0,
+            of_worker.peak_rss_bytes or 0,
+        )
+
+    def stop(self) -> None:
+        """Makes training stop at its next step, now and later; it keeps what it learned."""
+        self._closing.set()
+
+    def close(self) -> None:
+        """Stops, waits for the operation under way, ends the worker, frees the state directory."""
+        self.stop()
+        if not self._exclusive.wait_until_free(_CLOSE_TIMEOUT_S) and self._session is not None:
+            _LOG.warning("the operation under way does not end: ending the worker")
+            self._session.kill_worker()
+        try:
+            with self._exclusive.hold("closing", long=True):
+                if self._session is not None:
+                    self._session.close()
+        except BusyError as error:
+            _LOG.warning("%s", error)
+        self._state.release()
+
+    def _resume(self) -> None:
+        request = self._state.loaded()
+        if request is None:
+            return
+        try:
+            self._session = self._open(request)
+        except TfplusError as error:
+            _LOG.warning("the model that was loaded last cannot be loaded again: %s", error)
+
+    def _open(self, request: LoadedModel) -> Session:
+        read = self.models.open(request.sha256)
+        checkpoints = CheckpointStore(
+            self.state_dir / "checkpoints" / request.sha256,
+            request.sha256,
+            read.manifest.expected(),
+        )
+        setup = WorkerSetup(
+            model=read.path,
+            data=self._data,
+            eval_data=self._eval_data,
+            runtime=self.runtime.name,
+            threads=request.threads,
+            xnnpack=not request.disable_xnnpack,
+            accelerator=self._config.accelerator,
+            gpu_precision=self._config.gpu_precision,
+        )
+        log_path = self.state_dir / "worker.log"
+        return Session(request, read.manifest, setup, checkpoints, log_path)
+
+    def _loaded(self) -> Session:
+        session = self._session
+        if session is None:
+            raise DataError("no model is loaded on this agent: upload one and load it first")
+        return session
+
+    def _summary(self, session: Session, done: training.Trained, seconds: float) -> TrainSummary:
+        results = done.results
+        times_ms = [float(t) for r in results for t in r.step_ms]
+        read = sum(r.read_samples for r in results)
+        names = results[0].sums if results else ()
+        means = {n: sum(r.sums[n] for r in results) / max(1, read) for n in names}
+        accelerator, note = session.accelerator
+        return TrainSummary(
+            steps=len(times_ms),
+            samples=sum(r.samples for r in results),
+            mean_loss=means.pop(LOSS, 0.0),
+            median_step_milliseconds=statistics.median(times_ms) if times_ms else 0.0,
+            seconds=seconds,
+            trained_steps=session.steps,
+            memory=self.memory(),
+            mean_metrics=means,
+            read_samples=read,
+            accelerator=accelerator,
+            accelerator_note=note,
+            redone_steps=done.redone_steps,
+        )

@@ -1,0 +1,312 @@
+"""What a gossip run leaves on the device's disk, so that it can be gone on with after a crash.
+
+    gossip/last                     id of the run started last
+    gossip/<run id>/plan.json       what the agent was told, and for which model
+    gossip/<run id>/events.jsonl    one line for every round that is done, and for the end
+    gossip/<run id>/round-0007.safetensors
+
+A round counts as done once its line is on disk; its weights were written before. The last line may
+be torn by a crash and is then as good as not written. Of runs that have finished, only the newest
+are kept; one that can be gone on with stays.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+from safetensors import SafetensorError
+from safetensors.numpy import load as from_safetensors
+from safetensors.numpy import save as to_safetensors
+
+from tfplus.errors import DataError, UsageError
+from tfplus.model_file.manifest import Manifest
+from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.system.files import sync_directory, write_atomic
+from tfplus.tensors.slices import Tensor, Tensors, check_against
+from tfplus_agent.storage.checkpoints import StorageError
+
+_LOG = logging.getLogger(__name__)
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LAST = "last"
+_EVENTS = "events.jsonl"
+
+
+def valid_run_id(run_id: str) -> str:
+    """Returns a run id that is safe as a file name.
+
+    Raises:
+      UsageError: it is not.
+    """
+    if not _RUN_ID.fullmatch(run_id):
+        raise UsageError(
+            f"run id {run_id[:80]!r}: expected 1 to 64 letters, digits, '_' or '-', and no more"
+        )
+    return run_id
+
+
+class RunJournal:
+    """One run on disk.
+
+    Attributes:
+      plan: what the agent was told.
+      events: rounds done, in order, and the end if the run has finished.
+
+    Args:
+      directory: of this run; it exists.
+      plan: what the agent was told.
+      architecture_hash: of the model that the run is about.
+      events: what was read back.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        plan: pb.GossipPlan,
+        architecture_hash: str,
+        events: Iterable[pb.GossipEvent] = (),
+    ) -> None:
+        self.plan = plan
+        self.events = list(events)
+        self._directory = directory
+        self._architecture_hash = architecture_hash
+
+    @classmethod
+    def create(
+        cls, root: Path, plan: pb.GossipPlan, manifest: Manifest, weights: Tensors
+    ) -> RunJournal:
+        """Begins a run.
+
+        Args:
+          root: directory of all runs.
+          plan: what the agent was told.
+          manifest: of the model.
+          weights: those that the run starts from.
+
+        Raises:
+          StorageError: the disk is full.
+        """
+        directory = root / valid_run_id(plan.run_id)
+        content = {
+            "architecture_hash": manifest.architecture_hash,
+            "plan": json_format.MessageToDict(plan),
+        }
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            # Left by a run that never began: without a plan nothing of it counts.
+            for left in directory.iterdir():
+                left.unlink()
+            journal = cls(directory, plan, manifest.architecture_hash)
+            journal.save_snapshot(0, weights)
+            write_atomic(directory / "plan.json", json.dumps(content, indent=1).encode())
+            sync_directory(root)
+        except OSError as error:
+            raise _full(directory, error) from None
+        return journal
+
+    @classmethod
+    def read(cls, root: Path, run_id: str) -> RunJournal | None:
+        """Reads a run back; None where there is none.
+
+        Raises:
+          DataError: its plan is damaged.
+        """
+        directory = root / valid_run_id(run_id)
+        try:
+            content = json.loads((directory / "plan.json").read_text())
+            plan = json_format.ParseDict(content["plan"], pb.GossipPlan())
+            architecture_hash = str(content["architecture_hash"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, json_format.ParseError) as error:
+            raise DataError(
+                f"{directory}/plan.json: damaged ({error}): start a run with another id"
+            ) from None
+        return cls(directory, plan, architecture_hash, _read_events(directory))
+
+    @property
+    def last_done(self) -> int:
+        """The last round that is done; 0 for none."""
+        rounds = [e.round for e in self.events if e.state == pb.GossipEvent.ROUND_DONE]
+        return max(rounds, default=0)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last round is done and told to all."""
+        return _has_finished(self.events)
+
+    def check_resumable(self, plan: pb.GossipPlan, manifest: Manifest) -> None:
+        """Checks that `plan` goes on with this run; neighbours may have new addresses.
+
+        Raises:
+          UsageError: it is another plan, or another model is loaded.
+        """
+        if without_addresses(plan) != without_addresses(self.plan):
+            raise UsageError(
+                f"run '{plan.run_id}' was started here with another plan: give the same rounds, "
+                "epochs, seed and neighbours to go on with it, or start a run with another id"
+            )
+        if manifest.architecture_hash != self._architecture_hash:
+            raise UsageError(
+                f"run '{plan.run_id}' was started with another model than the one loaded: load "
+                "that one to go on with it, or start a run with another id"
+            )
+
+    def append(self, event: pb.GossipEvent) -> None:
+        """Writes an event; it is on disk when this returns.
+
+        Raises:
+          StorageError: the disk is full.
+        """
+        line = json_format.MessageToJson(event, indent=None) + "\n"
+        path = self._directory / _EVENTS
+        try:
+            with path.open("ab") as file:
+                torn = file.tell() > 0 and not _ends_whole(path)
+                file.write((b"\n" if torn else b"") + line.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            sync_directory(self._directory)
+        except OSError as error:
+            raise _full(self._directory, error) from None
+        self.events.append(event)
+
+    def save_snapshot(self, round: int, tensors: Tensors) -> None:
+        """Writes the weights after a round; 0 for those that the run starts from.
+
+        Raises:
+          StorageError: the disk is full.
+        """
+        content = to_safetensors({n: t.copy() for n, t in tensors.items()})
+        try:
+            write_atomic(self._path(round), content)
+        except OSError as error:
+            raise _full(self._directory, error) from None
+
+    def drop_snapshots_before(self, round: int) -> None:
+        """Removes the weights of earlier rounds."""
+        for earlier in [r for r in self.kept_rounds() if r < round]:
+            self._path(earlier).unlink(missing_ok=True)
+
+    def kept_rounds(self) -> list[int]:
+        """Rounds whose weights are here."""
+        found = [p.stem.removeprefix("round-") for p in self._directory.glob("round-*.safetensors")]
+        return sorted(int(text) for text in found if text.isdigit())
+
+    def snapshot(self, round: int) -> dict[str, Tensor]:
+        """Reads the weights after a round.
+
+        Raises:
+          DataError: they are not kept, or damaged.
+        """
+        try:
+            return from_safetensors(self._path(round).read_bytes())
+        except FileNotFoundError:
+            raise DataError(
+                f"run '{self.plan.run_id}': the weights after round {round} are not kept here; "
+                f"kept: {self.kept_rounds()}; a run keeps all with keep_snapshots"
+            ) from None
+        except (OSError, SafetensorError) as error:
+            raise DataError(f"{self._path(round)}: damaged: {error}") from None
+
+    def resume_weights(self, manifest: Manifest) -> dict[str, Tensor]:
+        """Reads the weights that the run goes on from, checked against the model.
+
+        Raises:
+          DataError: they are missing or damaged.
+          TensorError: they are not those of the model.
+        """
+        tensors = self.snapshot(self.last_done)
+        check_against(tensors, manifest.expected(weights_only=True))
+        return tensors
+
+    def _path(self, round: int) -> Path:
+        return self._directory / f"round-{round:04d}.safetensors"
+
+
+def set_last(root: Path, run_id: str) -> None:
+    """Remembers which run was started last.
+
+    Raises:
+      StorageError: the disk is full.
+    """
+    try:
+        write_atomic(root / _LAST, run_id.encode())
+    except OSError as error:
+        raise _full(root, error) from None
+
+
+def read_last(root: Path) -> RunJournal | None:
+    """Reads the run that was started last; None where there is none, or it is damaged."""
+    try:
+        return RunJournal.read(root, (root / _LAST).read_text())
+    except (OSError, ValueError, UsageError, DataError):
+        return None
+
+
+def drop_finished(root: Path, keep: int, but: str) -> None:
+    """Removes the runs that finished first; never raises.
+
+    Args:
+      root: directory of all runs.
+      keep: how many of those that have finished are left.
+      but: a run that is neither removed nor counted.
+    """
+    try:
+        others = [d for d in root.iterdir() if d.is_dir() and d.name != but]
+        ended = [d for d in others if _has_finished(_read_events(d))]
+        ended.sort(key=lambda directory: (directory / _EVENTS).stat().st_mtime)
+        for directory in ended[: max(0, len(ended) - keep)]:
+            # The events last: of a run that is removed by half they say that it may be removed.
+            for file in sorted(directory.iterdir(), key=lambda file: file.name == _EVENTS):
+                file.unlink()
+            directory.rmdir()
+    except OSError as error:
+        _LOG.warning("old gossip runs cannot be removed: %s", error)
+
+
+def without_addresses(plan: pb.GossipPlan) -> pb.GossipPlan:
+    """A copy of the plan that two starts of one run have in common."""
+    copy = pb.GossipPlan()
+    copy.CopyFrom(plan)
+    for neighbour in copy.neighbours:
+        neighbour.address = ""
+    return copy
+
+
+def _read_events(directory: Path) -> list[pb.GossipEvent]:
+    try:
+        lines = (directory / _EVENTS).read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    events: list[pb.GossipEvent] = []
+    for line in lines:
+        try:
+            raw: Any = json.loads(line)
+            events.append(json_format.ParseDict(raw, pb.GossipEvent()))
+        except (ValueError, json_format.ParseError):
+            continue
+    return events
+
+
+def _has_finished(events: Iterable[pb.GossipEvent]) -> bool:
+    return any(e.state == pb.GossipEvent.FINISHED for e in events)
+
+
+def _ends_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _full(where: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{where}: cannot be written: {error.strerror or error}: free some space and start the run "
+        "again with the same id to go on"
+    )

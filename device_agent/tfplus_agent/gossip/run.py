@@ -1,0 +1,327 @@
+"""One gossip run on this device: performs what the core asks for, in one thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from tfplus.errors import BusyError, TfplusError
+from tfplus.gossip.core import machine
+from tfplus.gossip.messages import (
+    Answer,
+    Effect,
+    Event,
+    Finished,
+    LocalDone,
+    PeerUnreachable,
+    Received,
+    RoundContribution,
+    RoundDone,
+    Send,
+    Started,
+    Tick,
+    TrainLocally,
+)
+from tfplus.gossip.mixing.sample_weights import slice_weights
+from tfplus.gossip.transport.grpc_link import Backoff, Delivered, Delivery, PeerLink
+from tfplus.gossip.transport.grpc_service import Mailbox
+from tfplus.gossip.transport.outbox import Outbox
+from tfplus.gossip.transport.traffic import Traffic
+from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.tensors.slices import check_against
+from tfplus.wire.tls import TlsFiles
+from tfplus_agent.gossip.journal import RunJournal
+from tfplus_agent.results import TrainSummary
+
+if TYPE_CHECKING:
+    from tfplus_agent.device.device import Device
+
+_LOG = logging.getLogger(__name__)
+_BUSY_RETRY_S = 0.2
+_WATCH_POLL_S = 0.5
+_MAX_ERROR_CHARS = 1000
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Link:
+    """How this device reaches its neighbours.
+
+    Attributes:
+      tls: own certificate; None for plaintext.
+      insecure: plaintext also beyond loopback.
+      backoff: of attempts that reach nobody.
+    """
+
+    tls: TlsFiles | None = None
+    insecure: bool = False
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+class _CancelledError(Exception):
+    """The run was stopped in the middle of something."""
+
+
+class GossipRun:
+    """A run from its first round here to its end; starts with `start`.
+
+    Args:
+      device: trains.
+      journal: of this run.
+      resumed: the journal was there before, so the run goes on.
+      link: how to reach neighbours.
+
+    Raises:
+      UsageError: a neighbour's address is malformed, or plaintext would leave this machine.
+    """
+
+    def __init__(self, device: Device, journal: RunJournal, resumed: bool, link: Link) -> None:
+        plan = journal.plan
+        self.plan = plan
+        self.journal = journal
+        first_round = plan.rounds + 1 if journal.finished else journal.last_done + 1
+        self.resumed_at = first_round if resumed else 0
+        self.events = list(journal.events)
+        self.running = False
+        self._device = device
+        self._expected = device.manifest.expected(weights_only=True)
+        self._traffic = Traffic()
+        self._notes: dict[str, str] = {}
+        self._summary: TrainSummary | None = None
+        self._cancelled = threading.Event()
+        self._changed = threading.Condition()
+        self._todo: deque[Effect] = deque()
+        neighbours = tuple(n.name for n in plan.neighbours)
+        self.mailbox = Mailbox(neighbours, self._deliver, self._traffic)
+        self._state = machine.initial_state(
+            machine.NodeConfig(
+                name=device.name,
+                incarnation=device.incarnation,
+                neighbours=neighbours,
+                rounds=plan.rounds,
+                round_timeout_s=plan.round_timeout_s,
+                schema=self._expected,
+            ),
+            first_round,
+        )
+        self._outbox: Outbox | None = None
+        self._links = {
+            n.name: PeerLink(
+                plan.run_id,
+                n.name,
+                n.address,
+                tls=link.tls,
+                insecure=link.insecure,
+                backoff=link.backoff,
+                cancelled=self._cancelled,
+                traffic=self._traffic,
+            )
+            for n in plan.neighbours
+        }
+        self._thread = threading.Thread(target=self._main, name="gossip", daemon=True)
+
+    @property
+    def round(self) -> int:
+        """The round under way, or the last one once the run has finished."""
+        return min(self._state.round, self.plan.rounds)
+
+    @property
+    def takes_contributions(self) -> bool:
+        """Whether neighbours get an answer: they do until it ends, and after the last round."""
+        return self.running or self._state.phase == "finished"
+
+    def start(self) -> None:
+        """Begins, unless there is nothing left to do."""
+        if self.journal.finished:
+            self._state, _ = machine.step(self._state, Started(time.monotonic()))
+            for link in self._links.values():
+                link.close()
+            return
+        self.running = True
+        self._outbox = Outbox(self._links, self._cancelled, self._report)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 60.0) -> bool:
+        """Stops after the training step under way; returns whether it was running."""
+        with self._changed:
+            was_running = self.running
+            self._cancelled.set()
+            self._changed.notify_all()
+        if was_running:
+            self._thread.join(timeout_s)
+        return was_running
+
+    def watch(self, from_round: int, is_active: Callable[[], bool]) -> Iterator[pb.GossipEvent]:
+        """Yields rounds done since `from_round`, then what follows, until the run ends."""
+        seen = 0
+        while True:
+            fresh, ended = self._events_after(seen)
+            for event in fresh:
+                if event.round >= from_round or event.state != pb.GossipEvent.ROUND_DONE:
+                    yield event
+            seen += len(fresh)
+            if ended or not is_active():
+                return
+
+    def _events_after(self, seen: int) -> tuple[list[pb.GossipEvent], bool]:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: len(self.events) > seen or not self.running, _WATCH_POLL_S
+            )
+            return self.events[seen:], not self.running
+
+    def _deliver(self, contribution: RoundContribution) -> Answer:
+        answer = self._feed(Received(time.monotonic(), contribution))
+        if answer is None:
+            raise RuntimeError("the gossip core gave no answer to a contribution")
+        return answer
+
+    def _report(self, peer: str, delivery: Delivery) -> None:
+        if delivery.reason:
+            with self._changed:
+                self._notes[peer] = delivery.reason
+        if delivery.outcome is Delivered.UNREACHABLE:
+            self._feed(PeerUnreachable(time.monotonic(), peer))
+
+    def _feed(self, event: Event) -> Answer | None:
+        with self._changed:
+            self._state, effects = machine.step(self._state, event)
+            answer: Answer | None = None
+            for effect in effects:
+                if isinstance(effect, Answer):
+                    answer = effect
+                else:
+                    self._todo.append(effect)
+            self._changed.notify_all()
+            return answer
+
+    def _main(self) -> None:
+        end = pb.GossipEvent(state=pb.GossipEvent.STOPPED)
+        try:
+            self._feed(Started(time.monotonic()))
+            while end.state == pb.GossipEvent.STOPPED:
+                effect = self._next_effect()
+                self._perform(effect)
+                if isinstance(effect, Finished):
+                    end = self._finish()
+        except _CancelledError:
+            pass
+        except TfplusError as error:
+            end = pb.GossipEvent(state=pb.GossipEvent.FAILED, error=str(error)[:_MAX_ERROR_CHARS])
+        except Exception as error:
+            _LOG.exception("gossip run '%s' failed", self.plan.run_id)
+            text = f"internal error, see the agent's log: {type(error).__name__}: {error}"
+            end = pb.GossipEvent(state=pb.GossipEvent.FAILED, error=text[:_MAX_ERROR_CHARS])
+        finally:
+            if self._outbox is not None:
+                self._outbox.close()
+            with self._changed:
+                end.round = self.round
+                self.events.append(end)
+                self.running = False
+                self._changed.notify_all()
+
+    def _next_effect(self) -> Effect:
+        while not self._cancelled.is_set():
+            with self._changed:
+                if self._todo:
+                    return self._todo.popleft()
+                deadline = self._state.deadline
+                now = time.monotonic()
+                if deadline is None or now < deadline:
+                    self._changed.wait(None if deadline is None else deadline - now)
+                    continue
+            self._feed(Tick(time.monotonic()))
+        raise _CancelledError
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case TrainLocally(round=round):
+                self._train(round)
+            case Send(contribution=contribution):
+                if self._outbox is not None:
+                    give_up_at = time.monotonic() + self.plan.round_timeout_s
+                    self._outbox.put(contribution, give_up_at)
+            case RoundDone():
+                self._round_done(effect)
+            case Answer() | Finished():
+                pass
+
+    def _train(self, round: int) -> None:
+        self._summary = self._patiently(
+            lambda: self._device.train(
+                self.plan.epochs_per_round,
+                round_seed(self.plan.seed, round),
+                cancelled=self._cancelled.is_set,
+            )
+        )
+        if self._cancelled.is_set():
+            raise _CancelledError
+        tensors = self._patiently(self._device.weights)
+        check_against(tensors, self._expected)
+        self._feed(LocalDone(time.monotonic(), round, tensors, self._slice_weights()))
+
+    def _round_done(self, done: RoundDone) -> None:
+        self.journal.save_snapshot(done.round, done.tensors)
+        self._patiently(lambda: self._device.set_weights(done.tensors))
+        result = self._patiently(self._device.evaluate)
+        sent, received = self._traffic.take()
+        with self._changed:
+            notes, self._notes = self._notes, {}
+        summary = self._summary
+        event = pb.GossipEvent(
+            state=pb.GossipEvent.ROUND_DONE,
+            round=done.round,
+            train_loss=summary.mean_loss if summary else 0.0,
+            train_metrics=summary.mean_metrics if summary else {},
+            eval_metrics=result.metrics if result else {},
+            responders=done.responders,
+            missing=done.missing,
+            bytes_sent=sent,
+            bytes_received=received,
+            train_seconds=summary.seconds if summary else 0.0,
+            wait_seconds=done.waited_s,
+            error="; ".join(notes[peer] for peer in sorted(notes))[:_MAX_ERROR_CHARS],
+        )
+        self.journal.append(event)
+        if not self.plan.keep_snapshots:
+            self.journal.drop_snapshots_before(done.round)
+        with self._changed:
+            self.events.append(event)
+            self._changed.notify_all()
+
+    def _finish(self) -> pb.GossipEvent:
+        # The neighbours still want what was sent for the last round.
+        if self._outbox is not None:
+            self._outbox.drain(self.plan.round_timeout_s)
+        sent, received = self._traffic.take()
+        end = pb.GossipEvent(
+            state=pb.GossipEvent.FINISHED,
+            round=self.plan.rounds,
+            bytes_sent=sent,
+            bytes_received=received,
+            slice_weights=self._slice_weights(),
+        )
+        self.journal.append(end)
+        return end
+
+    def _slice_weights(self) -> dict[str, float]:
+        return slice_weights(self._expected, self._device.train_samples)
+
+    def _patiently(self, call: Callable[[], _T]) -> _T:
+        while True:
+            try:
+                return call()
+            except BusyError:
+                if self._cancelled.wait(_BUSY_RETRY_S):
+                    raise _CancelledError from None
+
+
+def round_seed(seed: int, round: int) -> int:
+    """The seed that shuffles the samples of one round."""
+    return (seed * 1_000_003 + round) % 2**63

@@ -1,0 +1,1 @@
+"""Who may use the device now: the one owner of that question."""

@@ -1,0 +1,1 @@
+"""The daemon: gRPC services, what keeps callers from holding its threads, and its signals."""

@@ -1,0 +1,231 @@
+"""The Agent service: a thin layer between gRPC and the device."""
+
+from __future__ import annotations
+
+import platform
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import grpc
+
+import tfplus
+from tfplus.errors import ArtifactError, BusyError, DataError
+from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.proto.v1 import agent_pb2_grpc
+from tfplus.proto.v1 import tensors_pb2 as tensors_pb
+from tfplus.system import cores
+from tfplus.tensors.slices import Tensor, select
+from tfplus.wire import tensors
+from tfplus.wire.limits import DEFAULT_LIMITS, Limits
+from tfplus_agent.device.device import Device
+from tfplus_agent.results import MemoryReading, StepEvent, TrainSummary
+from tfplus_agent.server.event_stream import Mailbox
+from tfplus_agent.telemetry import power_supply
+
+
+class GossipControl(Protocol):
+    """What the service asks of the gossip on this device."""
+
+    def start(self, plan: pb.GossipPlan) -> int:
+        """Starts a run, or goes on with it, and returns the round that it goes on from."""
+        ...
+
+    def watch(
+        self, run_id: str, from_round: int, is_active: Callable[[], bool]
+    ) -> Iterator[pb.GossipEvent]:
+        """Yields the events of a run until it ends or nobody listens."""
+        ...
+
+    def stop(self, run_id: str) -> bool:
+        """Stops a run and returns whether it was under way."""
+        ...
+
+    def progress(self) -> tuple[str, int, bool]:
+        """Returns run id, round and whether it is under way; of the last run, if any."""
+        ...
+
+    def snapshot(self, round: int) -> dict[str, Tensor]:
+        """Returns the weights as they stood after that round."""
+        ...
+
+
+class AgentService(agent_pb2_grpc.AgentServicer):
+    """Answers the calls of the Agent service; `ErrorInterceptor` makes its errors statuses.
+
+    Args:
+      device: does the work.
+      gossip: the gossip on it.
+      limits: caps on what comes in.
+    """
+
+    def __init__(
+        self, device: Device, gossip: GossipControl, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self._device = device
+        self._gossip = gossip
+        self._limits = limits
+
+    def GetStatus(  # noqa: N802
+        self, request: pb.GetStatusRequest, context: grpc.ServicerContext
+    ) -> pb.AgentStatus:
+        """What this agent is and does; never waits for work under way."""
+        device = self._device
+        run_id, round_number, running = self._gossip.progress()
+        battery = power_supply.read()
+        return pb.AgentStatus(
+            name=device.name,
+            version=tfplus.__version__,
+            platform=platform.platform(),
+            runtime=device.runtime.name,
+            runtime_version=device.runtime.version,
+            cpu_count=cores.usable(),
+            model_sha256=device.model_sha256,
+            trained_steps=device.trained_steps,
+            train_samples=device.train_samples,
+            eval_samples=device.eval_samples,
+            memory=_memory(device.memory()),
+            battery=pb.BatteryReading(**asdict(battery)),
+            incarnation=device.incarnation,
+            gossip_run_id=run_id,
+            gossip_round=round_number,
+            gossip_running=running,
+        )
+
+    def FindModel(  # noqa: N802
+        self, request: pb.FindModelRequest, context: grpc.ServicerContext
+    ) -> pb.FindModelResponse:
+        """Whether a model is here."""
+        return pb.FindModelResponse(present=request.sha256 in self._device.models)
+
+    def UploadModel(  # noqa: N802
+        self, request_iterator: Iterator[pb.UploadModelRequest], context: grpc.ServicerContext
+    ) -> pb.UploadModelResponse:
+        """Takes in a model in chunks, a header first."""
+        first = next(request_iterator, None)
+        if first is None or first.WhichOneof("part") != "header":
+            raise ArtifactError("upload: expected a header first")
+        sha256 = first.header.sha256
+        present = sha256 in self._device.models
+        if not present:
+            self._device.models.add(sha256, first.header.size_bytes, _chunks(request_iterator))
+        return pb.UploadModelResponse(sha256=sha256, was_present=present)
+
+    def LoadModel(  # noqa: N802
+        self, request: pb.LoadModelRequest, context: grpc.ServicerContext
+    ) -> pb.LoadModelResponse:
+        """Loads a model and goes on from its checkpoint."""
+        self._refuse_during_gossip("loading a model")
+        step = self._device.load(
+            request.sha256,
+            threads=request.threads,
+            disable_xnnpack=request.disable_xnnpack,
+            fresh=request.fresh,
+        )
+        found = self._device.runtime
+        accelerator, note = self._device.accelerator
+        return pb.LoadModelResponse(
+            runtime=found.name,
+            runtime_version=found.version,
+            resumed_at_step=step,
+            accelerator=accelerator,
+            accelerator_note=note,
+        )
+
+    def Train(  # noqa: N802
+        self, request: pb.TrainRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.TrainEvent]:
+        """Trains and streams the steps; a caller that leaves stops it at the next step."""
+        self._refuse_during_gossip("training")
+        mailbox: Mailbox[pb.TrainEvent] = Mailbox()
+
+        def work() -> pb.TrainEvent:
+            summary = self._device.train(
+                request.epochs,
+                request.seed,
+                on_step=lambda step: mailbox.put(_step_event(step)),
+                report_every=request.report_every or 1,
+                max_steps=request.max_steps,
+                cancelled=lambda: not context.is_active(),
+            )
+            return _summary_event(summary)
+
+        # In a thread of its own: it must save what it learned even if nobody takes the events.
+        threading.Thread(target=mailbox.run, args=(work,), name="train", daemon=True).start()
+        yield from mailbox
+
+    def Evaluate(  # noqa: N802
+        self, request: pb.EvaluateRequest, context: grpc.ServicerContext
+    ) -> pb.EvaluateResponse:
+        """Measures accuracy on the device's evaluation data."""
+        result = self._device.evaluate()
+        if result is None:
+            raise DataError("no evaluation data on this agent: start it with --eval-data")
+        return pb.EvaluateResponse(**asdict(result))
+
+    def GetWeights(  # noqa: N802
+        self, request: pb.GetWeightsRequest, context: grpc.ServicerContext
+    ) -> Iterator[tensors_pb.TensorSetPart]:
+        """Streams weights out."""
+        if request.HasField("gossip_round"):
+            held = self._gossip.snapshot(request.gossip_round)
+            values = {name: held[name] for name in select(held, request.prefixes)}
+        else:
+            values = self._device.weights(request.prefixes, request.include_optimizer)
+        yield from tensors.to_parts(values, limits=self._limits)
+
+    def SetWeights(  # noqa: N802
+        self, request_iterator: Iterator[tensors_pb.TensorSetPart], context: grpc.ServicerContext
+    ) -> pb.SetWeightsResponse:
+        """Takes weights in; answers when they are on disk."""
+        self._refuse_during_gossip("setting weights")
+        values = tensors.from_parts(request_iterator, limits=self._limits)
+        self._device.set_weights(values)
+        return pb.SetWeightsResponse(tensors=len(values), saved=True)
+
+    def StartGossip(  # noqa: N802
+        self, request: pb.GossipPlan, context: grpc.ServicerContext
+    ) -> pb.StartGossipResponse:
+        """Starts a gossip run, or goes on with an interrupted one."""
+        return pb.StartGossipResponse(resumed_at_round=self._gossip.start(request))
+
+    def WatchGossip(  # noqa: N802
+        self, request: pb.WatchGossipRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.GossipEvent]:
+        """Streams the events of a run."""
+        yield from self._gossip.watch(request.run_id, request.from_round, context.is_active)
+
+    def StopGossip(  # noqa: N802
+        self, request: pb.StopGossipRequest, context: grpc.ServicerContext
+    ) -> pb.StopGossipResponse:
+        """Stops a run."""
+        return pb.StopGossipResponse(was_running=self._gossip.stop(request.run_id))
+
+    def _refuse_during_gossip(self, what: str) -> None:
+        run_id, _, running = self._gossip.progress()
+        if running:
+            raise BusyError(
+                f"{what} cannot begin: gossip run '{run_id}' is under way on this agent: "
+                "wait for its end, or stop it"
+            )
+
+
+def _chunks(requests: Iterator[pb.UploadModelRequest]) -> Iterator[bytes]:
+    for request in requests:
+        if request.WhichOneof("part") != "chunk":
+            raise ArtifactError("upload: expected chunks after the header")
+        yield request.chunk
+
+
+def _memory(reading: MemoryReading) -> pb.MemoryReading:
+    return pb.MemoryReading(**asdict(reading))
+
+
+def _step_event(step: StepEvent) -> pb.TrainEvent:
+    return pb.TrainEvent(step=pb.TrainStep(**asdict(step)))
+
+
+def _summary_event(summary: TrainSummary) -> pb.TrainEvent:
+    fields: dict[str, Any] = {**vars(summary), "memory": _memory(summary.memory)}
+    return pb.TrainEvent(summary=pb.TrainSummary(**fields))

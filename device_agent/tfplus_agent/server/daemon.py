@@ -1,0 +1,148 @@
+"""The daemon: one gRPC server with the agent, its gossip, health and reflection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent import futures
+from dataclasses import dataclass
+from signal import Signals
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tfplus.errors import RemoteError
+from tfplus.proto.v1 import agent_pb2, agent_pb2_grpc, gossip_pb2, gossip_pb2_grpc
+from tfplus.wire import tls as wire_tls
+from tfplus.wire.tls import TlsFiles
+from tfplus_agent.device.device import Device, DeviceConfig
+from tfplus_agent.gossip.runner import KEEP_RUNS, GossipRunner
+from tfplus_agent.server.agent_service import AgentService
+from tfplus_agent.server.grpc_errors import ErrorInterceptor
+from tfplus_agent.server.idle_streams import IdleStreamInterceptor
+from tfplus_agent.server.signals import StopSignals
+
+# Each stream holds a thread: a training, watchers, uploads, and every neighbour's contribution.
+_THREADS = 32
+_GRACE_S = 5.0
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """What the daemon is started with.
+
+    Attributes:
+      device: the device behind it.
+      listen: `host:port`; port 0 takes a free one.
+      tls: own certificate files; None for plaintext.
+      insecure: plaintext also where others can listen.
+      keep_runs: how many gossip runs that have finished stay on disk when another begins.
+      stream_idle_limit_s: ends a call whose caller sends nothing more for so long, in seconds.
+    """
+
+    device: DeviceConfig
+    listen: str = "127.0.0.1:50051"
+    tls: TlsFiles | None = None
+    insecure: bool = False
+    keep_runs: int = KEEP_RUNS
+    stream_idle_limit_s: float = 60.0
+
+
+class AgentServer:
+    """A daemon that serves from `start` to `stop`.
+
+    Args:
+      config: what it is started with.
+
+    Raises:
+      RemoteError: nothing can listen on that address.
+      TfplusError: the device cannot be opened.
+      UsageError: the address is malformed, or plaintext would leave this machine.
+    """
+
+    def __init__(self, config: ServerConfig) -> None:
+        host, _ = wire_tls.split_address(config.listen)
+        if config.tls is None:
+            wire_tls.require_loopback_or_insecure(host, config.insecure)
+        self.device = Device(config.device)
+        try:
+            self._build(config, host)
+        except BaseException:
+            self.device.close()
+            raise
+
+    def _build(self, config: ServerConfig, host: str) -> None:
+        self._runner = GossipRunner(
+            self.device, config.tls, insecure=config.insecure, keep_runs=config.keep_runs
+        )
+        self._health = health.HealthServicer()
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="rpc"),
+            interceptors=[ErrorInterceptor(), IdleStreamInterceptor(config.stream_idle_limit_s)],
+            options=wire_tls.server_options(),
+            maximum_concurrent_rpcs=_THREADS,
+        )
+        agent_pb2_grpc.add_AgentServicer_to_server(
+            AgentService(self.device, self._runner), self._server
+        )
+        gossip_pb2_grpc.add_GossipServicer_to_server(self._runner.servicer(), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._services = [
+            agent_pb2.DESCRIPTOR.services_by_name["Agent"].full_name,
+            gossip_pb2.DESCRIPTOR.services_by_name["Gossip"].full_name,
+            health.SERVICE_NAME,
+        ]
+        reflection.enable_server_reflection(
+            [*self._services, reflection.SERVICE_NAME], self._server
+        )
+        port = _bind(self._server, config)
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def start(self) -> None:
+        """Serves."""
+        self._server.start()
+        for service in ["", *self._services]:
+            self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self) -> None:
+        """Ends calls under way, keeps what training learned, ends the worker; then returns."""
+        self._health.enter_graceful_shutdown()
+        # Gossip first: a round whose training is cut short must not reach the neighbours.
+        self._runner.close()
+        self.device.stop()
+        stopped = self._server.stop(_GRACE_S)
+        stopped.wait()
+        self.device.close()
+
+
+def serve(config: ServerConfig, on_ready: Callable[[AgentServer], None]) -> Signals:
+    """Serves until SIGTERM or SIGINT comes, and returns which.
+
+    Args:
+      config: what the daemon is started with.
+      on_ready: called once it serves.
+    """
+    with StopSignals() as signals:
+        server = AgentServer(config)
+        try:
+            server.start()
+            on_ready(server)
+            return signals.wait()
+        finally:
+            server.stop()
+
+
+def _bind(server: grpc.Server, config: ServerConfig) -> int:
+    try:
+        if config.tls is None:
+            port = server.add_insecure_port(config.listen)
+        else:
+            port = server.add_secure_port(config.listen, wire_tls.server_credentials(config.tls))
+    except RuntimeError:
+        port = 0
+    if port == 0:
+        raise RemoteError(
+            f"cannot listen on {config.listen}: the port is in use, or the address is not one of "
+            "this machine: choose another with --listen, or port 0 for a free one"
+        )
+    return port

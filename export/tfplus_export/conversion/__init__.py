@@ -1,0 +1,1 @@
+"""From concrete functions to a flatbuffer with the initial values of its variables in place."""

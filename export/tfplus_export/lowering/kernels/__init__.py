@@ -1,0 +1,1 @@
+"""Building blocks that rules share: windows, contractions, tiles, masks, of builtin operators."""

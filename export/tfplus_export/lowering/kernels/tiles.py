@@ -1,0 +1,105 @@
+"""Overlapping tiles of an image, each mapped by a small matrix along height and along width.
+
+Cutting an image into tiles, padding it and mapping each tile is linear, so that along one axis all
+of it is one constant matrix, and a BATCH_MATMUL. Put together again, the outputs of the tiles are
+the transposed matrix. Neither needs a PAD, a slice, or an extent that the tiles divide.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfplus_export.lowering.kernels.matmul import batch_product
+from tfplus_export.lowering.kernels.toom_cook import ShortConvolution
+from tfplus_export.lowering.kernels.window import Axis
+from tfplus_export.tf_types import Tensor
+
+# Pixels up to which one matrix for both axes is faster than two: it multiplies more and moves less.
+_MOST_AT_ONCE = 64
+
+
+def input_tiles(axis: Axis, short: ShortConvolution) -> np.ndarray:
+    """What becomes of an input along one axis: [products, tiles, size]."""
+    products, outputs = len(short.inputs), len(short.outputs)
+    tiles = -(-axis.out // outputs)
+    matrix = np.zeros((products, tiles, axis.size))
+    for tile in range(tiles):
+        for place in range(products):
+            source = tile * outputs + place - axis.before
+            if 0 <= source < axis.size:
+                matrix[:, tile, source] += short.inputs[:, place]
+    return matrix
+
+
+def output_tiles(axis: Axis, short: ShortConvolution) -> np.ndarray:
+    """What of the products becomes an output along one axis, transposed: [products, tiles, out]."""
+    outputs, products = short.outputs.shape
+    tiles = -(-axis.out // outputs)
+    matrix = np.zeros((products, tiles, axis.out))
+    for target in range(axis.out):
+        tile, place = divmod(target, outputs)
+        matrix[:, tile, target] = short.outputs[place]
+    return matrix
+
+
+def cut(image: Tensor, rows: np.ndarray, columns: np.ndarray) -> Tensor:
+    """Maps an image to the products of its tiles.
+
+    Args:
+      image: [N, H, W, C].
+      rows: [products, tiles, H].
+      columns: [products, tiles, W].
+
+    Returns:
+      [products of rows · products of columns, N · tiles, C].
+    """
+    n, height, width, c = (int(d) for d in image.shape)
+    (a, up, _), (b, across, _) = rows.shape, columns.shape
+    if height * width <= _MOST_AT_ONCE:
+        both = np.einsum("aih,bjw->abijhw", rows, columns).reshape(-1, height * width)
+        x = batch_product(_constant(both, image.dtype), tf.reshape(image, [n, height * width, c]))
+        x = tf.transpose(tf.reshape(x, [n, a * b, up * across * c]), [1, 0, 2])
+        return tf.reshape(x, [a * b, n * up * across, c])
+    x = tf.reshape(image, [n, height, width * c])
+    x = batch_product(_constant(rows.reshape(-1, height), x.dtype), x)
+    x = tf.transpose(tf.reshape(x, [n, a, up * width * c]), [1, 0, 2])
+    x = tf.reshape(x, [a * n * up, width, c])
+    x = batch_product(_constant(columns.reshape(-1, width), x.dtype), x)
+    x = tf.transpose(tf.reshape(x, [a, n * up, b, across * c]), [0, 2, 1, 3])
+    return tf.reshape(x, [a * b, n * up * across, c])
+
+
+def join(products: Tensor, rows: np.ndarray, columns: np.ndarray) -> Tensor:
+    """Adds the products of all tiles up to an image; the adjoint of `cut`.
+
+    Args:
+      products: [products of rows · products of columns, N · tiles, C].
+      rows: [products, tiles, H].
+      columns: [products, tiles, W].
+
+    Returns:
+      [N, H, W, C].
+    """
+    (a, up, height), (b, across, width) = rows.shape, columns.shape
+    c = int(products.shape[2])
+    n = int(products.shape[1]) // (up * across)
+    if height * width <= _MOST_AT_ONCE:
+        both = np.einsum("aih,bjw->hwabij", rows, columns).reshape(height * width, -1)
+        x = tf.transpose(tf.reshape(products, [a * b, n, up * across * c]), [1, 0, 2])
+        x = batch_product(_constant(both, x.dtype), tf.reshape(x, [n, a * b * up * across, c]))
+        return tf.reshape(x, [n, height, width, c])
+    x = tf.transpose(tf.reshape(products, [a, b, n * up, across * c]), [0, 2, 1, 3])
+    x = tf.reshape(x, [a * n * up, b * across, c])
+    x = batch_product(_constant(columns.reshape(-1, width).T, x.dtype), x)
+    x = tf.transpose(tf.reshape(x, [a, n, up * width * c]), [1, 0, 2])
+    x = tf.reshape(x, [n, a * up, width * c])
+    x = batch_product(_constant(rows.reshape(-1, height).T, x.dtype), x)
+    return tf.reshape(x, [n, height, width, c])
+
+
+def _constant(matrix: np.ndarray, dtype: Any) -> Tensor:
+    """[1, M, K], which the product repeats for each image."""
+    return tf.constant(np.ascontiguousarray(matrix)[None], dtype)

@@ -1,0 +1,1 @@
+"""The lowering rules: one family of TensorFlow operations a file."""

@@ -1,0 +1,1 @@
+"""Convolutions of every kind, each with the lowerings that it may have."""

@@ -1,0 +1,72 @@
+"""How far steps that start from the same states lead apart."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfplus.measure.float32_error import allowed
+from tfplus.runtime.accelerator_process import Step
+from tfplus.tensors.slices import Tensors
+from tfplus_export.parity.step_error import (
+    layer_rounding,
+    loss_error,
+    lower_median,
+    update_error,
+)
+from tfplus_export.train_step.training import LOSS
+
+TOLERANCE = {"loss": 1e-4, "update": 1e-3}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far steps were off those of the CPU with XNNPACK, as relative errors.
+
+    Attributes:
+      on: what took them.
+      steps: that were compared, each from the CPU's state.
+      loss: largest error of a loss.
+      update: error of a variable's update, the lower median over the steps, for the worst variable.
+      worst_variable: the variable of that error.
+    """
+
+    on: str
+    steps: int
+    loss: float
+    update: float
+    worst_variable: str
+
+    def holds(self, limits: Mapping[str, float] = TOLERANCE) -> bool:
+        """Whether both errors are within their limits; NaN is not."""
+        return self.loss <= limits["loss"] and self.update <= limits["update"]
+
+    def limits(self) -> dict[str, float]:
+        """What others may be off where this is what rounding alone makes of a step."""
+        own = {"loss": self.loss, "update": self.update}
+        return {name: allowed(limit, own[name]) for name, limit in TOLERANCE.items()}
+
+
+def agreement(
+    on: str, taken: Iterable[tuple[Step, Tensors, Tensors]], trainable: Collection[str]
+) -> Agreement:
+    """Compares steps, each before the next is asked for.
+
+    Args:
+      on: what took them.
+      taken: for each step what it started from, where it leads on the CPU, and where it led.
+      trainable: the weights that the optimizer updates.
+    """
+    losses: list[float] = []
+    updates: dict[str, list[float]] = {}
+    for step, want, got in taken:
+        losses.append(loss_error(float(want[LOSS][0]), float(got[LOSS][0])))
+        rounding = layer_rounding(step.before, {n: want[n] for n in step.before}, trainable)
+        for variable, before in step.before.items():
+            error = update_error(before, want[variable], got[variable], rounding[variable])
+            updates.setdefault(variable, []).append(error)
+    medians = {v: lower_median(e) for v, e in updates.items()}
+    worst = max(medians, key=lambda v: np.nan_to_num(medians[v], nan=np.inf))
+    return Agreement(on, len(losses), float(np.max(losses)), medians[worst], worst)

@@ -1,0 +1,170 @@
+"""Is the lowered step right where rounding decides nothing? Both sides in double precision.
+
+A deep net with batch statistics of few values amplifies float32 rounding to per cents, in
+TensorFlow as here. In double precision nothing is left of that: the step as lowered and
+TensorFlow's own gradients agree to many digits, or a rule is wrong. And TensorFlow's float32 beside
+its float64 tells what float32 is worth.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfplus_export.parity.float64_rewrite import (
+    NoDoubleError,
+    constants,
+    doubled,
+    plain_session,
+    run,
+)
+from tfplus_export.parity.step_error import (
+    layer_rounding,
+    norm,
+    update_error,
+)
+from tfplus_export.parity.verdict import EXACT
+from tfplus_export.tf_types import Tensor
+from tfplus_export.train_step.signatures import tensor_specs
+from tfplus_export.train_step.training import Training
+
+# A gradient so much smaller than the model's largest, in double precision, is zero by nature.
+VANISHING = 1e-9
+# Of a gradient that TensorFlow's own float32 gets so wrong, float32 tells nothing.
+LOST = 0.1
+
+# A loss, and name → gradient.
+Found = tuple[float, dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Precise:
+    """What double precision tells of a step, as relative errors in the 2-norm.
+
+    Attributes:
+      step: largest error of a gradient of the lowered step, both sides in float64.
+      own_loss: error of TensorFlow's loss in float32.
+      own_update: largest error of a gradient in TensorFlow's float32, beyond rounding alone.
+      vanishing: variables whose gradient is zero by nature, such as a shift between two batch
+        normalizations, or lost in TensorFlow's float32, such as a saturated sigmoid's: in float32
+        it is rounding, and nothing to compare.
+    """
+
+    step: float
+    own_loss: float
+    own_update: float
+    vanishing: frozenset[str] = frozenset()
+
+    def vanishes(self, name: str) -> bool:
+        """Whether a variable has no gradient, or is what the optimizer keeps for such a one."""
+        return any(name == v or name.endswith(f"/{v}") for v in self.vanishing)
+
+    def worse(self, other: Precise) -> Precise:
+        """The larger of two measurements, each for itself."""
+        return Precise(
+            max(self.step, other.step),
+            max(self.own_loss, other.own_loss),
+            max(self.own_update, other.own_update),
+            self.vanishing & other.vanishing,
+        )
+
+
+def compare(exact: Found, float32: Found, step: Found) -> Precise:
+    """What one batch tells.
+
+    Args:
+      exact: TensorFlow's loss, and name → gradient, in float64.
+      float32: TensorFlow's in float32.
+      step: those of the lowered step in float64.
+    """
+    loss, gradients = exact
+    zeros = {name: np.zeros_like(gradient) for name, gradient in gradients.items()}
+    rounding = layer_rounding(zeros, gradients, list(zeros))
+    sizes = {n: norm(g) / math.sqrt(g.size) for n, g in gradients.items()}
+    tiny = VANISHING * max(sizes.values())
+    vanishing = frozenset(name for name, size in sizes.items() if size <= tiny)
+    own = {
+        name: update_error(zeros[name], gradient, float32[1][name], rounding[name])
+        for name, gradient in gradients.items()
+        if name not in vanishing
+    }
+    errors = [abs(step[0] - loss) / max(abs(loss), 1e-6)]
+    for name, gradient in gradients.items():
+        # What is zero by nature is compared with what float32 could tell from zero.
+        least = max(rounding[name], tiny) * math.sqrt(gradient.size)
+        # A gradient that the step does not have is zero.
+        error = norm(step[1].get(name, 0.0) - gradient)
+        errors.append(error / max(norm(gradient), least, 1e-30))
+    if float(np.max(errors)) <= EXACT:
+        # Only then is there another witness.
+        vanishing |= {name for name, error in own.items() if not error <= LOST}
+    own_loss = abs(float32[0] - loss) / max(abs(loss), 1e-6)
+    return Precise(float(np.max(errors)), own_loss, max(own.values(), default=0.0), vanishing)
+
+
+class DoubleStep:
+    """The lowered step's loss and gradients, traced anew in float64.
+
+    Raises:
+      NoDoubleError: a rule or an operation knows float32 alone.
+    """
+
+    def __init__(self, training: Training) -> None:
+        specs = tensor_specs(training.arguments())
+        self._batch = list(specs)
+        self._weights = [w.name for w in training.weights]
+        self.names: list[str] = []
+        graph = training.train_graph
+        graph = dataclasses.replace(graph, constants=constants(graph))
+        training = dataclasses.replace(training, train_graph=graph)
+
+        def gradients(*values: Tensor) -> list[Tensor]:
+            split = len(self._batch)
+            batch = dict(zip(self._batch, values, strict=False))
+            weights = dict(zip(self._weights, values[split:], strict=False))
+            random = values[-1] if training.draws_noise else None
+            metrics, found, _ = training.gradients(batch, weights, random)
+            self.names = list(found)
+            return [metrics["loss"], *found.values()]
+
+        given = [tf.TensorSpec(s.shape, _precise(s.dtype)) for s in specs.values()]
+        given += [tf.TensorSpec(w.shape, tf.float64) for w in training.weights]
+        if training.draws_noise:
+            given.append(tf.TensorSpec([4], tf.float32))
+        function = tf.function(gradients, autograph=False, input_signature=given)
+        try:
+            traced: Any = function.get_concrete_function()
+        except (TypeError, ValueError, tf.errors.OpError) as error:
+            raise NoDoubleError(str(error)) from error
+        self._inputs: list[str] = [t.name for t in traced.inputs]
+        self._outputs: list[str] = [t.name for t in traced.outputs]
+        self._session = plain_session(traced.graph)
+
+    def __call__(
+        self, batch: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray], random: np.ndarray
+    ) -> Found:
+        """Loss and gradients of one batch.
+
+        Args:
+          batch: as the exported step takes it.
+          state: name → value, of every weight.
+          random: state of the noise, float32 [4].
+        """
+        values = [doubled(batch[n]) for n in self._batch]
+        values += [doubled(state[n]) for n in self._weights]
+        values.append(random)
+        # Of the noise's state alone there may be no input.
+        loss, *found = run(
+            self._session, self._outputs, dict(zip(self._inputs, values, strict=False))
+        )
+        return float(loss[0]), dict(zip(self.names, found, strict=True))
+
+
+def _precise(kind: Any) -> Any:
+    return tf.float64 if tf.as_dtype(kind).is_floating else kind

@@ -1,0 +1,1 @@
+"""The stages of an export, and what a caller asks of it."""

@@ -1,0 +1,1 @@
+"""What Keras adds to loss and update: regularizers and constraints of weights."""

@@ -1,1 +1,0 @@
-"""What each runtime has: one table a distribution, as the runtime itself was asked."""

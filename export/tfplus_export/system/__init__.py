@@ -1,0 +1,1 @@
+"""TensorFlow's chatter, and code of the user's that an export calls."""

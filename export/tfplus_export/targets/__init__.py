@@ -1,0 +1,1 @@
+"""What runtimes and devices take, as the runtimes themselves were asked."""

@@ -1,0 +1,171 @@
+"""A ring of runners: rounds, events, and what fails."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from gossip_ring import (
+    COUNTS,
+    NAMES,
+    Agent,
+    done,
+    plan_of,
+    slices_of,
+    start_all,
+    trained,
+)
+
+from tfplus.errors import BusyError, DataError, TensorError, UsageError, WorkerError
+from tfplus.gossip.membership.topology import ring
+from tfplus.gossip.mixing.sample_weights import slice_weights
+from tfplus.gossip.simulation import simulation
+from tfplus.proto.v1 import agent_pb2 as pb
+
+
+def test_ring_equals_the_simulation_bit_for_bit(agents: dict[str, Agent]) -> None:
+    nodes = {
+        name: simulation.Node(
+            ring(NAMES)[name],
+            agent.device.values,
+            slice_weights(slices_of(name), sum(COUNTS[name].values())),
+            lambda round, tensors, name=name: trained(name, 5 * 1_000_003 + round, tensors),
+        )
+        for name, agent in agents.items()
+    }
+    expected = simulation.simulate(nodes, rounds=4)
+    start_all(agents, keep_snapshots=True)
+    for name, agent in agents.items():
+        events = agent.events()
+        assert events[-1].state == pb.GossipEvent.FINISHED
+        assert [e.round for e in done(events)] == [1, 2, 3, 4]
+        assert all(list(e.responders) == sorted(ring(NAMES)[name]) for e in done(events))
+        for slice_name, tensor in expected.tensors[name].items():
+            np.testing.assert_array_equal(agent.device.values[slice_name], tensor)
+        for result in expected.rounds[name]:
+            kept = agent.runner.snapshot(result.round)
+            for slice_name, tensor in result.tensors.items():
+                np.testing.assert_array_equal(kept[slice_name], tensor)
+        assert agent.runner.progress() == ("run", 4, False)
+
+
+def test_events_say_what_happened(agents: dict[str, Agent]) -> None:
+    start_all(agents)
+    first, other = agents["a"].events()[0], agents["b"].events()[0]
+    assert (first.train_loss, first.train_seconds) == (0.5, 0.25)
+    assert dict(first.train_metrics) == {"accuracy": 0.75}
+    assert dict(first.eval_metrics) == {"accuracy": 0.5}
+    assert not other.eval_metrics
+    assert first.wait_seconds >= 0
+    assert not first.error
+    total = [sum(e.bytes_sent for e in a.events()) for a in agents.values()]
+    received = [sum(e.bytes_received for e in a.events()) for a in agents.values()]
+    assert all(count > 1000 for count in (*total, *received))
+    assert agents["a"].events(from_round=3)[0].round == 3
+
+
+def test_only_the_last_weights_are_kept_unless_asked(agents: dict[str, Agent]) -> None:
+    start_all(agents)
+    agents["a"].events()
+    assert agents["a"].runner.snapshot(4)
+    with pytest.raises(DataError, match=r"after round 2 are not kept here; kept: \[4\]"):
+        agents["a"].runner.snapshot(2)
+
+
+def test_dead_neighbour_is_reported_and_the_others_finish(agents: dict[str, Agent]) -> None:
+    agents["c"].down()
+    for name in ("a", "b", "d"):
+        agents[name].runner.start(plan_of(agents, name))
+    for name in ("b", "d"):
+        events = agents[name].events()
+        assert events[-1].state == pb.GossipEvent.FINISHED
+        assert all(list(e.missing) == ["c"] for e in done(events))
+        assert "c at 127.0.0.1" in "".join(e.error for e in events)
+    assert not any(e.missing for e in agents["a"].events())
+
+
+def test_failure_of_the_device_ends_the_run_with_its_reason(agents: dict[str, Agent]) -> None:
+    a = agents["a"]
+    a.device.failure = WorkerError("the worker died")
+    plan = pb.GossipPlan(run_id="bad", rounds=3, epochs_per_round=1, round_timeout_s=1)
+    a.runner.start(plan)
+    end = a.events("bad")[-1]
+    assert (end.state, end.error) == (pb.GossipEvent.FAILED, "the worker died")
+    a.device.failure = None
+    assert a.runner.start(plan) == 1
+    assert a.events("bad")[-1].state == pb.GossipEvent.FINISHED
+
+
+def test_diverged_training_is_not_sent(agents: dict[str, Agent]) -> None:
+    a = agents["a"]
+    a.device.values["shared/conv/kernel"][0] = np.nan
+    plan = pb.GossipPlan(run_id="nan", rounds=3, epochs_per_round=1, round_timeout_s=1)
+    a.runner.start(plan)
+    end = a.events("nan")[-1]
+    assert end.state == pb.GossipEvent.FAILED
+    assert "NaN" in end.error
+
+
+def test_busy_device_is_waited_for(agents: dict[str, Agent]) -> None:
+    a = agents["a"]
+    a.device.busy = 2
+    plan = pb.GossipPlan(run_id="busy", rounds=1, epochs_per_round=1, round_timeout_s=1)
+    a.runner.start(plan)
+    assert a.events("busy")[-1].state == pb.GossipEvent.FINISHED
+
+
+def test_start_of_the_run_under_way_changes_nothing_and_of_another_is_refused(
+    agents: dict[str, Agent],
+) -> None:
+    a = agents["a"]
+    a.device.hold = threading.Event()
+    a.runner.start(plan_of(agents, "a"))
+    assert a.runner.start(plan_of(agents, "a")) == 0
+    with pytest.raises(BusyError, match="'run' is under way"):
+        a.runner.start(plan_of(agents, "a", run_id="other"))
+    with pytest.raises(BusyError, match="'run' is under way"):
+        a.runner.start(plan_of(agents, "a", rounds=9))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"run_id": "../../etc"}, "run id"),
+        ({"run_id": ""}, "run id"),
+        ({"run_id": "x" * 65}, "run id"),
+        ({"rounds": 0}, "rounds: expected 1"),
+        ({"epochs_per_round": 0}, "epochs_per_round"),
+        ({"round_timeout_s": 0}, "round_timeout_s"),
+        ({"round_timeout_s": float("nan")}, "round_timeout_s"),
+        ({"round_timeout_s": float("inf")}, "round_timeout_s"),
+        ({"neighbours": [{"name": "a", "address": "127.0.0.1:1"}]}, "names of others"),
+        ({"neighbours": [{"name": "b", "address": "127.0.0.1:1"}] * 2}, "each once"),
+        ({"neighbours": [{"name": "", "address": "127.0.0.1:1"}]}, "printable name"),
+        ({"neighbours": [{"name": "b", "address": "nowhere"}]}, "host:port"),
+        ({"neighbours": [{"name": "b", "address": "192.0.2.1:7"}]}, "not loopback"),
+    ],
+)
+def test_plans_that_make_no_sense(agents: dict[str, Agent], changes: Any, says: str) -> None:
+    plan = pb.GossipPlan(
+        **{"run_id": "x", "rounds": 3, "epochs_per_round": 1, "round_timeout_s": 1, **changes}
+    )
+    with pytest.raises(UsageError, match=says):
+        agents["a"].runner.start(plan)
+
+
+def test_watching_ends_when_nobody_listens(agents: dict[str, Agent]) -> None:
+    a = agents["a"]
+    a.device.hold = threading.Event()
+    a.runner.start(plan_of(agents, "a"))
+    assert list(a.runner.watch("run", 0, lambda: False)) == []
+
+
+def test_model_without_a_slice_of_the_run_fails_it(agents: dict[str, Agent]) -> None:
+    a = agents["a"]
+    del a.device.values["shared/conv/kernel"]
+    plan = pb.GossipPlan(run_id="x", rounds=1, epochs_per_round=1, round_timeout_s=1)
+    a.runner.start(plan)
+    assert "shared/conv/kernel" in a.events("x")[-1].error
+    assert TensorError.exit_code == 3

@@ -1,0 +1,70 @@
+"""Steps from the same states, compared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tfplus.runtime.accelerator_process import Step
+from tfplus_export.parity.agreement import Agreement, agreement
+from tfplus_export.parity.warm_moments import settled
+
+KERNEL, BIAS = "shared/conv/kernel", "shared/conv/bias"
+
+
+def led(update: float, noise: float, loss: float = 2.0) -> dict[str, np.ndarray]:
+    """Where a step leads that updates a kernel by so much, and a bias by rounding."""
+    return {
+        KERNEL: np.full(4, 1.0 + update, np.float32),
+        BIAS: np.full(2, noise, np.float32),
+        "loss": np.array([loss], np.float32),
+    }
+
+
+def compared(*got: dict[str, np.ndarray]) -> Agreement:
+    before = {KERNEL: np.ones(4, np.float32), BIAS: np.zeros(2, np.float32)}
+    taken = [(Step(before, {}), led(0.01, 1e-9), state) for state in got]
+    return agreement("GPU", taken, [KERNEL, BIAS])
+
+
+def test_noise_beside_a_kernel_is_no_difference() -> None:
+    found = compared(led(0.01, -1e-9))
+    assert found.holds()
+    assert found.update == 0
+
+
+@pytest.mark.parametrize(
+    "got", [led(0.0101, 0.0), led(0.01, 1e-4), led(0.01, 0.0, 2.001), led(np.nan, 0.0)]
+)
+def test_what_is_more_than_noise_is_one(got: dict[str, np.ndarray]) -> None:
+    assert not compared(got).holds()
+
+
+def test_one_step_of_three_may_fall_to_the_other_side_of_a_relu() -> None:
+    right, off = led(0.01, 0.0), led(0.0101, 0.0)
+    assert compared(right, off, right).holds()
+    assert not compared(off, off, right).holds()
+
+
+def test_an_error_may_be_some_times_that_of_another_kernel() -> None:
+    own = Agreement("CPU, without XNNPACK", 3, 3e-5, 0.03, KERNEL)
+    assert own.limits() == pytest.approx({"loss": 1.5e-4, "update": 0.15})
+    assert Agreement("GPU", 3, 1e-4, 0.1, KERNEL).holds(own.limits())
+    assert not Agreement("GPU", 3, 1e-4, 0.2, KERNEL).holds(own.limits())
+    worse = Agreement("CPU, without XNNPACK", 3, float("nan"), 1.0, KERNEL)
+    assert worse.limits() == {"loss": 1e-4, "update": 0.25}
+
+
+def test_means_of_squares_become_those_of_their_layer() -> None:
+    names = (
+        f"optimizer/square/{KERNEL}",
+        f"optimizer/square/{BIAS}",
+        "optimizer/square/shared/a/b",
+    )
+    before = {n: np.zeros(2, np.float32) for n in (*names, f"optimizer/mean/{BIAS}", BIAS)}
+    sizes: dict[str, float] = dict(zip(names, (4.0, 1e-16, 1.0), strict=True))
+    after = {n: np.array([0.5, 1.5], np.float32) * sizes.get(n, 3.0) for n in before}
+    found = settled(before, after)
+    want = {n: np.zeros(2) for n in before} | dict(zip(names, (4.0, 4.0, 1.0), strict=True))
+    for name, value in want.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)

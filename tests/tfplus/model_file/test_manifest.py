@@ -1,0 +1,216 @@
+"""Every field of `tfplus.json` is checked before anyone relies on it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfplus.errors import ArtifactError
+from tfplus.model_file.artifact import Artifact
+from tfplus.model_file.manifest import Manifest
+from tfplus.model_file.manifest_reader import from_json
+from tfplus.wire.limits import Limits
+
+JUNK = [None, True, -1, 1.5, "x", [], {}, [None], {"a": 1}, 10**400, float("nan"), [[]]]
+
+
+def as_dict(manifest: Manifest) -> dict[str, Any]:
+    return json.loads(manifest.to_json())
+
+
+def paths(raw: Any, prefix: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Paths of every value within a JSON document."""
+    items = raw.items() if isinstance(raw, dict) else enumerate(raw)
+    found: list[tuple[Any, ...]] = []
+    for key, value in items:
+        found.append((*prefix, key))
+        if isinstance(value, (dict, list)):
+            found += paths(value, (*prefix, key))
+    return found
+
+
+def put(raw: Any, path: tuple[Any, ...], value: Any) -> None:
+    for key in path[:-1]:
+        raw = raw[key]
+    raw[path[-1]] = value
+
+
+def test_round_trip(toy: Artifact) -> None:
+    assert from_json(toy.manifest.to_json()) == toy.manifest
+
+
+def test_unknown_fields_are_passed_over(toy: Artifact) -> None:
+    raw = as_dict(toy.manifest) | {"added_later": [1, 2]}
+    assert from_json(json.dumps(raw)) == toy.manifest
+
+
+PLACE = {"name": "a", "offset": 8, "shape": [2, 3], "order": [1, 0]}
+
+
+def with_inference(toy: Artifact, *places: Any, size_bytes: int = 100) -> str:
+    entry = {"size_bytes": size_bytes, "sha256": "a", "constants_sha256": "b", "constants": places}
+    return json.dumps(as_dict(toy.manifest) | {"inference": [entry]})
+
+
+def test_constants_of_inference_lie_apart_within_its_graph(toy: Artifact) -> None:
+    (entry,) = from_json(with_inference(toy, PLACE, PLACE | {"offset": 32})).inference
+    assert [(c.offset, c.size_bytes, c.order) for c in entry.constants] == [
+        (8, 24, (1, 0)),
+        (32, 24, (1, 0)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "size_bytes", "message"),
+    [
+        ({"offset": 31}, 100, "places apart"),
+        ({"offset": 77}, 100, "within the graph"),
+        ({"order": [0, 0]}, 100, "an order of 2 axes"),
+        ({"order": [0]}, 100, "an order of 2 axes"),
+        ({"offset": 32}, 2**40, "size_bytes: expected at most"),
+    ],
+)
+def test_constants_of_inference_elsewhere_are_refused(
+    toy: Artifact, changes: dict[str, Any], size_bytes: int, message: str
+) -> None:
+    text = with_inference(toy, PLACE, PLACE | {"offset": 32} | changes, size_bytes=size_bytes)
+    with pytest.raises(ArtifactError, match=message):
+        from_json(text)
+
+
+def test_weights_are_what_devices_exchange(toy: Artifact) -> None:
+    assert [v.name for v in toy.manifest.weights] == [
+        "shared/dense/kernel",
+        "shared/dense/bias",
+        "task/7/dense/kernel",
+    ]
+    assert "optimizer/learning_rate" in toy.manifest.expected()
+    assert "optimizer/learning_rate" not in toy.manifest.expected(weights_only=True)
+
+
+def test_each_field_missing_is_named(toy: Artifact) -> None:
+    for field in as_dict(toy.manifest):
+        raw = as_dict(toy.manifest)
+        del raw[field]
+        with pytest.raises(ArtifactError, match=f"{field} is missing"):
+            from_json(json.dumps(raw))
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=repr)
+def test_junk_anywhere_is_refused_or_harmless(toy: Artifact, junk: Any) -> None:
+    for path in paths(as_dict(toy.manifest)):
+        raw = as_dict(toy.manifest)
+        put(raw, path, junk)
+        try:
+            found = from_json(json.dumps(raw))
+        except ArtifactError as error:
+            assert "tfplus.json" in str(error)
+            assert len(str(error)) < 400
+        else:
+            # What was let through has the types it promises: it survives another round trip,
+            # but for NaN inside the free-form fields.
+            if junk == junk:
+                assert from_json(found.to_json()) == found
+            for variable in found.variables:
+                assert variable.size_bytes >= 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema_version": 3}, "newer"),
+        ({"schema_version": 1}, "older than 2.*export the model again"),
+        ({"schema_version": 0}, "schema_version"),
+        ({"schema_version": "1"}, "schema_version"),
+        ({"batch_size": 0}, "batch_size: expected an integer of at least 1, got 0"),
+        ({"batch_size": True}, "batch_size"),
+        ({"classes": [1, 2, 3]}, "classes: expected 2 labels of one output"),
+        ({"classes": [3, 3]}, "distinct"),
+        ({"classes": ["3"]}, "classes"),
+        ({"classes": [2**70]}, "classes: expected integers from"),
+        ({"outputs": []}, "at least one input and one output"),
+        ({"infer_batch_size": 5}, "input 'x' of both batch sizes"),
+        ({"preprocessing": {"scale": "1", "offset": 0}}, r"preprocessing\.scale"),
+        ({"optimizer": {"name": "adam"}}, r"optimizer\.learning_rate is missing"),
+        ({"optimizer": {"name": 1, "learning_rate": 0.1}}, r"optimizer\.name: expected a text"),
+        (
+            {"optimizer": {"name": "adam", "learning_rate": 0.1, "beta_1": {}}},
+            r"optimizer\.beta_1: expected a number, a text, true, false or a list of texts",
+        ),
+        (
+            {"optimizer": {"name": "sgd", "learning_rate": 0.1, "undecayed": [1]}},
+            r"optimizer\.undecayed: expected a list of texts",
+        ),
+        ({"signatures": {"train": {"inputs": {}}}}, r"signatures\.train\.outputs"),
+        (
+            {"signatures": {"a": {"inputs": {"x": {"shape": [2**40], "dtype": "int8"}}}}},
+            r"a\.inputs\.x\.shape: expected at most 536870912 bytes",
+        ),
+    ],
+)
+def test_wrong_values_are_named(toy: Artifact, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArtifactError, match=message):
+        from_json(json.dumps(as_dict(toy.manifest) | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dtype": "object"}, r"variables\[0\]\.dtype"),
+        ({"dtype": "O"}, "dtype"),
+        ({"role": "anything"}, "role"),
+        ({"name": "shared/dense/bias"}, "distinct names"),
+        ({"name": "a\nb"}, "printable"),
+        ({"name": "x" * 300}, "name"),
+        ({"shape": [1] * 9}, "dimensions"),
+        ({"shape": [2**40]}, "bytes"),
+        ({"offset": 1.0}, "offset"),
+    ],
+)
+def test_wrong_variables_are_named(toy: Artifact, change: dict[str, Any], message: str) -> None:
+    raw = as_dict(toy.manifest)
+    raw["variables"][0] |= change
+    with pytest.raises(ArtifactError, match=message):
+        from_json(json.dumps(raw))
+
+
+def test_too_many_variables(toy: Artifact) -> None:
+    with pytest.raises(ArtifactError, match="at most 3"):
+        from_json(toy.manifest.to_json(), Limits(tensors=3))
+
+
+@pytest.mark.parametrize("text", ["", "nul", "[]", "1", '"x"', "[" * 200_000, "9" * 5000])
+def test_no_object(text: str) -> None:
+    with pytest.raises(ArtifactError, match=r"tfplus\.json"):
+        from_json(text)
+
+
+@given(st.text())
+def test_any_text_is_refused_cleanly(text: str) -> None:
+    with pytest.raises(ArtifactError):
+        from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"targets": "color"}, r"outputs\[0\]\.targets: expected one of"),
+        ({"kind": "odds"}, r"outputs\[0\]\.kind: expected one of"),
+        ({"padding": float("inf")}, r"outputs\[0\]\.padding"),
+        ({"prediction": "other"}, "names of tensors of the signatures"),
+        ({"metric": "mae"}, "names of tensors of the signatures"),
+        ({"target": "z"}, "input 'z' as"),
+        ({"targets": "value"}, "input 'y' as"),
+    ],
+)
+def test_outputs_that_do_not_fit_the_signatures(
+    toy: Artifact, change: dict[str, Any], message: str
+) -> None:
+    raw = as_dict(toy.manifest)
+    raw["outputs"][0] |= change
+    with pytest.raises(ArtifactError, match=message):
+        from_json(json.dumps(raw))

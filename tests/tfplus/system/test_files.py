@@ -1,0 +1,113 @@
+"""A file is whole or absent, whatever happens while it is written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tfplus.system.files import sha256_of, write_atomic
+
+
+def test_writes_and_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, b"one")
+    write_atomic(path, iter([b"tw", b"o"]))
+    assert path.read_bytes() == b"two"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+
+    def source() -> Iterator[bytes]:
+        yield b"new"
+        raise RuntimeError("the source broke")
+
+    with pytest.raises(RuntimeError, match="broke"):
+        write_atomic(path, source())
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+    seen: list[bytes] = []
+
+    def source() -> Iterator[bytes]:
+        yield b"new"
+        seen.append(path.read_bytes())
+        yield b"er"
+
+    write_atomic(path, source())
+    assert seen == [b"old"]
+    assert path.read_bytes() == b"newer"
+
+
+def test_content_is_on_disk_before_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    real_fsync, real_replace = os.fsync, Path.replace
+
+    def fsync(handle: int) -> None:
+        events.append("sync directory" if stat.S_ISDIR(os.fstat(handle).st_mode) else "sync file")
+        real_fsync(handle)
+
+    def replace(self: Path, target: Path) -> Path:
+        events.append("rename")
+        return real_replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    write_atomic(tmp_path / "file", b"content")
+    assert events == ["sync file", "rename", "sync directory"]
+
+
+def test_permissions(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "open", b"")
+    write_atomic(tmp_path / "secret", b"", mode=0o600)
+    assert stat.S_IMODE((tmp_path / "open").stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+
+
+def test_missing_directory(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_atomic(tmp_path / "none" / "file", b"")
+
+
+def test_errors_name_the_file_and_not_the_temporary_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space") as raised:
+        write_atomic(tmp_path / "file", b"x")
+    assert raised.value.filename == str(tmp_path / "file")
+    with pytest.raises(FileNotFoundError) as missing:
+        write_atomic(tmp_path / "none" / "file", b"")
+    assert missing.value.filename == str(tmp_path / "none" / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(FileExistsError, match="regular file"):
+            write_atomic(path, b"x")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_sha256_of_a_file_longer_than_one_piece(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 5000
+    (tmp_path / "file").write_bytes(content)
+    assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()

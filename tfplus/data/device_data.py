@@ -1,0 +1,249 @@
+"""The device's own data: checked once against the model, then cut into batches.
+
+Arrays are named as the arguments of the model's `train`: `x` and `y` where it has one input and one
+output. They never leave the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfplus.data import npy, targets
+from tfplus.errors import DataError
+from tfplus.model_file.manifest import Manifest, TensorInfo
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+TARGET = "y"
+SAMPLE_WEIGHT = "sample_weight"
+_SCAN_VALUES = 1 << 22
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What the headers of a data set say.
+
+    Attributes:
+      samples: how many.
+    """
+
+    samples: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples that fit a model.
+
+    Attributes:
+      inputs: name → [n, ...], floats or integers; may be memory-mapped.
+      targets: name → int32 or float32 [n, ...], as the model takes them; -1 for a class it lacks.
+      weights: float32 [n], of each sample; None where the model takes none.
+    """
+
+    inputs: Arrays
+    targets: Arrays
+    weights: npt.NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch as the model takes it.
+
+    Attributes:
+      inputs: name → float32 or int32 [size, ...]; rows behind `valid` repeat the real ones in turn.
+      targets: name → [size, ...]; behind `valid` the value that marks padding.
+      weights: name → float32 [size], where the model takes them.
+      valid: rows that hold a sample.
+    """
+
+    inputs: dict[str, npt.NDArray[Any]]
+    targets: dict[str, npt.NDArray[Any]]
+    weights: dict[str, npt.NDArray[Any]]
+    valid: int
+
+    @property
+    def arguments(self) -> dict[str, npt.NDArray[Any]]:
+        """What `train` takes."""
+        return self.inputs | self.targets | self.weights
+
+
+def inspect(path: Path) -> DataInfo:
+    """Checks the form of a data set from its headers, without reading the samples.
+
+    Args:
+      path: an `.npz`, or a directory of `.npy` files, with arrays such as x and y.
+
+    Raises:
+      DataError: it is missing, empty or truncated, or its arrays do not fit together.
+    """
+    if not path.exists():
+        raise DataError(
+            f"{path}: no such data; expected an .npz with the arrays x and y, or a directory with "
+            "x.npy and y.npy"
+        )
+    if not path.is_file() and not path.is_dir():
+        # To read a pipe or a device might never end.
+        raise DataError(f"{path}: expected a file or a directory, got neither")
+    held = npy.names(path)
+    named = [n for n in held if n == TARGET or n.startswith(f"{TARGET}_")] or [TARGET]
+    # Names of several inputs are the model's; which one it is, is not known yet.
+    inputs = [] if len(held) > len(named) and "x" not in held else ["x"]
+    headers = {name: npy.header(path, name) for name in (*inputs, *named)}
+    first, *others = headers
+    samples = headers[first].shape[:1]
+    for name, header in headers.items():
+        if header.shape[:1] != samples or not samples:
+            shapes = " and ".join(f"{n} {list(headers[n].shape)}" for n in (first, *others))
+            raise DataError(
+                f"{path}: shapes of {shapes}: expected as many samples as labels in all arrays"
+            )
+        if header.dtype.kind not in "biuf":
+            raise DataError(f"{path}: {name}: expected numbers, got {header.dtype.name}")
+    if samples[0] == 0:
+        raise DataError(f"{path}: expected at least one sample, got none")
+    return DataInfo(samples[0])
+
+
+def load(path: Path, manifest: Manifest, *, for_training: bool) -> Dataset:
+    """Opens a data set and checks every sample against the model.
+
+    Args:
+      path: as for `inspect`.
+      manifest: of the model.
+      for_training: refuse labels that the model has no class for.
+
+    Raises:
+      DataError: as `inspect` does, or the samples do not fit the model.
+    """
+    samples = inspect(path).samples
+    wanted = list(manifest.signatures["train"].inputs)
+    if not for_training:
+        wanted = [name for name in wanted if name != SAMPLE_WEIGHT]
+    stored = {name: npy.array(path, name, wanted) for name in wanted}
+    for name, array in stored.items():
+        if len(array) != samples:
+            raise DataError(f"{path}: {name}: expected {samples} samples, got {len(array)}")
+    inputs = {name: stored[name] for name in manifest.inputs}
+    for name, array in inputs.items():
+        _check_input(path, name, array, manifest)
+    return Dataset(
+        inputs,
+        {
+            output.target: targets.prepare(
+                path, stored[output.target], output, manifest, for_training=for_training
+            )
+            for output in manifest.outputs
+        },
+        _weights(path, stored.get(SAMPLE_WEIGHT)),
+    )
+
+
+def batches(
+    data: Dataset,
+    manifest: Manifest,
+    size: int,
+    rng: np.random.Generator | None = None,
+    skip: int = 0,
+) -> Iterator[Batch]:
+    """Cuts a data set into batches of one size; the last is padded with rows that do not count.
+
+    Args:
+      data: the samples.
+      manifest: of the model; gives dtypes, padding, and the preprocessing of integer samples.
+      size: rows of a batch.
+      rng: shuffles the samples; None keeps their order.
+      skip: leaves out so many batches at the start.
+    """
+    order = np.arange(len(data)) if rng is None else rng.permutation(len(data))
+    expected = manifest.inputs
+    for start in range(skip * size, len(order), size):
+        rows = order[start : start + size]
+        # Batch normalization takes its statistics over all rows, padding included: repeated rows
+        # leave them as they are, zeros would not.
+        repeated = np.resize(rows, size)
+        inputs = {
+            name: _as_input(array[repeated], expected[name], manifest)
+            for name, array in data.inputs.items()
+        }
+        marked: dict[str, npt.NDArray[Any]] = {}
+        for output in manifest.outputs:
+            values = data.targets[output.target]
+            y = np.full((size, *values.shape[1:]), output.padding, values.dtype)
+            y[: len(rows)] = values[rows]
+            marked[output.target] = y
+        weights = {} if data.weights is None else {SAMPLE_WEIGHT: data.weights[repeated]}
+        yield Batch(inputs, marked, weights, len(rows))
+
+
+def steps_per_epoch(samples: int, size: int) -> int:
+    """Batches that `batches` cuts `samples` into."""
+    return -(-samples // size)
+
+
+def _as_input(x: npt.NDArray[Any], info: TensorInfo, manifest: Manifest) -> npt.NDArray[Any]:
+    if info.dtype == "int32" or x.dtype.kind == "f":
+        return x.astype(info.dtype)
+    scale, offset = manifest.preprocessing.scale, manifest.preprocessing.offset
+    return x.astype(np.float32) * np.float32(scale) + np.float32(offset)
+
+
+def _check_input(path: Path, name: str, x: npt.NDArray[Any], manifest: Manifest) -> None:
+    info = manifest.inputs[name]
+    if x.shape[1:] != info.shape:
+        raise DataError(
+            f"{path}: {name}: its samples have shape {list(x.shape[1:])}, the model "
+            f"'{manifest.name}' takes {list(info.shape)}"
+        )
+    known = "iu" if info.dtype == "int32" else "fiu"
+    if x.dtype.kind not in known:
+        expected = "integers" if info.dtype == "int32" else "floats or integers"
+        raise DataError(f"{path}: {name}: expected {expected}, got {x.dtype.name}")
+    if info.dtype == "int32":
+        size = manifest.vocabularies.get(name)
+        _check_range(path, name, x, *((0, size) if size else (-(2**31), 2**31)))
+    elif x.dtype.kind == "f":
+        _check_finite(path, name, x)
+
+
+def _check_range(path: Path, name: str, x: npt.NDArray[Any], low: int, end: int) -> None:
+    wrong = (x < low) | (x >= end)
+    if wrong.any():
+        at = int(np.argwhere(wrong)[0][0])
+        raise DataError(
+            f"{path}: {name}: sample {at} holds {x[wrong].flat[0]}: expected {low} to {end - 1}"
+        )
+
+
+def _check_finite(path: Path, name: str, x: npt.NDArray[Any]) -> None:
+    rows = max(1, _SCAN_VALUES // max(1, x[0].size))
+    for start in range(0, len(x), rows):
+        # Float64 beyond the range of float32 would reach the model as infinity.
+        with np.errstate(over="ignore"):
+            piece = x[start : start + rows].astype(np.float32)
+        good = np.isfinite(piece).reshape(len(piece), -1).all(axis=1)
+        if not good.all():
+            at = start + int(np.argmin(good))
+            raise DataError(
+                f"{path}: {name}: sample {at} holds NaN or infinity: expected finite values"
+            )
+
+
+def _weights(path: Path, stored: npt.NDArray[Any] | None) -> npt.NDArray[np.float32] | None:
+    if stored is None:
+        return None
+    if stored.dtype.kind not in "fiu" or stored.ndim != 1:
+        raise DataError(
+            f"{path}: {SAMPLE_WEIGHT}: expected one number a sample, got {stored.dtype.name}"
+            f"{list(stored.shape)}"
+        )
+    _check_finite(path, SAMPLE_WEIGHT, stored.astype(np.float64))
+    return stored.astype(np.float32)

@@ -1,0 +1,1 @@
+"""Agents from outside: the client of one, and gossip runs over several."""

@@ -1,0 +1,1 @@
+"""How a node averages its slices with those of its neighbours."""

@@ -1,0 +1,1 @@
+"""Whole networks in one process, on a virtual clock and with faults by a seed."""

@@ -1,0 +1,248 @@
+"""The sending side of gossip over gRPC: one link to one neighbour."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeAlias, cast
+
+import grpc
+
+from tfplus.gossip.messages import RoundContribution
+from tfplus.gossip.transport.traffic import Traffic
+from tfplus.proto.v1 import gossip_pb2 as pb
+from tfplus.proto.v1 import gossip_pb2_grpc
+from tfplus.wire.limits import DEFAULT_LIMITS, Limits
+from tfplus.wire.tensors import tensor_hash, to_parts
+from tfplus.wire.tls import TlsFiles, channel
+
+MAX_CALL_S = 600.0
+
+_Layout: TypeAlias = tuple[tuple[int, ...], str]
+
+# The neighbour answered, and will answer the same again.
+_FINAL_CODES = frozenset(
+    {
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+
+
+class Delivered(Enum):
+    """What became of a sending."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    CANCELLED = "cancelled"
+
+
+_DELIVERED = {
+    pb.ExchangeReply.ACCEPTED: Delivered.ACCEPTED,
+    pb.ExchangeReply.DUPLICATE: Delivered.DUPLICATE,
+    pb.ExchangeReply.LATE: Delivered.LATE,
+}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The end of one sending.
+
+    Attributes:
+      outcome: what became of it.
+      round: the neighbour's own round; 0 if it did not say.
+      reason: why it was refused or could not be reached; empty otherwise.
+    """
+
+    outcome: Delivered
+    round: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """How often to try a neighbour that cannot be reached, and how long to wait in between.
+
+    The waits are first_s · factor^k, at most longest_s. The default gives up after some 4 s: long
+    enough for a lost connection, short enough not to hold a round up for a neighbour that died.
+    """
+
+    first_s: float = 0.05
+    factor: float = 2.0
+    longest_s: float = 1.0
+    attempts: int = 8
+
+    def waits_s(self) -> Iterator[float]:
+        """Yields the wait after each failed attempt but the last."""
+        for k in range(self.attempts - 1):
+            yield min(self.longest_s, self.first_s * self.factor**k)
+
+
+class PeerLink:
+    """Brings contributions to one neighbour. Not thread-safe, but for `close`.
+
+    Args:
+      run_id: the run that both were told of.
+      peer: the neighbour's name, for messages.
+      address: its `host:port`.
+      tls: own certificate; None for plaintext.
+      insecure: allows plaintext beyond loopback.
+      backoff: of attempts that do not reach it.
+      cancelled: once set, sending ends.
+      traffic: where bytes are counted.
+      limits: gives the size of a chunk.
+
+    Raises:
+      UsageError: the address has no port, or plaintext would leave this machine.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        peer: str,
+        address: str,
+        *,
+        tls: TlsFiles | None,
+        insecure: bool,
+        backoff: Backoff,
+        cancelled: threading.Event,
+        traffic: Traffic,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._run_id = run_id
+        self._peer = peer
+        self._address = address
+        self._tls = tls
+        self._insecure = insecure
+        self._backoff = backoff
+        self._cancelled = cancelled
+        self._traffic = traffic
+        self._limits = limits
+        self._held_there: dict[bytes, set[_Layout]] = {}
+        self._channel = channel(address, tls, insecure=insecure, limits=limits)
+
+    def send(self, contribution: RoundContribution, give_up_at: float) -> Delivery:
+        """Sends until the neighbour has answered, within bounds.
+
+        Tensors that it acknowledged before and that are the same are named, not sent.
+
+        Args:
+          contribution: what to bring.
+          give_up_at: monotonic seconds; a neighbour that has not started yet is tried until then,
+            one that cannot be reached as often as `backoff` says.
+
+        Raises:
+          TensorError: a tensor of a dtype that does not cross the wire.
+        """
+        waits_s = self._backoff.waits_s()
+        while not self._cancelled.is_set():
+            remaining_s = give_up_at - time.monotonic()
+            if remaining_s <= 0:
+                return self._unreachable("it did not take this round's contribution in time")
+            try:
+                reply = self._exchange(contribution, remaining_s)
+            except grpc.RpcError as error:
+                code, details = _status(error)
+                if code in _FINAL_CODES:
+                    return Delivery(Delivered.REFUSED, reason=f"{self._peer} refused: {details}")
+                wait_s = next(waits_s, None)
+                if wait_s is None:
+                    return self._unreachable(f"{code.name}: {details}")
+                self._reconnect()
+            else:
+                if reply.outcome in _DELIVERED:
+                    return self._delivered(reply, contribution)
+                if reply.outcome == pb.ExchangeReply.SEND_ALL and self._held_there:
+                    self._held_there = {}
+                    continue
+                if reply.outcome != pb.ExchangeReply.NOT_STARTED:
+                    reason = f"{self._peer} gave an answer that makes no sense: {reply.outcome}"
+                    return Delivery(Delivered.REFUSED, reply.round, reason)
+                wait_s = self._backoff.longest_s / 4
+            self._cancelled.wait(min(wait_s, max(0.0, give_up_at - time.monotonic())))
+        return Delivery(Delivered.CANCELLED)
+
+    def close(self) -> None:
+        """Ends the connection, and a call under way."""
+        self._channel.close()
+
+    def _exchange(self, contribution: RoundContribution, timeout_s: float) -> pb.ExchangeReply:
+        stub = gossip_pb2_grpc.GossipStub(self._channel)
+        reply = cast(
+            "pb.ExchangeReply",
+            stub.Exchange(self._parts(contribution), timeout=min(timeout_s, MAX_CALL_S)),
+        )
+        self._traffic.add(received_bytes=reply.ByteSize())
+        return reply
+
+    def _parts(self, contribution: RoundContribution) -> Iterator[pb.ExchangePart]:
+        header = pb.ContributionHeader(
+            run_id=self._run_id,
+            peer=contribution.peer,
+            incarnation=contribution.incarnation,
+            round=contribution.round,
+            degree=contribution.degree,
+            schema_hash=contribution.schema_hash,
+            slice_weights=dict(contribution.slice_weights),
+        )
+        known = self._known_there(contribution)
+        tensors = to_parts(contribution.tensors, known=known, limits=self._limits)
+        # The tensor header is made here: what is wrong with a tensor would be lost inside gRPC.
+        first = pb.ExchangePart(tensors=next(tensors))
+        rest = (pb.ExchangePart(tensors=part) for part in tensors)
+        return self._counted(itertools.chain([pb.ExchangePart(header=header), first], rest))
+
+    def _known_there(self, contribution: RoundContribution) -> set[bytes]:
+        # Bytes that stand for two shapes, such as those of zeros, are always sent: their hash does
+        # not say which of the two the neighbour would look up.
+        layouts = _layouts(contribution)
+        return {
+            digest
+            for digest, there in self._held_there.items()
+            if len(there | layouts.get(digest, set())) == 1
+        }
+
+    def _counted(self, parts: Iterable[pb.ExchangePart]) -> Iterator[pb.ExchangePart]:
+        for part in parts:
+            self._traffic.add(sent_bytes=part.ByteSize())
+            yield part
+
+    def _delivered(self, reply: pb.ExchangeReply, contribution: RoundContribution) -> Delivery:
+        outcome = _DELIVERED[reply.outcome]
+        if outcome is not Delivered.DUPLICATE:
+            self._held_there = _layouts(contribution)
+        return Delivery(outcome, reply.round)
+
+    def _unreachable(self, why: str) -> Delivery:
+        reason = f"{self._peer} at {self._address} cannot be reached: {why}"
+        return Delivery(Delivered.UNREACHABLE, reason=reason)
+
+    def _reconnect(self) -> None:
+        # A channel whose peer was away waits ever longer before it looks again: take a new one.
+        self._channel.close()
+        self._channel = channel(
+            self._address, self._tls, insecure=self._insecure, limits=self._limits
+        )
+
+
+def _layouts(contribution: RoundContribution) -> dict[bytes, set[_Layout]]:
+    layouts: dict[bytes, set[_Layout]] = {}
+    for tensor in contribution.tensors.values():
+        layout = (tensor.shape, tensor.dtype.name)
+        layouts.setdefault(tensor_hash(tensor), set()).add(layout)
+    return layouts
+
+
+def _status(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:
+    call = cast("Any", error)
+    return call.code(), str(call.details())

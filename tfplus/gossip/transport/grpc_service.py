@@ -1,0 +1,190 @@
+"""The receiving side of gossip over gRPC: checks who speaks and what comes, then hands it on.
+
+A sender can do anything: lie about its name, announce what it does not send, stall, repeat itself.
+Nothing reaches the core before all of this was checked, and one sender holds at most one call and
+one set of tensors here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn, cast
+
+import grpc
+
+from tfplus.errors import TensorError
+from tfplus.gossip.messages import Answer, Outcome, RoundContribution
+from tfplus.gossip.transport.grpc_link import MAX_CALL_S
+from tfplus.gossip.transport.traffic import Traffic
+from tfplus.proto.v1 import gossip_pb2 as pb
+from tfplus.proto.v1 import gossip_pb2_grpc, tensors_pb2
+from tfplus.tensors.slices import Tensor
+from tfplus.wire.limits import DEFAULT_LIMITS, Limits
+from tfplus.wire.tensors import MissingTensorsError, from_parts, tensor_hash
+from tfplus.wire.tls import peer_name
+
+_OUTCOMES = {
+    Outcome.ACCEPTED: pb.ExchangeReply.ACCEPTED,
+    Outcome.DUPLICATE: pb.ExchangeReply.DUPLICATE,
+    Outcome.LATE: pb.ExchangeReply.LATE,
+}
+
+
+class Mailbox:
+    """Where the contributions to one run arrive.
+
+    Args:
+      neighbours: who may send.
+      deliver: feeds the core; from any thread.
+      traffic: where bytes are counted.
+    """
+
+    def __init__(
+        self,
+        neighbours: tuple[str, ...],
+        deliver: Callable[[RoundContribution], Answer],
+        traffic: Traffic,
+    ) -> None:
+        self.traffic = traffic
+        self._deliver = deliver
+        self._busy = {name: threading.Lock() for name in neighbours}
+        # What each neighbour sent last: what it need not send again while it stays the same.
+        self._held: dict[str, Mapping[bytes, Tensor]] = {}
+
+    def knows(self, peer: str) -> bool:
+        """Whether `peer` is a neighbour in this run."""
+        return peer in self._busy
+
+    def busy(self, peer: str) -> threading.Lock:
+        """The lock that one call of a neighbour holds."""
+        return self._busy[peer]
+
+    def held(self, peer: str) -> Mapping[bytes, Tensor]:
+        """Hash → tensor of what the neighbour sent last."""
+        return self._held.get(peer, {})
+
+    def put(self, contribution: RoundContribution) -> Answer:
+        """Hands a contribution on and keeps its tensors for those that stay the same."""
+        answer = self._deliver(contribution)
+        if answer.outcome in (Outcome.ACCEPTED, Outcome.LATE):
+            self._held[contribution.peer] = {
+                tensor_hash(t): t for t in contribution.tensors.values()
+            }
+        return answer
+
+
+class GossipService(gossip_pb2_grpc.GossipServicer):
+    """Serves `Gossip.Exchange`.
+
+    Args:
+      find: run id → where its contributions go; None for a run that was not started here.
+      require_certificate: refuse callers without a name in a certificate.
+      limits: caps on what comes.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[str], Mailbox | None],
+        *,
+        require_certificate: bool,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._find = find
+        self._require_certificate = require_certificate
+        self._limits = limits
+
+    def Exchange(  # noqa: N802  the name is the protocol's
+        self, request_iterator: Iterator[pb.ExchangePart], context: grpc.ServicerContext
+    ) -> pb.ExchangeReply:
+        """Takes one contribution of one peer to one round."""
+        remaining_s = cast("float | None", context.time_remaining())
+        if remaining_s is None or remaining_s > MAX_CALL_S + 60:
+            _refuse(context, "INVALID_ARGUMENT", f"expected a deadline of at most {MAX_CALL_S} s")
+        first = next(request_iterator, None)
+        if first is None or first.WhichOneof("part") != "header":
+            _refuse(context, "INVALID_ARGUMENT", "expected a contribution header first")
+        header = first.header
+        self._check_identity(header.peer, context)
+        mailbox = self._find(header.run_id)
+        if mailbox is None:
+            return pb.ExchangeReply(outcome=pb.ExchangeReply.NOT_STARTED)
+        if not mailbox.knows(header.peer):
+            _refuse(
+                context,
+                "PERMISSION_DENIED",
+                f"'{header.peer}' is not a neighbour here in run '{header.run_id}'",
+            )
+        busy = mailbox.busy(header.peer)
+        if not busy.acquire(blocking=False):
+            _refuse(context, "RESOURCE_EXHAUSTED", "another contribution of yours is coming in")
+        try:
+            return self._take(header, first.ByteSize(), request_iterator, mailbox, context)
+        finally:
+            busy.release()
+
+    def _check_identity(self, claimed: str, context: grpc.ServicerContext) -> None:
+        certified = peer_name(context)
+        if certified is None and self._require_certificate:
+            _refuse(context, "UNAUTHENTICATED", "expected a certificate of the project CA")
+        if certified is not None and certified != claimed:
+            _refuse(
+                context,
+                "PERMISSION_DENIED",
+                f"the certificate is of '{certified}', the message says '{claimed}'",
+            )
+
+    def _take(
+        self,
+        header: pb.ContributionHeader,
+        header_bytes: int,
+        parts: Iterator[pb.ExchangePart],
+        mailbox: Mailbox,
+        context: grpc.ServicerContext,
+    ) -> pb.ExchangeReply:
+        mailbox.traffic.add(received_bytes=header_bytes)
+        try:
+            tensors = from_parts(
+                _tensor_parts(parts, mailbox.traffic),
+                held=mailbox.held(header.peer),
+                limits=self._limits,
+            )
+        except MissingTensorsError:
+            return _counted(pb.ExchangeReply(outcome=pb.ExchangeReply.SEND_ALL), mailbox)
+        except TensorError as error:
+            _refuse(context, "INVALID_ARGUMENT", str(error))
+        answer = mailbox.put(
+            RoundContribution(
+                peer=header.peer,
+                incarnation=header.incarnation,
+                round=header.round,
+                degree=header.degree,
+                tensors=tensors,
+                slice_weights=header.slice_weights,
+                schema_hash=header.schema_hash or "missing",
+            )
+        )
+        if answer.outcome is Outcome.REFUSED:
+            _refuse(context, "INVALID_ARGUMENT", answer.reason)
+        reply = pb.ExchangeReply(outcome=_OUTCOMES[answer.outcome], round=answer.round)
+        return _counted(reply, mailbox)
+
+
+def _tensor_parts(
+    parts: Iterator[pb.ExchangePart], traffic: Traffic
+) -> Iterator[tensors_pb2.TensorSetPart]:
+    for part in parts:
+        traffic.add(received_bytes=part.ByteSize())
+        if part.WhichOneof("part") != "tensors":
+            raise TensorError("expected tensors after the contribution header")
+        yield part.tensors
+
+
+def _counted(reply: pb.ExchangeReply, mailbox: Mailbox) -> pb.ExchangeReply:
+    mailbox.traffic.add(sent_bytes=reply.ByteSize())
+    return reply
+
+
+def _refuse(context: Any, code: str, why: str) -> NoReturn:
+    context.abort(grpc.StatusCode[code], why)
+    raise RuntimeError("a refused call goes on")

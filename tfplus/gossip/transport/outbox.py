@@ -1,0 +1,106 @@
+"""Brings a node's contributions to its neighbours, each by a thread of its own.
+
+A slow or dead neighbour holds nobody else up. Where one falls behind, older contributions make room
+for newer ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from tfplus.errors import TfplusError
+from tfplus.gossip.messages import RoundContribution
+from tfplus.gossip.transport.grpc_link import Delivered, Delivery, PeerLink
+
+_LOG = logging.getLogger(__name__)
+_MAX_QUEUED = 2
+
+Report = Callable[[str, Delivery], None]
+
+
+class Outbox:
+    """Sends to all neighbours of one run.
+
+    Args:
+      links: neighbour → its link; closed here.
+      cancelled: the event that the links watch; set by `close`.
+      report: called with the name and the end of every sending, from the neighbour's thread.
+    """
+
+    def __init__(
+        self, links: Mapping[str, PeerLink], cancelled: threading.Event, report: Report
+    ) -> None:
+        self._links = links
+        self._cancelled = cancelled
+        self._report = report
+        self._changed = threading.Condition()
+        self._queues: dict[str, deque[tuple[RoundContribution, float]]] = {
+            name: deque(maxlen=_MAX_QUEUED) for name in links
+        }
+        self._sending: set[str] = set()
+        self._threads = [
+            threading.Thread(
+                target=self._serve, args=(name,), name=f"gossip-to-{name}", daemon=True
+            )
+            for name in links
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, contribution: RoundContribution, give_up_at: float) -> None:
+        """Queues a contribution for every neighbour; returns at once."""
+        with self._changed:
+            for queue in self._queues.values():
+                queue.append((contribution, give_up_at))
+            self._changed.notify_all()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Waits until everything is sent or given up; false if that takes longer."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: (
+                    self._cancelled.is_set() or not (self._sending or any(self._queues.values()))
+                ),
+                timeout_s,
+            )
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Ends all sending at once."""
+        self._cancelled.set()
+        with self._changed:
+            self._changed.notify_all()
+        for link in self._links.values():
+            link.close()
+        give_up_at = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, give_up_at - time.monotonic()))
+
+    def _serve(self, name: str) -> None:
+        queue, link = self._queues[name], self._links[name]
+        while True:
+            with self._changed:
+                self._sending.discard(name)
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._cancelled.is_set() or bool(queue))
+                if self._cancelled.is_set():
+                    break
+                contribution, give_up_at = queue.popleft()
+                self._sending.add(name)
+            self._report(name, self._send(link, contribution, give_up_at))
+        link.close()
+
+    def _send(self, link: PeerLink, contribution: RoundContribution, give_up_at: float) -> Delivery:
+        try:
+            return link.send(contribution, give_up_at)
+        except TfplusError as error:
+            return Delivery(Delivered.UNREACHABLE, reason=str(error))
+        except Exception as error:
+            # A closed channel raises ValueError in the middle of a call.
+            if self._cancelled.is_set():
+                return Delivery(Delivered.CANCELLED)
+            _LOG.exception("sending a contribution failed")
+            return Delivery(Delivered.UNREACHABLE, reason=f"{type(error).__name__}: {error}")

@@ -1,0 +1,1 @@
+"""Measurement: how far results may be off, and how timings are taken and compared."""

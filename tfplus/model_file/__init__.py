@@ -1,0 +1,1 @@
+"""An exported file: a flatbuffer with a ZIP behind it that says what the file is."""

@@ -1,0 +1,313 @@
+"""What an exported file says of itself: `tfplus.json`, as frozen dataclasses.
+
+`tfplus.model_file.manifest_reader` reads it back and trusts nothing in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+SCHEMA_VERSION = 2
+
+Accelerator = Literal["gpu"]
+Role = Literal["weight", "optimizer", "hyperparameter"]
+# What a loss takes from a model, and `infer` returns.
+Kind = Literal["logits", "probabilities", "values"]
+# What a target says: which class a row is of, how probable each class is, yes or no for each
+# output, or a number for each output.
+Targets = Literal["label", "distribution", "binary", "value"]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Shape and dtype of one input or output of a signature."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Inputs and outputs of one entry point, by name."""
+
+    inputs: dict[str, TensorInfo]
+    outputs: dict[str, TensorInfo]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of the training state.
+
+    Attributes:
+      name: slice name of a weight; `optimizer/...` for the optimizer's own state.
+      shape: dimensions.
+      dtype: numpy name.
+      role: weights are what devices exchange; the rest stays on the device.
+      trainable: whether the step updates it.
+      offset: where its initial value lies in the file, bytes from the start, little-endian.
+      storage: the form of that value, see `storage`; `dtype` where it is not float32.
+      scale_offset: where the scale of an int8 value lies, a float32; 0 without one.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    role: Role
+    trainable: bool
+    offset: int
+    storage: str = "float32"
+    scale_offset: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its value."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of its initial value in the file."""
+        form = self.storage if self.dtype == "float32" else self.dtype
+        return math.prod(self.shape) * np.dtype(form).itemsize
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of the model, and the loss that is taken of it.
+
+    Attributes:
+      name: of the output.
+      kind: what `infer` returns of it.
+      prediction: its name among the outputs of `infer`.
+      target: its name among the inputs of `train`; int32 [batch, ...] for labels, else float32 of
+        the output's shape.
+      targets: what a target says.
+      padding: the value of all elements of a target that marks a row as padding.
+      metric: name among the outputs of `train` of the accuracy, or for numbers the mean absolute
+        error.
+      loss: name and parameters.
+      loss_weight: of this loss in the sum over all outputs.
+    """
+
+    name: str
+    kind: Kind
+    prediction: str
+    target: str
+    targets: Targets
+    padding: float
+    metric: str
+    loss: dict[str, Any]
+    loss_weight: float
+
+
+@dataclass(frozen=True)
+class FrozenWeight:
+    """A weight of the Keras model that does not train: a constant of the graph, in no slice.
+
+    Attributes:
+      name: the slice name that it would have.
+      shape: dimensions.
+      sha256: hash of its value (hex), little-endian. Models whose slices are to be averaged should
+        agree in it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """How an operation runs that there are several ways to compute.
+
+    Attributes:
+      layer: of the Keras model.
+      problem: the operation with its shapes.
+      name: of the way.
+    """
+
+    layer: str
+    problem: str
+    name: str
+
+
+@dataclass(frozen=True)
+class CheckedTarget:
+    """A device and a runtime that the file was checked for.
+
+    Attributes:
+      name: the kind of device.
+      runtime: distribution of the runtime.
+      runtime_version: the version that has every operator of the file.
+      peak_memory_bytes: estimated peak of the process that trains.
+    """
+
+    name: str
+    runtime: str
+    runtime_version: str
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class AcceleratedGraph:
+    """A stateless graph of the same step, for an accelerator that takes no variables.
+
+    It lies in the file's ZIP, see `artifact.accelerated_graph`. Its signature `train` takes
+    a batch and every variable and returns the metrics and the variables that change; its `infer`
+    takes the inputs and the weights that it reads.
+
+    Attributes:
+      accelerator: what it is for.
+      size_bytes: of the graph.
+      sha256: of the graph (hex).
+      checked_by: what said that the accelerator takes every operator.
+    """
+
+    accelerator: Accelerator
+    size_bytes: int
+    sha256: str
+    checked_by: str
+
+
+@dataclass(frozen=True)
+class InferenceConstant:
+    """A constant of the graph of inference that is computed from weights; see `baking`.
+
+    Attributes:
+      name: of it, among the outputs of the graph that computes it.
+      offset: where it lies in the graph of inference, bytes from the start; float32, little-endian.
+      shape: as it is computed.
+      order: its axes in the order in which they lie there.
+    """
+
+    name: str
+    offset: int
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its value."""
+        return math.prod(self.shape) * 4
+
+
+@dataclass(frozen=True)
+class InferenceGraph:
+    """A graph of inference with constant weights, for `tfplus freeze`.
+
+    It lies in the file's ZIP without its constants, beside the graph that computes those.
+
+    Attributes:
+      size_bytes: of the graph with its constants.
+      sha256: of the graph without them (hex).
+      constants_sha256: of the graph that computes them (hex).
+      constants: where they belong.
+    """
+
+    size_bytes: int
+    sha256: str
+    constants_sha256: str
+    constants: tuple[InferenceConstant, ...]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How integer samples become the model's float32 input: `x * scale + offset`.
+
+    Samples that are stored as floats are taken as they are.
+    """
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything a device must know of a model besides its graph.
+
+    Attributes:
+      name: what was exported, such as `zoo:lenet`.
+      tfplus_version: version of the exporter.
+      architecture_hash: SHA-256 over variables, signatures, loss and optimizer, without values,
+        and over the values of frozen weights.
+      flatbuffer_bytes: length of the graph; the ZIP with this manifest follows it.
+      flatbuffer_sha256: hash of that part.
+      batch_size: samples in one `train` step.
+      infer_batch_size: samples in one `infer` call.
+      classes: the label of each class, in order; none where the model has several outputs, or one
+        that is no choice of a class.
+      outputs: what the model returns and how it is trained, in the model's order.
+      optimizer: its name and hyper-parameters.
+      parameters: trainable weights, counted as scalars.
+      flops_per_step: floating-point operations of one training step, of its products and
+        convolutions alone.
+      signatures: entry points by name.
+      variables: the training state.
+      operators: TFLite operator → how often it stands in the file.
+      flex_operators: operators that would need the Flex delegate; always empty.
+      parity: what was compared with TensorFlow at export, and how far it was off.
+      preprocessing: for samples stored as integers.
+      vocabularies: name of an input of indices → how many there are; one without holds any number.
+      frozen: what does not train.
+      lowerings: of the operations of a training step that there are several ways to compute.
+      targets: what the file was checked for.
+      accelerated: graphs of the same step for accelerators.
+      inference: a graph of inference that weights are written into; at most one.
+      schema_version: version of this description.
+    """
+
+    name: str
+    tfplus_version: str
+    architecture_hash: str
+    flatbuffer_bytes: int
+    flatbuffer_sha256: str
+    batch_size: int
+    infer_batch_size: int
+    classes: tuple[int, ...]
+    outputs: tuple[Output, ...]
+    optimizer: dict[str, Any]
+    parameters: int
+    flops_per_step: int
+    signatures: dict[str, Signature]
+    variables: tuple[Variable, ...]
+    operators: dict[str, int]
+    flex_operators: tuple[str, ...]
+    parity: dict[str, Any]
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    vocabularies: dict[str, int] = field(default_factory=dict[str, int])
+    frozen: tuple[FrozenWeight, ...] = ()
+    lowerings: tuple[Lowering, ...] = ()
+    targets: tuple[CheckedTarget, ...] = ()
+    accelerated: tuple[AcceleratedGraph, ...] = ()
+    inference: tuple[InferenceGraph, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def weights(self) -> tuple[Variable, ...]:
+        """The variables that devices exchange."""
+        return tuple(v for v in self.variables if v.role == "weight")
+
+    @property
+    def inputs(self) -> dict[str, TensorInfo]:
+        """The model's inputs by name, each as one sample: its shape has no batch."""
+        taken = self.signatures["infer"].inputs
+        return {name: TensorInfo(info.shape[1:], info.dtype) for name, info in taken.items()}
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """One sample of the first input."""
+        return next(iter(self.inputs.values())).shape
+
+    def expected(self, *, weights_only: bool = False) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Every variable as name → (shape, dtype), for `tfplus.tensors.slices.check_against`."""
+        chosen = self.weights if weights_only else self.variables
+        return {v.name: (v.shape, v.dtype) for v in chosen}
+
+    def to_json(self) -> str:
+        """Serializes with sorted keys, so that equal manifests are equal bytes."""
+        return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True)

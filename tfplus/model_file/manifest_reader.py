@@ -1,0 +1,348 @@
+"""Reading `tfplus.json`: every field is checked, for the file may come from anyone."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Collection
+from typing import Any, cast, get_args
+
+import numpy as np
+
+from tfplus.errors import ArtifactError
+from tfplus.model_file.manifest import (
+    SCHEMA_VERSION,
+    AcceleratedGraph,
+    Accelerator,
+    CheckedTarget,
+    FrozenWeight,
+    InferenceConstant,
+    InferenceGraph,
+    Kind,
+    Lowering,
+    Manifest,
+    Output,
+    Preprocessing,
+    Role,
+    Signature,
+    Targets,
+    TensorInfo,
+    Variable,
+)
+from tfplus.model_file.storage import STORAGES
+from tfplus.wire.limits import DEFAULT_LIMITS, Limits
+
+DTYPES = frozenset({"bool", "float16", "float32", "float64", "int8", "int32", "int64", "uint8"})
+_MAX_INTEGER = 2**63 - 1
+
+
+def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
+    """Reads a manifest.
+
+    Fields that are not known are passed over, so that a later tfplus can add some without a new
+    schema version.
+
+    Args:
+      text: JSON.
+      limits: caps the number of variables, their rank, size and the length of their names.
+
+    Raises:
+      ArtifactError: it is no JSON, of a newer schema, or a field is missing or of a wrong form; the
+        message names the field.
+    """
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"tfplus.json: expected JSON, got {error}") from None
+    fields = _Fields(raw, "")
+    version = fields.integer("schema_version", minimum=1)
+    if version > SCHEMA_VERSION:
+        raise ArtifactError(
+            f"tfplus.json: schema version {version} is newer than {SCHEMA_VERSION}, the newest "
+            "that this tfplus reads: upgrade tfplus, or export again with this version"
+        )
+    if version < SCHEMA_VERSION:
+        raise ArtifactError(
+            f"tfplus.json: schema version {version} is older than {SCHEMA_VERSION}, which this "
+            "tfplus reads: export the model again"
+        )
+    variables = tuple(_variable(f, limits) for f in fields.objects("variables"))
+    if len(variables) > limits.tensors:
+        raise fields.wrong("variables", f"at most {limits.tensors}", len(variables))
+    if len({v.name for v in variables}) < len(variables):
+        raise fields.wrong("variables", "distinct names", "a name twice")
+    classes = fields.integers("classes")
+    if len(set(classes)) < len(classes):
+        raise fields.wrong("classes", "distinct labels", list(classes))
+    preprocessing = fields.object("preprocessing")
+    manifest = Manifest(
+        name=fields.text("name"),
+        tfplus_version=fields.text("tfplus_version"),
+        architecture_hash=fields.text("architecture_hash"),
+        flatbuffer_bytes=fields.integer("flatbuffer_bytes", minimum=1),
+        flatbuffer_sha256=fields.text("flatbuffer_sha256"),
+        batch_size=fields.integer("batch_size", minimum=1),
+        infer_batch_size=fields.integer("infer_batch_size", minimum=1),
+        classes=classes,
+        outputs=tuple(_output(f) for f in fields.objects("outputs")),
+        optimizer=fields.object("optimizer").settings(),
+        parameters=fields.integer("parameters"),
+        flops_per_step=fields.integer("flops_per_step"),
+        signatures={n: _signature(s) for n, s in fields.object("signatures").members()},
+        variables=variables,
+        operators=fields.object("operators").counts(),
+        flex_operators=fields.texts("flex_operators"),
+        parity=fields.mapping("parity"),
+        preprocessing=Preprocessing(
+            scale=preprocessing.number("scale"), offset=preprocessing.number("offset")
+        ),
+        frozen=tuple(_frozen(f, limits) for f in fields.objects("frozen")),
+        lowerings=tuple(_lowering(f) for f in fields.objects("lowerings")),
+        vocabularies=fields.object("vocabularies").counts(),
+        targets=tuple(_target(f) for f in fields.objects("targets")),
+        accelerated=tuple(_accelerated(f) for f in fields.objects("accelerated")),
+        inference=tuple(_inference(f, limits) for f in fields.objects("inference")),
+        schema_version=version,
+    )
+    _check_interface(fields, manifest)
+    return manifest
+
+
+def _check_interface(fields: _Fields, manifest: Manifest) -> None:
+    """Checks that signatures, outputs, batch sizes and classes say the same."""
+    signatures = manifest.signatures
+    for name in ("train", "infer", "save", "restore"):
+        if name not in signatures:
+            raise fields.wrong("signatures", f"one named '{name}'", sorted(signatures))
+    train, infer = signatures["train"], signatures["infer"]
+    if not manifest.outputs or not infer.inputs:
+        raise fields.wrong("signatures", "at least one input and one output", sorted(signatures))
+    for name, info in infer.inputs.items():
+        want = TensorInfo((manifest.batch_size, *info.shape[1:]), info.dtype)
+        if info.shape[:1] != (manifest.infer_batch_size,) or train.inputs.get(name) != want:
+            raise fields.wrong(
+                "signatures", f"input '{name}' of both batch sizes", train.inputs.get(name)
+            )
+    for output in manifest.outputs:
+        target, found = train.inputs.get(output.target), infer.outputs.get(output.prediction)
+        if found is None or len(found.shape) < 2 or output.metric not in train.outputs:
+            raise fields.wrong("outputs", "names of tensors of the signatures", output.name)
+        shape = (manifest.batch_size, *found.shape[1:])
+        labels = output.targets == "label"
+        want = TensorInfo(shape[:-1], "int32") if labels else TensorInfo(shape, "float32")
+        if target != want:
+            raise fields.wrong("signatures", f"input '{output.target}' as {want}", target)
+        if manifest.classes and (len(manifest.outputs) > 1 or len(manifest.classes) != shape[-1]):
+            raise fields.wrong("classes", f"{shape[-1]} labels of one output", manifest.classes)
+
+
+def _output(fields: _Fields) -> Output:
+    return Output(
+        name=fields.text("name"),
+        kind=cast("Kind", fields.choice("kind", get_args(Kind))),
+        prediction=fields.text("prediction"),
+        target=fields.text("target"),
+        targets=cast("Targets", fields.choice("targets", get_args(Targets))),
+        padding=fields.number("padding"),
+        metric=fields.text("metric"),
+        loss=fields.mapping("loss"),
+        loss_weight=fields.number("loss_weight"),
+    )
+
+
+def _name(fields: _Fields, limits: Limits) -> str:
+    name = fields.text("name")
+    if not name or len(name) > limits.name_chars or not name.isprintable():
+        raise fields.wrong("name", f"1 to {limits.name_chars} printable characters", name)
+    return name
+
+
+def _frozen(fields: _Fields, limits: Limits) -> FrozenWeight:
+    return FrozenWeight(_name(fields, limits), fields.shape(limits), fields.text("sha256"))
+
+
+def _lowering(fields: _Fields) -> Lowering:
+    return Lowering(fields.text("layer"), fields.text("problem"), fields.text("name"))
+
+
+def _target(fields: _Fields) -> CheckedTarget:
+    return CheckedTarget(
+        name=fields.text("name"),
+        runtime=fields.text("runtime"),
+        runtime_version=fields.text("runtime_version"),
+        peak_memory_bytes=fields.integer("peak_memory_bytes"),
+    )
+
+
+def _accelerated(fields: _Fields) -> AcceleratedGraph:
+    return AcceleratedGraph(
+        accelerator=cast("Accelerator", fields.choice("accelerator", get_args(Accelerator))),
+        size_bytes=fields.integer("size_bytes", minimum=1),
+        sha256=fields.text("sha256"),
+        checked_by=fields.text("checked_by"),
+    )
+
+
+def _inference(fields: _Fields, limits: Limits) -> InferenceGraph:
+    size = fields.integer("size_bytes", minimum=1)
+    if size > limits.model_bytes:
+        raise fields.wrong("size_bytes", f"at most {limits.model_bytes} bytes", size)
+    constants = tuple(_constant(f, limits) for f in fields.objects("constants"))
+    end = 0
+    for place in sorted(constants, key=lambda place: place.offset):
+        if place.offset < end or place.offset + place.size_bytes > size:
+            raise fields.wrong("constants", "places apart, within the graph", place.name)
+        end = place.offset + place.size_bytes
+    return InferenceGraph(size, fields.text("sha256"), fields.text("constants_sha256"), constants)
+
+
+def _constant(fields: _Fields, limits: Limits) -> InferenceConstant:
+    shape, order = fields.shape(limits), fields.integers("order", minimum=0)
+    if sorted(order) != list(range(len(shape))):
+        raise fields.wrong("order", f"an order of {len(shape)} axes", list(order))
+    return InferenceConstant(fields.text("name"), fields.integer("offset"), shape, order)
+
+
+def _variable(fields: _Fields, limits: Limits) -> Variable:
+    name = _name(fields, limits)
+    variable = Variable(
+        name=name,
+        shape=fields.shape(limits),
+        dtype=fields.dtype(),
+        role=cast("Role", fields.choice("role", get_args(Role))),
+        trainable=fields.boolean("trainable"),
+        offset=fields.integer("offset"),
+        storage=fields.choice("storage", STORAGES),
+        scale_offset=fields.integer("scale_offset"),
+    )
+    if variable.size_bytes > limits.tensor_bytes:
+        raise fields.wrong("shape", f"at most {limits.tensor_bytes} bytes", variable.size_bytes)
+    return variable
+
+
+def _signature(fields: _Fields) -> Signature:
+    return Signature(_tensors(fields.object("inputs")), _tensors(fields.object("outputs")))
+
+
+def _tensors(fields: _Fields) -> dict[str, TensorInfo]:
+    return {n: _tensor(f, DEFAULT_LIMITS) for n, f in fields.members()}
+
+
+def _tensor(fields: _Fields, limits: Limits) -> TensorInfo:
+    info = TensorInfo(fields.shape(limits), fields.dtype())
+    size_bytes = math.prod(info.shape) * np.dtype(info.dtype).itemsize
+    if size_bytes > limits.tensor_bytes:
+        raise fields.wrong("shape", f"at most {limits.tensor_bytes} bytes", size_bytes)
+    return info
+
+
+class _Fields:
+    """A JSON object whose fields are read by type; errors name the path to the field."""
+
+    def __init__(self, raw: Any, path: str) -> None:
+        self._path = path
+        if not isinstance(raw, dict):
+            raise ArtifactError(
+                f"tfplus.json: {path.rstrip('.') or 'the whole'}: expected an object, "
+                f"got {_shown(raw)}"
+            )
+        self._raw = cast("dict[str, Any]", raw)
+
+    def wrong(self, name: str, expected: str, got: Any) -> ArtifactError:
+        """The error for a field of a wrong form."""
+        return ArtifactError(
+            f"tfplus.json: {self._path}{name}: expected {expected}, got {_shown(got)}"
+        )
+
+    def _get(self, name: str, kind: type | tuple[type, ...], expected: str) -> Any:
+        if name not in self._raw:
+            raise ArtifactError(f"tfplus.json: {self._path}{name} is missing")
+        value = self._raw[name]
+        # In Python True is an int; in a manifest it is not.
+        if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+            raise self.wrong(name, expected, value)
+        return value
+
+    def text(self, name: str) -> str:
+        return self._get(name, str, "a text")
+
+    def boolean(self, name: str) -> bool:
+        return self._get(name, bool, "true or false")
+
+    def integer(self, name: str, minimum: int = 0) -> int:
+        value = self._get(name, int, "an integer")
+        if not minimum <= value <= _MAX_INTEGER:
+            raise self.wrong(name, f"an integer of at least {minimum}", value)
+        return value
+
+    def number(self, name: str) -> float:
+        value = self._get(name, (int, float), "a number")
+        if not abs(value) <= sys.float_info.max:
+            raise self.wrong(name, "a finite number", value)
+        return float(value)
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        return self._get(name, dict, "an object")
+
+    def object(self, name: str) -> _Fields:
+        return _Fields(self.mapping(name), f"{self._path}{name}.")
+
+    def members(self) -> list[tuple[str, _Fields]]:
+        return [(n, _Fields(v, f"{self._path}{n}.")) for n, v in self._raw.items()]
+
+    def settings(self) -> dict[str, Any]:
+        """A name, a learning rate, and further numbers, texts, truths and lists of texts."""
+        self.text("name")
+        self.number("learning_rate")
+        for name, value in self._raw.items():
+            if isinstance(value, list):
+                self.texts(name)
+            elif isinstance(value, float):
+                self.number(name)
+            elif not isinstance(value, (bool, int, str)):
+                raise self.wrong(name, "a number, a text, true, false or a list of texts", value)
+        return self._raw
+
+    def counts(self) -> dict[str, int]:
+        return {n: self.integer(n) for n in self._raw}
+
+    def objects(self, name: str) -> list[_Fields]:
+        values = cast("list[Any]", self._get(name, list, "a list"))
+        return [_Fields(v, f"{self._path}{name}[{i}].") for i, v in enumerate(values)]
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        return tuple(cast("list[str]", self._all(name, str, "texts")))
+
+    def integers(self, name: str, minimum: int | None = None) -> tuple[int, ...]:
+        values = tuple(cast("list[int]", self._all(name, int, "integers")))
+        least = -_MAX_INTEGER if minimum is None else minimum
+        if any(not least <= v <= _MAX_INTEGER for v in values):
+            raise self.wrong(name, f"integers from {least} to {_MAX_INTEGER}", list(values))
+        return values
+
+    def shape(self, limits: Limits) -> tuple[int, ...]:
+        shape = self.integers("shape", minimum=0)
+        if len(shape) > limits.rank:
+            raise self.wrong("shape", f"at most {limits.rank} dimensions", len(shape))
+        return shape
+
+    def dtype(self) -> str:
+        return self.choice("dtype", DTYPES)
+
+    def choice(self, name: str, known: Collection[str]) -> str:
+        value = self.text(name)
+        if value not in known:
+            raise self.wrong(name, f"one of {sorted(known)}", value)
+        return value
+
+    def _all(self, name: str, kind: type, expected: str) -> list[Any]:
+        values = cast("list[Any]", self._get(name, list, f"a list of {expected}"))
+        if not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
+            raise self.wrong(name, f"a list of {expected}", values)
+        return values
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

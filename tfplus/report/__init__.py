@@ -1,0 +1,1 @@
+"""Pages and figures: one look for all reports."""

@@ -1,0 +1,232 @@
+"""ai-edge-litert and tflite-runtime behind one small interface.
+
+Only the worker process opens models: an abort inside the C library takes its whole process along.
+The daemon merely asks which runtime is installed, which imports nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfplus.errors import ArtifactError, MissingExtraError, TensorError, UsageError
+from tfplus.model_file.manifest import Manifest, TensorInfo
+from tfplus.system import cores
+from tfplus.tensors.slices import Tensor, Tensors, check_against
+
+AUTO = "auto"
+# The interpreter starts as many as it is asked for, at once.
+MAX_THREADS = 256
+
+# Distribution → module with its Interpreter; the first that is installed is the default.
+_RUNTIMES = {
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+}
+NAMES = (AUTO, *_RUNTIMES)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """An installed runtime.
+
+    Attributes:
+      name: its distribution, such as `ai-edge-litert`.
+      version: of the distribution.
+    """
+
+    name: str
+    version: str
+
+    def open(self, path: Path, manifest: Manifest, *, threads: int, xnnpack: bool) -> Model:
+        """Opens an exported file for training.
+
+        Args:
+          path: the file; it was read and checked by `tfplus.model_file.artifact.read`.
+          manifest: what it says of itself.
+          threads: of the interpreter; 0 for one on each fast core that this process may use.
+          xnnpack: whether the XNNPACK delegate takes what it can.
+
+        Raises:
+          ArtifactError: the runtime does not take the file, or its graph is not what the manifest
+            says.
+        """
+        module = importlib.import_module(_RUNTIMES[self.name])
+        resolvers = module.OpResolverType
+        resolver = resolvers.AUTO if xnnpack else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        try:
+            interpreter = module.Interpreter(
+                model_path=str(path),
+                num_threads=threads or cores.performance(),
+                experimental_op_resolver_type=resolver,
+            )
+        except (ValueError, RuntimeError) as error:
+            raise ArtifactError(
+                f"{path.name}: {self.name} {self.version} does not take this model: {error}"
+            ) from None
+        return Model(interpreter, manifest)
+
+
+def find(name: str = AUTO) -> Runtime:
+    """Finds an installed runtime without importing it.
+
+    Args:
+      name: `auto` for the first that is installed, or one of `NAMES`.
+
+    Raises:
+      MissingExtraError: it is not installed.
+      UsageError: no runtime has that name.
+    """
+    if name not in NAMES:
+        raise UsageError(f"runtime '{name}': expected one of {', '.join(NAMES)}")
+    for candidate in _RUNTIMES if name == AUTO else (name,):
+        try:
+            return Runtime(candidate, importlib.metadata.version(candidate))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    if name == "tflite-runtime":
+        raise MissingExtraError.of("the runtime tflite-runtime", "agent-legacy")
+    raise MissingExtraError.of("the device agent", "agent")
+
+
+class Model:
+    """An open model: its training state lives in the interpreter and dies with it.
+
+    Every shape and dtype is checked before the interpreter sees it: the signature runner would
+    resize the graph to whatever comes, and variables are copied without a look at their size.
+    """
+
+    accelerator = "cpu"
+
+    def __init__(self, interpreter: Any, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self._interpreter = interpreter
+        self._runners: dict[str, Any] = {}
+        self._reported: dict[str, float] = {}
+        for name in ("train", "infer", "save", "restore"):
+            try:
+                runner = interpreter.get_signature_runner(name)
+            except ValueError:
+                raise ArtifactError(
+                    f"{manifest.name}: the graph has no signature '{name}'"
+                ) from None
+            self._runners[name] = runner
+        self._train, self._infer = manifest.signatures["train"], manifest.signatures["infer"]
+        self._check_inputs("train", self._train.inputs)
+        self._check_inputs("infer", self._infer.inputs)
+        self._check_inputs("save", {})
+        self._check_inputs(
+            "restore", {v.name: TensorInfo(v.shape, v.dtype) for v in manifest.variables}
+        )
+        self._check_outputs("train", self._train.outputs)
+        self._check_outputs("infer", self._infer.outputs)
+
+    def step(self, batch: Tensors) -> None:
+        """Takes one training step; `metrics` tells what it reports.
+
+        Args:
+          batch: as the signature `train` says. A row whose target holds `Output.padding` counts for
+            nothing.
+
+        Raises:
+          TensorError: a name, shape or dtype differs, or a label is out of range.
+        """
+        check_batch(batch, self.manifest)
+        out = self._runners["train"](**batch)
+        self._reported = {name: float(out[name].reshape(-1)[0]) for name in self._train.outputs}
+
+    def metrics(self) -> dict[str, float]:
+        """What the last step reported by name, the loss among it: means over the rows that count.
+
+        Empty before the first step.
+        """
+        return dict(self._reported)
+
+    def infer(self, inputs: Tensors) -> dict[str, npt.NDArray[np.float32]]:
+        """Returns what the model makes of one inference batch: name → float32 [batch, ...].
+
+        Raises:
+          TensorError: a name, shape or dtype differs.
+        """
+        check_tensors(inputs, self._infer.inputs)
+        return self._runners["infer"](**inputs)
+
+    def save(self) -> dict[str, Tensor]:
+        """Returns a copy of every variable: name → array."""
+        values = self._runners["save"]()
+        return {v.name: values[v.name] for v in self.manifest.variables}
+
+    def restore(self, tensors: Tensors) -> None:
+        """Sets every variable.
+
+        Raises:
+          TensorError: they are not exactly the model's variables, or not finite.
+        """
+        check_against(tensors, self.manifest.expected())
+        self._runners["restore"](**{n: np.ascontiguousarray(t) for n, t in tensors.items()})
+
+    def _check_inputs(self, signature: str, expected: dict[str, TensorInfo]) -> None:
+        found = _described(self._runners[signature].get_input_details())
+        self._compare(f"signature '{signature}', input", expected, found)
+
+    def _check_outputs(self, signature: str, expected: dict[str, TensorInfo]) -> None:
+        found = _described(self._runners[signature].get_output_details())
+        self._compare(f"signature '{signature}', output", expected, found)
+
+    def _compare(
+        self, where: str, expected: dict[str, TensorInfo], found: dict[str, TensorInfo]
+    ) -> None:
+        for name in sorted(set(expected) | set(found)):
+            if expected.get(name) != found.get(name):
+                raise ArtifactError(
+                    f"{self.manifest.name}: {where} '{name}': the manifest says "
+                    f"{expected.get(name)}, the graph has {found.get(name)}"
+                )
+
+
+def _described(details: dict[str, Any]) -> dict[str, TensorInfo]:
+    return {
+        name: TensorInfo(tuple(int(d) for d in item["shape"]), np.dtype(item["dtype"]).name)
+        for name, item in details.items()
+    }
+
+
+def check_batch(batch: Tensors, manifest: Manifest) -> None:
+    """Checks what a training step is given.
+
+    Raises:
+      TensorError: a name, shape or dtype differs, or a label is out of range.
+    """
+    check_tensors(batch, manifest.signatures["train"].inputs)
+    for output in manifest.outputs:
+        if output.targets == "label":
+            predictions = manifest.signatures["infer"].outputs[output.prediction]
+            y, count = batch[output.target], predictions.shape[-1]
+            if y.min() < -1 or y.max() >= count:
+                raise TensorError(f"{output.target}: expected -1 to {count - 1}, got {y}")
+
+
+def check_tensors(given: Tensors, expected: Mapping[str, TensorInfo]) -> None:
+    """Checks names, shapes and dtypes.
+
+    Raises:
+      TensorError: naming the first that differs.
+    """
+    for name, info in expected.items():
+        if name not in given:
+            raise TensorError(f"{name}: expected {info.dtype}{list(info.shape)}, got none")
+        tensor = given[name]
+        if tensor.shape != info.shape or tensor.dtype.name != info.dtype:
+            raise TensorError(
+                f"{name}: expected {info.dtype}{list(info.shape)}, "
+                f"got {tensor.dtype.name}{list(tensor.shape)}"
+            )
+    if unknown := sorted(set(given) - set(expected)):
+        raise TensorError(f"{unknown[0]}: expected nothing but {', '.join(expected)}")

@@ -9,22 +9,20 @@ from typing import Any
 
 from tfplus.model_file import random_samples
 from tfplus.model_file.artifact import Artifact
-from tfplus.profiling import layers, matching
+from tfplus.profiling import layers
 from tfplus.profiling.process import Request, record
-from tfplus.tflite import graph_reader
-from tfplus.tflite.partitions import Group
+from tfplus.tflite import graph_reader, xnnpack
+from tfplus.tflite.partitions import Partition
+from tfplus.tflite.xnnpack import Obstacle
 
 SIGNATURES = ("train", "infer")
 
-_FILTERED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
-_MOST_DIMENSIONS = 6
-_MOST_JOINED = 5
 _FLOAT = "FLOAT32"
 
 
 @dataclass(frozen=True)
-class Partition:
-    """Operators that one call of XNNPACK runs.
+class Call:
+    """Operators that one call of XNNPACK runs: a partition without variables' handles.
 
     Attributes:
       operators: how many of the graph's.
@@ -75,7 +73,7 @@ class Delegation:
     runtime: str
     operators: int
     delegated: int
-    partitions: tuple[Partition, ...]
+    partitions: tuple[Call, ...]
     outside: tuple[Outside, ...]
 
 
@@ -94,21 +92,21 @@ def ask(artifact: Artifact, signature: str, runtime: str) -> Delegation:
     graph = layers.read_graph(content, signature)
     request = Request(str(Path(artifact.path).resolve()), signature, 1, True, warmup=1, steps=1)
     recorded = record(request, random_samples.of(artifact.manifest, signature))
-    groups, _ = layers.attribute(graph, recorded)
-    return _told(content, signature, runtime, graph, groups)
+    partitions, _ = layers.attribute(graph, recorded)
+    return _told(content, signature, runtime, graph, partitions)
 
 
 def _told(
-    content: bytes, signature: str, runtime: str, graph: layers.Graph, groups: Sequence[Group]
+    content: bytes, signature: str, runtime: str, graph: layers.Graph, divided: Sequence[Partition]
 ) -> Delegation:
-    calls = graph.calls(groups)
-    partitions: list[Partition] = []
+    calls = graph.calls(divided)
+    partitions: list[Call] = []
     outside: list[Outside] = []
-    for group in groups:
-        if group in calls:
-            partitions.append(_partition(graph, group))
+    for partition in divided:
+        if partition in calls:
+            partitions.append(_partition(graph, partition))
             continue
-        for place in group.operators:
+        for place in partition.operators:
             if graph.names[place] in layers.HANDLES:
                 continue
             owner = graph.owners[place]
@@ -134,32 +132,58 @@ def _told(
     )
 
 
-def _partition(graph: layers.Graph, group: Group) -> Partition:
-    run = [place for place in group.operators if graph.names[place] not in layers.HANDLES]
+def _partition(graph: layers.Graph, partition: Partition) -> Call:
+    run = [place for place in partition.operators if graph.names[place] not in layers.HANDLES]
     owners = (graph.owners[place] for place in run)
     parts = (f"{owner.phase} of {owner.layer}" for owner in owners if owner is not None)
-    return Partition(len(run), tuple(dict.fromkeys(parts)))
+    return Call(len(run), tuple(dict.fromkeys(parts)))
+
+
+@dataclass(frozen=True)
+class _Operand:
+    type_name: str
+    is_constant: bool
+    rank: int
+
+    @property
+    def is_float(self) -> bool:
+        return self.type_name == _FLOAT
 
 
 def _reason(content: bytes, signature: str, place: int) -> str:
     model = graph_reader.open_model(content)
     graph = graph_reader.signature_graph(model, signature)
     operator: Any = graph.Operators(place)
-    name = graph_reader.operator_name(model, operator)
-    inputs = graph_reader.inputs_of(operator)
-    tensors = [*inputs, *graph_reader.outputs_of(operator)]
-    if not matching.is_known(name):
+
+    def operands(indices: Sequence[int]) -> list[_Operand]:
+        return [
+            _Operand(
+                graph_reader.tensor_type(graph, t),
+                graph_reader.is_constant(model, graph, t),
+                int(graph.Tensors(t).ShapeLength()),
+            )
+            for t in indices
+        ]
+
+    reads = operands(graph_reader.inputs_of(operator))
+    writes = operands(graph_reader.outputs_of(operator))
+    found = xnnpack.obstacle(graph_reader.operator_name(model, operator), reads, writes)
+    return _words(found, [*reads, *writes], len(reads))
+
+
+def _words(found: Obstacle | None, operands: Sequence[_Operand], taken: int) -> str:
+    if found is Obstacle.NO_SUCH_OPERATOR:
         return "XNNPACK has no such operator"
-    # Of a transposed convolution, the first is the shape of the output.
-    if name in _FILTERED and not graph_reader.is_constant(model, graph, inputs[1]):
+    if found is Obstacle.COMPUTED_FILTER:
         return "its filter is computed, and XNNPACK takes a constant one"
-    computed = [t for t in tensors if not graph_reader.is_constant(model, graph, t)]
-    types = {graph_reader.tensor_type(graph, t) for t in computed} - {_FLOAT, "RESOURCE"}
-    if types:
+    if found is Obstacle.COMPUTED_PARAMETER:
+        return "a parameter such as an axis or a shape is computed, and XNNPACK takes constant ones"
+    if found is Obstacle.TYPE:
+        types = {o.type_name for o in operands if not o.is_constant} - {_FLOAT, "RESOURCE"}
         return f"it works on {', '.join(sorted(types))}, and XNNPACK on {_FLOAT}"
-    if name == "CONCATENATION" and len(inputs) > _MOST_JOINED:
-        return f"it joins {len(inputs)} tensors, and XNNPACK up to {_MOST_JOINED}"
-    rank = max(int(graph.Tensors(t).ShapeLength()) for t in tensors)
-    if rank > _MOST_DIMENSIONS:
-        return f"it has {rank} dimensions, and XNNPACK takes up to {_MOST_DIMENSIONS}"
+    if found is Obstacle.TOO_MANY_JOINED:
+        return f"it joins {taken} tensors, and XNNPACK up to {xnnpack.MOST_JOINED}"
+    if found is Obstacle.RANK:
+        rank = max(o.rank for o in operands)
+        return f"it has {rank} dimensions, and XNNPACK takes up to {xnnpack.MOST_DIMENSIONS}"
     return "not known"

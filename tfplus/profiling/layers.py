@@ -13,8 +13,9 @@ from tfplus.model_file.artifact import Artifact
 from tfplus.profiling.matching import belongs, match
 from tfplus.profiling.process import OperatorTime, Recorded, Request, record
 from tfplus.tflite import graph_reader
+from tfplus.tflite.operator_kinds import STATEFUL
 from tfplus.tflite.operator_names import Owner, owners_of
-from tfplus.tflite.partitions import Group, Node, divide
+from tfplus.tflite.partitions import Node, Partition, divide
 
 # What belongs to no layer, such as a metric's last sum.
 NO_LAYER = "(no layer)"
@@ -113,12 +114,13 @@ class Graph:
     owners: tuple[Owner | None, ...]
     nodes: tuple[Node, ...]
 
-    def calls(self, groups: Sequence[Group]) -> list[Group]:
-        """The groups that are calls of XNNPACK: one of variables' handles alone runs nothing."""
+    def calls(self, partitions: Sequence[Partition]) -> list[Partition]:
+        """The partitions that are calls of XNNPACK: variables' handles alone run nothing."""
         return [
-            group
-            for group in groups
-            if group.delegated and any(self.names[p] not in HANDLES for p in group.operators)
+            partition
+            for partition in partitions
+            if partition.delegated
+            and any(self.names[p] not in HANDLES for p in partition.operators)
         ]
 
 
@@ -131,14 +133,12 @@ def read_graph(content: bytes, signature: str) -> Graph:
     model = graph_reader.open_model(content)
     graph = graph_reader.signature_graph(model, signature)
     operators = graph_reader.operators_of(graph)
-    return Graph(
-        tuple(graph_reader.operator_name(model, o) for o in operators),
-        tuple(owners_of(graph)),
-        tuple(
-            Node(tuple(graph_reader.inputs_of(o)), tuple(graph_reader.outputs_of(o)))
-            for o in operators
-        ),
+    names = tuple(graph_reader.operator_name(model, o) for o in operators)
+    nodes = (
+        Node(tuple(graph_reader.inputs_of(o)), tuple(graph_reader.outputs_of(o)), name in STATEFUL)
+        for name, o in zip(names, operators, strict=True)
     )
+    return Graph(names, tuple(owners_of(graph)), tuple(nodes))
 
 
 def measure(
@@ -170,10 +170,10 @@ def measure(
     path = str(Path(artifact.path).resolve())
     request = Request(path, signature, threads, xnnpack, warmup, steps)
     recorded = record(request, random_samples.of(artifact.manifest, signature))
-    groups, found = attribute(graph, recorded)
+    partitions, found = attribute(graph, recorded)
     owner_ms: dict[tuple[str, str], float] = {}
     rows: list[OperatorRow] = []
-    delegated = {place for group in groups if group.delegated for place in group.operators}
+    delegated = {place for p in partitions if p.delegated for place in p.operators}
     for place, ms in sorted(found.ms.items()):
         owner, name = Owner("update", VARIABLES), "COPY"
         if place != _AT_THE_END:
@@ -190,7 +190,7 @@ def measure(
         steps=steps,
         step_ms=median(recorded.step_ms),
         mean_ms=mean,
-        partitions=len(graph.calls(groups)),
+        partitions=len(graph.calls(partitions)),
         layers=_layers(content, graph, owner_ms),
         between_ms=mean - sum(owner_ms.values()),
         matched=found.matched,
@@ -211,7 +211,7 @@ class Attributed:
     matched: float
 
 
-def attribute(graph: Graph, recorded: Recorded) -> tuple[list[Group], Attributed]:
+def attribute(graph: Graph, recorded: Recorded) -> tuple[list[Partition], Attributed]:
     """Divides a graph as the runtime did, and gives each operator its time.
 
     Raises:
@@ -220,8 +220,8 @@ def attribute(graph: Graph, recorded: Recorded) -> tuple[list[Group], Attributed
     outside = {o.index for o in recorded.operators if not o.in_delegate}
     runs = _delegate_runs(recorded.operators)
     inside = set(range(len(graph.nodes))) - outside if runs else set[int]()
-    groups = divide(graph.nodes, inside)
-    calls = graph.calls(groups)
+    partitions = divide(graph.nodes, inside)
+    calls = graph.calls(partitions)
     if len(calls) != len(runs):
         raise WorkerError(
             f"the runtime ran {len(runs)} partitions of XNNPACK, expected {len(calls)} of this "
@@ -229,19 +229,19 @@ def attribute(graph: Graph, recorded: Recorded) -> tuple[list[Group], Attributed
         )
     ms: dict[int, float] = {}
     known = total = 0
-    for group, run in zip(calls, runs, strict=True):
-        names = [graph.names[p] for p in group.operators]
+    for partition, run in zip(calls, runs, strict=True):
+        names = [graph.names[p] for p in partition.operators]
         for place, operator in zip(match(names, [o.tag for o in run]), run, strict=True):
             at, name = _AT_THE_END, None
             if place < len(names):
-                at, name = group.operators[place], names[place]
+                at, name = partition.operators[place], names[place]
             ms[at] = ms.get(at, 0.0) + operator.ms
             total += 1
             known += belongs(name, operator.tag)
     for operator in recorded.operators:
         if not operator.in_delegate:
             ms[operator.index] = ms.get(operator.index, 0.0) + operator.ms
-    return groups, Attributed(ms, known / total if total else 1.0)
+    return partitions, Attributed(ms, known / total if total else 1.0)
 
 
 def _delegate_runs(operators: Sequence[OperatorTime]) -> list[list[OperatorTime]]:

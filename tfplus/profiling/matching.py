@@ -151,9 +151,9 @@ def match(operators: Sequence[str], tags: Sequence[str]) -> list[int]:
     return found[::-1]
 
 
-def is_known(operator: str) -> bool:
-    """Whether XNNPACK has an operator, for some types and shapes of it."""
-    return operator in _MADE_OF
+def known_operators() -> frozenset[str]:
+    """The graph's operators of which it is known what XNNPACK makes of them."""
+    return frozenset(_MADE_OF) - {_END}
 
 
 def belongs(operator: str | None, tag: str) -> bool:

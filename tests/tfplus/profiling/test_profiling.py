@@ -1,4 +1,4 @@
-"""How a graph falls into partitions, and whose time XNNPACK's operators are."""
+"""Whose time XNNPACK's operators are."""
 
 from __future__ import annotations
 
@@ -7,33 +7,10 @@ import pytest
 from tfplus.errors import WorkerError
 from tfplus.profiling import layers, process
 from tfplus.profiling.litert import IN_DELEGATE, INVOKE, OPERATOR, RUN, Event
-from tfplus.profiling.matching import belongs, match
+from tfplus.profiling.matching import belongs, known_operators, match
 from tfplus.profiling.process import OperatorTime, Recorded
-from tfplus.tflite.partitions import Group, Node, divide
-
-
-def chain(*made: int) -> list[Node]:
-    """Operators that each take what the one before makes; tensor -1 is given."""
-    return [Node((t - 1,), (t,)) for t in made]
-
-
-def test_one_operator_in_the_middle_splits_a_chain() -> None:
-    assert divide(chain(0, 1, 2, 3), {0, 1, 3}) == [
-        Group(True, (0, 1)),
-        Group(False, (2,)),
-        Group(True, (3,)),
-    ]
-
-
-def test_an_operator_beside_the_chain_splits_nothing() -> None:
-    # 0 → 1 → 3, and 2 of what is given alone: the kernels may run it after the partition.
-    nodes = [Node((-1,), (0,)), Node((0,), (1,)), Node((-1,), (2,)), Node((1,), (3,))]
-    assert divide(nodes, {0, 1, 3}) == [Group(True, (0, 1, 3)), Group(False, (2,))]
-
-
-def test_what_the_kernels_can_run_first_is_gathered_first() -> None:
-    nodes = [Node((-1,), (0,)), Node((-1,), (1,)), Node((-2,), (2,)), Node((1, 2), (3,))]
-    assert divide(nodes, {1, 3}) == [Group(False, (0, 2)), Group(True, (1, 3))]
+from tfplus.tflite import xnnpack
+from tfplus.tflite.partitions import Node
 
 
 @pytest.mark.parametrize(
@@ -150,3 +127,7 @@ def test_long_sequences_stay_in_step() -> None:
     found = match(operators, tags)
     assert found == [place for i in range(1000) for place in (3 * i, 3 * i, 3 * i + 1, 3 * i + 2)]
     assert all(belongs(operators[p], tag) for p, tag in zip(found, tags, strict=True))
+
+
+def test_the_profiler_knows_what_becomes_of_everything_that_xnnpack_takes() -> None:
+    assert known_operators() == xnnpack.TAKEN - {"VAR_HANDLE"}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfplus_export.passes.ir.delegation import MOST_JOINED
+from tfplus.tflite.xnnpack import MOST_JOINED
 from tfplus_export.tf_types import Tensor
 
 

@@ -99,6 +99,11 @@ class Tensor:
         """Bytes of its elements, wherever they lie."""
         return math.prod(self.shape) * self.item_bytes
 
+    @property
+    def rank(self) -> int:
+        """How many dimensions it has."""
+        return len(self.shape)
+
     @cached_property
     def size_bytes(self) -> int:
         """Bytes that it takes beside the file."""

@@ -12,7 +12,8 @@ import math
 from collections.abc import Sequence
 
 from tfplus.tflite.operator_kinds import ELEMENTWISE, RESHAPING
-from tfplus_export.passes.ir.delegation import Partition, partitions
+from tfplus.tflite.partitions import Partition
+from tfplus_export.passes.ir.delegation import partitions
 from tfplus_export.passes.ir.step_graph import Operator, StepGraph
 from tfplus_export.passes.memory.arena import Lifetime, arena_bytes
 

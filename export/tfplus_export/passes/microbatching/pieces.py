@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from tfplus_export.passes.ir.delegation import MOST_JOINED
+from tfplus.tflite.xnnpack import MOST_JOINED
 from tfplus_export.passes.ir.step_graph import Operator, Tensor
 from tfplus_export.passes.microbatching.cut import Cut
 from tfplus_export.passes.microbatching.order import Placed

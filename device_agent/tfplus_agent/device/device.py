@@ -6,7 +6,6 @@ Whatever it acknowledges is on disk before.
 from __future__ import annotations
 
 import logging
-import os
 import statistics
 import threading
 import time
@@ -28,7 +27,8 @@ from tfplus_agent.results import LOSS, EvaluateResult, MemoryReading, StepEvent,
 from tfplus_agent.storage.checkpoints import CheckpointStore
 from tfplus_agent.storage.directory import LoadedModel, StateDirectory
 from tfplus_agent.storage.models import ModelStore
-from tfplus_agent.telemetry import process_memory
+from tfplus_agent.telemetry.process_memory import PEAK_RSS, RSS, ProcessMemory
+from tfplus_agent.telemetry.sensor import value_of
 from tfplus_agent.worker.client import WorkerSetup
 
 _LOG = logging.getLogger(__name__)
@@ -258,11 +258,11 @@ class Device:
         """Resident memory of daemon and worker, now."""
         session = self._session
         pid = session.worker_pid if session else None
-        of_worker = process_memory.read(pid) if pid else process_memory.ProcessMemory()
+        of_worker = ProcessMemory(pid).read() if pid else []
         return MemoryReading(
-            process_memory.read(os.getpid()).rss_bytes or 0,
-            of_worker.rss_bytes or 0,
-            of_worker.peak_rss_bytes or 0,
+            int(value_of(ProcessMemory().read(), RSS) or 0),
+            int(value_of(of_worker, RSS) or 0),
+            int(value_of(of_worker, PEAK_RSS) or 0),
         )
 
     def stop(self) -> None:

@@ -19,7 +19,9 @@ from tfplus.wire.tls import TlsFiles
 from tfplus_agent.doctor.accelerators import Tried, try_all
 from tfplus_agent.doctor.patient import Patient
 from tfplus_agent.gpu import vulkan
-from tfplus_agent.telemetry import power_supply, processor, system_memory, thermal
+from tfplus_agent.telemetry import processor
+from tfplus_agent.telemetry.registry import SENSORS
+from tfplus_agent.telemetry.sensor import Reading
 
 # A model, two checkpoints and a log.
 _DISK_LOW_BYTES = 100_000_000
@@ -76,9 +78,7 @@ class Examination:
       processor: cores and their speeds.
       usable_cores: that this process may use.
       threads: that an agent takes where nobody says how many.
-      memory: of the device.
-      battery: charge and mains.
-      temperatures: of the thermal zones.
+      readings: of every sensor, with or without a value.
       storage: the state directory.
       certificates: None where none were asked about.
       versions: of Python, the system and the packages; None for one that is not installed.
@@ -91,9 +91,7 @@ class Examination:
     processor: processor.Processor
     usable_cores: int
     threads: int
-    memory: system_memory.SystemMemory
-    battery: power_supply.Battery
-    temperatures: thermal.Temperatures
+    readings: list[Reading]
     storage: Storage
     certificates: Certificates | None
     versions: dict[str, str | None]
@@ -162,9 +160,7 @@ def examine(
         processor.read(),
         cores.usable(),
         cores.performance(),
-        system_memory.read(),
-        power_supply.read(),
-        thermal.read(),
+        [reading for sensor in SENSORS for reading in sensor.read()],
         storage(state_dir),
         certificates(tls_dir) if tls_dir else None,
         versions(),

@@ -8,7 +8,9 @@ from rich.text import Text
 
 from tfplus_agent.doctor.accelerators import Tried
 from tfplus_agent.doctor.examination import Examination
+from tfplus_agent.telemetry import power_supply, system_memory, thermal
 from tfplus_agent.telemetry.processor import Cluster
+from tfplus_agent.telemetry.sensor import reason_of, value_of
 
 _STYLES = {"right": "green", "wrong": "red", "fails": "red", "absent": "dim"}
 
@@ -53,12 +55,20 @@ def _device(tried: Tried) -> str:
 
 
 def _facts(found: Examination) -> dict[str, str]:
-    memory, battery = found.memory, found.battery
-    limit = f", limited to {_mb(memory.limit_bytes)}" if memory.limit_bytes else ""
-    level = battery.absent_reason if battery.percent is None else f"{battery.percent:g} %"
-    plugged = {True: ", plugged in", False: ", not plugged in", None: ""}[battery.plugged_in]
-    heat = found.temperatures
-    warm = ", ".join(f"{name} {c:.0f} °C" for name, c in heat.celsius.items())
+    read = found.readings
+    total, available, swap, most = (
+        value_of(read, quantity) for quantity in system_memory.SystemMemory.quantities
+    )
+    limit = f", limited to {_mb(most)}" if most else ""
+    charge = value_of(read, power_supply.CHARGE)
+    level = reason_of(read, power_supply.CHARGE) if charge is None else f"{charge:g} %"
+    plugged_in = value_of(read, power_supply.PLUGGED_IN)
+    plugged = {1.0: ", plugged in", 0.0: ", not plugged in", None: ""}[plugged_in]
+    warm = ", ".join(
+        f"{r.instance} {r.value:.0f} °C"
+        for r in read
+        if r.quantity == thermal.TEMPERATURE and r.value is not None
+    )
     facts = {
         "GPUs (Vulkan)": "; ".join(
             f"{g.name}, {g.kind}, {g.driver}, {_mb(g.memory_bytes)}" for g in found.gpus
@@ -70,10 +80,9 @@ def _facts(found: Examination) -> dict[str, str]:
             or found.processor.absent_reason
         )
         + f"; {found.usable_cores} usable, {found.threads} threads by default",
-        "memory": f"{_mb(memory.available_bytes)} of {_mb(memory.total_bytes)} available, "
-        f"{_mb(memory.swap_bytes)} of swap{limit}",
+        "memory": f"{_mb(available)} of {_mb(total)} available, {_mb(swap)} of swap{limit}",
         "battery": f"{level}{plugged}",
-        "temperatures": warm or heat.absent_reason,
+        "temperatures": warm or reason_of(read, thermal.TEMPERATURE),
         "state directory": f"{found.storage.path}: "
         + (found.storage.problem or f"writable, {_mb(found.storage.free_bytes)} free"),
     }
@@ -89,5 +98,5 @@ def _cluster(cluster: Cluster) -> str:
     return f"{len(cluster.cores)} cores{speed}"
 
 
-def _mb(size_bytes: int | None) -> str:
+def _mb(size_bytes: float | None) -> str:
     return "unknown" if size_bytes is None else f"{size_bytes / 1e6:,.0f} MB"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -22,7 +22,8 @@ from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 from tfplus_agent.device.device import Device
 from tfplus_agent.results import MemoryReading, StepEvent, TrainSummary
 from tfplus_agent.server.event_stream import Mailbox
-from tfplus_agent.telemetry import power_supply
+from tfplus_agent.telemetry.power_supply import CHARGE, PLUGGED_IN, PowerSupply
+from tfplus_agent.telemetry.sensor import Reading, value_of
 
 
 class GossipControl(Protocol):
@@ -73,7 +74,6 @@ class AgentService(agent_pb2_grpc.AgentServicer):
         """What this agent is and does; never waits for work under way."""
         device = self._device
         run_id, round_number, running = self._gossip.progress()
-        battery = power_supply.read()
         return pb.AgentStatus(
             name=device.name,
             version=tfplus.__version__,
@@ -86,7 +86,7 @@ class AgentService(agent_pb2_grpc.AgentServicer):
             train_samples=device.train_samples,
             eval_samples=device.eval_samples,
             memory=_memory(device.memory()),
-            battery=pb.BatteryReading(**asdict(battery)),
+            battery=_battery(PowerSupply().read()),
             incarnation=device.incarnation,
             gossip_run_id=run_id,
             gossip_round=round_number,
@@ -229,3 +229,14 @@ def _step_event(step: StepEvent) -> pb.TrainEvent:
 def _summary_event(summary: TrainSummary) -> pb.TrainEvent:
     fields: dict[str, Any] = {**vars(summary), "memory": _memory(summary.memory)}
     return pb.TrainEvent(summary=pb.TrainSummary(**fields))
+
+
+def _battery(readings: Sequence[Reading]) -> pb.BatteryReading:
+    charge = next(r for r in readings if r.quantity == CHARGE)
+    found = pb.BatteryReading(source=charge.source, absent_reason=charge.absent_reason)
+    plugged_in = value_of(readings, PLUGGED_IN)
+    if charge.value is not None:
+        found.percent = charge.value
+    if plugged_in is not None:
+        found.plugged_in = bool(plugged_in)
+    return found

@@ -2,62 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from tfplus_agent.telemetry.sensor import Reading, number_of, text_of
 
-@dataclass(frozen=True)
-class Battery:
-    """State of the device's battery.
-
-    Attributes:
-      percent: charge, 0 to 100; None where there is no reading.
-      plugged_in: whether mains or USB feeds the device; None where nothing says so.
-      source: the directory that `percent` came from.
-      absent_reason: why `percent` is None.
-    """
-
-    percent: float | None = None
-    plugged_in: bool | None = None
-    source: str = ""
-    absent_reason: str = ""
+CHARGE = "battery_charge_percent"
+PLUGGED_IN = "plugged_in"
+_STATUS = {"Charging": 1.0, "Full": 1.0, "Not charging": 1.0, "Discharging": 0.0}
 
 
-def read(root: Path = Path("/")) -> Battery:
-    """Reads the first battery that feeds the device itself; never raises."""
-    directory = root / "sys" / "class" / "power_supply"
-    try:
-        supplies = sorted(directory.iterdir())
-    except OSError as error:
-        return Battery(absent_reason=f"{directory}: {error.strerror}")
-    # Mice and pens report batteries of their own under scope "Device".
-    own = [s for s in supplies if _text(s / "scope") != "Device"]
-    batteries = [s for s in own if _text(s / "type") == "Battery"]
-    plugged_in = _plugged_in([s for s in own if s not in batteries], batteries)
+class PowerSupply:
+    """The first battery that feeds the device itself, and whether mains or USB does."""
+
+    name = "power_supply"
+    quantities: tuple[str, ...] = (CHARGE, PLUGGED_IN)
+
+    def read(self, root: Path = Path("/")) -> list[Reading]:
+        """Reads charge, 0 to 100, and whether it is plugged in, 1 or 0."""
+        directory = root / "sys" / "class" / "power_supply"
+        try:
+            supplies = sorted(directory.iterdir())
+        except OSError as error:
+            reason = f"{directory}: {error.strerror}"
+            return [Reading(q, None, absent_reason=reason) for q in self.quantities]
+        # Mice and pens report batteries of their own under scope "Device".
+        own = [s for s in supplies if text_of(s / "scope") != "Device"]
+        batteries = [s for s in own if text_of(s / "type") == "Battery"]
+        chargers = [s for s in own if s not in batteries]
+        return [_charge(directory, batteries), _plugged_in(directory, chargers, batteries)]
+
+
+def _charge(directory: Path, batteries: list[Path]) -> Reading:
     if not batteries:
-        return Battery(None, plugged_in, "", f"{directory}: no battery")
-    battery = batteries[0]
-    capacity = _text(battery / "capacity")
-    try:
-        percent = float(capacity)
-    except ValueError:
-        percent = -1.0
-    if not 0 <= percent <= 100:
-        reason = f"{battery / 'capacity'}: expected 0 to 100, got '{capacity}'"
-        return Battery(None, plugged_in, str(battery), reason)
-    return Battery(percent, plugged_in, str(battery))
+        return Reading(CHARGE, None, absent_reason=f"{directory}: no battery")
+    capacity = batteries[0] / "capacity"
+    raw = text_of(capacity)
+    percent = number_of(raw)
+    if percent is None or not 0 <= percent <= 100:
+        reason = f"{capacity}: expected 0 to 100, got '{raw}'"
+        return Reading(CHARGE, None, source=str(capacity), raw=raw, absent_reason=reason)
+    return Reading(CHARGE, percent, source=str(capacity), raw=raw)
 
 
-def _plugged_in(chargers: list[Path], batteries: list[Path]) -> bool | None:
-    online = [text for s in chargers if (text := _text(s / "online"))]
+def _plugged_in(directory: Path, chargers: list[Path], batteries: list[Path]) -> Reading:
+    online = {s / "online": text for s in chargers if (text := text_of(s / "online"))}
     if online:
-        return any(text != "0" for text in online)
-    status = _text(batteries[0] / "status") if batteries else ""
-    return {"Charging": True, "Full": True, "Not charging": True, "Discharging": False}.get(status)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""
+        path = next((p for p, text in online.items() if text != "0"), next(iter(online)))
+        raw = online[path]
+        return Reading(PLUGGED_IN, float(raw != "0"), source=str(path), raw=raw)
+    for battery in batteries:
+        raw = text_of(battery / "status")
+        if raw in _STATUS:
+            return Reading(PLUGGED_IN, _STATUS[raw], source=str(battery / "status"), raw=raw)
+    reason = f"{directory}: nothing says whether the device is plugged in"
+    return Reading(PLUGGED_IN, None, absent_reason=reason)

@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
 from pathlib import Path
 
+from tfplus_agent.telemetry import proc_fields
+from tfplus_agent.telemetry.sensor import Reading
 
-@dataclass(frozen=True)
+RSS = "process_resident_bytes"
+PEAK_RSS = "process_peak_resident_bytes"
+
+
 class ProcessMemory:
-    """Resident memory of one process.
+    """Resident memory now, and the most since the process started.
 
-    Attributes:
-      rss_bytes: now; None where it cannot be read.
-      peak_rss_bytes: the most since it started; None where it cannot be read.
-      absent_reason: why a value is None.
+    Args:
+      pid: of the process; its own where none is given.
     """
 
-    rss_bytes: int | None = None
-    peak_rss_bytes: int | None = None
-    absent_reason: str = ""
+    name = "process_memory"
+    quantities: tuple[str, ...] = (RSS, PEAK_RSS)
 
+    def __init__(self, pid: int | None = None) -> None:
+        self._pid = os.getpid() if pid is None else pid
 
-def read(pid: int, root: Path = Path("/")) -> ProcessMemory:
-    """Reads the resident memory of process `pid`; never raises."""
-    path = root / "proc" / str(pid) / "status"
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        return ProcessMemory(absent_reason=f"{path}: {error.strerror}")
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    rss, peak = _bytes(fields.get("VmRSS")), _bytes(fields.get("VmHWM"))
-    missing = [name for name, value in (("VmRSS", rss), ("VmHWM", peak)) if value is None]
-    reason = f"{path}: no {' and no '.join(missing)}" if missing else ""
-    return ProcessMemory(rss, peak, reason)
-
-
-def _bytes(text: str | None) -> int | None:
-    words = (text or "").split()
-    if len(words) != 2 or words[1] != "kB" or not words[0].isdecimal():
-        return None
-    return int(words[0]) * 1024
+    def read(self, root: Path = Path("/")) -> list[Reading]:
+        """Reads both; a process that is gone has neither."""
+        path = root / "proc" / str(self._pid) / "status"
+        return proc_fields.read(path, {"VmRSS": RSS, "VmHWM": PEAK_RSS})

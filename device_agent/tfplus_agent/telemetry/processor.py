@@ -1,10 +1,15 @@
-"""Cores of the processor, and which of them are fast, from /proc and /sys/devices/system/cpu."""
+"""Cores of the processor and which are fast, from /proc and /sys/devices/system/cpu.
+
+This describes the device and does not change while it runs, so that it is no sensor.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from tfplus_agent.telemetry.sensor import text_of
 
 _CORE = re.compile(r"cpu(\d+)")
 
@@ -58,10 +63,10 @@ def read(root: Path = Path("/")) -> Processor:
 
 
 def _name(root: Path) -> str:
-    board = _text(root / "proc" / "device-tree" / "model").strip("\0 \n")
+    board = text_of(root / "proc" / "device-tree" / "model")
     if board:
         return board
-    for line in _text(root / "proc" / "cpuinfo").splitlines():
+    for line in text_of(root / "proc" / "cpuinfo").splitlines():
         field, _, value = line.partition(":")
         if field.strip() in ("model name", "Hardware", "Model"):
             return value.strip()
@@ -69,12 +74,5 @@ def _name(root: Path) -> str:
 
 
 def _number(path: Path) -> int | None:
-    text = _text(path).strip()
+    text = text_of(path)
     return int(text) if text.isdecimal() else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

@@ -2,56 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-_FIELDS = ("MemTotal", "MemAvailable", "SwapTotal")
+from tfplus_agent.telemetry import proc_fields
+from tfplus_agent.telemetry.sensor import Reading, number_of, text_of
+
+TOTAL = "memory_total_bytes"
+AVAILABLE = "memory_available_bytes"
+SWAP = "memory_swap_bytes"
+LIMIT = "memory_limit_bytes"
 
 
-@dataclass(frozen=True)
 class SystemMemory:
-    """Memory of the device, in bytes; None where it cannot be read.
+    """Memory as the kernel counts it, and what this process's control group may take of it."""
 
-    Attributes:
-      total_bytes: as the kernel counts it.
-      available_bytes: what programs could still take without swapping.
-      swap_bytes: size of the swap.
-      limit_bytes: what this process's control group may take; None without a limit.
-      absent_reason: why a value is None.
-    """
+    name = "system_memory"
+    quantities: tuple[str, ...] = (TOTAL, AVAILABLE, SWAP, LIMIT)
 
-    total_bytes: int | None = None
-    available_bytes: int | None = None
-    swap_bytes: int | None = None
-    limit_bytes: int | None = None
-    absent_reason: str = ""
+    def read(self, root: Path = Path("/")) -> list[Reading]:
+        """Reads all four; without a limit there is no reading of it."""
+        fields = {"MemTotal": TOTAL, "MemAvailable": AVAILABLE, "SwapTotal": SWAP}
+        return [
+            *proc_fields.read(root / "proc" / "meminfo", fields),
+            _limit(root / "sys" / "fs" / "cgroup" / "memory.max"),
+        ]
 
 
-def read(root: Path = Path("/")) -> SystemMemory:
-    """Reads the memory of the device; never raises."""
-    path = root / "proc" / "meminfo"
-    limit = _limit(root / "sys" / "fs" / "cgroup" / "memory.max")
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        return SystemMemory(limit_bytes=limit, absent_reason=f"{path}: {error.strerror}")
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    total, available, swap = (_bytes(fields.get(name)) for name in _FIELDS)
-    missing = [n for n, v in zip(_FIELDS, (total, available, swap), strict=True) if v is None]
-    reason = f"{path}: no {' and no '.join(missing)}" if missing else ""
-    return SystemMemory(total, available, swap, limit, reason)
-
-
-def _bytes(text: str | None) -> int | None:
-    words = (text or "").split()
-    if len(words) != 2 or words[1] != "kB" or not words[0].isdecimal():
-        return None
-    return int(words[0]) * 1024
-
-
-def _limit(path: Path) -> int | None:
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() else None
+def _limit(path: Path) -> Reading:
+    raw = text_of(path)
+    limit = number_of(raw)
+    if limit is not None:
+        return Reading(LIMIT, limit, source=str(path), raw=raw)
+    reason = f"{path}: no limit" if raw else f"{path}: not there"
+    return Reading(LIMIT, None, source=str(path), raw=raw, absent_reason=reason)

@@ -20,7 +20,7 @@ from tfplus.runtime import interpreter
 from tfplus_agent.doctor import accelerators, examination, patient
 from tfplus_agent.doctor.accelerators import Tried
 from tfplus_agent.gpu import vulkan
-from tfplus_agent.telemetry import processor, system_memory, thermal
+from tfplus_agent.telemetry import processor
 
 TIMEOUT_S = 120
 
@@ -155,9 +155,7 @@ def examined(**changes: Any) -> examination.Examination:
         "processor": processor.Processor(),
         "usable_cores": 1,
         "threads": 1,
-        "memory": system_memory.SystemMemory(),
-        "battery": examination.power_supply.Battery(),
-        "temperatures": thermal.Temperatures({}),
+        "readings": [],
         "storage": examination.Storage(Path("/s"), "", 10**9),
         "certificates": None,
         "versions": {},
@@ -205,21 +203,6 @@ def test_cores_of_two_speeds(tmp_path: Path) -> None:
         processor.Cluster((0, 1, 2, 3), 1800.0, 398),
     )
     assert "No such file" in processor.read(tmp_path / "none").absent_reason
-
-
-def test_memory_and_heat(tmp_path: Path) -> None:
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc/meminfo").write_text("MemTotal: 1000 kB\nMemAvailable: 10 kB\n")
-    found = system_memory.read(tmp_path)
-    assert (found.total_bytes, found.available_bytes, found.swap_bytes) == (1024000, 10240, None)
-    assert "SwapTotal" in found.absent_reason
-    zone = tmp_path / "sys/class/thermal/thermal_zone0"
-    zone.mkdir(parents=True)
-    (zone / "type").write_text("cpu-thermal\n")
-    (zone / "temp").write_text("48312\n")
-    assert thermal.read(tmp_path).celsius == {"cpu-thermal": 48.312}
-    (zone / "temp").write_text("asleep")
-    assert "no thermal zone" in thermal.read(tmp_path).absent_reason
 
 
 def test_without_a_driver_vulkan_lists_nothing_and_says_why(

@@ -101,7 +101,7 @@ class ExportedFile:
         """In percent."""
         padded = np.resize(x, (-(-len(x) // BATCH) * BATCH, *x.shape[1:]))
         batches = padded.reshape(-1, BATCH, *x.shape[1:])
-        logits = np.concatenate([self._infer(x=b)["logits"] for b in batches])[: len(x)]
+        logits = np.concatenate([next(iter(self._infer(x=b).values())) for b in batches])[: len(x)]
         return 100.0 * float(np.mean(logits.argmax(1) == y))
 
 

@@ -100,7 +100,7 @@ def toy_manifest() -> Manifest:
             Output(
                 name="dense",
                 kind="logits",
-                prediction="logits",
+                logits="",
                 target="y",
                 targets="label",
                 padding=-1.0,
@@ -118,7 +118,7 @@ def toy_manifest() -> Manifest:
                 {"loss": scalar, "accuracy": scalar},
             ),
             "infer": Signature(
-                {"x": TensorInfo((16, 4), "float32")}, {"logits": TensorInfo((16, 2), "float32")}
+                {"x": TensorInfo((16, 4), "float32")}, {"dense": TensorInfo((16, 2), "float32")}
             ),
             "save": Signature({}, state),
             "restore": Signature(state, {"ok": TensorInfo((1,), "int32")}),

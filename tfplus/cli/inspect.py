@@ -138,9 +138,10 @@ def _signatures(signatures: dict[str, Signature]) -> Table:
 def _loss(output: Output) -> str:
     parameters = {k: v for k, v in output.loss.items() if k != "name"}
     weight = f", weight {output.loss_weight:.3g}" if output.loss_weight != 1.0 else ""
+    beside = f", its logits in {output.logits}" if output.logits else ""
     return (
-        f"{output.name}: {output.loss.get('name')} of {output.target} ({output.targets}) and "
-        f"{output.prediction} ({_pairs(parameters)}){weight}; padding {output.padding:.3g}"
+        f"{output.name} ({output.kind}{beside}): {output.loss.get('name')} with {output.target} "
+        f"({output.targets}; {_pairs(parameters)}){weight}; padding {output.padding:.3g}"
     )
 
 

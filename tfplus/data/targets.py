@@ -73,7 +73,7 @@ def _labels(
     classes = manifest.classes
     if not classes:
         # Of several outputs each numbers its own.
-        classes = tuple(range(manifest.signatures["infer"].outputs[output.prediction].shape[-1]))
+        classes = tuple(range(manifest.signatures["infer"].outputs[output.name].shape[-1]))
     indices = _indices(stored.astype(np.int64), classes)
     if for_training and (indices < 0).any():
         at = int(np.argwhere(indices < 0)[0][0])

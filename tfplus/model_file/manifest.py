@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Accelerator = Literal["gpu"]
 Role = Literal["weight", "optimizer", "hyperparameter"]
@@ -82,8 +82,9 @@ class Output:
 
     Attributes:
       name: of the output.
-      kind: what `infer` returns of it.
-      prediction: its name among the outputs of `infer`.
+      kind: what it holds, as Keras' `predict` returns it, and `infer` under its name.
+      logits: name among the outputs of `infer` of its logits, where the loss is taken of those
+        rather than of the output; empty where it is not.
       target: its name among the inputs of `train`; int32 [batch, ...] for labels, else float32 of
         the output's shape.
       targets: what a target says.
@@ -96,7 +97,7 @@ class Output:
 
     name: str
     kind: Kind
-    prediction: str
+    logits: str
     target: str
     targets: Targets
     padding: float

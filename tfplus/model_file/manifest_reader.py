@@ -125,8 +125,10 @@ def _check_interface(fields: _Fields, manifest: Manifest) -> None:
                 "signatures", f"input '{name}' of both batch sizes", train.inputs.get(name)
             )
     for output in manifest.outputs:
-        target, found = train.inputs.get(output.target), infer.outputs.get(output.prediction)
-        if found is None or len(found.shape) < 2 or output.metric not in train.outputs:
+        target, found = train.inputs.get(output.target), infer.outputs.get(output.name)
+        logits = infer.outputs.get(output.logits) if output.logits else found
+        known = found is not None and found == logits and output.metric in train.outputs
+        if found is None or not known or len(found.shape) < 2:
             raise fields.wrong("outputs", "names of tensors of the signatures", output.name)
         shape = (manifest.batch_size, *found.shape[1:])
         labels = output.targets == "label"
@@ -141,7 +143,7 @@ def _output(fields: _Fields) -> Output:
     return Output(
         name=fields.text("name"),
         kind=cast("Kind", fields.choice("kind", get_args(Kind))),
-        prediction=fields.text("prediction"),
+        logits=fields.text("logits"),
         target=fields.text("target"),
         targets=cast("Targets", fields.choice("targets", get_args(Targets))),
         padding=fields.number("padding"),

@@ -20,7 +20,7 @@ def of(manifest: Manifest, signature: str) -> dict[str, Tensor]:
     """
     rng = np.random.default_rng(0)
     labels = {
-        o.target: manifest.signatures["infer"].outputs[o.prediction].shape[-1]
+        o.target: manifest.signatures["infer"].outputs[o.name].shape[-1]
         for o in manifest.outputs
         if o.targets == "label"
     }

@@ -207,7 +207,7 @@ def check_batch(batch: Tensors, manifest: Manifest) -> None:
     check_tensors(batch, manifest.signatures["train"].inputs)
     for output in manifest.outputs:
         if output.targets == "label":
-            predictions = manifest.signatures["infer"].outputs[output.prediction]
+            predictions = manifest.signatures["infer"].outputs[output.name]
             y, count = batch[output.target], predictions.shape[-1]
             if y.min() < -1 or y.max() >= count:
                 raise TensorError(f"{output.target}: expected -1 to {count - 1}, got {y}")

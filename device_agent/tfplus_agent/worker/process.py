@@ -150,7 +150,7 @@ class Worker:
         for batch in device_data.batches(self._eval, manifest, manifest.infer_batch_size):
             predictions = model.infer(batch.inputs)
             for output in manifest.outputs:
-                found, wanted = predictions[output.prediction], batch.targets[output.target]
+                found, wanted = predictions[output.name], batch.targets[output.target]
                 scores = score(output, found[: batch.valid], wanted[: batch.valid])
                 sums[output.metric] += float(scores.sum())
         for output in manifest.outputs:

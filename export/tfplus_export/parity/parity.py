@@ -213,9 +213,10 @@ def _output_error(
 ) -> float:
     errors: list[float] = []
     for head, expected in zip(training.heads, want, strict=True):
-        found = got[head.prediction]
-        if head.fused:
-            found = np.asarray(_CLOSING[head.given.closing or ""](found))
         scale = max(float(np.max(np.abs(expected))), 1e-6)
-        errors.append(float(np.max(np.abs(found - expected))) / scale)
+        found = [got[head.output]]
+        if head.logits:
+            # The logits lead to the same output.
+            found.append(np.asarray(_CLOSING[head.given.closing or ""](got[head.logits])))
+        errors += [float(np.max(np.abs(f - expected))) / scale for f in found]
     return float(np.max(errors))

@@ -49,8 +49,8 @@ def outputs(step: Training) -> tuple[Output, ...]:
     return tuple(
         Output(
             name=head.output,
-            kind=head.loss.kind,
-            prediction=head.prediction,
+            kind=head.given.kind,
+            logits=head.logits,
             target=head.target,
             targets=head.loss.targets,
             padding=padding.fill(head.loss.targets),
@@ -120,10 +120,8 @@ def signatures(step: Training, variables: tuple[Variable, ...]) -> dict[str, Sig
     state = {v.name: TensorInfo(v.shape, v.dtype) for v in variables}
     scalar = TensorInfo((1,), "float32")
     predictions = {
-        head.prediction: TensorInfo(
-            tuple(int(d) for d in head.at(step.infer_graph).shape), "float32"
-        )
-        for head in step.heads
+        name: TensorInfo(tuple(int(d) for d in tensor.shape), "float32")
+        for name, tensor in step.inferred().items()
     }
     return {
         "train": Signature(step.arguments(), dict.fromkeys(step.reported(), scalar)),

@@ -14,6 +14,8 @@ from tfplus_export.tracing.graph import PASS_THROUGH, Graph
 # Arguments of `train` beside the model's inputs.
 TARGET = "y"
 SAMPLE_WEIGHT = "sample_weight"
+# Output of `infer` beside the model's only one.
+LOGITS = "logits"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Head:
       reduction: over the rows of a batch.
       target: name of its argument of `train`.
       metric: name of its metric among the outputs of `train`.
-      prediction: name of what `infer` returns of it.
+      logits: name of what `loss` is taken of among the outputs of `infer`, where that is not the
+        output itself; empty where it is.
     """
 
     output: str
@@ -40,7 +43,7 @@ class Head:
     reduction: Reduction
     target: str
     metric: str
-    prediction: str
+    logits: str
 
     def at(self, graph: Graph) -> Tensor:
         """The tensor of the traced graph that the loss is taken of."""
@@ -90,9 +93,15 @@ def heads(graph: Graph, losses: Mapping[str, OutputLoss]) -> tuple[Head, ...]:
                 reduction=chosen.reduction,
                 target=TARGET if alone else f"{TARGET}_{name}",
                 metric=measure if alone else f"{name}_{measure}",
-                prediction=loss.kind if alone else name,
+                logits=_beside(name, alone=alone) if fused else "",
             )
         )
+    names = [name for head in made for name in (head.output, head.logits) if name]
+    for name in names:
+        if names.count(name) > 1:
+            raise ExportError(
+                f"an output is named '{name}', as the logits of another are: give it another name"
+            )
     for name in graph.inputs:
         if name in (SAMPLE_WEIGHT, *(head.target for head in made)):
             raise ExportError(
@@ -100,6 +109,10 @@ def heads(graph: Graph, losses: Mapping[str, OutputLoss]) -> tuple[Head, ...]:
                 "another, as keras.Input(shape, name=...)"
             )
     return tuple(made)
+
+
+def _beside(output: str, *, alone: bool) -> str:
+    return LOGITS if alone and output != LOGITS else f"{output}_{LOGITS}"
 
 
 def _last(output: Tensor) -> Tensor:

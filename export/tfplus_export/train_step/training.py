@@ -173,9 +173,22 @@ class Training:
     def predictions(
         self, inputs: Mapping[str, Tensor], weights: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """What the losses are taken of, for one inference batch: float32 [batch, ..., outputs]."""
+        """What the model returns, for one inference batch: see `inferred`."""
         tape = replay(self.infer_graph, self.rules, inputs, self._by_index(weights))
-        return {h.prediction: tape.values[h.at(self.infer_graph).name] for h in self.heads}
+        return {name: tape.values[tensor.name] for name, tensor in self.inferred().items()}
+
+    def inferred(self) -> dict[str, Tensor]:
+        """The tensors of `infer_graph` that inference returns: float32 [batch, ..., outputs].
+
+        Every output of the model as Keras' `predict` returns it, under its own name; behind it the
+        logits where the loss takes the model's last softmax or sigmoid into itself.
+        """
+        found: dict[str, Tensor] = {}
+        for head in self.heads:
+            found[head.output] = self.infer_graph.outputs[head.output]
+            if head.logits:
+                found[head.logits] = head.at(self.infer_graph)
+        return found
 
     def _losses(
         self, values: Mapping[str, Tensor], batch: Mapping[str, Tensor]

@@ -12,7 +12,7 @@ from tfplus_agent.worker.scoring import score
 
 
 def output(targets: Targets, kind: Kind = "logits") -> Output:
-    return Output("o", kind, "o", "y", targets, 0.0, "accuracy", {}, 1.0)
+    return Output("o", kind, "", "y", targets, 0.0, "accuracy", {}, 1.0)
 
 
 CASES: list[tuple[Output, Any, Any, list[float]]] = [

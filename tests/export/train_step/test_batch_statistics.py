@@ -74,7 +74,7 @@ def test_a_step_moves_the_averages_as_keras_does(tmp_path: Path) -> None:
     for name in want:
         if name != "shared/conv/bias":
             np.testing.assert_allclose(got[name], want[name], rtol=1e-5, atol=1e-6, err_msg=name)
-    infer = interpreter.get_signature_runner("infer")(x=x)["logits"]
+    (infer,) = interpreter.get_signature_runner("infer")(x=x).values()
     np.testing.assert_allclose(infer, given.model(x, training=False), rtol=1e-4, atol=1e-5)
 
 

@@ -19,7 +19,7 @@ from tfplus.model_file.manifest import Output, Preprocessing, Signature, TensorI
 
 def output(name: str = "y", **changes: Any) -> Output:
     fields: dict[str, Any] = {
-        "name": name, "kind": "logits", "prediction": f"of {name}", "target": name,
+        "name": name, "kind": "logits", "logits": "", "target": name,
         "targets": "label", "padding": -1.0, "metric": "accuracy", "loss": {}, "loss_weight": 1.0,
     }  # fmt: skip
     return Output(**{**fields, **changes})
@@ -43,7 +43,7 @@ def manifest(
     }
     extra = {"sample_weight": TensorInfo((4,), "float32")} if weights else {}
     batch = {n: TensorInfo((4, *i.shape), i.dtype) for n, i in taken.items()}
-    predictions = {o.prediction: TensorInfo((4, *shape), "float32") for o, shape in given}
+    predictions = {o.name: TensorInfo((4, *shape), "float32") for o, shape in given}
     fields = {
         "name": "m",
         "inputs": taken,

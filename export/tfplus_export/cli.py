@@ -141,7 +141,7 @@ def export(
             options = api.fit_batch(loaded, options, show)
         written = [api.export(loaded, output, options, show)]
         saved = None
-        if frozen.paths:
+        if frozen.slices:
             saved = api.measure_savings(loaded, written[0], options, show)
         for path, chosen in subs:
             named = functools.partial(_show_named, show, path.name)

@@ -34,6 +34,7 @@ from tfplus_export.pipeline.train_graph import Lowered, lower
 from tfplus_export.sources.source import Source
 from tfplus_export.targets import targets
 from tfplus_export.tracing.checks import check_model
+from tfplus_export.tracing.naming import variable_names
 from tfplus_export.variants import gpu_graph, inference
 
 
@@ -65,13 +66,14 @@ def export_sub_model(
     """
     rebuild = check_sub_model(source, classes)
     model = rebuild(classes)
-    whole = {v.path: v for v in source.model.variables}
+    whole_names, names = variable_names(source.model), variable_names(model)
+    whole = {whole_names[id(v)]: v for v in source.model.variables}
     for variable in model.variables:
-        original = whole.get(variable.path)
+        original = whole.get(names[id(variable)])
         if original is None or tuple(original.shape) != tuple(variable.shape):
             raise ExportError(
-                f"sub-model: '{variable.path}' of shape {tuple(variable.shape)} is not a slice of "
-                "the whole model: give every layer a name, those of a class's branch "
+                f"sub-model: '{names[id(variable)]}' of shape {tuple(variable.shape)} is no slice "
+                "of the whole model: give every layer a name, those of a class's branch "
                 "task_<class>_<layer>"
             )
         variable.assign(original)

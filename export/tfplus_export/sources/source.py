@@ -23,7 +23,7 @@ from tfplus_export.sources.subclassed import with_inputs
 from tfplus_export.system import user_code
 from tfplus_export.system.user_code import first_line
 from tfplus_export.tracing import ports
-from tfplus_export.train_step.variables import slice_of
+from tfplus_export.tracing.naming import variable_names
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,8 @@ def _given(
     losses = losses_of(compiled, list(ports.outputs(model))) if kept.loss else None
     given = compiled.optimizer if getattr(compiled, "compiled", False) else None
     if given is not None and kept.optimizer:
-        trained = {slice_of(v.path, model.name): v for v in model.trainable_variables}
+        names = variable_names(model)
+        trained = {names[id(v)]: v for v in model.trainable_variables}
         optimizer = from_keras(given, trained)
     metrics = unreported(compiled)
     return Source(name, model, classes, optimizer, losses, Preprocessing(), rebuild, metrics)

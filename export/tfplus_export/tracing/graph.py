@@ -19,6 +19,7 @@ from tfplus_export.tracing import ports
 from tfplus_export.tracing.folding import fold, static_value
 from tfplus_export.tracing.hoisting import hoist_products, merge_weights
 from tfplus_export.tracing.layer_rewrites import substituted
+from tfplus_export.tracing.naming import layer_paths
 from tfplus_export.tracing.unrolling import unrolled
 
 # Operations that only pass a value on.
@@ -215,6 +216,7 @@ def _recording(model: keras.Model, penalized: list[Penalized]) -> Generator[dict
     of the layer `conv2d`.
     """
     owners: dict[str, str] = {}
+    paths = layer_paths(model)
     layer_class: Any = keras.Layer
     original = layer_class.__call__
 
@@ -222,7 +224,7 @@ def _recording(model: keras.Model, penalized: list[Penalized]) -> Generator[dict
         graph = tf.compat.v1.get_default_graph()
         before = len(graph.get_operations())
         result = original(layer, *arguments, **keywords)
-        path = _path(layer, model)
+        path = paths.get(id(layer)) or str(layer.name)
         for op in graph.get_operations()[before:]:
             owners.setdefault(op.name, path)
         penalty = of_layer(layer)
@@ -235,12 +237,6 @@ def _recording(model: keras.Model, penalized: list[Penalized]) -> Generator[dict
         yield owners
     finally:
         layer_class.__call__ = original
-
-
-def _path(layer: Any, model: keras.Model) -> str:
-    """The layer's name behind those of the layers that it is part of, but for the model's own."""
-    path = (layer.path or "").removeprefix(f"{model.name}/")
-    return path if path.rpartition("/")[2] == layer.name else layer.name
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ train do not count.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import keras
 
 from tfplus.errors import UsageError
+from tfplus_export.tracing.naming import variable_names
 
 # The additive weights of Keras' layers: `bias` of most, `beta` of normalizations.
 _BIASES = frozenset({"bias", "beta"})
@@ -29,15 +30,21 @@ class Layer:
     Attributes:
       layer: the Keras layer.
       names: its own, and those of the nested models that it is in.
+      slices: id of a variable of the model → its slice name.
     """
 
     layer: Any
     names: tuple[str, ...]
+    slices: Mapping[int, str]
 
     @property
     def variables(self) -> list[Any]:
         """Its variables that could train, whether or not they do."""
         return [v for part in self.layer._flatten_layers() for v in part._trainable_variables]
+
+    def slice_of(self, variable: Any) -> str:
+        """The slice name of one of its variables."""
+        return self.slices[id(variable)]
 
 
 @dataclass(frozen=True)
@@ -45,11 +52,11 @@ class Freeze:
     """Which variables of a model do not train.
 
     Attributes:
-      paths: their Keras paths. A sub-model has the same paths for the slices that it has.
+      slices: their slice names. A sub-model has the same names for the slices that it has.
       asked: what the user wrote, for reports; empty where nothing is frozen.
     """
 
-    paths: frozenset[str] = frozenset()
+    slices: frozenset[str] = frozenset()
     asked: tuple[str, ...] = ()
 
     @contextlib.contextmanager
@@ -66,7 +73,7 @@ class Freeze:
         try:
             for found in layers_of(model):
                 training = [v for v in found.variables if v.trainable]
-                kept = [v for v in training if v.path not in self.paths]
+                kept = [v for v in training if found.slice_of(v) not in self.slices]
                 if len(kept) < len(training):
                     found.layer.trainable = False
                     for variable in kept:
@@ -93,17 +100,18 @@ def select(model: keras.Model, freeze: Sequence[str], train: Sequence[str]) -> F
       UsageError: an option names no layer, is not understood, or nothing is left to train.
     """
     layers = layers_of(model)
-    every = {v.path for found in layers for v in found.variables}
-    paths = {v.path for text in freeze for found in _named(layers, text) for v in found.variables}
+    every = _slices(layers)
+    frozen = {name for text in freeze for name in _slices(_named(layers, text))}
     for text in train:
-        paths |= every - _trained(layers, text)
+        frozen |= every - _trained(layers, text)
     asked = (*(f"--freeze {t}" for t in freeze), *(f"--train {t}" for t in train))
-    if paths and all(v.path in paths for v in model.trainable_variables):
+    training = {e.slice_of(v) for e in layers for v in e.variables if v.trainable}
+    if frozen and training <= frozen:
         raise UsageError(
             f"{' '.join(asked)}: freezes everything that trains; the layers with weights are "
             f"{_listed(layers)}"
         )
-    return Freeze(frozenset(paths), asked)
+    return Freeze(frozenset(frozen), asked)
 
 
 def layers_of(model: keras.Model) -> list[Layer]:
@@ -111,13 +119,14 @@ def layers_of(model: keras.Model) -> list[Layer]:
     found: list[Layer] = []
     pending: list[tuple[Any, tuple[str, ...]]] = [(layer, ()) for layer in reversed(model.layers)]
     seen: set[int] = set()
+    slices = variable_names(model)
     while pending:
         layer, outer = pending.pop()
         names = (*outer, layer.name)
         if isinstance(layer, keras.Model):
             pending.extend((inner, names) for inner in reversed(layer.layers))
             continue
-        candidate = Layer(layer, names)
+        candidate = Layer(layer, names, slices)
         if candidate.variables and id(layer) not in seen:
             seen.add(id(layer))
             found.append(candidate)
@@ -136,14 +145,18 @@ def _named(layers: list[Layer], text: str) -> list[Layer]:
     return layers[: _count("--freeze", text, text, layers)]
 
 
+def _slices(layers: Sequence[Layer]) -> set[str]:
+    return {found.slice_of(v) for found in layers for v in found.variables}
+
+
 def _trained(layers: list[Layer], text: str) -> set[str]:
     kind, colon, number = text.partition(":")
     if text == "bias":
-        return {v.path for e in layers for v in e.variables if v.path.split("/")[-1] in _BIASES}
+        return {e.slice_of(v) for e in layers for v in e.variables if v.name in _BIASES}
     if kind != "last" or not colon or not number.isdecimal():
         raise UsageError(f"--train '{text}': expected bias, or last:K such as last:2")
     count = _count("--train", text, number, layers)
-    return {v.path for found in layers[-count:] for v in found.variables}
+    return _slices(layers[-count:])
 
 
 def _count(option: str, text: str, number: str, layers: list[Layer]) -> int:

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from tfplus.errors import ExportError
-from tfplus.tensors.slices import slice_name
 from tfplus_export.regularization import constraints, penalties
 from tfplus_export.regularization.constraints import Constraint
 from tfplus_export.regularization.penalties import Penalty
+from tfplus_export.tracing.naming import variable_names
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,13 @@ def divided(
       ExportError: two variables have one name, or one that is written is a scalar or not float32.
     """
     trainable = {id(v) for v in model.trainable_variables}
+    names = variable_names(model)
     weights: dict[str, Weight] = {}
     constants: dict[str, Constant] = {}
     for index, variable in enumerate(model.variables):
         if index not in used:
             continue
-        name = slice_of(variable.path, model.name)
+        name = names[id(variable)]
         if name in weights or name in constants:
             raise ExportError(f"two variables are named '{name}': expected unique layer names")
         if id(variable) not in trainable and index not in assigned:
@@ -94,17 +95,3 @@ def divided(
             constraints.of_variable(variable) if trains else None,
         )
     return tuple(weights.values()), tuple(constants.values())
-
-
-def slice_of(path: str, model_name: str) -> str:
-    """Names the slice of a Keras variable.
-
-    Args:
-      path: of the variable, such as `dense/kernel`.
-      model_name: of the model that it belongs to.
-    """
-    # Sequential models put their own name in front of their layers' names, functional ones do not:
-    # there it may be the name of a layer.
-    inner = path.removeprefix(f"{model_name}/")
-    *layer, tensor = (inner if "/" in inner else path).split("/")
-    return slice_name("/".join(layer), tensor)

@@ -254,6 +254,8 @@ class Manifest:
       parity: what was compared with TensorFlow at export, and how far it was off.
       preprocessing: for samples stored as integers.
       vocabularies: name of an input of indices → how many there are; one without holds any number.
+      declared_dtypes: name of an input → the dtype that the Keras model declares, where it is not
+        that of the signatures; data of it are cast.
       frozen: what does not train.
       lowerings: of the operations of a training step that there are several ways to compute.
       targets: what the file was checked for.
@@ -281,6 +283,7 @@ class Manifest:
     parity: dict[str, Any]
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     vocabularies: dict[str, int] = field(default_factory=dict[str, int])
+    declared_dtypes: dict[str, str] = field(default_factory=dict[str, str])
     frozen: tuple[FrozenWeight, ...] = ()
     lowerings: tuple[Lowering, ...] = ()
     targets: tuple[CheckedTarget, ...] = ()

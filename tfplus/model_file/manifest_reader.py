@@ -34,6 +34,8 @@ from tfplus.model_file.storage import STORAGES
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 
 DTYPES = frozenset({"bool", "float16", "float32", "float64", "int8", "int32", "int64", "uint8"})
+# Of an input of a Keras model; a file takes it as float32 or int32.
+DECLARED_DTYPES = ("float64", "int8", "int16", "int64", "uint8", "uint16", "uint32")
 _MAX_INTEGER = 2**63 - 1
 
 
@@ -100,6 +102,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         frozen=tuple(_frozen(f, limits) for f in fields.objects("frozen")),
         lowerings=tuple(_lowering(f) for f in fields.objects("lowerings")),
         vocabularies=fields.object("vocabularies").counts(),
+        declared_dtypes=fields.object("declared_dtypes").dtypes(),
         targets=tuple(_target(f) for f in fields.objects("targets")),
         accelerated=tuple(_accelerated(f) for f in fields.objects("accelerated")),
         inference=tuple(_inference(f, limits) for f in fields.objects("inference")),
@@ -308,6 +311,9 @@ class _Fields:
 
     def counts(self) -> dict[str, int]:
         return {n: self.integer(n) for n in self._raw}
+
+    def dtypes(self) -> dict[str, str]:
+        return {n: self.choice(n, DECLARED_DTYPES) for n in self._raw}
 
     def objects(self, name: str) -> list[_Fields]:
         values = cast("list[Any]", self._get(name, list, "a list"))

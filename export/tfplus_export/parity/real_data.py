@@ -82,6 +82,8 @@ def load(
     for name, info in expected.items():
         where = f"--data {path}: {name}"
         given = _shaped(where, stored[name], info, samples)
+        if info.dtype == "int32":
+            _check_range(where, given)
         if name in targets and targets[name].loss.targets == "label":
             arrays[name] = _indices(given, classes)
             known &= (arrays[name] >= 0).reshape(samples, -1).all(axis=1)
@@ -110,6 +112,15 @@ def _shaped(where: str, stored: np.ndarray, info: TensorInfo, samples: int) -> n
             f"first array has {samples} samples"
         )
     return stored
+
+
+def _check_range(where: str, stored: np.ndarray) -> None:
+    wrong = (stored < -(2**31)) | (stored >= 2**31)
+    if wrong.any():
+        raise DataError(
+            f"{where}: holds {stored[wrong].flat[0]}: expected integers of 32 bits, as the file "
+            "takes them"
+        )
 
 
 def _indices(labels: np.ndarray, classes: Sequence[int]) -> np.ndarray:

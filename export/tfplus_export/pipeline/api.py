@@ -227,6 +227,7 @@ def _export(
         parity=measured,
         preprocessing=source.preprocessing,
         vocabularies=vocabularies(step.train_graph),
+        declared_dtypes=manifest_fields.declared_dtypes(model),
         frozen=frozen,
         lowerings=manifest_fields.lowerings(step, parts),
         targets=checked,

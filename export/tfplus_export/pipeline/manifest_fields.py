@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
 
 from tfplus.errors import ExportError, UsageError
@@ -23,6 +24,7 @@ from tfplus_export.conversion.quantized_storage import Place
 from tfplus_export.losses import padding
 from tfplus_export.lowering.engine.candidates import choices
 from tfplus_export.optimizers import LEARNING_RATE
+from tfplus_export.tracing import ports
 from tfplus_export.train_step.training import Training
 
 
@@ -88,6 +90,11 @@ def variables(
         )
         for name, value in values.items()
     )
+
+
+def declared_dtypes(model: keras.Model) -> dict[str, str]:
+    """The inputs that Keras declares with another dtype than the file has."""
+    return {n: p.dtype for n, p in ports.inputs(model).items() if p.dtype != p.taken_as}
 
 
 def frozen_weights(step: Training) -> tuple[FrozenWeight, ...]:

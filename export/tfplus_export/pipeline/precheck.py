@@ -160,7 +160,7 @@ def _is_traceable(model: keras.Model) -> bool:
     if not model.built or not getattr(model, "outputs", None):
         return False
     given = ports.inputs(model).values()
-    return all(None not in p.shape and p.dtype in checks.INPUT_DTYPES for p in given)
+    return all(None not in p.shape and p.taken_as is not None for p in given)
 
 
 def _cost(seen: Preview, batch_size: int) -> BatchCost:

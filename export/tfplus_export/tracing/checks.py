@@ -19,8 +19,6 @@ from tfplus_export.tracing.graph import layers_of
 
 # Methods with which a model replaces what `fit` does in a step.
 _OVERRIDES = ("train_step", "compute_loss")
-# Floats, or indices into a table.
-INPUT_DTYPES = ("float32", "int32")
 
 
 def check_model(model: keras.Model) -> None:
@@ -50,8 +48,11 @@ def problems(model: keras.Model) -> Generator[str]:
                     f"got {port.shape}"
                 )
     for name, port in named["input"].items():
-        if port.dtype not in INPUT_DTYPES:
-            yield (f"input '{name}': expected {' or '.join(INPUT_DTYPES)}, got {port.dtype}")
+        if port.taken_as is None:
+            yield (
+                f"input '{name}': expected numbers of 32 or 64 bits, or integers of fewer, got "
+                f"{port.dtype}: give the Input such a dtype, and cast behind it"
+            )
     if keras.backend.image_data_format() != "channels_last":
         yield ("expected image_data_format channels_last in the Keras configuration")
     for variable in model.variables:

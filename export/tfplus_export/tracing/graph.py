@@ -120,7 +120,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
       ExportError: TensorFlow cannot trace it, or a layer changes variables in the forward pass.
     """
     inputs = ports.inputs(model)
-    specs = [tf.TensorSpec([batch_size, *p.shape], p.dtype) for p in inputs.values()]
+    specs = [tf.TensorSpec([batch_size, *p.shape], p.taken_as or p.dtype) for p in inputs.values()]
     names = list(ports.outputs(model))
     masked: set[str] = set()
 

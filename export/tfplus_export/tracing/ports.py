@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import keras
+import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus_export.tf_types import Tensor
 
 # The name of a model's only input.
 INPUT = "x"
+# What a file takes of an input that Keras declares so. Runtimes compute in 32 bits, and what leads
+# the model casts: values beyond them are refused where data are read.
+_TAKEN_AS = {
+    **dict.fromkeys(("float64", "float32"), "float32"),
+    **dict.fromkeys(("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"), "int32"),
+}
 
 
 @dataclass(frozen=True)
@@ -21,11 +28,16 @@ class Port:
 
     Attributes:
       shape: without the batch; None where a dimension is open.
-      dtype: name of it.
+      dtype: name of it, as Keras declares it.
     """
 
     shape: tuple[int | None, ...]
     dtype: str
+
+    @property
+    def taken_as(self) -> str | None:
+        """The dtype of an input in the file; None where a file takes no such input."""
+        return _TAKEN_AS.get(self.dtype)
 
 
 def inputs(model: keras.Model) -> dict[str, Port]:
@@ -55,7 +67,12 @@ def outputs(model: keras.Model) -> dict[str, Port]:
 
 
 def call(model: keras.Model, values: Sequence[Tensor], *, training: bool) -> list[Tensor]:
-    """Calls a model with its inputs in the order of `inputs`; returns those of `outputs`."""
+    """Calls a model with its inputs in the order of `inputs`; returns those of `outputs`.
+
+    Values may have the dtypes of a file: they are cast to those that the model declares.
+    """
+    declared = [port.dtype for port in inputs(model).values()]
+    values = [v if v.dtype == d else tf.cast(v, d) for v, d in zip(values, declared, strict=True)]
     nested = _nested(model, "input")
     packed = values[0] if nested is None else keras.tree.pack_sequence_as(nested, list(values))
     return keras.tree.flatten(cast("Any", model)(packed, training=training))

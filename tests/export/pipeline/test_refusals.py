@@ -54,7 +54,7 @@ def with_lambda():
     ("source", "arguments", "code", "said"),
     [
         ("without_rule", [], 4, "layer 'odd': operation"),
-        ("strings", [], 4, "expected float32 or int32, got string"),
+        ("strings", [], 4, "expected numbers of 32 or 64 bits"),
         ("open_shape", [], 4, "expected fixed dimensions besides the batch"),
         ("nan", [], 4, "head/bias' holds NaN"),
         ("unbuilt", [], 4, "the model is not built"),

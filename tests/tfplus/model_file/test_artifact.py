@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tfplus.errors import ArtifactError, TensorError
 from tfplus.model_file import artifact
 from tfplus.model_file.artifact import Artifact
+from tfplus.model_file.manifest import SCHEMA_VERSION
 from tfplus.tensors.slices import Tensor
 
 
@@ -174,7 +175,7 @@ def test_a_plain_tflite_file_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_newer_schema_says_what_to_do(toy: Artifact, tmp_path: Path) -> None:
-    path = rebuild(toy, {"schema_version": 3}, tmp_path / "newer.tflite")
+    path = rebuild(toy, {"schema_version": SCHEMA_VERSION + 1}, tmp_path / "newer.tflite")
     with pytest.raises(ArtifactError, match=r"newer\.tflite.*version 3 is newer than 2.*upgrade"):
         artifact.read(path)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tfplus.errors import ArtifactError
 from tfplus.model_file.artifact import Artifact
-from tfplus.model_file.manifest import Manifest
+from tfplus.model_file.manifest import SCHEMA_VERSION, Manifest
 from tfplus.model_file.manifest_reader import from_json
 from tfplus.wire.limits import Limits
 
@@ -122,8 +122,8 @@ def test_junk_anywhere_is_refused_or_harmless(toy: Artifact, junk: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 3}, "newer"),
-        ({"schema_version": 1}, "older than 2.*export the model again"),
+        ({"schema_version": SCHEMA_VERSION + 1}, "newer"),
+        ({"schema_version": 1}, "older than 3.*export the model again"),
         ({"schema_version": 0}, "schema_version"),
         ({"schema_version": "1"}, "schema_version"),
         ({"batch_size": 0}, "batch_size: expected an integer of at least 1, got 0"),

@@ -18,7 +18,7 @@ from tfplus_agent.commands.doctor import doctor
 from tfplus_agent.storage import naming
 
 if TYPE_CHECKING:
-    from tfplus_agent.server.daemon import AgentServer
+    from tfplus_agent.server.agent_server import AgentServer
 
 app = typer.Typer(add_completion=False)
 app.command()(doctor)
@@ -102,7 +102,7 @@ def agent(
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from tfplus.runtime import gpu_model
-        from tfplus_agent.server import daemon
+        from tfplus_agent.server import agent_server
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("tfplus"):
             raise
@@ -115,7 +115,7 @@ def agent(
         raise UsageError(f"--accelerator {accelerator}: expected {', '.join(gpu_model.NAMES)}")
     name = naming.own_name(name, tls)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    config = daemon.ServerConfig(
+    config = agent_server.ServerConfig(
         DeviceConfig(
             name,
             state_dir or naming.default_state_dir(name),
@@ -146,5 +146,5 @@ def agent(
             f"{serving.device.train_samples} samples); Ctrl-C ends it"
         )
 
-    if daemon.serve(config, on_ready) == signal.SIGINT:
+    if agent_server.serve(config, on_ready) == signal.SIGINT:
         raise KeyboardInterrupt

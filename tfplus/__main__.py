@@ -1,5 +1,5 @@
 """`python -m tfplus`."""
 
-from tfplus.cli.main import main
+from tfplus.cli.entry import main
 
 main()

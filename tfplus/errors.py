@@ -31,6 +31,13 @@ class ArtifactError(TfplusError):
     status = "INVALID_ARGUMENT"
 
 
+class DamagedFileError(TfplusError):
+    """A file does not hold what is written there: it was cut off, overwritten or changed."""
+
+    exit_code = 3
+    status = "DATA_LOSS"
+
+
 class DataError(TfplusError):
     """A data set is missing, empty or does not fit the model."""
 

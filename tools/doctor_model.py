@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 from tfplus.model_file import artifact
 from tfplus.model_file.artifact import Artifact
 from tfplus.model_file.manifest import Preprocessing
+from tfplus.system import temporary
 from tfplus_export.optimizers import Sgd
 from tfplus_export.pipeline import api
 from tfplus_export.pipeline.options import Options
@@ -108,9 +108,9 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments:
         write(FOLDER)
         return 0
-    with tempfile.TemporaryDirectory() as name:
-        write(Path(name))
-        found = differences(FOLDER, Path(name))
+    with temporary.folder("probe") as folder:
+        write(folder)
+        found = differences(FOLDER, folder)
     for line in found:
         sys.stderr.write(f"{line} differs: run scripts/doctor-model\n")
     return 1 if found else 0

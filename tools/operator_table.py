@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
+
+from tfplus.system import temporary
 
 TABLES = Path(__file__).parents[1] / "export" / "tfplus_export" / "targets" / "runtimes"
 # Above any version of any operator so far (CONV_2D and FULLY_CONNECTED have 14).
@@ -85,14 +86,14 @@ def main() -> int:
         sys.stderr.write(__doc__ or "")
         return 2
     differ = False
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary.folder("ask") as folder:
         for name, code in vars(schema.BuiltinOperator).items():
             if name.startswith("_") or name in NOT_BUILTIN:
                 continue
             for version in range(1, MOST_VERSIONS + 1):
-                (Path(folder) / f"{name}.{version}").write_bytes(lists_one(code, version))
+                (folder / f"{name}.{version}").write_bytes(lists_one(code, version))
         for python in pythons:
-            table = ask(python, Path(folder))
+            table = ask(python, folder)
             path = TABLES / f"{json.loads(table)['runtime']}.json"
             if not check:
                 path.write_text(table)

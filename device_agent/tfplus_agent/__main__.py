@@ -2,11 +2,18 @@
 
 import sys
 
-from tfplus.cli.main import answer
-from tfplus.errors import TfplusError
-from tfplus_agent.cli import app
+from tfplus.cli.entry import interruptible
 
-try:
-    app()
-except (TfplusError, OSError, KeyboardInterrupt) as error:
-    sys.exit(answer(error))
+
+def _agent() -> None:
+    from tfplus.cli.main import answer
+    from tfplus.errors import TfplusError
+    from tfplus_agent.cli import app
+
+    try:
+        app()
+    except (TfplusError, OSError, KeyboardInterrupt) as error:
+        sys.exit(answer(error))
+
+
+interruptible(_agent)

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tfplus.cli import encryption
-from tfplus.errors import MissingExtraError, UsageError
-from tfplus.system.files import write_atomic
+from tfplus_agent import daemon
 from tfplus_agent.commands.doctor import doctor
-from tfplus_agent.storage import naming
-
-if TYPE_CHECKING:
-    from tfplus_agent.server.agent_server import AgentServer
 
 app = typer.Typer(add_completion=False)
 app.command()(doctor)
@@ -81,6 +72,14 @@ def agent(
             "on with is never removed.",
         ),
     ] = 10,
+    keep_models: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Models that stay on disk, with their checkpoints, beside the one that is loaded; "
+            "those of gossip runs that can be gone on with are never removed.",
+        ),
+    ] = 10,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the ready line here once it serves.")
     ] = None,
@@ -98,53 +97,24 @@ def agent(
           --listen 0.0.0.0:50051 --tls-dir certs/pi-3
       tfplus agent --data digits.npz --listen 127.0.0.1:0 --json
     """
-    # gRPC's C core would write its own line about a port in use beside the error message.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    try:
-        from tfplus.runtime import gpu_model
-        from tfplus_agent.server import agent_server
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("tfplus"):
-            raise
-        raise MissingExtraError.of("tfplus agent", "agent") from error
-    from tfplus.runtime.gpu import precision_named
-    from tfplus_agent.device.device import DeviceConfig
-
-    tls = encryption.tls_files(tls_dir, insecure=insecure)
-    if accelerator not in gpu_model.NAMES:
-        raise UsageError(f"--accelerator {accelerator}: expected {', '.join(gpu_model.NAMES)}")
-    name = naming.own_name(name, tls)
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    config = agent_server.ServerConfig(
-        DeviceConfig(
-            name,
-            state_dir or naming.default_state_dir(name),
-            data,
-            eval_data,
-            runtime,
-            threads,
-            accelerator,
-            loss_every,
-            precision_named(gpu_precision),
-        ),
-        listen,
-        tls,
-        insecure,
-        keep_runs,
+    encryption.tls_files(tls_dir, insecure=insecure)
+    daemon.become(
+        {
+            "name": name,
+            "data": data,
+            "eval_data": eval_data,
+            "state_dir": state_dir,
+            "runtime": runtime,
+            "threads": threads,
+            "accelerator": accelerator,
+            "loss_every": loss_every,
+            "gpu_precision": gpu_precision,
+            "listen": listen,
+            "tls_dir": tls_dir,
+            "insecure": insecure,
+            "keep_runs": keep_runs,
+            "keep_models": keep_models,
+            "ready_file": ready_file,
+            "as_json": as_json,
+        }
     )
-
-    def on_ready(serving: AgentServer) -> None:
-        line = json.dumps({"address": serving.address, "name": name, "pid": os.getpid()})
-        if ready_file is not None:
-            write_atomic(ready_file, f"{line}\n".encode())
-        found = serving.device.runtime
-        # typer.echo flushes, so that a reader of a pipe sees the line at once.
-        typer.echo(
-            line
-            if as_json
-            else f"agent '{name}' serves on {serving.address} ({found.name} {found.version}, "
-            f"{serving.device.train_samples} samples); Ctrl-C ends it"
-        )
-
-    if agent_server.serve(config, on_ready) == signal.SIGINT:
-        raise KeyboardInterrupt

@@ -56,6 +56,7 @@ class FakeDevice:
         self.state_dir = state_dir
         self.incarnation = incarnation
         self.manifest = manifest
+        self.model_sha256 = ""
         rng = np.random.default_rng(ord(name))
         self.values = {n: rng.normal(size=6).astype(np.float32) for n in slices_of(name)}
         self.hold: threading.Event | None = None

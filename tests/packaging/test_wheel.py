@@ -74,7 +74,7 @@ def test_entry_points_load(wheel: Path) -> None:
         (name,) = (n for n in archive.namelist() if n.endswith("entry_points.txt"))
         parser = configparser.ConfigParser()
         parser.read_string(archive.read(name).decode())
-    assert dict(parser["console_scripts"]) == {"tfplus": "tfplus.cli.main:main"}
+    assert dict(parser["console_scripts"]) == {"tfplus": "tfplus.cli.entry:main"}
     assert set(parser["tfplus.commands"]) == {"agent", "export"}
     for section in parser.sections():
         for target in parser[section].values():

@@ -25,8 +25,10 @@ def tls_files(tls_dir: Path | None, *, insecure: bool) -> TlsFiles | None:
     Raises:
       UsageError: both options are given, or the directory does not hold what it should.
     """
-    from tfplus.wire.tls import TlsFiles
-
     if tls_dir is not None and insecure:
         raise UsageError("--tls-dir and --insecure: give one of them")
-    return TlsFiles.load(tls_dir) if tls_dir else None
+    if tls_dir is None:
+        return None
+    from tfplus.wire.tls import TlsFiles
+
+    return TlsFiles.load(tls_dir)

@@ -12,11 +12,12 @@ import typer.core
 
 from tfplus import __version__
 from tfplus.cli import mount
+from tfplus.cli.entry import INTERRUPT_EXIT_CODE
 from tfplus.cli.output import print_error
 from tfplus.errors import RemoteError, TfplusError
+from tfplus.system import temporary
 
 FILE_ERROR_EXIT_CODE = 3
-INTERRUPT_EXIT_CODE = 128 + 2
 BROKEN_PIPE_EXIT_CODE = 128 + 13
 
 
@@ -42,6 +43,7 @@ class RootGroup(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the chosen command and answers its errors."""
+        temporary.remove_stale()
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
@@ -115,7 +117,7 @@ def answer(error: BaseException) -> int:
 
 
 def main() -> None:
-    """Entry point of the console script `tfplus`."""
+    """Runs the root command; the console script comes here by way of `tfplus.cli.entry`."""
     app()
 
 

@@ -256,6 +256,9 @@ def _plain(value: float) -> str:
 def _seconds(value: Value) -> str:
     if value is None:
         return ABSENT
+    if value < 1:
+        # Tenths would make 0.15 s and 0.2 s the same mark of an axis.
+        return f"{value:.3g} s"
     return f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
 
 

@@ -21,7 +21,7 @@ from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 from tfplus.wire.tls import TlsFiles
 
 # A link slower than this counts as broken when something is sent.
-_SLOWEST_BYTES_PER_S = 50_000
+SLOWEST_BYTES_PER_S = 50_000
 
 
 class AgentClient:
@@ -192,7 +192,7 @@ class AgentClient:
             return self._stub.StopGossip(request, timeout=self._timeout_s).was_running
 
     def _sending_s(self, size_bytes: int) -> float:
-        return self._timeout_s + size_bytes / _SLOWEST_BYTES_PER_S
+        return self._timeout_s + size_bytes / SLOWEST_BYTES_PER_S
 
     def _upload_parts(self, read: artifact.Artifact) -> Iterator[pb.UploadModelRequest]:
         yield pb.UploadModelRequest(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
-from collections.abc import Collection
 from typing import Any, cast, get_args
 
 import numpy as np
 
-from tfplus.errors import ArtifactError
+from tfplus.errors import ArtifactError, DamagedFileError
 from tfplus.model_file.manifest import (
     SCHEMA_VERSION,
     AcceleratedGraph,
@@ -31,12 +28,12 @@ from tfplus.model_file.manifest import (
     Variable,
 )
 from tfplus.model_file.storage import STORAGES
+from tfplus.system.checked_json import Fields, parse
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 
 DTYPES = frozenset({"bool", "float16", "float32", "float64", "int8", "int32", "int64", "uint8"})
 # Of an input of a Keras model; a file takes it as float32 or int32.
 DECLARED_DTYPES = ("float64", "int8", "int16", "int64", "uint8", "uint16", "uint32")
-_MAX_INTEGER = 2**63 - 1
 
 
 def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
@@ -54,10 +51,10 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         message names the field.
     """
     try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"tfplus.json: expected JSON, got {error}") from None
-    fields = _Fields(raw, "")
+        raw = parse(text.encode(errors="surrogatepass"))
+    except DamagedFileError as error:
+        raise ArtifactError(f"tfplus.json: {error}") from None
+    fields = _Fields(raw)
     version = fields.integer("schema_version", minimum=1)
     if version > SCHEMA_VERSION:
         raise ArtifactError(
@@ -242,56 +239,18 @@ def _tensor(fields: _Fields, limits: Limits) -> TensorInfo:
     return info
 
 
-class _Fields:
-    """A JSON object whose fields are read by type; errors name the path to the field."""
+class _Fields(Fields):
+    """An object of the manifest."""
 
-    def __init__(self, raw: Any, path: str) -> None:
-        self._path = path
-        if not isinstance(raw, dict):
-            raise ArtifactError(
-                f"tfplus.json: {path.rstrip('.') or 'the whole'}: expected an object, "
-                f"got {_shown(raw)}"
-            )
-        self._raw = cast("dict[str, Any]", raw)
-
-    def wrong(self, name: str, expected: str, got: Any) -> ArtifactError:
-        """The error for a field of a wrong form."""
-        return ArtifactError(
-            f"tfplus.json: {self._path}{name}: expected {expected}, got {_shown(got)}"
-        )
-
-    def _get(self, name: str, kind: type | tuple[type, ...], expected: str) -> Any:
-        if name not in self._raw:
-            raise ArtifactError(f"tfplus.json: {self._path}{name} is missing")
-        value = self._raw[name]
-        # In Python True is an int; in a manifest it is not.
-        if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-            raise self.wrong(name, expected, value)
-        return value
-
-    def text(self, name: str) -> str:
-        return self._get(name, str, "a text")
-
-    def boolean(self, name: str) -> bool:
-        return self._get(name, bool, "true or false")
-
-    def integer(self, name: str, minimum: int = 0) -> int:
-        value = self._get(name, int, "an integer")
-        if not minimum <= value <= _MAX_INTEGER:
-            raise self.wrong(name, f"an integer of at least {minimum}", value)
-        return value
-
-    def number(self, name: str) -> float:
-        value = self._get(name, (int, float), "a number")
-        if not abs(value) <= sys.float_info.max:
-            raise self.wrong(name, "a finite number", value)
-        return float(value)
-
-    def mapping(self, name: str) -> dict[str, Any]:
-        return self._get(name, dict, "an object")
+    document = "tfplus.json"
+    error = ArtifactError
 
     def object(self, name: str) -> _Fields:
         return _Fields(self.mapping(name), f"{self._path}{name}.")
+
+    def objects(self, name: str) -> list[_Fields]:
+        values = cast("list[Any]", self._get(name, list, "a list"))
+        return [_Fields(v, f"{self._path}{name}[{i}].") for i, v in enumerate(values)]
 
     def members(self) -> list[tuple[str, _Fields]]:
         return [(n, _Fields(v, f"{self._path}{n}.")) for n, v in self._raw.items()]
@@ -315,20 +274,6 @@ class _Fields:
     def dtypes(self) -> dict[str, str]:
         return {n: self.choice(n, DECLARED_DTYPES) for n in self._raw}
 
-    def objects(self, name: str) -> list[_Fields]:
-        values = cast("list[Any]", self._get(name, list, "a list"))
-        return [_Fields(v, f"{self._path}{name}[{i}].") for i, v in enumerate(values)]
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        return tuple(cast("list[str]", self._all(name, str, "texts")))
-
-    def integers(self, name: str, minimum: int | None = None) -> tuple[int, ...]:
-        values = tuple(cast("list[int]", self._all(name, int, "integers")))
-        least = -_MAX_INTEGER if minimum is None else minimum
-        if any(not least <= v <= _MAX_INTEGER for v in values):
-            raise self.wrong(name, f"integers from {least} to {_MAX_INTEGER}", list(values))
-        return values
-
     def shape(self, limits: Limits) -> tuple[int, ...]:
         shape = self.integers("shape", minimum=0)
         if len(shape) > limits.rank:
@@ -337,20 +282,3 @@ class _Fields:
 
     def dtype(self) -> str:
         return self.choice("dtype", DTYPES)
-
-    def choice(self, name: str, known: Collection[str]) -> str:
-        value = self.text(name)
-        if value not in known:
-            raise self.wrong(name, f"one of {sorted(known)}", value)
-        return value
-
-    def _all(self, name: str, kind: type, expected: str) -> list[Any]:
-        values = cast("list[Any]", self._get(name, list, f"a list of {expected}"))
-        if not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
-            raise self.wrong(name, f"a list of {expected}", values)
-        return values
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -11,7 +11,6 @@ import dataclasses
 import json
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from tfplus.errors import WorkerError
 from tfplus.profiling.litert import INVOKE, OPERATOR, RUN, Event, ProfiledModel
-from tfplus.system import child_process
+from tfplus.system import child_process, temporary
 from tfplus.tensors.slices import Tensors
 
 TIMEOUT_S = 900.0
@@ -88,12 +87,11 @@ def record(request: Request, inputs: Tensors, timeout_s: float = TIMEOUT_S) -> R
     Raises:
       WorkerError: this LiteRT has no profiler, or the run failed.
     """
-    with tempfile.TemporaryDirectory(prefix="tfplus-profile-") as name:
-        folder = Path(name)
+    with temporary.folder("profile") as folder:
         (folder / "request.json").write_text(json.dumps(dataclasses.asdict(request)))
         save_file({n: np.ascontiguousarray(t) for n, t in inputs.items()}, folder / _INPUTS)
         try:
-            done = child_process.run("tfplus.profiling.process", name, timeout_s=timeout_s)
+            done = child_process.run("tfplus.profiling.process", str(folder), timeout_s=timeout_s)
         except subprocess.TimeoutExpired:
             raise WorkerError(f"the profiled run did not end within {timeout_s:g} s") from None
         answer = folder / "answer.json"

@@ -14,7 +14,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from tfplus.model_file.manifest import TensorInfo
 from tfplus.runtime import gpu
 from tfplus.runtime.functional import StatelessModel
 from tfplus.runtime.gpu import CompileError, NoAcceleratorError, NotTakenError, Precision
-from tfplus.system import child_process
+from tfplus.system import child_process, temporary
 from tfplus.tensors.slices import Tensor, Tensors
 
 TIMEOUT_S = 900.0
@@ -101,8 +100,7 @@ def run(
       CompileError: the GPU has no room for the graph, or another reason not to compile it.
       WorkerError: it failed in another way; the message says how.
     """
-    with tempfile.TemporaryDirectory(prefix="tfplus-gpu-") as name:
-        folder = Path(name)
+    with temporary.folder("gpu") as folder:
         (folder / "graph.tflite").write_bytes(graph)
         (folder / "metrics.json").write_text(json.dumps(metrics))
         for i, step in enumerate(steps):
@@ -110,7 +108,7 @@ def run(
             save_file(_contiguous(step.batch), folder / f"batch-{i}.safetensors")
         try:
             done = child_process.run(
-                "tfplus.runtime.accelerator_process", name, precision, timeout_s=timeout_s
+                "tfplus.runtime.accelerator_process", str(folder), precision, timeout_s=timeout_s
             )
         except subprocess.TimeoutExpired:
             raise WorkerError(

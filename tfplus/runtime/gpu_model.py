@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tfplus.errors import ArtifactError, WorkerError
+from tfplus.errors import ArtifactError, UsageError, WorkerError
 from tfplus.model_file import artifact
 from tfplus.model_file.artifact import Artifact
 from tfplus.model_file.manifest import Manifest, TensorInfo
@@ -17,6 +17,16 @@ from tfplus.tensors.slices import Tensor, Tensors, check_against
 
 AUTO, GPU = "auto", "gpu"
 NAMES = (AUTO, Model.accelerator, GPU)
+
+
+def check_name(accelerator: str) -> None:
+    """Refuses what is no accelerator's name.
+
+    Raises:
+      UsageError: it is none of `NAMES`.
+    """
+    if accelerator not in NAMES:
+        raise UsageError(f"--accelerator {accelerator}: expected {', '.join(NAMES)}")
 
 
 class GpuModel:

@@ -1,16 +1,28 @@
-"""Files that are whole or absent: written to a temporary name, synced, then renamed."""
+"""Files that are whole or absent: written to a temporary name, synced, then renamed.
+
+And files that may be damaged nevertheless: read up to a cap, and set aside.
+"""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
+
+from tfplus.errors import DamagedFileError
+
+PART = ".part"
+_SET_ASIDE = ".damaged"
 
 
-def write_atomic(path: Path, chunks: bytes | Iterable[bytes], *, mode: int = 0o644) -> None:
+def write_atomic(
+    path: Path, chunks: bytes | Iterable[bytes | memoryview], *, mode: int = 0o644
+) -> None:
     """Writes a file so that a reader, or a crash at any moment, sees the old or the new one whole.
 
     Args:
@@ -26,9 +38,7 @@ def write_atomic(path: Path, chunks: bytes | Iterable[bytes], *, mode: int = 0o6
         # A rename would put a file in the place of a device such as /dev/null.
         raise FileExistsError(errno.EEXIST, "is not a regular file", str(path))
     try:
-        handle, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part"
-        )
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     except OSError as error:
         raise _of(error, path) from None
     try:
@@ -59,6 +69,48 @@ def sync_directory(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a file for reading, and nothing that would be waited for, such as a pipe.
+
+    Raises:
+      DamagedFileError: it is no regular file.
+      OSError: it is not there, or cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise DamagedFileError("expected a regular file, it is something else")
+    return os.fdopen(handle, "rb")
+
+
+def read_capped(path: Path, max_bytes: int) -> bytes:
+    """Reads a whole file that should be small.
+
+    Raises:
+      DamagedFileError: it is larger than `max_bytes`, or no regular file.
+      OSError: it is not there, or cannot be read.
+    """
+    with open_regular(path) as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise DamagedFileError(f"expected at most {max_bytes} bytes, it has more")
+    return content
+
+
+def set_aside_name(path: Path) -> Path:
+    """The name that a damaged file gets."""
+    return path.with_name(path.name + _SET_ASIDE)
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a damaged file and returns its new name; one that was damaged before is replaced.
+
+    Raises:
+      OSError: it cannot be renamed.
+    """
+    return path.replace(set_aside_name(path))
 
 
 def sha256_of(path: Path) -> str:

@@ -16,7 +16,11 @@ import numpy as np
 from tfplus.errors import TensorError
 from tfplus.proto.v1 import tensors_pb2 as pb
 from tfplus.tensors.slices import Tensor, Tensors
+from tfplus.wire.growing import GrowingBuffer
+from tfplus.wire.hashing import TensorHasher, hashes_of, raw_bytes, tensor_hash
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
+
+__all__ = ["MissingTensorsError", "Received", "from_parts", "receive", "tensor_hash", "to_parts"]
 
 _DTYPES: dict[int, np.dtype[np.generic]] = {
     pb.DTYPE_FLOAT32: np.dtype("<f4"),
@@ -25,15 +29,11 @@ _DTYPES: dict[int, np.dtype[np.generic]] = {
 _CODES = {dtype.name: code for code, dtype in _DTYPES.items()}
 
 
-def tensor_hash(tensor: Tensor) -> bytes:
-    """SHA-256 of the raw little-endian bytes."""
-    return hashlib.sha256(_raw(tensor)).digest()
-
-
 def to_parts(
     tensors: Tensors,
     *,
     known: Container[bytes] = frozenset(),
+    hashes: Mapping[str, bytes] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[pb.TensorSetPart]:
     """Cuts tensors into a header and chunks.
@@ -41,6 +41,7 @@ def to_parts(
     Args:
       tensors: name → float32 or int32 array.
       known: hashes that the receiver already holds; those tensors are named but not sent.
+      hashes: name → hash of tensors whose hash is known here; they are not hashed again.
       limits: gives the size of a chunk.
 
     Raises:
@@ -53,7 +54,9 @@ def to_parts(
             raise TensorError(
                 f"tensor '{name}': expected one of {sorted(_CODES)}, got {tensor.dtype.name}"
             )
-        digest = tensor_hash(tensor)
+    digests = hashes_of(tensors, hashes or {})
+    for name, tensor in tensors.items():
+        digest = digests[name]
         unchanged = digest in known
         header.tensors.add(
             name=name,
@@ -67,12 +70,19 @@ def to_parts(
     yield pb.TensorSetPart(header=header)
     pending = bytearray()
     for tensor in to_send:
-        raw = _raw(tensor)
-        for start in range(0, len(raw), limits.chunk_bytes):
-            pending += raw[start : start + limits.chunk_bytes]
-            while len(pending) >= limits.chunk_bytes:
-                yield pb.TensorSetPart(chunk=bytes(pending[: limits.chunk_bytes]))
-                del pending[: limits.chunk_bytes]
+        raw = raw_bytes(tensor)
+        start = 0
+        while start < len(raw):
+            end = start + limits.chunk_bytes - len(pending)
+            if pending or end > len(raw):
+                pending += raw[start:end]
+                chunk = bytes(pending)
+            else:
+                chunk = bytes(raw[start:end])
+            start = end
+            if len(chunk) == limits.chunk_bytes:
+                pending.clear()
+                yield pb.TensorSetPart(chunk=chunk)
     if pending:
         yield pb.TensorSetPart(chunk=bytes(pending))
 
@@ -83,15 +93,35 @@ def from_parts(
     held: Mapping[bytes, Tensor] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> dict[str, Tensor]:
+    """Rebuilds tensors from their parts, as `receive` does: name → array, in the header's order."""
+    return receive(parts, held=held, limits=limits).tensors
+
+
+@dataclass(frozen=True)
+class Received:
+    """What came in one stream.
+
+    Attributes:
+      tensors: name → array, in the order of the header.
+      hashes: name → SHA-256 of the array's bytes; each was checked.
+    """
+
+    tensors: dict[str, Tensor]
+    hashes: dict[str, bytes]
+
+
+def receive(
+    parts: Iterable[pb.TensorSetPart],
+    *,
+    held: Mapping[bytes, Tensor] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Received:
     """Rebuilds tensors from their parts; nothing is returned before every check has passed.
 
     Args:
       parts: a header, then chunks.
       held: hash → tensor, for those marked unchanged.
       limits: caps that the header is held to.
-
-    Returns:
-      name → array, in the order of the header.
 
     Raises:
       MissingTensorsError: a tensor is marked unchanged and not in `held`.
@@ -109,8 +139,13 @@ def from_parts(
             f"tensor '{absent[0]}' (and {len(absent) - 1} more) is marked unchanged but not held "
             "here: send all tensors"
         )
-    size = sum(e.size_bytes for e in entries if not e.unchanged)
-    buffer = _collect(stream, size, limits)
+    sent = [e for e in entries if not e.unchanged]
+    with TensorHasher([e.size_bytes for e in sent]) as hasher:
+        buffer = _collect(stream, sum(e.size_bytes for e in sent), hasher, limits)
+        digests = hasher.digests()
+    for entry, digest in zip(sent, digests, strict=True):
+        if digest != entry.sha256:
+            raise TensorError(f"tensor '{entry.name}': its bytes do not match their SHA-256")
     tensors: dict[str, Tensor] = {}
     offset = 0
     for entry in entries:
@@ -119,13 +154,11 @@ def from_parts(
             if tensor.shape != entry.shape or tensor.dtype != entry.dtype:
                 raise TensorError(f"tensor '{entry.name}': the one held has another shape or dtype")
         else:
-            raw = memoryview(buffer)[offset : offset + entry.size_bytes]
-            if hashlib.sha256(raw).digest() != entry.sha256:
-                raise TensorError(f"tensor '{entry.name}': its bytes do not match their SHA-256")
+            raw = buffer[offset : offset + entry.size_bytes]
             tensor = np.frombuffer(raw, entry.dtype).reshape(entry.shape)
             offset += entry.size_bytes
         tensors[entry.name] = tensor
-    return tensors
+    return Received(tensors, {e.name: e.sha256 for e in entries})
 
 
 class MissingTensorsError(TensorError):
@@ -181,26 +214,26 @@ def _check_header(header: pb.TensorSetHeader, limits: Limits) -> list[_Entry]:
     return entries
 
 
-def _collect(stream: Iterator[pb.TensorSetPart], size: int, limits: Limits) -> bytearray:
+def _collect(
+    stream: Iterator[pb.TensorSetPart], size: int, hasher: TensorHasher, limits: Limits
+) -> memoryview:
     # Grown as bytes arrive: a header alone cannot make this process allocate what it announces.
-    buffer = bytearray()
+    buffer = GrowingBuffer(size)
     for part in stream:
         if part.WhichOneof("part") != "chunk":
             raise TensorError("tensor stream: expected chunks after the header")
+        # protobuf copies the bytes whenever they are asked for.
+        chunk = part.chunk
         # An empty chunk brings nothing: a stream of them would never end.
-        if not 0 < len(part.chunk) <= limits.chunk_bytes:
+        if not 0 < len(chunk) <= limits.chunk_bytes:
             raise TensorError(
                 f"tensor stream: expected a chunk of 1 to {limits.chunk_bytes} bytes, "
-                f"got {len(part.chunk)}"
+                f"got {len(chunk)}"
             )
-        if len(buffer) + len(part.chunk) > size:
+        if buffer.filled + len(chunk) > size:
             raise TensorError(f"tensor stream: expected {size} bytes, more came")
-        buffer += part.chunk
-    if len(buffer) != size:
-        raise TensorError(f"tensor stream: expected {size} bytes, it ended after {len(buffer)}")
-    return buffer
-
-
-def _raw(tensor: Tensor) -> memoryview:
-    little = np.ascontiguousarray(tensor, dtype=tensor.dtype.newbyteorder("<"))
-    return memoryview(little.reshape(-1).view(np.uint8).data)
+        hasher.take(chunk)
+        buffer.append(chunk)
+    if buffer.filled != size:
+        raise TensorError(f"tensor stream: expected {size} bytes, it ended after {buffer.filled}")
+    return buffer.bytes()

@@ -5,6 +5,7 @@ Whatever it acknowledges is on disk before.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import statistics
 import threading
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfplus.data import device_data
-from tfplus.errors import BusyError, DataError, TfplusError, UsageError
+from tfplus.errors import BusyError, DataError, TfplusError, UsageError, WorkerError
 from tfplus.model_file.manifest import Manifest
 from tfplus.runtime import gpu_model, interpreter
 from tfplus.runtime.gpu import Precision
@@ -24,6 +25,7 @@ from tfplus_agent.device import training
 from tfplus_agent.device.session import Session
 from tfplus_agent.jobs.device_lock import Exclusive
 from tfplus_agent.results import LOSS, EvaluateResult, MemoryReading, StepEvent, TrainSummary
+from tfplus_agent.storage import retention
 from tfplus_agent.storage.checkpoints import CheckpointStore
 from tfplus_agent.storage.directory import LoadedModel, StateDirectory
 from tfplus_agent.storage.models import ModelStore
@@ -50,6 +52,8 @@ class DeviceConfig:
       accelerator: `auto` for a GPU where it is there and computes rightly, `cpu` or `gpu`.
       loss_every: on a GPU, read the loss after so many steps.
       gpu_precision: of a GPU's arithmetic; weights and optimizer state are float32 either way.
+      keep_models: models that stay on disk, with their checkpoints, beside the one that is loaded
+        and those of gossip runs that can be gone on with.
     """
 
     name: str
@@ -61,6 +65,7 @@ class DeviceConfig:
     accelerator: str = gpu_model.AUTO
     loss_every: int = 1
     gpu_precision: Precision = "float32"
+    keep_models: int = retention.KEEP_MODELS
 
 
 class Device:
@@ -90,6 +95,8 @@ class Device:
         self._exclusive = Exclusive()
         self._closing = threading.Event()
         self._session: Session | None = None
+        self._works = True
+        self._told_of_worker: Callable[[bool], None] = lambda _: None
         self._resume()
 
     @property
@@ -121,6 +128,11 @@ class Device:
         session = self._session
         return session.steps if session else 0
 
+    def on_worker(self, told: Callable[[bool], None]) -> None:
+        """Calls `told` now and whenever a worker was to start: whether the last one did."""
+        self._told_of_worker = told
+        told(self._works)
+
     def load(
         self, sha256: str, *, threads: int = 0, disable_xnnpack: bool = False, fresh: bool = False
     ) -> int:
@@ -136,12 +148,16 @@ class Device:
           The step that training goes on from; 0 for the weights of the file.
 
         Raises:
+          StorageError: steps of the model loaded now are in memory alone, and cannot be written;
+            they stay there, and so does the model.
           TfplusError: the model or the data does not fit; what was loaded before stays loaded.
         """
         if not 0 <= threads <= interpreter.MAX_THREADS:
             raise UsageError(f"threads: expected 0 to {interpreter.MAX_THREADS}, got {threads}")
         request = LoadedModel(sha256, threads or self._config.threads, disable_xnnpack)
         with self._exclusive.hold("loading a model"):
+            if self._session is not None:
+                self._session.keep("a model cannot be loaded")
             session = self._open(request)
             if self._session is not None:
                 # Two interpreters at once may be more than a small device can hold.
@@ -151,10 +167,15 @@ class Device:
                     session.start_over()
                 self.train_samples = session.worker().train_samples
                 self._state.set_loaded(request)
-            except BaseException:
+            except BaseException as error:
                 session.close()
+                if self._session is not None and isinstance(error, WorkerError):
+                    # Whether it was this model that no worker survives, or any.
+                    with contextlib.suppress(TfplusError):
+                        self._session.worker()
                 raise
             self._session = session
+            retention.note_use(self.models, self.state_dir, sha256, self._config.keep_models)
             return session.steps
 
     def train(
@@ -215,27 +236,38 @@ class Device:
         Raises:
           TensorError: a prefix matches nothing.
         """
+        return self.hashed_weights(prefixes, include_optimizer)[0]
+
+    def hashed_weights(
+        self, prefixes: Sequence[str] = (), include_optimizer: bool = False
+    ) -> tuple[dict[str, Tensor], dict[str, bytes]]:
+        """Returns what `weights` does, and by name the SHA-256 of those whose hash is known."""
         with self._exclusive.hold("reading weights"):
             session = self._loaded()
             names = session.manifest.expected(weights_only=not include_optimizer)
-            chosen = slices.select(names, prefixes)
-            values = session.values()
-            return {name: values[name] for name in chosen}
+            return session.some(slices.select(names, prefixes))
 
-    def set_weights(self, tensors: Mapping[str, Tensor], *, step: int | None = None) -> None:
+    def set_weights(
+        self,
+        tensors: Mapping[str, Tensor],
+        *,
+        step: int | None = None,
+        hashes: Mapping[str, bytes] | None = None,
+    ) -> None:
         """Sets some or all variables; the rest keeps its value. On disk when this returns.
 
         Args:
           tensors: name → array.
           step: what `trained_steps` becomes; None leaves it.
+          hashes: name → SHA-256 of tensors whose hash is known; they are not hashed again.
 
         Raises:
-          TensorError: a name, shape or dtype that the model does not have, NaN, or a negative
-            learning rate.
+          TensorError: a name, shape or dtype that the model does not have, NaN, or a value that
+            such a variable cannot have, see `tfplus.model_file.state_ranges`.
           StorageError: the disk is full; nothing was set.
         """
         with self._exclusive.hold("setting weights"):
-            self._loaded().set_values(tensors, step)
+            self._loaded().set_values(tensors, step, hashes)
 
     def evaluate(self) -> EvaluateResult | None:
         """Measures every metric on the evaluation data; None when there is none."""
@@ -278,10 +310,17 @@ class Device:
         try:
             with self._exclusive.hold("closing", long=True):
                 if self._session is not None:
-                    self._session.close()
+                    self._end(self._session)
         except BusyError as error:
             _LOG.warning("%s", error)
         self._state.release()
+
+    def _end(self, session: Session) -> None:
+        try:
+            session.keep("the agent ends")
+        except TfplusError as error:
+            _LOG.warning("%s", error)
+        session.close()
 
     def _resume(self) -> None:
         request = self._state.loaded()
@@ -289,13 +328,13 @@ class Device:
             return
         try:
             self._session = self._open(request)
-        except TfplusError as error:
+        except (TfplusError, OSError) as error:
             _LOG.warning("the model that was loaded last cannot be loaded again: %s", error)
 
     def _open(self, request: LoadedModel) -> Session:
         read = self.models.open(request.sha256)
         checkpoints = CheckpointStore(
-            self.state_dir / "checkpoints" / request.sha256,
+            retention.checkpoints_of(self.state_dir, request.sha256),
             request.sha256,
             read.manifest.expected(),
         )
@@ -310,7 +349,11 @@ class Device:
             gpu_precision=self._config.gpu_precision,
         )
         log_path = self.state_dir / "worker.log"
-        return Session(request, read.manifest, setup, checkpoints, log_path)
+        return Session(request, read.manifest, setup, checkpoints, log_path, self._worker_started)
+
+    def _worker_started(self, works: bool) -> None:
+        self._works = works
+        self._told_of_worker(works)
 
     def _loaded(self) -> Session:
         session = self._session

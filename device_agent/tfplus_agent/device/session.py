@@ -8,19 +8,19 @@ again until the model is loaded anew: the fresh worker trains on the CPU. Not th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
-from tfplus.errors import DataError, TensorError, WorkerError
+from tfplus.errors import DataError, MissingExtraError, TensorError, TfplusError, WorkerError
 from tfplus.model_file.manifest import Manifest
+from tfplus.model_file.state_ranges import check_ranges
 from tfplus.runtime.interpreter import Model
 from tfplus.tensors.slices import Tensor, check_against
+from tfplus.wire.hashing import tensor_hash
 from tfplus_agent.results import LOSS, StepEvent
-from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore
+from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore, StorageError
 from tfplus_agent.storage.directory import LoadedModel
 from tfplus_agent.worker.client import EpochPlan, EpochResult, WorkerClient, WorkerSetup
 
@@ -50,6 +50,7 @@ class Session:
       setup: what the worker loads.
       checkpoints: of the model.
       log_path: where the worker's error output goes.
+      on_start: told, whenever a worker is to start, whether it did.
 
     Attributes:
       steps: that stand behind the weights.
@@ -64,13 +65,17 @@ class Session:
         setup: WorkerSetup,
         checkpoints: CheckpointStore,
         log_path: Path,
+        on_start: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.request = request
         self.manifest = manifest
         self._setup = setup
         self._checkpoints = checkpoints
         self._log_path = log_path
+        self._on_start = on_start
         self._worker: WorkerClient | None = None
+        # Whether the checkpoint holds weights that were set and that the worker was not given yet.
+        self._behind = False
         self._gpu_failure = ""
         self.accelerator = ("", "")
         checkpoint = checkpoints.load()
@@ -91,38 +96,68 @@ class Session:
           WorkerError: it cannot be started, or died with steps that no checkpoint holds.
         """
         if self._worker is not None and self._worker.alive:
+            if self._behind:
+                self._catch_up(self._worker)
             return self._worker
         if self._worker is not None and self.steps > self._saved_steps:
             # Nobody may take a fresh worker for the one that had learned more.
             lost, died = self.steps - self._saved_steps, self._worker.how_it_died("idle")
             message = f"{died}; {lost} steps that no checkpoint holds are lost"
             raise self._failed(self._worker, WorkerError(message))
-        return self._start_at(self._restored)
+        return self._begin(self._restored)
 
     def start_over(self) -> None:
         """Goes back to the weights in the file; on disk when this returns."""
-        self._start_at(lambda worker: self._save(Checkpoint(0, worker.save())))
+        self._begin(lambda worker: self._save(Checkpoint(0, worker.save())))
 
     def values(self) -> dict[str, Tensor]:
         """Returns every variable: name → array."""
         return self._ask(lambda worker: worker.save())
 
-    def set_values(self, tensors: Mapping[str, Tensor], steps: int | None) -> None:
-        """Sets some or all variables; on disk before the worker takes them.
+    def some(self, names: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, bytes]]:
+        """Returns some variables by name, and the hash of each where it is known.
+
+        Weights that are those of the last checkpoint are read from its file: the worker would take
+        them out of the interpreter and send them over a pipe.
+        """
+        if self.steps == self._saved_steps and (found := self._checkpoints.again(names)):
+            return found
+        values = self.values()
+        return {name: values[name] for name in names}, {}
+
+    def set_values(
+        self,
+        tensors: Mapping[str, Tensor],
+        steps: int | None,
+        hashes: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Sets some or all variables; on disk when this returns, in the worker at its next use.
+
+        Args:
+          tensors: name → array.
+          steps: that stand behind them; None for as many as before.
+          hashes: name → SHA-256 of tensors whose hash is known.
 
         Raises:
-          TensorError: a name, shape or dtype that the model does not have, NaN, or a negative
-            learning rate.
+          TensorError: a name, shape or dtype that the model does not have, NaN, or a value that
+            such a variable cannot have, see `tfplus.model_file.state_ranges`.
           StorageError: the disk is full; nothing was set.
         """
         if not tensors:
             raise TensorError("no tensors came: expected at least one of the model's")
         expected = self.manifest.expected()
         check_against(tensors, {n: e for n, e in expected.items() if n in tensors})
-        _check_hyperparameters(tensors, self.manifest)
-        values = {**self.values(), **tensors}
-        self._save(Checkpoint(self.steps if steps is None else steps, values))
-        self._ask(lambda worker: worker.restore(values))
+        check_ranges(tensors, self.manifest.variables)
+        rest, known = self.some([name for name in expected if name not in tensors])
+        if any(tensor_hash(rest[name]) != digest for name, digest in known.items()):
+            # The file was damaged behind our back.
+            values = self.values()
+            rest, known = {name: values[name] for name in rest}, {}
+        whole = {name: tensors[name] if name in tensors else rest[name] for name in expected}
+        self._save(
+            Checkpoint(self.steps if steps is None else steps, whole), {**known, **(hashes or {})}
+        )
+        self._behind = True
 
     def train_epoch(
         self,
@@ -181,6 +216,27 @@ class Session:
                 "scale the data, or set a smaller learning rate"
             ) from None
 
+    def keep(self, what: str) -> None:
+        """Writes steps that are in memory alone, if there are any, before they would be dropped.
+
+        Args:
+          what: cannot go on if they cannot be written, for the message.
+
+        Raises:
+          StorageError: the disk is full; they stay in memory.
+          DataError: they diverged; the last checkpoint holds again.
+          WorkerError: they are lost, since the worker died.
+        """
+        ahead = self.steps - self._saved_steps
+        if ahead <= 0:
+            return
+        try:
+            self.checkpoint()
+        except StorageError as error:
+            raise StorageError(
+                f"{what}: {ahead} steps of training are in memory alone and would be lost: {error}"
+            ) from None
+
     def kill_worker(self) -> None:
         """Ends the worker at once, from any thread."""
         worker = self._worker
@@ -190,19 +246,39 @@ class Session:
     def close(self) -> None:
         """Ends the worker and goes back to the last checkpoint; what is not on disk is gone."""
         worker, self._worker = self._worker, None
-        self.steps = self._saved_steps
+        self.steps, self._behind = self._saved_steps, False
         if worker is not None:
             worker.close()
 
-    def _save(self, checkpoint: Checkpoint) -> None:
-        self._checkpoints.save(checkpoint)
+    def _save(self, checkpoint: Checkpoint, hashes: Mapping[str, bytes] | None = None) -> None:
+        self._checkpoints.save(checkpoint, hashes)
         self.steps = self._saved_steps = checkpoint.step
+
+    def _catch_up(self, worker: WorkerClient) -> None:
+        try:
+            self._restored(worker)
+        except WorkerError as error:
+            raise self._failed(worker, error) from None
+        except BaseException:
+            self.close()
+            raise
 
     def _restored(self, worker: WorkerClient) -> None:
         checkpoint = self._checkpoints.load()
         if checkpoint is not None:
             worker.restore(checkpoint.tensors)
         self.steps = self._saved_steps = checkpoint.step if checkpoint else 0
+        self._behind = False
+
+    def _begin(self, begin: Callable[[WorkerClient], None]) -> WorkerClient:
+        try:
+            worker = self._start_at(begin)
+        except TfplusError as error:
+            # Any other error was the answer of a worker that had started.
+            self._on_start(not isinstance(error, (MissingExtraError, WorkerError)))
+            raise
+        self._on_start(True)
+        return worker
 
     def _start_at(self, begin: Callable[[WorkerClient], None]) -> WorkerClient:
         """Starts a worker and brings it to its first state; where the GPU fails, on the CPU."""
@@ -264,14 +340,3 @@ class Session:
         self._gpu_failure = f"the GPU was lost: {reason}"
         self._setup = replace(self._setup, accelerator=Model.accelerator)
         _LOG.warning("goes on on the CPU: %s", self._gpu_failure)
-
-
-def _check_hyperparameters(tensors: Mapping[str, Tensor], manifest: Manifest) -> None:
-    for variable in manifest.variables:
-        if variable.role == "hyperparameter" and variable.name in tensors:
-            least = float(np.min(tensors[variable.name]))
-            if least < 0:
-                raise TensorError(
-                    f"tensor '{variable.name}': expected 0 or more, got {least:g}: a negative one "
-                    "would climb the loss"
-                )

@@ -7,10 +7,8 @@ along.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -21,6 +19,7 @@ from tfplus.runtime import accelerator_process, interpreter
 from tfplus.runtime.accelerator_process import Ran, Step
 from tfplus.runtime.gpu import PRECISIONS, NoAcceleratorError, Precision
 from tfplus.runtime.gpu_model import GPU
+from tfplus.system import temporary
 from tfplus_agent.doctor.patient import STEPS, Patient, State
 from tfplus_agent.gpu import calibration, vulkan
 from tfplus_agent.results import LOSS
@@ -98,8 +97,8 @@ def _on_cpu(
 ) -> tuple[Tried, list[State]]:
     name = "CPU, XNNPACK" if xnnpack else "CPU, no XNNPACK"
     tried = Tried(name, f"{installed.name} {installed.version}", "right")
-    with tempfile.TemporaryDirectory(prefix="tfplus-doctor-") as folder:
-        samples = Path(folder) / "samples.npz"
+    with temporary.folder("doctor") as folder:
+        samples = folder / "samples.npz"
         np.savez(samples, allow_pickle=False, **patient.samples)
         setup = WorkerSetup(
             patient.read.path, samples, None, installed.name, threads, xnnpack, "cpu"
@@ -107,7 +106,7 @@ def _on_cpu(
         states: list[State] = []
         times_ms: list[float] = []
         try:
-            worker = WorkerClient(setup, Path(folder) / "worker.log")
+            worker = WorkerClient(setup, folder / "worker.log")
             try:
                 for step in range(_TIMED):
                     plan = EpochPlan(0, step, 0, 1, 1, 1)

@@ -173,7 +173,7 @@ def storage(directory: Path) -> Storage:
     while not there.exists() and there != there.parent:
         there = there.parent
     try:
-        with tempfile.NamedTemporaryFile(dir=there, prefix=".tfplus-doctor-") as file:
+        with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"\0" * 4096)
             file.flush()
         return Storage(directory, "", shutil.disk_usage(there).free)

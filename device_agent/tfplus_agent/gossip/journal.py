@@ -1,13 +1,12 @@
 """What a gossip run leaves on the device's disk, so that it can be gone on with after a crash.
 
-    gossip/last                     id of the run started last
     gossip/<run id>/plan.json       what the agent was told, and for which model
     gossip/<run id>/events.jsonl    one line for every round that is done, and for the end
     gossip/<run id>/round-0007.safetensors
 
 A round counts as done once its line is on disk; its weights were written before. The last line may
-be torn by a crash and is then as good as not written. Of runs that have finished, only the newest
-are kept; one that can be gone on with stays.
+be torn by a crash and is then as good as not written. What all runs of a device have in common is
+in `gossip_runs`.
 """
 
 from __future__ import annotations
@@ -18,24 +17,22 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from google.protobuf import json_format
-from safetensors import SafetensorError
-from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
-from tfplus.errors import DataError, UsageError
+from tfplus.errors import DamagedFileError, DataError, UsageError
 from tfplus.model_file.manifest import Manifest
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.system.files import sync_directory, write_atomic
 from tfplus.tensors.slices import Tensor, Tensors, check_against
+from tfplus_agent.gossip.files import EVENTS, PLAN, has_finished, read_events, read_plan
+from tfplus_agent.storage import state_files
 from tfplus_agent.storage.checkpoints import StorageError
 
 _LOG = logging.getLogger(__name__)
-_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_LAST = "last"
-_EVENTS = "events.jsonl"
+RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LINE_LOST = "its line in the journal was damaged; what it said is lost, its weights are not"
 
 
 def valid_run_id(run_id: str) -> str:
@@ -44,7 +41,7 @@ def valid_run_id(run_id: str) -> str:
     Raises:
       UsageError: it is not.
     """
-    if not _RUN_ID.fullmatch(run_id):
+    if not RUN_ID.fullmatch(run_id):
         raise UsageError(
             f"run id {run_id[:80]!r}: expected 1 to 64 letters, digits, '_' or '-', and no more"
         )
@@ -79,7 +76,12 @@ class RunJournal:
 
     @classmethod
     def create(
-        cls, root: Path, plan: pb.GossipPlan, manifest: Manifest, weights: Tensors
+        cls,
+        root: Path,
+        plan: pb.GossipPlan,
+        manifest: Manifest,
+        weights: Tensors,
+        model_sha256: str = "",
     ) -> RunJournal:
         """Begins a run.
 
@@ -88,6 +90,7 @@ class RunJournal:
           plan: what the agent was told.
           manifest: of the model.
           weights: those that the run starts from.
+          model_sha256: address of the model, whose checkpoints the run needs to go on.
 
         Raises:
           StorageError: the disk is full.
@@ -95,6 +98,7 @@ class RunJournal:
         directory = root / valid_run_id(plan.run_id)
         content = {
             "architecture_hash": manifest.architecture_hash,
+            "model_sha256": model_sha256,
             "plan": json_format.MessageToDict(plan),
         }
         try:
@@ -104,31 +108,37 @@ class RunJournal:
                 left.unlink()
             journal = cls(directory, plan, manifest.architecture_hash)
             journal.save_snapshot(0, weights)
-            write_atomic(directory / "plan.json", json.dumps(content, indent=1).encode())
+            write_atomic(directory / PLAN, json.dumps(content, indent=1).encode())
             sync_directory(root)
         except OSError as error:
-            raise _full(directory, error) from None
+            raise full(directory, error) from None
         return journal
 
     @classmethod
-    def read(cls, root: Path, run_id: str) -> RunJournal | None:
+    def read(cls, root: Path, run_id: str, *, mend: bool = True) -> RunJournal | None:
         """Reads a run back; None where there is none.
+
+        Args:
+          root: directory of all runs.
+          run_id: which.
+          mend: set damaged events aside; not where a run may be writing some.
 
         Raises:
           DataError: its plan is damaged.
         """
         directory = root / valid_run_id(run_id)
         try:
-            content = json.loads((directory / "plan.json").read_text())
-            plan = json_format.ParseDict(content["plan"], pb.GossipPlan())
-            architecture_hash = str(content["architecture_hash"])
+            plan, architecture_hash, _ = read_plan(directory)
+            events = read_events(directory, mend=mend)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, json_format.ParseError) as error:
-            raise DataError(
-                f"{directory}/plan.json: damaged ({error}): start a run with another id"
-            ) from None
-        return cls(directory, plan, architecture_hash, _read_events(directory))
+        except DamagedFileError as error:
+            raise DataError(f"{error}: start a run with another id") from None
+        except OSError as error:
+            raise DataError(f"{directory}: the run cannot be read: {error.strerror}") from None
+        journal = cls(directory, plan, architecture_hash, events)
+        journal._take_what_was_done()
+        return journal
 
     @property
     def last_done(self) -> int:
@@ -139,7 +149,7 @@ class RunJournal:
     @property
     def finished(self) -> bool:
         """Whether the last round is done and told to all."""
-        return _has_finished(self.events)
+        return has_finished(self.events)
 
     def check_resumable(self, plan: pb.GossipPlan, manifest: Manifest) -> None:
         """Checks that `plan` goes on with this run; neighbours may have new addresses.
@@ -165,7 +175,7 @@ class RunJournal:
           StorageError: the disk is full.
         """
         line = json_format.MessageToJson(event, indent=None) + "\n"
-        path = self._directory / _EVENTS
+        path = self._directory / EVENTS
         try:
             with path.open("ab") as file:
                 torn = file.tell() > 0 and not _ends_whole(path)
@@ -174,7 +184,7 @@ class RunJournal:
                 os.fsync(file.fileno())
             sync_directory(self._directory)
         except OSError as error:
-            raise _full(self._directory, error) from None
+            raise full(self._directory, error) from None
         self.events.append(event)
 
     def save_snapshot(self, round: int, tensors: Tensors) -> None:
@@ -187,7 +197,7 @@ class RunJournal:
         try:
             write_atomic(self._path(round), content)
         except OSError as error:
-            raise _full(self._directory, error) from None
+            raise full(self._directory, error) from None
 
     def drop_snapshots_before(self, round: int) -> None:
         """Removes the weights of earlier rounds."""
@@ -197,7 +207,7 @@ class RunJournal:
     def kept_rounds(self) -> list[int]:
         """Rounds whose weights are here."""
         found = [p.stem.removeprefix("round-") for p in self._directory.glob("round-*.safetensors")]
-        return sorted(int(text) for text in found if text.isdigit())
+        return sorted(int(text) for text in found if text.isascii() and text.isdigit())
 
     def snapshot(self, round: int) -> dict[str, Tensor]:
         """Reads the weights after a round.
@@ -205,15 +215,18 @@ class RunJournal:
         Raises:
           DataError: they are not kept, or damaged.
         """
+        path = self._path(round)
         try:
-            return from_safetensors(self._path(round).read_bytes())
+            return state_files.guarded(path, lambda: state_files.tensors(path)[0])
         except FileNotFoundError:
             raise DataError(
                 f"run '{self.plan.run_id}': the weights after round {round} are not kept here; "
                 f"kept: {self.kept_rounds()}; a run keeps all with keep_snapshots"
             ) from None
-        except (OSError, SafetensorError) as error:
-            raise DataError(f"{self._path(round)}: damaged: {error}") from None
+        except DamagedFileError as error:
+            raise DataError(str(error)) from None
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
     def resume_weights(self, manifest: Manifest) -> dict[str, Tensor]:
         """Reads the weights that the run goes on from, checked against the model.
@@ -226,49 +239,21 @@ class RunJournal:
         check_against(tensors, manifest.expected(weights_only=True))
         return tensors
 
+    def _take_what_was_done(self) -> None:
+        """Holds the events to the weights that are there: a round's are written before its line.
+
+        Earlier weights are removed only after it: where none are left, the first round whose are
+        was done, and its line was damaged since.
+        """
+        kept = self.kept_rounds()
+        last = self.plan.rounds if self.finished or not kept else min(self.plan.rounds, kept[-1])
+        done = pb.GossipEvent.ROUND_DONE
+        self.events = [e for e in self.events if e.state != done or 1 <= e.round <= last]
+        if kept and self.last_done < kept[0] <= last and not self.finished:
+            self.events.append(pb.GossipEvent(state=done, round=kept[0], error=_LINE_LOST))
+
     def _path(self, round: int) -> Path:
         return self._directory / f"round-{round:04d}.safetensors"
-
-
-def set_last(root: Path, run_id: str) -> None:
-    """Remembers which run was started last.
-
-    Raises:
-      StorageError: the disk is full.
-    """
-    try:
-        write_atomic(root / _LAST, run_id.encode())
-    except OSError as error:
-        raise _full(root, error) from None
-
-
-def read_last(root: Path) -> RunJournal | None:
-    """Reads the run that was started last; None where there is none, or it is damaged."""
-    try:
-        return RunJournal.read(root, (root / _LAST).read_text())
-    except (OSError, ValueError, UsageError, DataError):
-        return None
-
-
-def drop_finished(root: Path, keep: int, but: str) -> None:
-    """Removes the runs that finished first; never raises.
-
-    Args:
-      root: directory of all runs.
-      keep: how many of those that have finished are left.
-      but: a run that is neither removed nor counted.
-    """
-    try:
-        others = [d for d in root.iterdir() if d.is_dir() and d.name != but]
-        ended = [d for d in others if _has_finished(_read_events(d))]
-        ended.sort(key=lambda directory: (directory / _EVENTS).stat().st_mtime)
-        for directory in ended[: max(0, len(ended) - keep)]:
-            # The events last: of a run that is removed by half they say that it may be removed.
-            for file in sorted(directory.iterdir(), key=lambda file: file.name == _EVENTS):
-                file.unlink()
-            directory.rmdir()
-    except OSError as error:
-        _LOG.warning("old gossip runs cannot be removed: %s", error)
 
 
 def without_addresses(plan: pb.GossipPlan) -> pb.GossipPlan:
@@ -280,32 +265,14 @@ def without_addresses(plan: pb.GossipPlan) -> pb.GossipPlan:
     return copy
 
 
-def _read_events(directory: Path) -> list[pb.GossipEvent]:
-    try:
-        lines = (directory / _EVENTS).read_text(errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
-    events: list[pb.GossipEvent] = []
-    for line in lines:
-        try:
-            raw: Any = json.loads(line)
-            events.append(json_format.ParseDict(raw, pb.GossipEvent()))
-        except (ValueError, json_format.ParseError):
-            continue
-    return events
-
-
-def _has_finished(events: Iterable[pb.GossipEvent]) -> bool:
-    return any(e.state == pb.GossipEvent.FINISHED for e in events)
-
-
 def _ends_whole(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read(1) == b"\n"
 
 
-def _full(where: Path, error: OSError) -> StorageError:
+def full(where: Path, error: OSError) -> StorageError:
+    """The error for what cannot be written in a directory of runs."""
     return StorageError(
         f"{where}: cannot be written: {error.strerror or error}: free some space and start the run "
         "again with the same id to go on"

@@ -17,15 +17,9 @@ from tfplus.gossip.transport.grpc_service import GossipService, Mailbox
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slices import Tensor
 from tfplus.wire.tls import TlsFiles
-from tfplus_agent.gossip.journal import (
-    RunJournal,
-    drop_finished,
-    read_last,
-    set_last,
-    valid_run_id,
-    without_addresses,
-)
+from tfplus_agent.gossip.journal import RunJournal, valid_run_id, without_addresses
 from tfplus_agent.gossip.run import GossipRun, Link
+from tfplus_agent.gossip.runs import drop_finished, read_last, set_last
 
 if TYPE_CHECKING:
     from tfplus_agent.device.device import Device
@@ -126,7 +120,8 @@ class GossipRunner:
         if run is not None:
             yield from run.watch(from_round, is_active)
             return
-        journal = RunJournal.read(self._root, run_id)
+        # Without the lock: a run of that id may begin meanwhile.
+        journal = RunJournal.read(self._root, run_id, mend=False)
         if journal is None:
             raise DataError(f"gossip run '{run_id}' is not known on this agent: start it first")
         yield from (e for e in journal.events if e.round >= from_round)
@@ -169,7 +164,8 @@ class GossipRunner:
         found = RunJournal.read(self._root, plan.run_id)
         if found is None:
             weights = self._device.weights()
-            return RunJournal.create(self._root, plan, manifest, weights), False
+            model = self._device.model_sha256
+            return RunJournal.create(self._root, plan, manifest, weights, model), False
         found.check_resumable(plan, manifest)
         found.plan = plan
         if not found.finished:

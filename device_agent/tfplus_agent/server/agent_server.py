@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent import futures
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from signal import Signals
+from typing import Any
 
-import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tfplus.errors import RemoteError
@@ -17,13 +17,13 @@ from tfplus.wire import tls as wire_tls
 from tfplus.wire.tls import TlsFiles
 from tfplus_agent.device.device import Device, DeviceConfig
 from tfplus_agent.gossip.runner import KEEP_RUNS, GossipRunner
+from tfplus_agent.server import health
 from tfplus_agent.server.agent_service import AgentService
-from tfplus_agent.server.grpc_errors import ErrorInterceptor
-from tfplus_agent.server.idle_streams import IdleStreamInterceptor
+from tfplus_agent.server.calls import Calls
+from tfplus_agent.server.event_loop import EventLoop
+from tfplus_agent.server.idle_streams import Pace
 from tfplus_agent.server.signals import StopSignals
 
-# Each stream holds a thread: a training, watchers, uploads, and every neighbour's contribution.
-_THREADS = 32
 _GRACE_S = 5.0
 
 
@@ -37,7 +37,7 @@ class ServerConfig:
       tls: own certificate files; None for plaintext.
       insecure: plaintext also where others can listen.
       keep_runs: how many gossip runs that have finished stay on disk when another begins.
-      stream_idle_limit_s: ends a call whose caller sends nothing more for so long, in seconds.
+      pace: what callers must send, and take, to keep their calls.
     """
 
     device: DeviceConfig
@@ -45,7 +45,7 @@ class ServerConfig:
     tls: TlsFiles | None = None
     insecure: bool = False
     keep_runs: int = KEEP_RUNS
-    stream_idle_limit_s: float = 60.0
+    pace: Pace = field(default_factory=Pace)
 
 
 class AgentServer:
@@ -75,44 +75,46 @@ class AgentServer:
         self._runner = GossipRunner(
             self.device, config.tls, insecure=config.insecure, keep_runs=config.keep_runs
         )
-        self._health = health.HealthServicer()
-        self._server = grpc.server(
-            futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="rpc"),
-            interceptors=[ErrorInterceptor(), IdleStreamInterceptor(config.stream_idle_limit_s)],
-            options=wire_tls.server_options(),
-            maximum_concurrent_rpcs=_THREADS,
-        )
-        agent_pb2_grpc.add_AgentServicer_to_server(
-            AgentService(self.device, self._runner), self._server
-        )
-        gossip_pb2_grpc.add_GossipServicer_to_server(self._runner.servicer(), self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self._services = [
+        services = [
             agent_pb2.DESCRIPTOR.services_by_name["Agent"].full_name,
             gossip_pb2.DESCRIPTOR.services_by_name["Gossip"].full_name,
-            health.SERVICE_NAME,
         ]
-        reflection.enable_server_reflection(
-            [*self._services, reflection.SERVICE_NAME], self._server
-        )
-        port = _bind(self._server, config)
+        self._health = health.Health(services)
+        self._calls = Calls(pace=config.pace)
+        self._loop = EventLoop()
+        try:
+            self._server, port = self._loop.run(self._served(config, services))
+        except BaseException:
+            self._loop.close()
+            raise
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    async def _served(self, config: ServerConfig, services: list[str]) -> tuple[Any, int]:
+        server: Any = grpc.aio.server(interceptors=[self._calls], options=wire_tls.server_options())
+        agent_pb2_grpc.add_AgentServicer_to_server(AgentService(self.device, self._runner), server)
+        gossip_pb2_grpc.add_GossipServicer_to_server(self._runner.servicer(), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection(
+            [*services, health.NAME, reflection.SERVICE_NAME], server
+        )
+        return server, _bind(server, config)
 
     def start(self) -> None:
         """Serves."""
-        self._server.start()
-        for service in ["", *self._services]:
-            self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        self._loop.run(self._server.start())
+        # Says at once how it stands, and again whenever a worker starts, or does not.
+        self.device.on_worker(lambda works: self._loop.soon(self._health.set_serving, works))
 
     def stop(self) -> None:
         """Ends calls under way, keeps what training learned, ends the worker; then returns."""
-        self._health.enter_graceful_shutdown()
+        self._loop.soon(self._health.end)
         # Gossip first: a round whose training is cut short must not reach the neighbours.
         self._runner.close()
         self.device.stop()
-        stopped = self._server.stop(_GRACE_S)
-        stopped.wait()
+        self._loop.run(self._server.stop(_GRACE_S))
+        self._calls.close()
         self.device.close()
+        self._loop.close()
 
 
 def serve(config: ServerConfig, on_ready: Callable[[AgentServer], None]) -> Signals:
@@ -132,10 +134,10 @@ def serve(config: ServerConfig, on_ready: Callable[[AgentServer], None]) -> Sign
             server.stop()
 
 
-def _bind(server: grpc.Server, config: ServerConfig) -> int:
+def _bind(server: Any, config: ServerConfig) -> int:
     try:
         if config.tls is None:
-            port = server.add_insecure_port(config.listen)
+            port: int = server.add_insecure_port(config.listen)
         else:
             port = server.add_secure_port(config.listen, wire_tls.server_credentials(config.tls))
     except RuntimeError:

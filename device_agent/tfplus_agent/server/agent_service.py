@@ -171,18 +171,21 @@ class AgentService(agent_pb2_grpc.AgentServicer):
         if request.HasField("gossip_round"):
             held = self._gossip.snapshot(request.gossip_round)
             values = {name: held[name] for name in select(held, request.prefixes)}
+            hashes: dict[str, bytes] = {}
         else:
-            values = self._device.weights(request.prefixes, request.include_optimizer)
-        yield from tensors.to_parts(values, limits=self._limits)
+            values, hashes = self._device.hashed_weights(
+                request.prefixes, request.include_optimizer
+            )
+        yield from tensors.to_parts(values, hashes=hashes, limits=self._limits)
 
     def SetWeights(  # noqa: N802
         self, request_iterator: Iterator[tensors_pb.TensorSetPart], context: grpc.ServicerContext
     ) -> pb.SetWeightsResponse:
         """Takes weights in; answers when they are on disk."""
         self._refuse_during_gossip("setting weights")
-        values = tensors.from_parts(request_iterator, limits=self._limits)
-        self._device.set_weights(values)
-        return pb.SetWeightsResponse(tensors=len(values), saved=True)
+        came = tensors.receive(request_iterator, limits=self._limits)
+        self._device.set_weights(came.tensors, hashes=came.hashes)
+        return pb.SetWeightsResponse(tensors=len(came.tensors), saved=True)
 
     def StartGossip(  # noqa: N802
         self, request: pb.GossipPlan, context: grpc.ServicerContext

@@ -1,28 +1,30 @@
 """What a device has learned, on its disk: the newest checkpoints of one model.
 
 Each checkpoint is one safetensors file, written to a temporary name, synced and renamed, so that a
-crash leaves the one before. The newest two are kept; one that does not read back whole is passed
-over.
+crash leaves the one before. The newest two are kept; one that does not read back whole is set
+aside.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
-
-from tfplus.errors import TensorError, TfplusError
-from tfplus.system.files import write_atomic
-from tfplus.tensors.slices import Tensor, Tensors, check_against
-from tfplus.wire.tensors import tensor_hash
+from tfplus.errors import DamagedFileError, TensorError, TfplusError
+from tfplus.system.checked_json import shown
+from tfplus.system.files import set_aside_name, write_atomic
+from tfplus.tensors.slices import Tensor, check_against
+from tfplus.wire.hashing import hashes_of
+from tfplus_agent.storage import checkpoint_file, state_files
+from tfplus_agent.storage.checkpoint_file import content_hash, pieces
 
 _LOG = logging.getLogger(__name__)
+_NUMBER = re.compile(r"[0-9]{10,15}")
+# What the protocol's 64 bits hold.
+_STEP = re.compile(r"[0-9]{1,18}")
 _SUFFIX = ".safetensors"
 _KEEP = 2
 
@@ -47,6 +49,15 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class _Known:
+    """A checkpoint that was whole when it was written or read, and the hash of each tensor."""
+
+    path: Path
+    identity: tuple[int, int, int]
+    hashes: dict[str, bytes]
+
+
 class CheckpointStore:
     """The checkpoints of one model in one directory.
 
@@ -65,74 +76,106 @@ class CheckpointStore:
         self._directory = directory
         self._model_sha256 = model_sha256
         self._expected = expected
+        self._known: _Known | None = None
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def save(self, checkpoint: Checkpoint, hashes: Mapping[str, bytes] | None = None) -> None:
         """Writes a checkpoint; it is on disk when this returns.
+
+        Args:
+          checkpoint: what to keep.
+          hashes: name → SHA-256 of tensors whose hash is known; they are not hashed again.
 
         Raises:
           StorageError: it cannot be written; those before it are untouched.
           TensorError: its tensors are not those of the model.
         """
         check_against(checkpoint.tensors, self._expected)
-        tensors = {n: np.ascontiguousarray(t) for n, t in checkpoint.tensors.items()}
-        content = to_safetensors(
-            tensors,
-            {
-                "model_sha256": self._model_sha256,
-                "step": str(checkpoint.step),
-                "content_sha256": _content_hash(checkpoint.step, tensors),
-            },
-        )
+        tensors = checkpoint.tensors
+        digests = hashes_of(tensors, hashes or {})
+        metadata = {
+            "model_sha256": self._model_sha256,
+            "step": str(checkpoint.step),
+            "content_sha256": content_hash(checkpoint.step, digests),
+        }
         numbers = self._numbers()
-        number = numbers[-1] + 1 if numbers else 1
+        path = self._path(numbers[-1] + 1 if numbers else 1)
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            write_atomic(self._path(number), content)
-            for old in [*numbers, number][:-_KEEP]:
+            write_atomic(path, pieces(tensors, metadata))
+            for old in numbers[: 1 - _KEEP]:
                 self._path(old).unlink(missing_ok=True)
+                set_aside_name(self._path(old)).unlink(missing_ok=True)
         except OSError as error:
+            size_bytes = sum(tensor.nbytes for tensor in tensors.values())
             raise StorageError(
-                f"{self._directory}: cannot write a checkpoint of {len(content)} bytes: "
+                f"{self._directory}: cannot write a checkpoint of {size_bytes} bytes: "
                 f"{error.strerror or error}; the last one, if any, is intact: free some space and "
                 "try again"
             ) from None
+        self._know(path, digests)
+
+    def again(self, names: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, bytes]] | None:
+        """Reads tensors of the checkpoint that was written, or read whole, last.
+
+        Args:
+          names: of the tensors.
+
+        Returns:
+          The tensors by name, unchecked, and the hash that each must have; None where there is no
+          such checkpoint, or somebody has touched its file since.
+        """
+        known = self._known
+        try:
+            if known is None or _identity(known.path) != known.identity:
+                return None
+            tensors = checkpoint_file.read(known.path, names, self._expected)
+        except (TensorError, OSError):
+            return None
+        return tensors, {name: known.hashes[name] for name in names}
 
     def load(self) -> Checkpoint | None:
-        """Reads the newest checkpoint that is whole, or None when there is none."""
+        """Reads the newest checkpoint that is whole, or None when there is none.
+
+        What is damaged is set aside.
+        """
         for number in reversed(self._numbers()):
+            path = self._path(number)
             try:
-                return self._read(self._path(number))
-            except (SafetensorError, TensorError, OSError, KeyError, ValueError) as error:
-                _LOG.warning(
-                    "%s: this checkpoint is damaged, going on from the one before: %s",
-                    self._path(number),
-                    error,
-                )
+                return state_files.guarded(path, lambda path=path: self._read(path))
+            except DamagedFileError:
+                continue
+            except OSError as error:
+                _LOG.warning("%s: cannot be read, going on without it: %s", path, error)
         return None
 
     def _read(self, path: Path) -> Checkpoint:
-        with safe_open(path, "numpy") as file:
-            about = file.metadata() or {}
-            names = list(file.keys())
-            tensors = {name: file.get_tensor(name) for name in names}
-        check_against(tensors, self._expected)
-        if about["model_sha256"] != self._model_sha256:
-            raise TensorError("it belongs to another model")
-        step = int(about["step"])
-        if about["content_sha256"] != _content_hash(step, tensors):
-            raise TensorError("its content does not match its SHA-256")
+        tensors, about = state_files.tensors(path, self._expected)
+        if about.get("model_sha256") != self._model_sha256:
+            raise DamagedFileError("it belongs to another model")
+        text = about.get("step", "")
+        if not _STEP.fullmatch(text):
+            raise DamagedFileError(f"step: expected an integer, got {shown(text)}")
+        step = int(text)
+        digests = hashes_of(tensors, {})
+        if about.get("content_sha256") != content_hash(step, digests):
+            raise DamagedFileError("its content does not match its SHA-256")
+        self._know(path, digests)
         return Checkpoint(step, tensors)
+
+    def _know(self, path: Path, hashes: dict[str, bytes]) -> None:
+        try:
+            self._known = _Known(path, _identity(path), hashes)
+        except OSError:
+            self._known = None
 
     def _numbers(self) -> list[int]:
         stems = (path.stem for path in self._directory.glob(f"*{_SUFFIX}"))
-        return sorted(int(stem) for stem in stems if stem.isdecimal())
+        return sorted(int(stem) for stem in stems if _NUMBER.fullmatch(stem))
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:010d}{_SUFFIX}"
 
 
-def _content_hash(step: int, tensors: Tensors) -> str:
-    digest = hashlib.sha256(str(step).encode())
-    for name in sorted(tensors):
-        digest.update(name.encode() + b"\0" + tensor_hash(tensors[name]))
-    return digest.hexdigest()
+def _identity(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -6,15 +6,32 @@ import fcntl
 import json
 import logging
 import os
+import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tfplus.errors import BusyError, UsageError
-from tfplus.system.files import write_atomic
+from tfplus.errors import BusyError, DamagedFileError, UsageError
+from tfplus.runtime.interpreter import MAX_THREADS
+from tfplus.system.checked_json import Fields, parse, shown
+from tfplus.system.files import PART, write_atomic
+from tfplus_agent.storage import state_files
 from tfplus_agent.storage.checkpoints import StorageError
+from tfplus_agent.storage.models import is_address
 
 _LOG = logging.getLogger(__name__)
+# What the protocol's 64 bits hold, with room for every start to come.
+_COUNT = re.compile(rb"[0-9]{1,18}")
+_MAX_PID_CHARS = 20
+# No pattern that could meet a file of someone else, should the directory be shared.
+_HALF_WRITTEN = (
+    f".incarnation.*{PART}",
+    f".loaded.json.*{PART}",
+    f"models/*{PART}",
+    f"checkpoints/*/.*{PART}",
+    f"gossip/.last.*{PART}",
+    f"gossip/*/.*{PART}",
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +53,7 @@ class StateDirectory:
     """A state directory that one agent uses.
 
     Args:
-      path: made when it is missing.
+      path: made when it is missing; what a killed agent left half written there is removed.
 
     Raises:
       BusyError: another agent uses it.
@@ -47,14 +64,14 @@ class StateDirectory:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = (path / "lock").open("a+")
+            self._lock = (path / "lock").open("a+", errors="replace")
         except OSError as error:
             raise UsageError(f"{path}: cannot be the state directory: {error.strerror}") from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.seek(0)
-            holder = self._lock.read().strip() or "unknown"
+            holder = self._lock.read(_MAX_PID_CHARS).strip() or "unknown"
             self._lock.close()
             raise BusyError(
                 f"{path}: another agent (pid {holder}) uses this state directory: give each agent "
@@ -66,6 +83,7 @@ class StateDirectory:
         except OSError as error:
             self._lock.close()
             raise UsageError(f"{path}: cannot be the state directory: {error.strerror}") from None
+        self._sweep()
 
     def next_incarnation(self) -> int:
         """Returns a number that grows with every start; it is on disk when this returns.
@@ -75,13 +93,13 @@ class StateDirectory:
         """
         file = self.path / "incarnation"
         try:
-            last = int(file.read_text())
+            last = state_files.read(file, _incarnation, 64)
         except FileNotFoundError:
             last = 0
-        except (OSError, ValueError):
+        except (DamagedFileError, OSError):
             # Peers ignore an earlier life, so a lost count must not start over: the clock is ahead.
             last = int(time.time())
-            _LOG.warning("%s is damaged: counting on from %d", file, last)
+            _LOG.warning("%s cannot be read: counting on from %d", file, last)
         self._write(file, str(last + 1))
         return last + 1
 
@@ -95,24 +113,39 @@ class StateDirectory:
 
     def loaded(self) -> LoadedModel | None:
         """Which model was loaded last, or None."""
-        file = self.path / "loaded.json"
-        try:
-            raw = json.loads(file.read_text())
-            return LoadedModel(
-                str(raw["sha256"]), int(raw["threads"]), bool(raw["disable_xnnpack"])
-            )
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            _LOG.warning("%s is damaged, no model is loaded: %s", file, error)
-            return None
+        return state_files.optional(self.path / "loaded.json", _loaded)
 
     def release(self) -> None:
         """Lets another agent use the directory."""
         self._lock.close()
+
+    def _sweep(self) -> None:
+        # Nobody else uses the directory: these are of an agent that was killed while it wrote.
+        for left in (file for pattern in _HALF_WRITTEN for file in self.path.glob(pattern)):
+            try:
+                left.unlink()
+            except OSError as error:
+                _LOG.warning("%s: left by a crash, cannot be removed: %s", left, error.strerror)
 
     def _write(self, file: Path, text: str) -> None:
         try:
             write_atomic(file, text.encode())
         except OSError as error:
             raise StorageError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def _incarnation(content: bytes) -> int:
+    text = content.strip()
+    if not _COUNT.fullmatch(text):
+        raise DamagedFileError(f"expected an integer of at most 18 digits, got {shown(content)}")
+    return int(text)
+
+
+def _loaded(content: bytes) -> LoadedModel:
+    fields = Fields(parse(content))
+    sha256 = fields.text("sha256")
+    if not is_address(sha256):
+        raise fields.wrong("sha256", "64 hex digits", sha256)
+    return LoadedModel(
+        sha256, fields.integer("threads", 0, MAX_THREADS), fields.boolean("disable_xnnpack")
+    )

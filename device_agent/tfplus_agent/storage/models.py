@@ -6,24 +6,29 @@ import hashlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from tfplus.errors import ArtifactError, TensorError
 from tfplus.model_file import artifact
-from tfplus.system.files import sync_directory
+from tfplus.system.files import PART, sync_directory
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 from tfplus_agent.storage.checkpoints import StorageError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_PART = ".part"
+
+
+def is_address(text: str) -> bool:
+    """Whether it has the form of a SHA-256."""
+    return _SHA256.fullmatch(text) is not None
 
 
 class ModelStore:
     """A directory of exported files; one that is there is whole and was checked.
 
     Args:
-      directory: made when it is missing; what an interrupted upload left there is removed.
+      directory: made when it is missing.
       limits: caps on an upload.
     """
 
@@ -31,8 +36,6 @@ class ModelStore:
         self._directory = directory
         self._limits = limits
         directory.mkdir(parents=True, exist_ok=True)
-        for left in directory.glob(f"*{_PART}"):
-            left.unlink(missing_ok=True)
 
     def __contains__(self, sha256: str) -> bool:
         return self.path(sha256).is_file()
@@ -43,9 +46,32 @@ class ModelStore:
         Raises:
           ArtifactError: it is no SHA-256; nothing else ever becomes part of a path.
         """
-        if not _SHA256.fullmatch(sha256):
+        if not is_address(sha256):
             raise ArtifactError(f"model '{sha256[:80]}': expected a SHA-256, 64 hex digits")
         return self._directory / f"{sha256}.tflite"
+
+    def addresses(self) -> list[str]:
+        """Addresses of all models."""
+        stems = (path.stem for path in self._directory.glob("*.tflite"))
+        return [stem for stem in stems if is_address(stem)]
+
+    def last_used_ns(self, sha256: str) -> int:
+        """Orders models by when they came or were used last; 0 for one that is not here."""
+        try:
+            return self.path(sha256).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+    def use(self, sha256: str) -> None:
+        """Notes that a model is used now.
+
+        Raises:
+          OSError: it cannot be noted.
+        """
+        # A device without a clock of its own starts in the past: the last is the last all the same.
+        latest = max((self.last_used_ns(a) for a in self.addresses() if a != sha256), default=0)
+        now = max(time.time_ns(), latest + 1)
+        os.utime(self.path(sha256), ns=(now, now))
 
     def add(self, sha256: str, size_bytes: int, chunks: Iterable[bytes]) -> None:
         """Takes in a model; it is visible, and on disk, only when all of it was checked.
@@ -66,7 +92,7 @@ class ModelStore:
                 f"model of {size_bytes} bytes: expected 1 to {self._limits.model_bytes}"
             )
         try:
-            handle, name = tempfile.mkstemp(dir=self._directory, suffix=_PART)
+            handle, name = tempfile.mkstemp(dir=self._directory, suffix=PART)
         except OSError as error:
             raise StorageError(f"{self._directory}: {error.strerror}") from None
         temporary = Path(name)
@@ -98,6 +124,7 @@ class ModelStore:
                 os.fsync(file.fileno())
             _check(temporary)
             temporary.replace(path)
+            self.use(sha256)
             sync_directory(self._directory)
         except OSError as error:
             raise StorageError(f"upload: {path.name} cannot be kept: {error.strerror}") from None

@@ -6,15 +6,13 @@ import contextlib
 import logging
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import load as from_safetensors
-from safetensors.numpy import save as to_safetensors
 
 from tfplus import errors
 from tfplus.errors import TfplusError, WorkerError
@@ -23,6 +21,7 @@ from tfplus.runtime.gpu import Precision
 from tfplus.system import child_process
 from tfplus.tensors.slices import Tensor, Tensors
 from tfplus_agent.worker.framing import FramingError, read_message, write_message
+from tfplus_agent.worker.tensor_blob import packed, unpacked
 from tfplus_agent.worker.watched_pipe import SilentWorkerError, WatchedPipe
 
 _LOG = logging.getLogger(__name__)
@@ -195,14 +194,13 @@ class WorkerClient:
 
     def save(self) -> dict[str, Tensor]:
         """Returns every variable."""
-        _, blob = self._ask("save")
-        return from_safetensors(blob)
+        about, blob = self._ask("save")
+        return unpacked(about["tensors"], blob)
 
     def restore(self, tensors: Tensors) -> None:
         """Sets every variable."""
-        self._ask(
-            "restore", to_safetensors({n: np.ascontiguousarray(t) for n, t in tensors.items()})
-        )
+        layout, blob = packed(tensors)
+        self._ask("restore", blob, tensors=layout)
 
     def kill(self) -> None:
         """Ends the process at once; a request under way raises WorkerError in its own thread."""
@@ -222,12 +220,12 @@ class WorkerClient:
     def _ask(
         self,
         command: str,
-        blob: bytes = b"",
+        blob: Sequence[memoryview] = (),
         *,
         on_step: Callable[[dict[str, Any]], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         **fields: Any,
-    ) -> tuple[dict[str, Any], bytes]:
+    ) -> tuple[dict[str, Any], memoryview]:
         self._send(command, {"command": command, **fields}, blob)
         asked_to_stop = False
 
@@ -250,7 +248,7 @@ class WorkerClient:
             if on_step is not None:
                 on_step(header)
 
-    def _send(self, command: str, header: dict[str, Any], blob: bytes = b"") -> None:
+    def _send(self, command: str, header: dict[str, Any], blob: Sequence[memoryview] = ()) -> None:
         try:
             write_message(self._requests, header, blob)
         except SilentWorkerError as error:
@@ -258,7 +256,7 @@ class WorkerClient:
         except (OSError, ValueError):
             raise WorkerError(self.how_it_died(command)) from None
 
-    def _receive(self, command: str) -> tuple[dict[str, Any], bytes]:
+    def _receive(self, command: str) -> tuple[dict[str, Any], memoryview]:
         try:
             message = read_message(self._replies)
         except SilentWorkerError as error:

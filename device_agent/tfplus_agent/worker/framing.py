@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from typing import Any, Protocol
 
-from tfplus.errors import WorkerError
+from tfplus.errors import DamagedFileError, WorkerError
+from tfplus.system.checked_json import parse
+from tfplus.wire.growing import GrowingBuffer
 
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 MAX_BLOB_BYTES = 1024 * 1024 * 1024
@@ -39,27 +42,31 @@ class Writer(Protocol):
         ...
 
 
-def write_message(stream: Writer, header: dict[str, Any], blob: bytes = b"") -> None:
+def write_message(
+    stream: Writer, header: dict[str, Any], blob: bytes | Sequence[memoryview] = b""
+) -> None:
     """Writes one message.
 
     Args:
       stream: where to.
       header: what JSON can hold.
-      blob: raw bytes, such as a safetensors file.
+      blob: raw bytes, whole or in pieces.
 
     Raises:
       FramingError: header or blob is above its cap; nothing was written.
       OSError: the other side is gone.
     """
     text = json.dumps(header, separators=(",", ":")).encode()
-    if len(text) > MAX_HEADER_BYTES or len(blob) > MAX_BLOB_BYTES:
+    pieces = [memoryview(blob)] if isinstance(blob, bytes) else blob
+    blob_bytes = sum(piece.nbytes for piece in pieces)
+    if len(text) > MAX_HEADER_BYTES or blob_bytes > MAX_BLOB_BYTES:
         raise FramingError(
-            f"message of {len(text)} + {len(blob)} bytes is above the limit of "
+            f"message of {len(text)} + {blob_bytes} bytes is above the limit of "
             f"{MAX_HEADER_BYTES} + {MAX_BLOB_BYTES}"
         )
-    _write_all(stream, _LENGTHS.pack(len(text), len(blob)) + text)
-    if blob:
-        _write_all(stream, blob)
+    _write_all(stream, memoryview(_LENGTHS.pack(len(text), blob_bytes) + text))
+    for piece in pieces:
+        _write_all(stream, piece)
 
 
 def read_message(
@@ -67,7 +74,7 @@ def read_message(
     *,
     max_header_bytes: int = MAX_HEADER_BYTES,
     max_blob_bytes: int = MAX_BLOB_BYTES,
-) -> tuple[dict[str, Any], bytes] | None:
+) -> tuple[dict[str, Any], memoryview] | None:
     """Reads one message.
 
     Args:
@@ -95,33 +102,32 @@ def read_message(
         )
     text = _read_exactly(stream, header_bytes)
     try:
-        header = json.loads(text)
-    except (ValueError, RecursionError):
+        header = parse(bytes(text))
+    except DamagedFileError:
         raise FramingError("message header is no JSON") from None
     if not isinstance(header, dict):
         raise FramingError("message header is no JSON object")
     return header, _read_exactly(stream, blob_bytes)
 
 
-def _read_exactly(stream: Reader, size: int) -> bytes:
+def _read_exactly(stream: Reader, size: int) -> memoryview:
     data = _read_up_to(stream, size)
     if len(data) < size:
         raise FramingError(f"message cut off: expected {size} bytes, got {len(data)}")
     return data
 
 
-def _read_up_to(stream: Reader, size: int) -> bytes:
+def _read_up_to(stream: Reader, size: int) -> memoryview:
     # Grown as bytes arrive, so that an announced length alone allocates nothing.
-    data = bytearray()
-    while len(data) < size:
-        piece = stream.read(min(size - len(data), _PIECE_BYTES))
+    data = GrowingBuffer(size)
+    while data.filled < size:
+        piece = stream.read(min(size - data.filled, _PIECE_BYTES))
         if not piece:
             break
-        data += piece
-    return bytes(data)
+        data.append(piece)
+    return data.bytes()
 
 
-def _write_all(stream: Writer, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[stream.write(rest) or 0 :]
+def _write_all(stream: Writer, data: memoryview) -> None:
+    while data:
+        data = data[stream.write(data) or 0 :]

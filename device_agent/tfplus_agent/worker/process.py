@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load as from_safetensors
-from safetensors.numpy import save as to_safetensors
 
 from tfplus.data import device_data
 from tfplus.errors import DataError, TfplusError, WorkerError
@@ -32,8 +30,10 @@ from tfplus_agent.worker.framing import Reader, Writer, read_message, write_mess
 from tfplus_agent.worker.prefetch import ahead
 from tfplus_agent.worker.scoring import score
 from tfplus_agent.worker.stepping import Stepper
+from tfplus_agent.worker.tensor_blob import packed, unpacked
+from tfplus_agent.worker.watched_pipe import widen
 
-Reply = tuple[dict[str, Any], bytes]
+Reply = tuple[dict[str, Any], bytes | list[memoryview]]
 
 
 class Worker:
@@ -53,13 +53,13 @@ class Worker:
         self._train: device_data.Dataset | None = None
         self._eval: device_data.Dataset | None = None
 
-    def answer(self, request: dict[str, Any], blob: bytes) -> Reply:
+    def answer(self, request: dict[str, Any], blob: memoryview) -> Reply:
         """Carries out one request.
 
         Raises:
           TfplusError: it cannot be done.
         """
-        commands: dict[str, Callable[[dict[str, Any], bytes], Reply]] = {
+        commands: dict[str, Callable[[dict[str, Any], memoryview], Reply]] = {
             "load": self._load,
             "train": self._train_epoch,
             "evaluate": self._evaluate,
@@ -71,7 +71,7 @@ class Worker:
             raise WorkerError(f"worker: no command '{request.get('command')}'")
         return command(request, blob)
 
-    def _load(self, request: dict[str, Any], _: bytes) -> Reply:
+    def _load(self, request: dict[str, Any], _: memoryview) -> Reply:
         read = artifact.read(Path(request["model"]))
         self._train = device_data.load(Path(request["data"]), read.manifest, for_training=True)
         if request["eval_data"]:
@@ -102,7 +102,7 @@ class Worker:
         about = {"accelerator": self._model.accelerator, "note": note}
         return {"train_samples": len(self._train), **about}, b""
 
-    def _train_epoch(self, request: dict[str, Any], _: bytes) -> Reply:
+    def _train_epoch(self, request: dict[str, Any], _: memoryview) -> Reply:
         model, samples = self._loaded()
         # Seed and epoch together, so that every epoch has its own order, resumed or not.
         rng = np.random.default_rng([request["seed"], request["epoch"]])
@@ -140,7 +140,7 @@ class Worker:
         self._send({**event, "milliseconds": milliseconds})
         return step
 
-    def _evaluate(self, _request: dict[str, Any], _: bytes) -> Reply:
+    def _evaluate(self, _request: dict[str, Any], _: memoryview) -> Reply:
         model, _train = self._loaded()
         if self._eval is None:
             raise DataError("no evaluation data: start the agent with --eval-data")
@@ -158,13 +158,14 @@ class Worker:
                 known = int((self._eval.targets[output.target] >= 0).sum())
         return {"samples": len(self._eval), "known_samples": known, "sums": sums}, b""
 
-    def _save(self, _request: dict[str, Any], _: bytes) -> Reply:
+    def _save(self, _request: dict[str, Any], _: memoryview) -> Reply:
         model, _train = self._loaded()
-        return {}, to_safetensors({n: np.ascontiguousarray(t) for n, t in model.save().items()})
+        layout, blob = packed(model.save())
+        return {"tensors": layout}, blob
 
-    def _restore(self, _request: dict[str, Any], blob: bytes) -> Reply:
+    def _restore(self, request: dict[str, Any], blob: memoryview) -> Reply:
         model, _train = self._loaded()
-        model.restore(from_safetensors(blob))
+        model.restore(unpacked(request["tensors"], blob))
         return {}, b""
 
     def _loaded(self) -> tuple[interpreter.Model | gpu_model.GpuModel, device_data.Dataset]:
@@ -226,6 +227,7 @@ def main() -> None:
         os.fdopen(requests_fd, "rb", buffering=0) as requests,
         os.fdopen(replies_fd, "wb", buffering=0) as replies,
     ):
+        widen(replies)
 
         def cancelled() -> bool:
             if not arrived.poll(0):

@@ -7,6 +7,8 @@ nor anything else comes for a while, it is given up.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import select
 from collections.abc import Callable
@@ -15,6 +17,8 @@ from typing import IO
 # Waiting is counted in polls, not by the clock: a machine that was suspended in between has waited
 # for one poll only.
 _POLL_MS = 100
+# What Linux lets everyone have; 16 times the default, for as many turns less.
+_PIPE_BYTES = 1 << 20
 
 
 class SilentWorkerError(OSError):
@@ -39,6 +43,7 @@ class WatchedPipe:
         self.on_idle = on_idle
         # A write may be longer than what the pipe holds; it must return, not wait.
         os.set_blocking(file.fileno(), False)
+        widen(file)
 
     def read(self, size: int, /) -> bytes | None:
         """Returns 1 to `size` bytes, or none at the end.
@@ -72,3 +77,9 @@ class WatchedPipe:
             if self.on_idle is not None:
                 self.on_idle()
         raise SilentWorkerError(f"nothing moved for {self.silence_limit_s:g} s")
+
+
+def widen(file: IO[bytes]) -> None:
+    """Lets a pipe hold more, where the system allows it: large blobs then take fewer turns."""
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(file.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import tempfile
 from typing import Any, Protocol
 
 import tensorflow as tf
 from tensorflow.lite.python import convert as tflite_convert
 
 from tfplus.errors import ExportError
+from tfplus.system import temporary
 
 
 class Shell(Protocol):
@@ -29,14 +29,14 @@ def to_flatbuffer(module: Shell) -> bytes:
       ExportError: the converter needs an operator that is not builtin.
     """
     functions = module.concrete_functions()
-    with tempfile.TemporaryDirectory(prefix="tfplus-export-") as folder, _quiet():
-        tf.saved_model.save(module, folder, signatures=functions)
+    with temporary.folder("export") as folder, _quiet():
+        tf.saved_model.save(module, str(folder), signatures=functions)
         try:
             # What `tf.lite.TFLiteConverter` calls, too, between loading the graph twice, which it
             # needs for its statistics, and taking the file apart twice to merge equal constants:
             # more than half of the time that it takes, for the same operators.
             converted: Any = tflite_convert.convert_saved_model(
-                saved_model_dir=folder,
+                saved_model_dir=str(folder),
                 saved_model_version=1,
                 saved_model_tags={tf.saved_model.SERVING},
                 saved_model_exported_names=list(functions),

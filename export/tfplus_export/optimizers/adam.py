@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfplus.model_file import state_ranges
+from tfplus.model_file.state_ranges import LARGEST_SQUARE, MEAN, SQUARE
 from tfplus.tensors.slices import OPTIMIZER
 from tfplus_export.lowering.engine.scopes import each_update
 from tfplus_export.optimizers.base import (
@@ -24,9 +26,8 @@ from tfplus_export.optimizers.base import (
 )
 from tfplus_export.tf_types import Tensor
 
-BETA_1_POWER = f"{OPTIMIZER}/beta_1_power"
-BETA_2_POWER = f"{OPTIMIZER}/beta_2_power"
-MEAN, SQUARE, LARGEST_SQUARE = "mean", "square", "largest_square"
+BETA_1_POWER = f"{OPTIMIZER}/{state_ranges.BETA_1_POWER}"
+BETA_2_POWER = f"{OPTIMIZER}/{state_ranges.BETA_2_POWER}"
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
+from tfplus.model_file import state_ranges
 from tfplus.tensors.slices import OPTIMIZER
 from tfplus_export.tf_types import Tensor
 
-LEARNING_RATE = f"{OPTIMIZER}/learning_rate"
+LEARNING_RATE = f"{OPTIMIZER}/{state_ranges.LEARNING_RATE}"
 
 Variables = Mapping[str, Any]
 NO_VARIABLES: Variables = MappingProxyType({})
@@ -106,7 +107,12 @@ class Optimizer(Protocol):
 
 
 def slot(kind: str, name: str) -> str:
-    """Names what an optimizer keeps for a weight: `optimizer/<kind>/<weight>`."""
+    """Names what an optimizer keeps for a weight: `optimizer/<kind>/<weight>`.
+
+    Args:
+      kind: of `state_ranges.KINDS`, which says what a device may set it to.
+      name: of the weight.
+    """
     return f"{OPTIMIZER}/{kind}/{name}"
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfplus.model_file.state_ranges import MEAN, SQUARE, VELOCITY
 from tfplus_export.lowering.engine.scopes import each_update
 from tfplus_export.optimizers.base import (
     LEARNING_RATE,
@@ -22,8 +23,6 @@ from tfplus_export.optimizers.base import (
     zeros,
 )
 from tfplus_export.tf_types import Tensor
-
-MEAN, SQUARE, VELOCITY = "mean", "square", "momentum"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfplus.model_file.state_ranges import VELOCITY
 from tfplus_export.lowering.engine.scopes import each_update
 from tfplus_export.optimizers.base import (
     LEARNING_RATE,
@@ -20,8 +21,6 @@ from tfplus_export.optimizers.base import (
     zeros,
 )
 from tfplus_export.tf_types import Tensor
-
-VELOCITY = "momentum"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from typing import Protocol
 
 from tfplus.errors import RemoteError
 from tfplus.fleet.client import AgentClient
+from tfplus.system import temporary
 from tfplus_export.costs.timed_step import runnable
 from tfplus_export.lowering.engine.candidates import Choice, choices
 from tfplus_export.passes.microbatching import choice as microbatches
@@ -93,8 +93,8 @@ class AgentStopwatch:
         Raises:
           RemoteError: the agent cannot be reached, or its data do not fit the model.
         """
-        with tempfile.TemporaryDirectory(prefix="tfplus-tune-") as folder:
-            paths = [Path(folder) / name for name in ("default.tflite", "other.tflite")]
+        with temporary.folder("tune") as folder:
+            paths = [folder / name for name in ("default.tflite", "other.tflite")]
             steps: list[bytes] = []
             for path, options in zip(paths, (default, other), strict=True):
                 checked = dataclasses.replace(options, parity_steps=1)

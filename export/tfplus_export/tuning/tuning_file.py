@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfplus.errors import DataError
-from tfplus.system.files import write_atomic
+from tfplus.errors import DamagedFileError, DataError
+from tfplus.system.checked_json import parse
+from tfplus.system.files import read_capped, write_atomic
 
 SCHEMA_VERSION = 1
 # Below this gain the default stays: medians of one machine differ by as much from day to day.
 LEAST_GAIN = 0.02
+_MAX_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def read(path: Path) -> TuningFile:
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected one that `tfplus tune` wrote")
     try:
-        raw: Any = json.loads(path.read_text())
+        raw: Any = parse(read_capped(path, _MAX_BYTES))
         version = raw["schema_version"]
         if version != SCHEMA_VERSION:
             raise DataError(
@@ -132,6 +134,6 @@ def read(path: Path) -> TuningFile:
             raise TypeError("a name is no text")
         if not all(type(ms) in (int, float) and 0 < ms < math.inf for ms in times):
             raise ValueError("a time is no number above 0")
-    except (ValueError, TypeError, KeyError) as error:
+    except (DamagedFileError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path}: expected a file that `tfplus tune` wrote: {error}") from None
     return TuningFile(device, measurements)

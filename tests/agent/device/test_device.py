@@ -101,7 +101,7 @@ def test_to_ask_for_the_accelerator_starts_nothing(open_device: Open) -> None:
     assert second.memory().worker_rss_bytes == 0
 
 
-def test_a_model_that_cannot_be_loaded_leaves_the_steps_that_are_on_disk(
+def test_a_model_that_cannot_be_loaded_leaves_all_steps(
     open_device: Open, toy: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device = open_device()
@@ -113,10 +113,11 @@ def test_a_model_that_cannot_be_loaded_leaves_the_steps_that_are_on_disk(
     assert device.trained_steps == 20
     content = toy.path.read_bytes()
     device.models.add(toy.sha256, len(content), [content])
-    # What no checkpoint holds goes with the worker, and the count of steps says so.
+    values = all_values(device)
     with pytest.raises(DataError):
         device.load(toy.sha256)
-    assert device.trained_steps == 10
+    assert device.trained_steps == 20
+    assert equal(all_values(device), values)
 
 
 def test_a_resumed_training_equals_an_unbroken_one(open_device: Open, tmp_path: Path) -> None:
@@ -251,7 +252,11 @@ def test_weights_are_selected_by_prefix_without_the_optimizer(open_device: Open)
         ({KERNEL: np.zeros((16, 1), np.int32)}, "got int32"),
         ({KERNEL: np.full((16, 1), np.nan, np.float32)}, "NaN"),
         ({RATE: np.array([np.inf], np.float32)}, "NaN or infinity"),
-        ({RATE: np.array([-0.1], np.float32)}, "learning_rate': expected 0 or more, got -0.1"),
+        (
+            {RATE: np.array([-0.1], np.float32)},
+            "learning_rate': expected values of at least 0 and at most 10000, .*, got -0.1",
+        ),
+        ({RATE: np.array([1e30], np.float32)}, "at most 10000, for it is a learning rate, got 1e"),
     ],
 )
 def test_weights_that_do_not_fit_change_nothing(
@@ -292,15 +297,58 @@ def test_training_that_a_full_disk_does_not_keep_stays_in_memory(
     assert device.train(1, seed=2).trained_steps == 20
 
 
+@pytest.mark.parametrize("other", [False, True])
+@pytest.mark.parametrize("fresh", [False, True])
+def test_no_load_drops_steps_that_a_full_disk_does_not_take(
+    open_device: Open,
+    toy: Artifact,
+    model: Artifact,
+    monkeypatch: pytest.MonkeyPatch,
+    other: bool,
+    fresh: bool,
+) -> None:
+    device = open_device()
+    device.train(1, seed=1)
+    content = toy.path.read_bytes()
+    device.models.add(toy.sha256, len(content), [content])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_disk)
+        with pytest.raises(StorageError):
+            device.train(1, seed=2)
+        values = all_values(device)
+        with pytest.raises(StorageError, match=r"10 steps of training are in memory alone.*free"):
+            device.load(toy.sha256 if other else model.sha256, fresh=fresh)
+        assert (device.trained_steps, device.model_sha256) == (20, model.sha256)
+        assert equal(all_values(device), values)
+    assert device.load(model.sha256) == 20
+    assert equal(all_values(device), values)
+
+
+def test_steps_in_memory_alone_are_written_when_the_agent_ends(
+    open_device: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = open_device()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_disk)
+        with pytest.raises(StorageError):
+            device.train(1, seed=1)
+    values = all_values(device)
+    device.close()
+    again = open_device(load=None)
+    assert again.trained_steps == 10
+    assert equal(all_values(again), values)
+
+
 def test_diverging_training_goes_back_to_the_last_checkpoint(open_device: Open) -> None:
     device = open_device()
     device.train(1, seed=1)
+    kernel = device.weights()[KERNEL]
+    device.set_weights({KERNEL: np.full_like(kernel, 3e38)})
     before = all_values(device)
-    device.set_weights({"optimizer/learning_rate": np.array([1e30], np.float32)})
     with pytest.raises(DataError, match=r"training diverged: .*last checkpoint"):
         device.train(5, seed=2)
-    assert equal(device.weights(), {n: before[n] for n in device.weights()})
-    device.set_weights({"optimizer/learning_rate": before["optimizer/learning_rate"]})
+    assert equal(all_values(device), before)
+    device.set_weights({KERNEL: kernel})
     assert device.train(1, seed=3).trained_steps == 20
 
 

@@ -244,5 +244,11 @@ def test_damaged_snapshot_says_so(agents: dict[str, Agent]) -> None:
     with pytest.raises(DataError, match="damaged"):
         a.runner.start(plan)
     (a.device.state_dir / "gossip" / "x" / "plan.json").write_bytes(b"{")
-    with pytest.raises(DataError, match="damaged"):
-        a.runner.start(plan)
+    left = sorted(p.name for p in (a.device.state_dir / "gossip" / "x").iterdir())
+    # What is set aside is neither taken for a run that never began nor overwritten by one.
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"damaged.*another id"):
+            a.runner.start(plan)
+    assert sorted(p.name for p in (a.device.state_dir / "gossip" / "x").iterdir()) == sorted(
+        "plan.json.damaged" if name == "plan.json" else name for name in left
+    )

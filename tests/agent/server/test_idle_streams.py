@@ -1,83 +1,50 @@
-"""A caller that begins a stream and then says nothing does not keep a thread."""
-
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from concurrent import futures
-
-import grpc
 import pytest
 
-from tfplus.errors import TensorError
-from tfplus.proto.v1 import agent_pb2 as pb
-from tfplus.proto.v1 import agent_pb2_grpc
-from tfplus.proto.v1 import tensors_pb2 as tensors_pb
-from tfplus_agent.server.grpc_errors import ErrorInterceptor
-from tfplus_agent.server.idle_streams import IdleStreamInterceptor
+from tfplus.fleet.client import SLOWEST_BYTES_PER_S
+from tfplus.wire.limits import DEFAULT_LIMITS
+from tfplus_agent.server.idle_streams import Pace, Progress
 
-TIMEOUT_S = 30
+PACE = Pace(first_s=10, idle_s=60, grace_s=30, bytes_per_s=10_000)
 
 
-class Counting(agent_pb2_grpc.AgentServicer):
-    """Counts the parts that come, with one thread for all calls."""
-
-    def __init__(self) -> None:
-        self.ended = threading.Event()
-
-    def SetWeights(  # noqa: N802
-        self, request_iterator: Iterator[tensors_pb.TensorSetPart], context: grpc.ServicerContext
-    ) -> pb.SetWeightsResponse:
-        try:
-            parts = sum(1 for _ in request_iterator)
-        finally:
-            self.ended.set()
-        if not parts:
-            raise TensorError("nothing came")
-        return pb.SetWeightsResponse(tensors=parts)
+def test_a_call_that_sends_nothing_is_waited_for_shortly() -> None:
+    assert Progress(PACE).allowance_s() == 10
+    assert "nothing came for 10 s" in str(Progress(PACE).too_slow("GetStatus", 10.0))
 
 
-@pytest.fixture
-def served() -> Iterator[tuple[Counting, agent_pb2_grpc.AgentStub]]:
-    server = grpc.server(
-        futures.ThreadPoolExecutor(1),
-        interceptors=[ErrorInterceptor(), IdleStreamInterceptor(0.2)],
-    )
-    servicer = Counting()
-    agent_pb2_grpc.add_AgentServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield servicer, agent_pb2_grpc.AgentStub(channel)
-    server.stop(None).wait()
+def test_a_byte_now_and_then_does_not_keep_a_call() -> None:
+    progress = Progress(PACE)
+    waited_s = 0.0
+    for _ in range(100):
+        allowed_s = progress.allowance_s()
+        wait_s = min(9.0 if not waited_s else 20.0, allowed_s)
+        waited_s += wait_s
+        if wait_s == allowed_s:
+            break
+        progress.moved(1, wait_s)
+    # A byte every 20 s, until the grace is used up.
+    assert waited_s == pytest.approx(30, abs=0.01)
+    error = progress.too_slow("UploadModel", wait_s)
+    assert "UploadModel: 2 bytes moved while 30" in str(error)
+    assert "expected 10000 bytes/s after 30 s" in str(error)
 
 
-def test_a_silent_caller_is_cut_off(served: tuple[Counting, agent_pb2_grpc.AgentStub]) -> None:
-    servicer, stub = served
-    forever = threading.Event()
-
-    def parts() -> Iterator[tensors_pb.TensorSetPart]:
-        yield tensors_pb.TensorSetPart()
-        forever.wait(TIMEOUT_S)
-
-    call = stub.SetWeights.future(parts())
-    assert servicer.ended.wait(TIMEOUT_S)
-    with pytest.raises(grpc.RpcError) as caught:
-        call.result(TIMEOUT_S)
-    assert caught.value.code() == grpc.StatusCode.CANCELLED
-    forever.set()
-    # The one thread is free again.
-    assert stub.SetWeights(iter([tensors_pb.TensorSetPart()] * 3), timeout=TIMEOUT_S).tensors == 3
+def test_the_slowest_link_that_clients_count_on_is_never_cut_off() -> None:
+    progress = Progress(Pace())
+    progress.moved(100, 0.1)
+    chunk_s = DEFAULT_LIMITS.chunk_bytes / SLOWEST_BYTES_PER_S
+    for _ in range(1000):
+        assert progress.allowance_s() > chunk_s
+        progress.moved(DEFAULT_LIMITS.chunk_bytes, chunk_s)
 
 
-def test_errors_and_other_calls_are_as_before(
-    served: tuple[Counting, agent_pb2_grpc.AgentStub],
-) -> None:
-    _, stub = served
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.SetWeights(iter([]), timeout=TIMEOUT_S)
-    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert "nothing came" in caught.value.details()
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.GetStatus(pb.GetStatusRequest(), timeout=TIMEOUT_S)
-    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+def test_what_was_sent_fast_buys_no_long_silence() -> None:
+    progress = Progress(PACE)
+    progress.moved(1 << 30, 1.0)
+    assert progress.allowance_s() == 60
+
+
+def test_a_stream_that_began_elsewhere_has_its_grace_at_once() -> None:
+    assert Progress(PACE, started=True).allowance_s() == 30

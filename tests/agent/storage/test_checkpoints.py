@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from tfplus.errors import TensorError
+from tfplus.wire.hashing import tensor_hash
+from tfplus_agent.storage import checkpoint_file
 from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore, StorageError
 
 SHA = "a" * 64
@@ -143,3 +146,56 @@ def test_tensors_that_are_not_contiguous_keep_their_values(tmp_path: Path) -> No
     checkpoint = store(tmp_path).load()
     assert checkpoint is not None
     np.testing.assert_array_equal(checkpoint.tensors["shared/d/kernel"], kernel)
+
+
+def test_what_was_written_is_read_again_with_its_hashes(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    assert kept.again(list(EXPECTED)) is None
+    kept.save(Checkpoint(1, values(1)))
+    kept.save(
+        Checkpoint(2, values(2)), {"optimizer/step": tensor_hash(values(2)["optimizer/step"])}
+    )
+    for reader in (kept, reloaded(tmp_path)):
+        found = reader.again(["shared/d/kernel"])
+        assert found is not None
+        tensors, hashes = found
+        np.testing.assert_array_equal(tensors["shared/d/kernel"], values(2)["shared/d/kernel"])
+        assert hashes == {"shared/d/kernel": tensor_hash(values(2)["shared/d/kernel"])}
+
+
+def test_a_checkpoint_that_somebody_touched_is_not_read_again(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.save(Checkpoint(1, values(1)))
+    (file,) = files(tmp_path)
+    whole = file.read_bytes()
+    for touched in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1])):
+        kept.save(Checkpoint(1, values(1)))
+        file = files(tmp_path)[-1]
+        file.unlink()
+        file.write_bytes(touched)
+        assert kept.again(list(EXPECTED)) is None
+    assert kept.again(list(EXPECTED)) is None
+    file.unlink()
+    assert kept.again(list(EXPECTED)) is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 64, b"\x08" + bytes(7) + b"[[[[[[[[", b"{}"])
+def test_a_file_that_is_none_is_an_error_of_its_own(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "x").write_bytes(damage)
+    with pytest.raises(TensorError):
+        checkpoint_file.read(tmp_path / "x", list(EXPECTED), EXPECTED)
+
+
+def test_the_file_is_one_that_safetensors_reads(tmp_path: Path) -> None:
+    store(tmp_path).save(Checkpoint(5, values(5)))
+    with safe_open(files(tmp_path)[0], "numpy") as file:
+        assert set(file.keys()) == set(EXPECTED)
+        assert file.metadata()["step"] == "5"
+        for name, value in values(5).items():
+            np.testing.assert_array_equal(file.get_tensor(name), value)
+
+
+def reloaded(path: Path) -> CheckpointStore:
+    kept = store(path)
+    assert kept.load() is not None
+    return kept

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -134,8 +135,18 @@ def test_a_model_damaged_on_disk_is_removed(store: ModelStore, toy: Artifact, at
     assert toy.sha256 not in store
 
 
-def test_what_an_interrupted_upload_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "x.part").write_bytes(b"half")
-    ModelStore(tmp_path / "models")
-    assert list((tmp_path / "models").iterdir()) == []
+def test_the_one_used_last_is_the_last_even_if_the_clock_goes_back(
+    store: ModelStore, make_artifact: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = [make_artifact(f"{i}.tflite", name=f"test:{i}") for i in range(3)]
+    for model, now in zip(models, (5_000, 9_000, 1_000), strict=True):
+        monkeypatch.setattr(time, "time_ns", lambda now=now: now)
+        content = model.path.read_bytes()
+        store.add(model.sha256, len(content), chunks(content))
+
+    def order() -> list[str]:
+        return sorted(store.addresses(), key=store.last_used_ns)
+
+    assert order() == [m.sha256 for m in models]
+    store.use(models[0].sha256)
+    assert order() == [models[i].sha256 for i in (1, 2, 0)]

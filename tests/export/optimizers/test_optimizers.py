@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tfplus.errors import ExportError, UsageError
+from tfplus.model_file.state_ranges import KINDS, kind_of
 from tfplus_export.optimizers import Adam, Adjusted, Clip, Optimizer, RmsProp, Sgd
 from tfplus_export.optimizers.choice import Choice, choose
 from tfplus_export.optimizers.compiled import from_keras
@@ -44,6 +45,11 @@ AROUND: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """Nothing here is random: what the other tests of exports do before each is left out."""
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_it_keeps_has_a_range_on_devices(rule: str) -> None:
+    assert {kind_of(name) for name in RULES[rule].state(SHAPES)} <= KINDS.keys()
 
 
 def gradients_of(step: int) -> dict[str, np.ndarray]:

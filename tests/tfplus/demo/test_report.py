@@ -8,6 +8,7 @@ import re
 import xml.etree.ElementTree as ET
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tfplus.demo.report import render
@@ -232,6 +233,19 @@ def test_many_rounds_stay_readable() -> None:
 
 def test_equal_results_give_equal_pages() -> None:
     assert render(RESULT) == render(copy.deepcopy(RESULT))
+
+
+@pytest.mark.parametrize("longest_s", [0.004, 0.07, 0.18, 0.9, 1.7, 12.0, 99.0, 101.0, 4000.0])
+def test_marks_of_the_time_axis_differ(longest_s: float) -> None:
+    rounds = [{"round": i, "seconds": longest_s / i} for i in (1, 2, 3)]
+    page = render({**RESULT, "by_round": rounds})
+    chart = next(c for c in re.findall(r"<svg.*?</svg>", page, re.DOTALL) if "Time by round" in c)
+    marks = re.findall(r'<text class="tick"[^>]*text-anchor="end">([^<]*) s</text>', chart)
+    values = [float(mark.replace(",", "")) for mark in marks]
+    assert values[0] == 0
+    assert values[-1] >= longest_s
+    # As far apart as each other: no two read the same, and none is rounded to another place.
+    assert np.diff(values) == pytest.approx(np.full(len(values) - 1, values[1]))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""Models and checkpoints that nothing needs leave the disk, those used longest ago first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tfplus.model_file import artifact
+from tfplus.model_file.artifact import Artifact
+from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus_agent.gossip.journal import RunJournal
+from tfplus_agent.storage.models import ModelStore
+from tfplus_agent.storage.retention import checkpoints_of, note_use
+
+
+class Disk:
+    """A device's disk that models were loaded on one after the other."""
+
+    def __init__(self, path: Path, make: Callable[..., Artifact], count: int) -> None:
+        self.path = path
+        self.store = ModelStore(path / "models")
+        self.models = [make(f"{i}.tflite", name=f"test:{i}") for i in range(count)]
+        for model in self.models:
+            content = model.path.read_bytes()
+            self.store.add(model.sha256, len(content), [content])
+            checkpoint = checkpoints_of(path, model.sha256) / "0000000001.safetensors"
+            checkpoint.parent.mkdir(parents=True)
+            checkpoint.write_bytes(b"learned")
+
+    def load(self, index: int, keep: int) -> list[int]:
+        """Which models went."""
+        gone = note_use(self.store, self.path, self.models[index].sha256, keep)
+        numbers = {model.sha256: i for i, model in enumerate(self.models)}
+        return [numbers[sha256] for sha256 in gone]
+
+    def left(self) -> list[int]:
+        """Models with their checkpoints."""
+        here = [m.sha256 in self.store for m in self.models]
+        assert here == [checkpoints_of(self.path, m.sha256).is_dir() for m in self.models]
+        return [i for i, there in enumerate(here) if there]
+
+    def run(self, index: int, run_id: str, model_sha256: str) -> RunJournal:
+        model = self.models[index]
+        plan = pb.GossipPlan(run_id=run_id, rounds=2, epochs_per_round=1, round_timeout_s=1)
+        weights = artifact.initial_values(model)
+        return RunJournal.create(self.path / "gossip", plan, model.manifest, weights, model_sha256)
+
+
+@pytest.fixture
+def disk(tmp_path: Path, make_artifact: Callable[..., Artifact]) -> Disk:
+    return Disk(tmp_path / "state", make_artifact, 5)
+
+
+def test_the_last_ones_used_stay(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
+    assert disk.load(0, keep=4) == []
+    assert disk.load(1, keep=2) == [3, 2]
+    assert disk.left() == [0, 1, 4]
+    assert [disk.models[i].sha256 in caplog.text for i in range(5)] == [False] * 2 + [True] * 2 + [
+        False
+    ]
+
+
+def test_the_order_does_not_hang_on_the_clock(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 1)
+    disk.load(0, keep=9)
+    assert disk.load(1, keep=1) == [4, 3, 2]
+    assert disk.left() == [0, 1]
+
+
+def test_a_run_that_can_be_gone_on_with_keeps_its_model(disk: Disk) -> None:
+    open_run = disk.run(0, "open", disk.models[0].sha256)
+    finished = disk.run(1, "finished", disk.models[1].sha256)
+    finished.append(pb.GossipEvent(state=pb.GossipEvent.FINISHED, round=2))
+    assert disk.load(4, keep=1) == [2, 1]
+    assert disk.left() == [0, 3, 4]
+    open_run.append(pb.GossipEvent(state=pb.GossipEvent.FINISHED, round=2))
+    assert disk.load(4, keep=1) == [0]
+
+
+def test_a_run_that_does_not_say_its_model_keeps_all(disk: Disk) -> None:
+    disk.run(0, "earlier", "")
+    assert disk.load(4, keep=1) == []
+    (disk.path / "gossip" / "earlier" / "plan.json").write_bytes(b"{")
+    # Nobody can go on with a run whose plan is lost.
+    assert disk.load(4, keep=1) == [2, 1, 0]
+
+
+def test_checkpoints_of_a_model_that_is_gone_go_first(disk: Disk) -> None:
+    disk.store.path(disk.models[3].sha256).unlink()
+    assert disk.load(0, keep=3) == [3]
+    stranger = disk.path / "checkpoints" / "notes"
+    stranger.mkdir()
+    disk.load(0, keep=1)
+    assert stranger.is_dir()

@@ -1,0 +1,116 @@
+"""SHA-256 of tensors, beside whatever else is done with them: a hash frees Python's lock."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+
+import numpy as np
+
+from tfplus.system import cores
+from tfplus.tensors.slices import Tensor, Tensors
+
+# Below this much a thread costs more than it saves.
+_WORTH_A_THREAD_BYTES = 4 << 20
+_THREADS = 4
+# Chunks that may wait to be hashed.
+_AHEAD = 8
+
+
+def tensor_hash(tensor: Tensor) -> bytes:
+    """SHA-256 of the raw little-endian bytes."""
+    return hashlib.sha256(raw_bytes(tensor)).digest()
+
+
+def raw_bytes(tensor: Tensor) -> memoryview:
+    """The raw little-endian bytes; a copy only where they do not lie so already."""
+    little = np.ascontiguousarray(tensor, dtype=tensor.dtype.newbyteorder("<"))
+    return memoryview(little.reshape(-1).view(np.uint8).data)
+
+
+def hashes_of(tensors: Tensors, known: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The hash of each tensor by name.
+
+    Args:
+      tensors: name → array.
+      known: hashes by name that need not be computed.
+    """
+    names = [name for name in tensors if name not in known]
+    threads = min(_THREADS, cores.usable())
+    if threads == 1 or sum(tensors[n].nbytes for n in names) < _WORTH_A_THREAD_BYTES:
+        computed = [tensor_hash(tensors[name]) for name in names]
+    else:
+        with ThreadPoolExecutor(threads, thread_name_prefix="hash") as pool:
+            computed = list(pool.map(tensor_hash, (tensors[name] for name in names)))
+    return {
+        **dict(zip(names, computed, strict=True)),
+        **{n: known[n] for n in tensors if n in known},
+    }
+
+
+class TensorHasher:
+    """Hashes tensors that come one after the other, cut into chunks anywhere.
+
+    Args:
+      sizes_bytes: of the tensors, in the order in which they come.
+    """
+
+    def __init__(self, sizes_bytes: Sequence[int]) -> None:
+        self._rest = list(reversed(sizes_bytes))
+        self._digests: list[bytes] = []
+        self._current = hashlib.sha256()
+        self._chunks: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
+        self._thread: threading.Thread | None = None
+        if sum(sizes_bytes) >= _WORTH_A_THREAD_BYTES:
+            self._thread = threading.Thread(target=self._run, name="hash", daemon=True)
+
+    def __enter__(self) -> TensorHasher:
+        if self._thread is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._finish()
+
+    def take(self, chunk: bytes) -> None:
+        """Takes the next bytes; at most as many as all tensors have in all."""
+        if self._thread is None:
+            self._hash(chunk)
+        else:
+            self._chunks.put(chunk)
+
+    def digests(self) -> list[bytes]:
+        """The hash of each tensor, once all bytes were taken."""
+        self._finish()
+        self._hash(b"")
+        return self._digests
+
+    def _finish(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._chunks.put(None)
+            thread.join()
+
+    def _run(self) -> None:
+        while (chunk := self._chunks.get()) is not None:
+            self._hash(chunk)
+
+    def _hash(self, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        while self._rest and (view or not self._rest[-1]):
+            piece, view = view[: self._rest[-1]], view[self._rest[-1] :]
+            self._current.update(piece)
+            self._rest[-1] -= len(piece)
+            if not self._rest[-1]:
+                self._rest.pop()
+                self._digests.append(self._current.digest())
+                self._current = hashlib.sha256()

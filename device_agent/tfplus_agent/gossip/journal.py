@@ -26,9 +26,9 @@ from tfplus.model_file.manifest import Manifest
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.system.files import sync_directory, write_atomic
 from tfplus.tensors.slices import Tensor, Tensors, check_against
-from tfplus_agent.gossip.files import EVENTS, PLAN, has_finished, read_events, read_plan
 from tfplus_agent.storage import state_files
 from tfplus_agent.storage.checkpoints import StorageError
+from tfplus_agent.storage.gossip_files import EVENTS, PLAN, has_finished, read_events, read_plan
 
 _LOG = logging.getLogger(__name__)
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

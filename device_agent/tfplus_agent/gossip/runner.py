@@ -19,7 +19,7 @@ from tfplus.tensors.slices import Tensor
 from tfplus.wire.tls import TlsFiles
 from tfplus_agent.gossip.journal import RunJournal, valid_run_id, without_addresses
 from tfplus_agent.gossip.run import GossipRun, Link
-from tfplus_agent.gossip.runs import drop_finished, read_last, set_last
+from tfplus_agent.storage.gossip_runs import drop_finished, read_last, set_last
 
 if TYPE_CHECKING:
     from tfplus_agent.device.device import Device

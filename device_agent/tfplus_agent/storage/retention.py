@@ -9,7 +9,7 @@ import logging
 import shutil
 from pathlib import Path
 
-from tfplus_agent.gossip.runs import resumable_models
+from tfplus_agent.storage.gossip_runs import resumable_models
 from tfplus_agent.storage.models import ModelStore, is_address
 
 _LOG = logging.getLogger(__name__)

@@ -245,16 +245,6 @@ class _Fields(Fields):
     document = "tfplus.json"
     error = ArtifactError
 
-    def object(self, name: str) -> _Fields:
-        return _Fields(self.mapping(name), f"{self._path}{name}.")
-
-    def objects(self, name: str) -> list[_Fields]:
-        values = cast("list[Any]", self._get(name, list, "a list"))
-        return [_Fields(v, f"{self._path}{name}[{i}].") for i, v in enumerate(values)]
-
-    def members(self) -> list[tuple[str, _Fields]]:
-        return [(n, _Fields(v, f"{self._path}{n}.")) for n, v in self._raw.items()]
-
     def settings(self) -> dict[str, Any]:
         """A name, a learning rate, and further numbers, texts, truths and lists of texts."""
         self.text("name")
@@ -267,9 +257,6 @@ class _Fields(Fields):
             elif not isinstance(value, (bool, int, str)):
                 raise self.wrong(name, "a number, a text, true, false or a list of texts", value)
         return self._raw
-
-    def counts(self) -> dict[str, int]:
-        return {n: self.integer(n) for n in self._raw}
 
     def dtypes(self) -> dict[str, str]:
         return {n: self.choice(n, DECLARED_DTYPES) for n in self._raw}

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from tfplus.errors import DamagedFileError, TfplusError
 
 MAX_INTEGER = 2**63 - 1
+Self = TypeVar("Self", bound="Fields")
 # Far more than any file of ours has, far less than what a recursive reader can take.
 MAX_DEPTH = 64
 
@@ -59,6 +60,7 @@ class Fields:
     Args:
       raw: what `parse` returned, or a part of it.
       path: of that part; ends with a dot.
+      document: what errors begin with; that of the class where none is given.
 
     Raises:
       TfplusError: of the class `error`, here and in every method: a field is missing, or of another
@@ -68,8 +70,9 @@ class Fields:
     document: ClassVar[str] = ""
     error: ClassVar[type[TfplusError]] = DamagedFileError
 
-    def __init__(self, raw: Any, path: str = "") -> None:
+    def __init__(self, raw: Any, path: str = "", document: str = "") -> None:
         self._path = path
+        self._document = document or self.document
         if not isinstance(raw, dict):
             place = path.rstrip(".") or "the whole"
             raise self._error(place, f"expected an object, got {shown(raw)}")
@@ -86,6 +89,10 @@ class Fields:
         """A text."""
         return self._get(name, str, "a text")
 
+    def text_or_none(self, name: str) -> str | None:
+        """A text, or null; the field is there all the same."""
+        return None if self._is_null(name) else self.text(name)
+
     def boolean(self, name: str) -> bool:
         """True or false."""
         return self._get(name, bool, "true or false")
@@ -98,6 +105,10 @@ class Fields:
             raise self.wrong(name, f"an integer of at least {minimum}{most}", value)
         return value
 
+    def integer_or_none(self, name: str, minimum: int = 0) -> int | None:
+        """An integer, or null; the field is there all the same."""
+        return None if self._is_null(name) else self.integer(name, minimum)
+
     def number(self, name: str) -> float:
         """A finite number."""
         value = self._get(name, (int, float), "a number")
@@ -108,6 +119,47 @@ class Fields:
     def mapping(self, name: str) -> dict[str, Any]:
         """An object, whatever is in it."""
         return self._get(name, dict, "an object")
+
+    def scalars(self, name: str) -> dict[str, str | int | float | bool | None]:
+        """An object of texts, finite numbers, truth values and nulls."""
+        found = self.mapping(name)
+        for value in found.values():
+            is_text = value is None or isinstance(value, (bool, str))
+            is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
+            if not (is_text or is_number):
+                raise self.wrong(name, "texts, numbers, truth values and nulls", value)
+        return found
+
+    def text_mapping(self, name: str) -> dict[str, str]:
+        """An object of texts."""
+        found = self.object(name)
+        return {n: found.text(n) for n in found._raw}
+
+    def counts(self) -> dict[str, int]:
+        """This object's members, all of them integers that are not negative."""
+        return {n: self.integer(n) for n in self._raw}
+
+    def object(self: Self, name: str) -> Self:
+        """An object in this one."""
+        return type(self)(self.mapping(name), f"{self._path}{name}.", self._document)
+
+    def objects(self: Self, name: str) -> list[Self]:
+        """A list of objects."""
+        values = cast("list[Any]", self._get(name, list, "a list"))
+        kind, path = type(self), f"{self._path}{name}"
+        return [kind(v, f"{path}[{i}].", self._document) for i, v in enumerate(values)]
+
+    def members(self: Self) -> list[tuple[str, Self]]:
+        """This object's members, all of them objects, by name."""
+        kind = type(self)
+        return [(n, kind(v, f"{self._path}{n}.", self._document)) for n, v in self._raw.items()]
+
+    def numbers(self, name: str, minimum: float) -> tuple[float, ...]:
+        """A list of finite numbers."""
+        values = cast("list[float]", self._all(name, (int, float), "numbers"))
+        if any(not minimum <= v <= sys.float_info.max for v in values):
+            raise self.wrong(name, f"finite numbers of at least {minimum:g}", values)
+        return tuple(float(v) for v in values)
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts."""
@@ -128,6 +180,9 @@ class Fields:
             raise self.wrong(name, f"one of {sorted(known)}", value)
         return value
 
+    def _is_null(self, name: str) -> bool:
+        return name in self._raw and self._raw[name] is None
+
     def _get(self, name: str, kind: type | tuple[type, ...], expected: str) -> Any:
         if name not in self._raw:
             raise self._error(f"{self._path}{name}", "is missing")
@@ -137,14 +192,14 @@ class Fields:
             raise self.wrong(name, expected, value)
         return value
 
-    def _all(self, name: str, kind: type, expected: str) -> list[Any]:
+    def _all(self, name: str, kind: type | tuple[type, ...], expected: str) -> list[Any]:
         values = cast("list[Any]", self._get(name, list, f"a list of {expected}"))
         if not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
             raise self.wrong(name, f"a list of {expected}", values)
         return values
 
     def _error(self, place: str, what: str) -> TfplusError:
-        start = f"{self.document}: " if self.document else ""
+        start = f"{self._document}: " if self._document else ""
         between = " " if what == "is missing" else ": "
         return self.error(f"{start}{place}{between}{what}")
 

@@ -17,6 +17,7 @@ from rich.text import Text
 from tfplus.cli import encryption
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import UsageError
+from tfplus.measure import environment
 from tfplus.system import cores
 from tfplus_export.commands import arguments, outputs
 from tfplus_export.commands.terminal import at_work
@@ -121,12 +122,8 @@ def _measuring(
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{platform.machine()}, {names[0] if names else platform.processor() or 'unknown'}"
+    name, _ = environment.cpu_model()
+    return f"{platform.machine()}, {name or platform.processor() or 'unknown'}"
 
 
 def _told(device: MeasuredOn) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from dataclasses import dataclass
 
+from tfplus.measure.alternation import Limit, Plan, in_turn, timed
+from tfplus.measure.result import median_ms
 from tfplus_export.costs import cost
 from tfplus_export.costs.memory import RUNTIMES
 from tfplus_export.costs.timed_step import runnable
 
 # Of each of the two, in turn, after one that is not counted.
 TIMED_STEPS = 3
+_PLAN = Plan(blocks=TIMED_STEPS, each=Limit(1), warm_up=Limit(1))
 _THREADS = 2
 
 
@@ -61,14 +62,5 @@ def measure(unfrozen: bytes, frozen: bytes) -> Savings:
 
 
 def _times(contents: list[bytes]) -> list[float]:
-    steps = [runnable(content, _THREADS) for content in contents]
-    for step in steps:
-        step()
-    seconds: list[list[float]] = [[] for _ in steps]
-    # In turn, so that both see the same machine.
-    for _ in range(TIMED_STEPS):
-        for step, taken in zip(steps, seconds, strict=True):
-            start = time.perf_counter()
-            step()
-            taken.append(time.perf_counter() - start)
-    return [statistics.median(taken) * 1e3 for taken in seconds]
+    steps = {str(i): timed(runnable(content, _THREADS)) for i, content in enumerate(contents)}
+    return [median_ms(blocks) for blocks in in_turn(steps, _PLAN).values()]

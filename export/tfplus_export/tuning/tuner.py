@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,9 @@ from typing import Protocol
 
 from tfplus.errors import RemoteError
 from tfplus.fleet.client import AgentClient
+from tfplus.measure import ratios
+from tfplus.measure.alternation import Limit, Plan, RunBlock, in_turn, timed
+from tfplus.measure.result import median_ms
 from tfplus.system import temporary
 from tfplus_export.costs.timed_step import runnable
 from tfplus_export.lowering.engine.candidates import Choice, choices
@@ -29,16 +30,21 @@ from tfplus_export.pipeline.train_graph import lower, training_of
 from tfplus_export.sources.source import Source
 from tfplus_export.tuning.tuning_file import Measurement, TuningFile
 
-_BLOCKS = 5
-_BLOCK_S = 0.3
-_MOST_STEPS = 50
+_LOCAL = Plan(blocks=5, each=Limit(50, 0.3), warm_up=Limit(2))
+# On an agent every block begins with loading the model.
+_AGENT_BLOCKS = 3
+_DEFAULT, _OTHER = "default", "other"
 
 
 class Stopwatch(Protocol):
     """Times the steps of two exports of one model."""
 
     def times(self, source: Source, default: Options, other: Options) -> tuple[float, float]:
-        """Median milliseconds of a step: of the default's, and of the other's."""
+        """Milliseconds of a step of the default's, the median, and of the other's.
+
+        The other's is the default's times the median of the ratios within blocks: what slows the
+        machine down for a while, slows both.
+        """
         ...
 
 
@@ -57,20 +63,11 @@ class LocalStopwatch:
         """See `Stopwatch.times`."""
         if self._default is None or self._default[0] != default:
             self._default = default, _content(source, default)
-        contents = [self._default[1], _content(source, other)]
-        if contents[0] == contents[1]:
-            # Such as of a batch too small to be divided: what differs would be noise.
-            contents = contents[:1]
-        steps = [runnable(content, self.threads) for content in contents]
-        counts = [_steps_in_a_block(step) for step in steps]
-        blocks: list[list[float]] = [[] for _ in steps]
-        for _ in range(_BLOCKS):
-            for step, count, found in zip(steps, counts, blocks, strict=True):
-                start = time.perf_counter()
-                for _ in range(count):
-                    step()
-                found.append((time.perf_counter() - start) / count * 1e3)
-        return statistics.median(blocks[0]), statistics.median(blocks[-1])
+        other_content = _content(source, other)
+        steps = {_DEFAULT: timed(runnable(self._default[1], self.threads))}
+        if other_content != self._default[1]:
+            steps[_OTHER] = timed(runnable(other_content, self.threads))
+        return _times(steps, _LOCAL)
 
 
 @dataclass
@@ -80,7 +77,7 @@ class AgentStopwatch:
     Attributes:
       client: connected to the agent.
       threads: of the agent's runtime; 0 for its own setting.
-      steps: of each export in turn.
+      steps: of each export, in blocks in turn.
     """
 
     client: AgentClient
@@ -100,17 +97,37 @@ class AgentStopwatch:
                 checked = dataclasses.replace(options, parity_steps=1)
                 written = api.export(source, path, checked, lambda text: None)
                 steps.append(path.read_bytes()[: written.manifest.flatbuffer_bytes])
-            if steps[0] == steps[1]:
-                paths = paths[:1]
-            found = [self._median_ms(path) for path in paths]
-        return found[0], found[-1]
+            names = (_DEFAULT,) if steps[0] == steps[1] else (_DEFAULT, _OTHER)
+            systems = {name: self._block_of(path) for name, path in zip(names, paths, strict=False)}
+            limit = Limit(-(-self.steps // _AGENT_BLOCKS))
+            return _times(systems, Plan(blocks=min(self.steps, _AGENT_BLOCKS), each=limit))
 
-    def _median_ms(self, path: Path) -> float:
-        self.client.load(self.client.upload(path), threads=self.threads, fresh=True)
-        for event in self.client.train(max_steps=self.steps, report_every=self.steps):
-            if event.HasField("summary"):
-                return event.summary.median_step_milliseconds
-        raise RemoteError(f"agent {self.client.address}: training ended without a summary")
+    def _block_of(self, path: Path) -> RunBlock:
+        """What trains one export for a block; the block's only time is the median of its steps.
+
+        The agent takes the times, and on a GPU the loss is not read after every step.
+        """
+        sha256 = self.client.upload(path)
+
+        def run(limit: Limit) -> list[float]:
+            self.client.load(sha256, threads=self.threads, fresh=True)
+            for event in self.client.train(
+                max_steps=limit.iterations, report_every=limit.iterations
+            ):
+                if event.HasField("summary"):
+                    return [event.summary.median_step_milliseconds]
+            raise RemoteError(f"agent {self.client.address}: training ended without a summary")
+
+        return run
+
+
+def _times(systems: Mapping[str, RunBlock], plan: Plan) -> tuple[float, float]:
+    found = in_turn(systems, plan)
+    default_ms = median_ms(found[_DEFAULT])
+    if _OTHER not in found:
+        # Such as of a batch too small to be divided: what differs would be noise.
+        return default_ms, default_ms
+    return default_ms, default_ms * ratios.time_ratio(found[_OTHER], found[_DEFAULT])
 
 
 def tune(
@@ -174,11 +191,3 @@ def problems(source: Source, options: Options) -> list[Choice]:
 
 def _content(source: Source, options: Options) -> bytes:
     return lower(source, source.model, options, lambda text: None).content
-
-
-def _steps_in_a_block(step: Callable[[], object]) -> int:
-    step()
-    start = time.perf_counter()
-    step()
-    took = time.perf_counter() - start
-    return max(1, min(_MOST_STEPS, round(_BLOCK_S / took)))

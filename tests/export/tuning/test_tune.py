@@ -16,6 +16,7 @@ from tfplus.cli.main import app
 from tfplus.errors import DataError, UsageError
 from tfplus.model_file import artifact
 from tfplus.model_file.manifest import Lowering, Preprocessing
+from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus_export.pipeline import api
 from tfplus_export.pipeline.options import Options
 from tfplus_export.pipeline.train_graph import lower
@@ -99,6 +100,44 @@ def test_the_same_file_takes_the_same_time() -> None:
     other = Options(2, lowerings={parts.problem: "whole"})
     default_ms, step_ms = tuner.LocalStopwatch(1).times(source(), Options(2), other)
     assert default_ms == step_ms > 0
+
+
+class SlowingAgent:
+    """An agent that takes twice as long with every load, and 3 times as long for the other file."""
+
+    address = "pi:1"
+
+    def __init__(self) -> None:
+        self.uploaded: list[bytes] = []
+        self.loaded: list[int] = []
+        self.steps: list[int] = []
+
+    def upload(self, path: Path) -> str:
+        self.uploaded.append(path.read_bytes())
+        return str(len(self.uploaded) - 1)
+
+    def load(self, sha256: str, *, threads: int, fresh: bool) -> None:
+        assert (threads, fresh) == (2, True)
+        self.loaded.append(int(sha256))
+
+    def train(self, *, max_steps: int, report_every: int) -> Iterator[pb.TrainEvent]:
+        self.steps.append(max_steps)
+        pair = (len(self.loaded) - 1) // 2
+        taken = (1.0, 3.0)[self.loaded[-1]] * 2.0**pair
+        yield pb.TrainEvent(summary=pb.TrainSummary(median_step_milliseconds=taken))
+
+
+def test_an_agent_that_gets_slower_does_not_change_the_ratio() -> None:
+    problem = tuner.problems(source(), Options(2))[0]
+    other = Options(2, lowerings={problem.problem: problem.names[-1]})
+    agent = SlowingAgent()
+    watch = tuner.AgentStopwatch(agent, threads=2, steps=20)  # type: ignore[arg-type]
+    default_ms, step_ms = watch.times(source(), Options(2), other)
+    assert (default_ms, step_ms / default_ms) == (2.0, 3.0)
+    # The second comes first in the second block; 20 steps of each, and no fewer.
+    assert agent.loaded == [0, 1, 1, 0, 0, 1]
+    assert agent.steps == [7] * 6
+    assert agent.uploaded[0] != agent.uploaded[1]
 
 
 def test_parts_are_taken_as_they_are_asked_for(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ crashes are its own. Results are added to a file of JSON lines, one a model; a m
 file is skipped, so that an interrupted run goes on where it was. Exporting takes long; with --files
 it may run beside other work, and --steps times the steps once the machine is quiet.
 
-usage: applications.py [--results FILE] [--only NAME ...] [--again] [--json] [--write FILE]
+usage: applications.py [--results FILE] [--only NAME ...] [--again] [--json [FILE.json]]
+                       [--write FILE]
                        [--files FOLDER] [--steps] [--measured] [--timeout SECONDS] [--memory GB]
 
   applications.py --only MobileNetV2 VGG16
@@ -19,24 +20,29 @@ import argparse
 import json
 import os
 import platform
-import re
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-BATCH, CLASSES, STEPS = 4, 10, 3
+sys.path[:0] = [str(ROOT), str(ROOT / "export")]
+
+import records  # noqa: E402
+from applications_table import BATCH, CLASSES, STEPS, SYSTEM, result, table  # noqa: E402
+from timed_process import SystemFailedError, TimedProcess  # noqa: E402
+
+from tfplus.measure import environment  # noqa: E402
+from tfplus.measure.alternation import Limit, Plan, in_turn  # noqa: E402
+
 # The smallest of these that the model can be built for.
 SIZES_PX = (32, 64, 71, 75, 96, 224)
-# Of a layer's largest gradient, what the comparison takes for rounding.
-ROUNDING = 32 * 2.0**-23
 FIRST = (
     "MobileNet",
     "MobileNetV2",
@@ -125,7 +131,7 @@ def measure(
         if refusal:
             row["refused"] = refusal
         elif path.exists():
-            row |= time_step(path)
+            row |= time_step(path) | {"model_sha256": records.sha256(path.read_bytes())}
     return row
 
 
@@ -157,105 +163,36 @@ def resident_gb(pid: int) -> float:
 
 
 def time_step(path: Path) -> dict[str, Any]:
-    """Median of 10 steps after 3, and the peak memory of a process that does nothing else."""
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'export'}"}
+    """10 steps after 3, and the peak memory of a process that does nothing else."""
     command = [sys.executable, str(HERE / "systems" / "exported.py"), str(path), "2"]
-    done = subprocess.run(
-        command, input="run 3 600\nrun 10 600\n", capture_output=True, text=True, env=environment
-    )
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    if done.returncode or len(answers) < 3:
-        return {"step_failed": f"exit code {done.returncode}"}
+    try:
+        with TimedProcess(SYSTEM, command) as process:
+            process.start()
+            plan = Plan(blocks=1, each=Limit(10), warm_up=Limit(3))
+            blocks = in_turn({SYSTEM: process.run}, plan)[SYSTEM]
+            about, peak = process.about, process.peak_rss_bytes
+    except SystemFailedError as error:
+        return {"step_failed": str(error)}
     return {
-        "step_ms": statistics.median(answers[-1]["ms"]),
-        "step_peak_mb": answers[-1]["peak_rss_mb"],
+        "step_ms": blocks[-1].median_ms,
+        "step_peak_mb": None if peak is None else peak / (1 << 20),
+        "step_blocks": [asdict(block) for block in blocks],
+        "runtime": about["version"],
     }
 
 
 def machine() -> str:
     """What the numbers were measured on, with which versions."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name, _ = environment.cpu_model()
     packages = ("tensorflow", "keras", "ai-edge-litert", "numpy")
     versions = ", ".join(f"{p} {version(p)}" for p in packages)
-    return f"{(cpu or [platform.processor()])[0]}, {os.cpu_count()} cores; {versions}"
+    return f"{name or platform.processor()}, {os.cpu_count()} cores; {versions}"
 
 
 def commit() -> str:
     """The state of the sources."""
     command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "–"
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """The document."""
-    head = (
-        "# keras.applications\n\nWritten by `benchmarks/applications.py --write`; do not edit. "
-        f"Models without weights, {CLASSES} classes,\nbatch {BATCH}, SGD, {STEPS} steps compared "
-        "with TensorFlow. *Update* is the error of the worst variable, with\nand without XNNPACK, "
-        f"beyond the rounding of float32; less than {ROUNDING:.0e} of a layer's largest gradient "
-        "is\nnot told from rounding. *Small* is how many weights had updates so small beside them "
-        "that they\nwere compared at a higher learning rate. Where an error is above 1e-3, both "
-        "sides were computed\nin double precision, too: *float64* is the error of the lowered "
-        "step's worst gradient there, and\n*TF float32* how far TensorFlow's own worst gradient "
-        "is off its float64. A step is the median of\n10 on two threads; peak memory is that of a "
-        "process which does nothing else. Times of a machine\nthat does other work beside are too "
-        "long; *CPU s* is the processor's time of the same export.\nRows are added one by one: "
-        "*Commit* is the state of the exporter that a row is of.\n\n"
-    )
-    on = sorted({row["machine"] for row in rows})
-    lines = [head, *(f"Measured on {m}.\n" for m in on), "\n"]
-    columns = (
-        "Model",
-        "Parameters",
-        "Input",
-        "Update",
-        "Without XNNPACK",
-        "Small",
-        "float64",
-        "TF float32",
-        "Step ms",
-        "Peak MB",
-        "Export s",
-        "CPU s",
-        "Export MB",
-        "Commit",
-    )
-    lines.append(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n")
-    for row in rows:
-        start = f"| {row['model']} | {number(row.get('parameters'))} | {number(row.get('size_px'))}"
-        state = row.get("commit", "–")
-        if "refused" in row:
-            reason = re.sub(r"\s+", " ", row["refused"]).replace("|", "/")
-            lines.append(f"{start} | {reason} |{' |' * (len(columns) - 5)} {state} |\n")
-            continue
-        xnnpack, plain = row["runs"]
-        own = max(xnnpack["own_update"], plain["own_update"])
-        cells = [
-            error(xnnpack["update"]),
-            error(plain["update"]),
-            number(xnnpack.get("magnified")),
-            *("–" if xnnpack["float64"] is None else f"{e:.1e}" for e in (xnnpack["float64"], own)),
-            *(number(row.get(k)) for k in ("step_ms", "step_peak_mb", "export_s", "export_cpu_s")),
-            number(row["export_peak_mb"]),
-            state,
-        ]
-        lines.append(f"{start} | {' | '.join(cells)} |\n")
-    measured = {row["model"] for row in rows}
-    missing = [name for name in names() if name not in measured]
-    if missing:
-        lines.append(f"\nNot measured yet: {', '.join(missing)}.\n")
-    return "".join(lines)
-
-
-def error(value: float) -> str:
-    """An error, or what it is below."""
-    return f"{value:.1e}" if value else f"< {ROUNDING:.0e}"
-
-
-def number(value: float | None) -> str:
-    """Rounded, or a dash."""
-    return "–" if value is None else f"{value:.0f}"
 
 
 def main() -> None:
@@ -267,7 +204,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these models alone")
     parser.add_argument("--again", action="store_true", help="measure also what is in the file")
     parser.add_argument("--measured", action="store_true", help="only what is in --results")
-    parser.add_argument("--json", action="store_true", help="print every result as JSON at the end")
+    records.add_json(parser, also_printed=True)
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the table as Markdown")
     parser.add_argument("--timeout", type=float, default=3600.0, help="seconds for one export")
     parser.add_argument("--memory", type=float, metavar="GB", help="what one export may hold")
@@ -301,17 +238,22 @@ def main() -> None:
             continue
         else:
             found[name] = measure(name, options.timeout, options.memory, options.files)
+            where = records.result(__file__, {}, ())
             found[name] |= {"machine": machine(), "commit": commit()}
+            found[name] |= {
+                "started_at": where.started_at,
+                "environment": asdict(where.environment),
+            }
         print(f"{place}/{len(wanted)} {name}", file=sys.stderr, flush=True)
         with options.results.open("a") as file:
             file.write(json.dumps(found[name]) + "\n")
     rows = [found[n] for n in wanted if n in found]
     if options.json:
-        print(json.dumps(rows, indent=2))
+        records.output(result(rows), options.json)
     if options.write:
-        options.write.write_text(table(rows))
-    elif not options.json:
-        print(table(rows))
+        options.write.write_text(table(rows, every))
+    elif options.json != records.STANDARD_OUTPUT:
+        print(table(rows, every))
 
 
 if __name__ == "__main__":

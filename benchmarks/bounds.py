@@ -9,7 +9,7 @@ is read faster than memory.
 Winograd's transformations count as what they are, fewer and other products than those of a plain
 convolution. Times of products and passes are of the runtime's profiler, as in `tfplus profile`.
 
-usage: bounds.py FILE... [--threads 2] [--blocks 5] [--steps 6] [--json] [--write FILE]
+usage: bounds.py FILE... [--threads 2] [--blocks 5] [--steps 6] [--json [FILE.json]] [--write FILE]
 
   step.py --suite papers --artifacts build/steps --export-only
   bounds.py build/steps/vgg16-32.tflite build/steps/mobilenet-v2-96-32.tflite
@@ -18,13 +18,10 @@ usage: bounds.py FILE... [--threads 2] [--blocks 5] [--steps 6] [--json] [--writ
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,10 +31,13 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "export")]
 
 import numpy as np  # noqa: E402
+import records  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 from documents import insert  # noqa: E402
 
+from tfplus.measure.alternation import Limit, Plan, in_turn, timed  # noqa: E402
+from tfplus.measure.result import Configuration, Repetition  # noqa: E402
 from tfplus.model_file import (  # noqa: E402
     artifact,
     random_samples,
@@ -47,6 +47,8 @@ from tfplus_export.passes.ir import step_graph  # noqa: E402
 from tfplus_export.passes.rematerialization.plans import moved_bytes  # noqa: E402
 
 PRODUCTS = {"BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
+# What runs in turn.
+STEP, PRODUCT, SUM = "step", "BATCH_MATMUL alone", "ADD alone"
 # Rows, columns and depth of the product alone.
 SIDE = 1024
 # Numbers in each tensor of the sum alone: 64 MB.
@@ -124,18 +126,8 @@ def alone(function: Any, shape: Sequence[int], threads: int) -> Callable[[], obj
     return interpreter.invoke
 
 
-def seconds(run: Callable[[], object], times: int) -> float:
-    """The median of some runs."""
-    found: list[float] = []
-    for _ in range(times):
-        begin = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - begin)
-    return statistics.median(found)
-
-
-def measure(path: Path, threads: int, blocks: int, steps: int) -> Row:
-    """One file."""
+def measure(path: Path, threads: int, blocks: int, steps: int) -> list[Repetition]:
+    """One file, and the single operators in turn with it."""
     exported = artifact.read(path)
     manifest = exported.manifest
     interpreter = Interpreter(model_path=str(path), num_threads=threads)
@@ -143,17 +135,9 @@ def measure(path: Path, threads: int, blocks: int, steps: int) -> Row:
     inputs = random_samples.of(manifest, "train")
     product = alone(lambda a, b: tf.raw_ops.BatchMatMulV2(x=a, y=b), [1, SIDE, SIDE], threads)
     addition = alone(tf.add, [LENGTH], threads)
-    runs: list[tuple[Callable[[], object], list[float]]] = [
-        (lambda: train(**inputs), []),
-        (product, []),
-        (addition, []),
-    ]
-    for run, _ in runs:
-        seconds(run, 2)
-    for _ in range(blocks):
-        for run, found in runs:
-            found.append(seconds(run, steps))
-    step_s, product_s, addition_s = (statistics.median(found) for _, found in runs)
+    runs = {STEP: lambda: train(**inputs), PRODUCT: product, SUM: addition}
+    systems = {name: timed(run) for name, run in runs.items()}
+    taken = in_turn(systems, Plan(blocks, Limit(steps), warm_up=Limit(2)))
     profile = layers.measure(
         exported,
         "train",
@@ -167,15 +151,46 @@ def measure(path: Path, threads: int, blocks: int, steps: int) -> Row:
     products = sum(row.ms for row in profile.operators if row.name in PRODUCTS)
     graph = step_graph.read(path.read_bytes()[: manifest.flatbuffer_bytes], "train")
     others = [o for o in graph.operators if o.name not in PRODUCTS]
+    values = {
+        STEP: {
+            "gflop": manifest.flops_per_step / 1e9,
+            "products_fraction": products / every,
+            "moved_gb": moved_bytes(graph, others) / 1e9,
+        },
+        PRODUCT: {"gflop": 2 * SIDE**3 / 1e9},
+        SUM: {"moved_gb": 3 * LENGTH * 4 / 1e9},
+    }
+    return [
+        Repetition(
+            Configuration(
+                workload=manifest.name,
+                system=name,
+                runtime=f"ai-edge-litert {version('ai-edge-litert')}",
+                model_sha256=records.sha256(path.read_bytes()) if name == STEP else None,
+                settings={"threads": threads, "batch_size": manifest.batch_size},
+            ),
+            blocks=found,
+            values=values[name],
+        )
+        for name, found in taken.items()
+    ]
+
+
+def row(repetitions: Sequence[Repetition]) -> Row:
+    """What the table shows of one file."""
+    step, product, addition = (
+        next(r for r in repetitions if r.configuration.system == name)
+        for name in (STEP, PRODUCT, SUM)
+    )
     return Row(
-        model=manifest.name,
-        step_ms=step_s * 1e3,
-        gflop=manifest.flops_per_step / 1e9,
-        products=products / every,
-        passes=1.0 - products / every,
-        moved_gb=moved_bytes(graph, others) / 1e9,
-        alone_gflop_per_s=2 * SIDE**3 / product_s / 1e9,
-        alone_gb_per_s=3 * LENGTH * 4 / addition_s / 1e9,
+        model=step.configuration.workload,
+        step_ms=step.median_ms,
+        gflop=step.values["gflop"],
+        products=step.values["products_fraction"],
+        passes=1.0 - step.values["products_fraction"],
+        moved_gb=step.values["moved_gb"],
+        alone_gflop_per_s=product.values["gflop"] / product.median_ms * 1e3,
+        alone_gb_per_s=addition.values["moved_gb"] / addition.median_ms * 1e3,
     )
 
 
@@ -188,13 +203,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--blocks", type=int, default=5, help="blocks of steps")
     parser.add_argument("--steps", type=int, default=6, help="steps in a block")
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    records.add_json(parser, also_printed=True)
     parser.add_argument("--write", type=Path, help="put the table between the document's markers")
     options = parser.parse_args()
-    rows = [measure(path, options.threads, options.blocks, options.steps) for path in options.files]
-    lines = [HEAD, ["---"] * len(HEAD), *(row.cells() for row in rows)]
+    found = [
+        measure(path, options.threads, options.blocks, options.steps) for path in options.files
+    ]
+    lines = [HEAD, ["---"] * len(HEAD), *(row(repetitions).cells() for repetitions in found)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    print(json.dumps([asdict(row) for row in rows], indent=2) if options.json else table)
+    if options.json != records.STANDARD_OUTPUT:
+        print(table)
+    settings = {"blocks": options.blocks, "steps": options.steps}
+    every = [repetition for repetitions in found for repetition in repetitions]
+    records.output(records.result(__file__, settings, every), options.json)
     if options.write:
         text = options.write.read_text()
         options.write.write_text(insert(text, table, "bounds"))

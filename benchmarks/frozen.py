@@ -7,17 +7,13 @@ usage: frozen.py [--models lenet small-cnn reduced-mobilenet] [--batch-size 1] [
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).parents[1]
@@ -25,16 +21,22 @@ sys.path[:0] = [str(ROOT), str(ROOT / "export")]
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
+import records  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 from documents import insert  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 
+from tfplus.measure import ratios  # noqa: E402
+from tfplus.measure.alternation import Limit, Plan, in_turn, timed  # noqa: E402
+from tfplus.measure.result import Configuration, Repetition, median_ms  # noqa: E402
 from tfplus.model_file import artifact, baked_model  # noqa: E402
 from tfplus_export.pipeline import api  # noqa: E402
 from tfplus_export.sources import source  # noqa: E402
 
-_SETTLE_S = 0.05
+# The threads of the one before still wait for more work, awake.
+SETTLE_S = 0.05
+FROZEN, CONVERTER, INFER = "frozen", "TensorFlow's converter", "trainable file's infer"
 MODELS = ("lenet", "small-cnn", "reduced-mobilenet")
 
 
@@ -53,7 +55,7 @@ def runner(content: bytes, x: np.ndarray, threads: int) -> Callable[[], None]:
     return interpreter.invoke
 
 
-def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
+def measure(name: str, options: argparse.Namespace) -> list[Repetition]:
     """Exports, freezes and times one model of the zoo."""
     loaded = source.load(
         f"zoo:{name}",
@@ -73,47 +75,47 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
         save_file(artifact.initial_values(written), checkpoint)
         frozen = baked_model.freeze(written, checkpoint, Path(folder) / "frozen.tflite")
         contents = {
-            "frozen": frozen.path.read_bytes(),
-            "TensorFlow's converter": converted(loaded.model, batch, f"{folder}/saved"),
+            FROZEN: frozen.path.read_bytes(),
+            CONVERTER: converted(loaded.model, batch, f"{folder}/saved"),
+            # The first graph of the trainable file is that of `infer`.
+            INFER: written.path.read_bytes()[: written.manifest.flatbuffer_bytes],
         }
-        before = written.path.read_bytes()[: written.manifest.flatbuffer_bytes]
     shape = (batch, *written.manifest.input_shape)
     x = np.random.default_rng(0).standard_normal(shape, np.float32)
-    runs = {n: runner(content, x, options.threads) for n, content in contents.items()}
-    # The first graph of the trainable file is that of `infer`.
-    runs["trainable file's infer"] = runner(before, x, options.threads)
-    for run in runs.values():
-        for _ in range(options.warmup):
-            run()
-    blocks: dict[str, list[float]] = {n: [] for n in runs}
-    for _ in range(options.blocks):
-        for system, run in runs.items():
-            # The threads of the one before still wait for more work, awake.
-            settled = time.perf_counter() + _SETTLE_S
-            while time.perf_counter() < settled:
-                run()
-            start = time.perf_counter()
-            for _ in range(options.runs):
-                run()
-            blocks[system].append((time.perf_counter() - start) / options.runs * 1e3)
-    reference = blocks["TensorFlow's converter"]
+    runs = {n: timed(runner(content, x, options.threads)) for n, content in contents.items()}
+    plan = Plan(
+        options.blocks,
+        Limit(options.runs),
+        warm_up=Limit(options.warmup) if options.warmup else None,
+        settle=Limit(sys.maxsize, SETTLE_S),
+    )
+    blocks = in_turn(runs, plan)
     print(f"\n{name}, batch {batch}; frozen equals the trainable model to {frozen.difference:.0e}")
-    rows: dict[str, Any] = {"difference": frozen.difference}
-    for system, times in blocks.items():
-        # Blocks that ran one after the other saw the same machine.
-        ratio = statistics.median(t / r for t, r in zip(times, reference, strict=True))
-        size = len(contents.get(system, before))
+    for system, content in contents.items():
         print(
-            f"  {system:<24}{statistics.median(times):>9.3f} ms  {ratio:>6.2f} of the converter's"
-            f"  {size / 1e3:>8.0f} kB"
+            f"  {system:<24}{median_ms(blocks[system]):>9.3f} ms  "
+            f"{ratios.time_ratio(blocks[system], blocks[CONVERTER]):>6.2f} of the converter's"
+            f"  {len(content) / 1e3:>8.0f} kB"
         )
-        rows[system] = {"median_ms": statistics.median(times), "ratio": ratio, "bytes": size}
-    return rows
+    return [
+        Repetition(
+            Configuration(
+                workload=f"{name}, batch {batch}",
+                system=system,
+                runtime=f"ai-edge-litert {version('ai-edge-litert')}",
+                model_sha256=records.sha256(content),
+                settings={"model": name, "threads": options.threads, "batch_size": batch},
+            ),
+            blocks=blocks[system],
+            values={"file_bytes": len(content), "largest_difference": float(frozen.difference)},
+        )
+        for system, content in contents.items()
+    ]
 
 
-def table(results: dict[str, dict[str, Any]], options: argparse.Namespace) -> str:
+def table(results: dict[str, list[Repetition]], options: argparse.Namespace) -> str:
     """All models for the document."""
-    systems = [s for s in next(iter(results.values())) if s != "difference"]
+    systems = [r.configuration.system for r in next(iter(results.values()))]
     lines = [
         f"TensorFlow {tf.__version__}, ai-edge-litert {version('ai-edge-litert')}, batch "
         f"{options.batch_size}, {options.threads} threads; {options.blocks} blocks of "
@@ -122,9 +124,14 @@ def table(results: dict[str, dict[str, Any]], options: argparse.Namespace) -> st
         f"| model | {' | '.join(systems)} | frozen equals the trainable model to |",
         "|---|" + "---|" * (len(systems) + 1),
     ]
-    for name, row in results.items():
-        cells = [f"{row[s]['median_ms']:.3f}, {row[s]['ratio']:.2f}" for s in systems]
-        lines.append(f"| {name} | {' | '.join(cells)} | {row['difference']:.0e} |")
+    for name, found in results.items():
+        blocks = {r.configuration.system: r.blocks for r in found}
+        cells = [
+            f"{median_ms(blocks[s]):.3f}, {ratios.time_ratio(blocks[s], blocks[CONVERTER]):.2f}"
+            for s in systems
+        ]
+        difference = found[0].values["largest_difference"]
+        lines.append(f"| {name} | {' | '.join(cells)} | {difference:.0e} |")
     return "\n".join(lines)
 
 
@@ -139,7 +146,7 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=15, help="blocks of each, in turn")
     parser.add_argument("--runs", type=int, default=50, help="inferences in a block")
     parser.add_argument("--warmup", type=int, default=20)
-    parser.add_argument("--json", type=Path, help="also write the results there")
+    records.add_json(parser)
     parser.add_argument("--write", type=Path, help="put the table between the document's markers")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -148,9 +155,9 @@ def main() -> None:
     if options.write:
         text = table(results, options)
         options.write.write_text(insert(options.write.read_text(), text, "frozen"))
-    if options.json:
-        about = {k: str(v) for k, v in vars(options).items()}
-        options.json.write_text(json.dumps({"options": about, "models": results}, indent=2) + "\n")
+    settings = {"blocks": options.blocks, "runs": options.runs, "tensorflow": tf.__version__}
+    found = [repetition for row in results.values() for repetition in row]
+    records.output(records.result(__file__, settings, found), options.json)
 
 
 main()

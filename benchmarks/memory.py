@@ -1,6 +1,7 @@
 """Peak memory of a training step, each in a process of its own, and what a budget costs in time.
 
-usage: memory.py [--models small-cnn reduced-mobilenet] [--batch-size 32] [--blocks 5] [--write]
+usage: memory.py [--models small-cnn reduced-mobilenet] [--batch-size 32] [--blocks 5] [--json FILE]
+                 [--write]
 
 Five files of each model: the operators in the converter's order; in tfplus' own order; with that
 computed twice which is nearly free; as `tfplus export` leaves them, in parts of the batch; and with
@@ -12,17 +13,20 @@ into docs/memory.md.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
+import records
+from timed_process import TimedProcess
+
+from tfplus.measure import ratios
+from tfplus.measure.alternation import Limit, Plan, in_turn
+from tfplus.measure.result import Configuration, Repetition, median_ms
 from tfplus_export.costs import cost, memory
 from tfplus_export.passes import rewriting, scheduling
 from tfplus_export.passes.ir import step_graph
@@ -48,26 +52,6 @@ in the order that needs less. *again*: some tensors are computed twice, where th
 to. All but *export*, which adds up in another order, compute the same bits.
 
 """
-
-
-@dataclass
-class Process:
-    """One file in a process of its own."""
-
-    kind: str
-    estimated_mb: float
-    again: float
-    child: subprocess.Popen[str]
-    blocks_ms: list[float] = field(default_factory=list)
-    peak_mb: float = 0.0
-
-    def ask(self, steps: int) -> None:
-        """Times one block."""
-        self.child.stdin.write(f"run {steps} 600\n")
-        self.child.stdin.flush()
-        answer = json.loads(self.child.stdout.readline())
-        self.blocks_ms.append(statistics.median(answer["ms"]))
-        self.peak_mb = answer["peak_rss_mb"] * 1.048576
 
 
 def files(model: str, batch_size: int, folder: Path) -> dict[str, tuple[Path, float, float]]:
@@ -100,44 +84,51 @@ def files(model: str, batch_size: int, folder: Path) -> dict[str, tuple[Path, fl
     return found
 
 
-def measure(model: str, options: argparse.Namespace) -> list[Process]:
+def measure(model: str, options: argparse.Namespace) -> list[Repetition]:
     """Trains all files of a model, block by block in turn."""
-    processes: list[Process] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for kind, (path, estimated, again) in files(
-            model, options.batch_size, Path(folder)
-        ).items():
-            command = [sys.executable, str(HERE / "systems" / "step_of_file.py"), str(path)]
-            child = subprocess.Popen(
-                [*command, str(options.threads)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'export'}"},
+    plan = Plan(options.blocks, Limit(options.steps), warm_up=Limit(2))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        found = files(model, options.batch_size, folder)
+        processes: dict[str, TimedProcess] = {}
+        for kind, (path, _, _) in found.items():
+            script = str(HERE / "systems" / "step_of_file.py")
+            command = [sys.executable, script, str(path), str(options.threads)]
+            processes[kind] = stack.enter_context(TimedProcess(kind, command))
+            processes[kind].start()
+        blocks = in_turn({kind: p.run for kind, p in processes.items()}, plan)
+        return [
+            Repetition(
+                Configuration(
+                    workload=f"{model}, batch {options.batch_size}",
+                    system=kind,
+                    runtime=process.about["version"],
+                    model_sha256=records.sha256(found[kind][0].read_bytes()),
+                    settings={"threads": options.threads, "batch_size": options.batch_size},
+                ),
+                has_own_process=True,
+                blocks=blocks[kind],
+                values={
+                    "estimated_peak_bytes": round(found[kind][1] * 1e6),
+                    "peak_rss_bytes": process.peak_rss_bytes,
+                    "moved_again_fraction": found[kind][2],
+                },
+                absent={} if process.peak_rss_bytes else {"peak_rss_bytes": "no VmHWM"},
             )
-            processes.append(Process(kind, estimated, again, child))
-            child.stdout.readline()
-            processes[-1].ask(2)
-            processes[-1].blocks_ms.clear()
-        for _ in range(options.blocks):
-            for process in processes:
-                process.ask(options.steps)
-        for process in processes:
-            process.child.stdin.close()
-            process.child.wait(timeout=60)
-    return processes
+            for kind, process in processes.items()
+        ]
 
 
-def table(model: str, processes: list[Process]) -> str:
+def table(model: str, repetitions: list[Repetition]) -> str:
     """Markdown rows of one model."""
-    reference = processes[0].blocks_ms
+    reference = repetitions[0].blocks
     rows: list[str] = []
-    for p in processes:
-        ratio = statistics.median(a / b for a, b in zip(p.blocks_ms, reference, strict=True))
+    for r in repetitions:
         rows.append(
-            f"| {model} | {p.kind} | {p.estimated_mb:.0f} | {p.peak_mb:.0f} | {p.again:.0%} | "
-            f"{statistics.median(p.blocks_ms):.1f} | {ratio:.2f} |"
+            f"| {model} | {r.configuration.system} | {r.values['estimated_peak_bytes'] / 1e6:.0f} "
+            f"| {(r.values['peak_rss_bytes'] or float('nan')) / 1e6:.0f} | "
+            f"{r.values['moved_again_fraction']:.0%} | {median_ms(r.blocks):.1f} | "
+            f"{ratios.time_ratio(r.blocks, reference):.2f} |"
         )
     return "\n".join(rows)
 
@@ -152,6 +143,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--blocks", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3)
+    records.add_json(parser)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     lines = [
@@ -159,9 +151,14 @@ def main() -> None:
         "|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
+    found: list[Repetition] = []
     for model in options.models:
-        lines.append(table(model, measure(model, options)))
+        measured = measure(model, options)
+        found += measured
+        lines.append(table(model, measured))
         print(lines[-1], flush=True)
+    settings = {"blocks": options.blocks, "steps": options.steps}
+    records.output(records.result(__file__, settings, found), options.json)
     if options.write:
         note = (
             f"\nBatch {options.batch_size}, ai-edge-litert {version('ai-edge-litert')}, "

@@ -18,12 +18,12 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import keras
 import numpy as np
+import records
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from sequence_tasks import TASKS, Data, Task, from_file
 
 from tfplus.errors import TfplusError
+from tfplus.measure.result import Configuration, Repetition
 from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.optimizers import Adam
 from tfplus_export.pipeline import api
@@ -64,6 +66,23 @@ class Result:
     def difference(self) -> float:
         """Mean accuracy of the exported file less that of Keras, in percentage points."""
         return float(np.mean(self.exported) - np.mean(self.keras))
+
+    def repetitions(self, epochs: int) -> list[Repetition]:
+        """As the schema has it: one for each seed and system."""
+        systems = {
+            "keras": (f"Keras {keras.__version__}", self.keras),
+            "exported": (f"ai-edge-litert {version('ai-edge-litert')}", self.exported),
+        }
+        settings = {"batch_size": BATCH, "epochs": epochs, "learning_rate": LEARNING_RATE}
+        return [
+            Repetition(
+                Configuration(self.task, name, runtime, settings=settings),
+                seed,
+                values={"seed": seed, "accuracy_percent": accuracy},
+            )
+            for name, (runtime, accuracies) in systems.items()
+            for seed, accuracy in enumerate(accuracies)
+        ]
 
 
 class WholeGradients(keras.optimizers.Adam):
@@ -183,7 +202,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--data", type=Path, help="an .npz file instead of the task's own data")
     parser.add_argument("--sliced", action="store_true", help="see above")
-    parser.add_argument("--json", type=Path, help="write the results there, too")
+    records.add_json(parser)
     arguments = parser.parse_args()
     if arguments.data and any(t in ("token-transformer", "characters") for t in arguments.tasks):
         parser.error("--data holds numbers, not tokens: choose --tasks lstm, transformer or cnn")
@@ -207,11 +226,8 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(_table(results))
-    if arguments.json:
-        described: list[dict[str, Any]] = [
-            asdict(r) | {"difference_points": r.difference} for r in results
-        ]
-        arguments.json.write_text(json.dumps({"results": described, "keras": keras.__version__}))
+    found = [r for result in results for r in result.repetitions(arguments.epochs)]
+    records.output(records.result(__file__, {"sliced": arguments.sliced}, found), arguments.json)
     return 0
 
 

@@ -15,23 +15,27 @@ usage: step.py [--suite small] [--systems tfplus tensorflow] [--results FILE] [-
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
-
-from documents import insert
-from step_models import NAMES, SUITES
-from step_table import printed, section
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "export")]
+
+import records  # noqa: E402
+from documents import insert  # noqa: E402
+from step_models import NAMES, SUITES  # noqa: E402
+from step_table import printed, section  # noqa: E402
+from timed_process import SystemFailedError, TimedProcess, environment  # noqa: E402
+
+from tfplus.measure import result_file  # noqa: E402
+from tfplus.measure.alternation import Limit, Plan, in_turn  # noqa: E402
+from tfplus.measure.result import Configuration, Repetition, Result  # noqa: E402
+
 SCRIPTS = {
     "tfplus": "exported.py",
     "tensorflow": "tensorflow_function.py",
@@ -44,43 +48,6 @@ SYSTEMS = tuple(SCRIPTS)
 REFERENCE = "tfplus"
 
 
-@dataclass
-class Process:
-    """One system with one model, waiting to be told to run."""
-
-    name: str
-    child: subprocess.Popen[str]
-    version: str = ""
-    parameters: int = 0
-    blocks_ms: list[list[float]] = field(default_factory=list[list[float]])
-    peak_rss_mb: float = 0.0
-
-    def start(self) -> None:
-        """Waits until the step is built."""
-        answer = self._answer()
-        self.version, self.parameters = answer["version"], answer["parameters"]
-
-    def run(self, steps: int, seconds: float) -> None:
-        """Times one block of steps, as many as begin within `seconds`."""
-        print(f"run {steps} {seconds}", file=self.child.stdin, flush=True)
-        answer = self._answer()
-        self.blocks_ms.append(answer["ms"])
-        self.peak_rss_mb = answer["peak_rss_mb"]
-
-    def close(self) -> None:
-        """Ends the process."""
-        if self.child.stdin:
-            self.child.stdin.close()
-        self.child.wait(timeout=60)
-
-    def _answer(self) -> dict[str, Any]:
-        # Some systems print a greeting of their own.
-        for line in self.child.stdout or ():
-            if line.startswith("{"):
-                return json.loads(line)
-        raise SystemExit(f"{self.name} ended early with exit code {self.child.wait()}")
-
-
 def command(system: str, model: str, artifact: Path, options: argparse.Namespace) -> list[str]:
     """The command line of one system's process."""
     pythons = dict(text.partition("=")[::2] for text in options.python)
@@ -89,11 +56,6 @@ def command(system: str, model: str, artifact: Path, options: argparse.Namespace
     if system == REFERENCE:
         arguments = [str(artifact), str(options.threads)]
     return [python, str(HERE / "systems" / SCRIPTS[system]), *arguments]
-
-
-def environment() -> dict[str, str]:
-    """With this checkout's packages in it."""
-    return os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'export'}"}
 
 
 def export(model: str, folder: Path, options: argparse.Namespace) -> Path:
@@ -105,81 +67,54 @@ def export(model: str, folder: Path, options: argparse.Namespace) -> Path:
     return path
 
 
-def measure(model: str, artifact: Path, options: argparse.Namespace) -> dict[str, Any]:
+def measure(model: str, artifact: Path, options: argparse.Namespace) -> Result:
     """Times one model under every system, block by block in turn."""
-    processes: list[Process] = []
-    try:
-        for system in options.systems:
-            child = subprocess.Popen(
-                command(system, model, artifact, options),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=None if options.verbose else subprocess.DEVNULL,
-                text=True,
-                env=environment(),
-            )
-            processes.append(Process(system, child))
-            processes[-1].start()
-            processes[-1].run(options.warmup, options.block_s)
-            processes[-1].blocks_ms.clear()
-        for _ in range(options.blocks):
-            for process in processes:
-                process.run(options.steps, options.block_s)
-    finally:
-        for process in processes:
-            process.close()
-    counts = {p.name: p.parameters for p in processes}
+    plan = Plan(
+        blocks=options.blocks,
+        each=Limit(options.steps, options.block_s),
+        warm_up=Limit(options.warmup, options.block_s),
+    )
+    with ExitStack() as stack:
+        processes: dict[str, TimedProcess] = {}
+        try:
+            for system in options.systems:
+                started = command(system, model, artifact, options)
+                processes[system] = stack.enter_context(
+                    TimedProcess(system, started, verbose=options.verbose)
+                )
+                processes[system].start()
+            blocks = in_turn({name: p.run for name, p in processes.items()}, plan)
+        except SystemFailedError as error:
+            raise SystemExit(f"{model}, {error.system}: {error}") from None
+    counts = {name: p.about["parameters"] for name, p in processes.items()}
     if len(set(counts.values())) > 1:
         raise SystemExit(f"{model}: these are not the same networks: {counts} parameters")
-    return row(model, processes, options)
-
-
-def row(model: str, processes: list[Process], options: argparse.Namespace) -> dict[str, Any]:
-    """What was measured of one model."""
-    reference = {p.name: p for p in processes}.get(REFERENCE, processes[0])
-    systems: dict[str, Any] = {}
-    for process in processes:
-        medians = [statistics.median(b) for b in process.blocks_ms]
-        # Blocks that ran one after the other saw the same machine.
-        ratios = [
-            m / statistics.median(r) for m, r in zip(medians, reference.blocks_ms, strict=True)
-        ]
-        systems[process.name] = {
-            "version": process.version,
-            "median_ms": statistics.median(t for block in process.blocks_ms for t in block),
-            "block_medians_ms": medians,
-            "peak_rss_mb": process.peak_rss_mb,
-            "time_ratio": statistics.median(ratios),
-        }
-    return {
+    repetitions = [
+        Repetition(
+            Configuration(
+                workload=f"{model}, batch {options.batch_size}",
+                system=name,
+                runtime=process.about["version"],
+                model_sha256=records.sha256(artifact.read_bytes()) if name == REFERENCE else None,
+                settings={"threads": options.threads, "batch_size": options.batch_size},
+            ),
+            has_own_process=True,
+            blocks=blocks[name],
+            values={"parameters": counts[name], "peak_rss_bytes": process.peak_rss_bytes},
+            absent={} if process.peak_rss_bytes else {"peak_rss_bytes": "the kernel has no VmHWM"},
+        )
+        for name, process in processes.items()
+    ]
+    settings = {
         "model": model,
         "batch_size": options.batch_size,
         "threads": options.threads,
-        "parameters": reference.parameters,
         "blocks": options.blocks,
         "steps": options.steps,
-        "reference": reference.name,
-        "systems": systems,
-        "machine": machine(),
+        "reference": REFERENCE if REFERENCE in processes else options.systems[0],
+        "order": plan.order.value,
     }
-
-
-def machine() -> str:
-    """What the numbers were measured on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return (
-        f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, "
-        f"{platform.system()} {platform.release().partition('-')[0]}"
-    )
-
-
-def known(path: Path | None) -> dict[tuple[str, int], dict[str, Any]]:
-    """Rows of the results file by model and batch."""
-    if path is None or not path.exists():
-        return {}
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return {(r["model"], r["batch_size"]): r for r in rows}
+    return records.result(__file__, settings, repetitions)
 
 
 def arguments() -> argparse.Namespace:
@@ -197,7 +132,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--block-s", type=float, default=5.0, help="seconds after which a block starts no step"
     )
-    parser.add_argument("--warmup", type=int, default=5, help="steps that are not counted")
+    parser.add_argument("--warmup", type=int, default=5, help="steps that are labelled as warm-up")
     parser.add_argument(
         "--python", nargs="+", default=[], metavar="SYSTEM=PATH", help="Python of one system"
     )
@@ -205,7 +140,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--export-only", action="store_true", help="measure nothing")
     parser.add_argument("--results", type=Path, help="JSON lines, one a model")
     parser.add_argument("--again", action="store_true", help="measure also what is in the file")
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    records.add_json(parser, also_printed=True)
     parser.add_argument("--write", type=Path, help="put the tables between the document's markers")
     parser.add_argument("--verbose", action="store_true", help="show what the systems print")
     options = parser.parse_args()
@@ -223,38 +158,34 @@ def main() -> None:
     """Measures what is missing, reports."""
     options = arguments()
     models = options.models or SUITES[options.suite]
-    rows = known(options.results)
+    found = {
+        (r.settings["model"], r.settings["batch_size"]): r
+        for r in records.read_lines(options.results)
+    }
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.artifacts or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for model in models:
             key = (model, options.batch_size)
-            if key in rows and not options.again:
+            if key in found and not options.again:
                 continue
             artifact = export(model, folder, options)
             if options.export_only:
                 continue
-            rows[key] = measure(model, artifact, options)
-            if not options.json:
-                print(printed(rows[key]), flush=True)
+            found[key] = measure(model, artifact, options)
+            if options.json != records.STANDARD_OUTPUT:
+                print(printed(found[key]), flush=True)
             if options.results:
                 with options.results.open("a") as file:
-                    file.write(json.dumps(rows[key]) + "\n")
-    wanted = [r for (model, batch), r in rows.items() if batch == options.batch_size]
-    wanted = sorted(
-        (r for r in wanted if r["model"] in models), key=lambda r: NAMES.index(r["model"])
-    )
+                    file.write(result_file.line(found[key]))
+    keys = [(name, options.batch_size) for name in NAMES if name in models]
+    wanted = [found[key] for key in keys if key in found]
     if options.json:
-        print(json.dumps(wanted, indent=2))
+        records.output(records.merged(wanted), options.json)
     if options.write:
-        options.write.write_text(
-            insert(
-                options.write.read_text(),
-                section(wanted),
-                "step",
-                f"batch {options.batch_size}",
-            )
-        )
+        text = section(wanted)
+        document = options.write.read_text()
+        options.write.write_text(insert(document, text, "step", f"batch {options.batch_size}"))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Times one graph, or a whole training step, on the CPU or the GPU.
 
-usage: graph_time.py FILE cpu|gpu THREADS SECONDS READ_EVERY
+usage: graph_time.py FILE cpu|gpu THREADS READ_EVERY
 
 FILE is a flatbuffer with one signature, or an exported file, whose training step is taken. The GPU
-is waited for by reading an output after READ_EVERY runs; its time is divided by them. Prints one
-JSON line: `ms` of each run in turn.
+is waited for by reading an output after READ_EVERY runs; its time is divided by them. It is told
+when to run, see `protocol.py`; what cannot run here is answered by a line with an `error`.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 import zipfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
+from protocol import answer, own_output
 
 from tfplus.errors import WorkerError
+from tfplus.measure.alternation import Limit, RunBlock, timed
 from tfplus.model_file import artifact
 from tfplus.runtime import gpu, interpreter
 from tfplus.runtime.gpu_model import GpuModel
 
-WARM_UP = 2
 Run = Callable[[], None]
 Wait = Callable[[], object]
 
@@ -80,35 +81,34 @@ def one_graph(path: Path, on_gpu: bool, threads: int) -> tuple[Run, Wait]:
     )
 
 
-def timed(run: Run, wait: Wait, seconds: float, read_every: int) -> list[float]:
-    """Milliseconds of a run, for every `read_every` of them."""
-    for _ in range(WARM_UP):
-        run()
-        wait()
-    times: list[float] = []
-    until = time.perf_counter() + seconds
-    while not times or time.perf_counter() < until:
-        started = time.perf_counter()
+def blocks_of(run: Run, wait: Wait, read_every: int) -> RunBlock:
+    """Takes times of `read_every` runs at once, and divides them."""
+
+    def runs() -> None:
         for _ in range(read_every):
             run()
         wait()
-        times.append((time.perf_counter() - started) * 1e3 / read_every)
-    return times
+
+    several = timed(runs)
+
+    def block(limit: Limit) -> list[float]:
+        return [ms / read_every for ms in several(limit)]
+
+    return block
 
 
 def main() -> None:
-    """Measures and prints."""
-    path, device, threads, seconds, read_every = sys.argv[1:]
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    """Answers the parent until it closes the pipe."""
+    path, device, threads, read_every = sys.argv[1:]
+    out = own_output()
     # The manifest of an exported file is in a ZIP behind the flatbuffer.
     build = whole_step if zipfile.is_zipfile(path) else one_graph
+    about = {"version": f"ai-edge-litert {version('ai-edge-litert')}"}
     try:
         run, wait = build(Path(path), device == "gpu", int(threads))
-        result: dict[str, Any] = {"ms": timed(run, wait, float(seconds), int(read_every))}
+        answer(out, blocks_of(run, wait, int(read_every)), about)
     except (WorkerError, RuntimeError) as error:
-        result = {"error": " ".join(str(error).split())}
-    out.write(json.dumps(result) + "\n")
+        out.write(json.dumps({"error": " ".join(str(error).split())}) + "\n")
     out.flush()
     # Some drivers hang when they are taken down.
     os._exit(0)

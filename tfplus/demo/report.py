@@ -1,16 +1,15 @@
-"""The demo's `report.html`: one file that needs nothing else, made from `result.json` alone."""
+"""The demo's `report.html`, made from `result.json` alone: what is shown of a run."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
-from importlib import resources
 from typing import Any, cast
 
-from tfplus.report.charts import Reference, Series, Value, bar_chart, line_chart
+from tfplus.report import page
+from tfplus.report.figures import Axis, BarFigure, Line, LineFigure, Multiples, Reference
+from tfplus.report.units import ABSENT, BYTES, COUNT, FRACTION, PLAIN, SECONDS, Value
 
-ABSENT = "—"
 Result = Mapping[str, Any]
 
 
@@ -26,158 +25,127 @@ def render(result: Result) -> str:
 
     Returns:
       HTML that is well-formed XML too, with style and drawings inside and no script.
+
+    Raises:
+      MissingExtraError: matplotlib is not installed.
     """
     names = [str(d.get("name", ABSENT)) for d in _objects(result, "devices")]
     rounds = [r for r in _objects(result, "by_round") if isinstance(r.get("round"), int)]
-    body = "".join(
-        [
-            _head(result, len(names)),
-            _tiles(result),
-            _accuracy(result, rounds, names),
-            _loss(rounds, names),
-            _cost(rounds),
-            _devices(result),
-            _round_table(rounds, names),
-            _provenance(result),
-        ]
-    )
-    style = resources.files("tfplus.demo").joinpath("report.css").read_text("utf-8")
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"/>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
-        f"<title>tfplus demo: devices that learned together</title><style>{style}</style></head>"
-        f"<body>{body}</body></html>\n"
-    )
+    parts = [
+        _head(len(names)),
+        _tiles(result),
+        _accuracy(result, rounds, names),
+        _loss(rounds, names),
+        _cost(rounds),
+        _devices(result),
+        _provenance(result),
+    ]
+    return page.page("tfplus demo: devices that learned together", parts)
 
 
-def _head(result: Result, devices: int) -> str:
+def _head(devices: int) -> str:
     count = f"{devices} devices" if devices != 1 else "1 device"
-    return (
-        f"<h1>{count} learned together</h1>"
-        "<p>Devices are processes on one machine here; all else is real. "
+    return page.heading(
+        f"{count} learned together",
+        "Devices are processes on one machine here; all else is real. "
         "Each trained on its own classes and never showed its data. Neighbours averaged "
         "the parts of the model that they have in common, without a coordinator; the global model "
         "was put together from what all of them learned, and measured on samples that none had "
-        "seen.</p>"
+        "seen.",
     )
 
 
 def _tiles(result: Result) -> str:
-    alone = [v for v in (_number(a) for a in _list(result, "alone_accuracy")) if v is not None]
-    tiles = [
-        ("main", "Global model", _percent(_get(result, "global_accuracy")), "all devices together"),
-        ("", "Central training", _percent(_get(result, "central_accuracy")), "all data, one place"),
-        ("", "Best alone", _percent(max(alone, default=None)), _alone_note(alone)),
-        ("", "Rounds", _count(_get(result, "rounds")), "of local epochs and gossip"),
-        ("", "Sent", _bytes(_get(result, "bytes_sent")), "by all devices"),
-        ("", "Time", _seconds(_get(result, "seconds")), "from start to result"),
+    alone = _alone(result)
+    known = [
+        ("Global model", "global_accuracy", FRACTION, "all devices together"),
+        ("Central training", "central_accuracy", FRACTION, "all data, one place"),
+        ("Rounds", "rounds", COUNT, "of local epochs and gossip"),
+        ("Sent", "bytes_sent", BYTES, "by all devices"),
+        ("Time", "seconds", SECONDS, "from start to result"),
     ]
-    cells = (
-        f'<div class="{style}"><dt>{escape(label)}</dt>'
-        f"<dd>{escape(value)}<small>{escape(note)}</small></dd></div>"
-        for style, label, value, note in tiles
-    )
-    return f'<dl class="tiles">{"".join(cells)}</dl>'
-
-
-def _alone_note(alone: Sequence[float]) -> str:
-    if not alone:
-        return "no exchange"
-    return f"no exchange; mean {_percent(sum(alone) / len(alone))}"
+    tiles = [
+        page.Tile(label, unit.write(_get(result, name)), note, is_main=name == "global_accuracy")
+        for label, name, unit, note in known
+    ]
+    mean = f"; mean {FRACTION.write(sum(alone) / len(alone))}" if alone else ""
+    best = page.Tile("Best alone", FRACTION.write(max(alone, default=None)), f"no exchange{mean}")
+    return page.tiles([*tiles[:2], best, *tiles[2:]])
 
 
 def _accuracy(result: Result, rounds: Sequence[Result], names: Sequence[str]) -> str:
-    series = [Series("global", [_get(r, "global_accuracy") for r in rounds], leading=True)]
-    series += _per_device(rounds, names, "device_accuracy")
-    references: list[Reference] = []
-    central = _get(result, "central_accuracy")
-    if central is not None:
-        references.append(Reference("central", central))
-    alone = [v for v in (_number(a) for a in _list(result, "alone_accuracy")) if v is not None]
-    if alone:
-        references.append(Reference("best alone", max(alone)))
-    chart = line_chart(
-        "Accuracy by round, of each device and of the global model",
-        [r["round"] for r in rounds],
-        series,
-        _percent,
-        y_label="accuracy",
-        top=1.0,
-        references=references,
-    )
-    return _section(
+    lines = [Line("global", [_get(r, "global_accuracy") for r in rounds], is_leading=True)]
+    lines += _per_device(rounds, names, "device_accuracy")
+    levels = {
+        "central": _get(result, "central_accuracy"),
+        "best alone": max(_alone(result), default=None),
+    }
+    figure = LineFigure(
         "Accuracy by round",
+        "round",
+        _numbers(rounds),
+        lines,
+        Axis("accuracy", FRACTION, top=1.0),
+        [Reference(name, level) for name, level in levels.items() if level is not None],
+    )
+    return page.section(
+        figure.title,
         "On held-out samples of all classes; a device can be right only on the classes that its "
         "model has a branch for.",
-        chart,
+        page.figure(figure),
     )
 
 
 def _loss(rounds: Sequence[Result], names: Sequence[str]) -> str:
-    chart = line_chart(
-        "Training loss by round, of each device",
-        [r["round"] for r in rounds],
+    figure = LineFigure(
+        "Loss by round",
+        "round",
+        _numbers(rounds),
         _per_device(rounds, names, "train_loss"),
-        _plain,
-        y_label="mean training loss",
+        Axis("mean training loss", PLAIN),
         height=260,
     )
-    return _section("Loss by round", "Mean over the steps of the round.", chart)
+    return page.section(figure.title, "Mean over the steps of the round.", page.figure(figure))
 
 
 def _cost(rounds: Sequence[Result]) -> str:
-    xs = [r["round"] for r in rounds]
-    time = bar_chart(
-        "Time by round", xs, [_get(r, "seconds") for r in rounds], _seconds, y_label="time"
-    )
-    sent = bar_chart(
-        "Bytes by round", xs, [_get(r, "bytes_sent") for r in rounds], _bytes, y_label="bytes sent"
-    )
-    return _section(
-        "Time by round", "Wall clock, waiting for neighbours included.", time
-    ) + _section("Bytes by round", "Sent by all devices together.", sent)
+    known = [
+        ("Wall clock, waiting for neighbours included", "seconds", "time", SECONDS),
+        ("Sent by all devices together", "bytes_sent", "bytes sent", BYTES),
+    ]
+    panels = [
+        BarFigure(
+            title,
+            "round",
+            [str(number) for number in _numbers(rounds)],
+            [_get(r, name) for r in rounds],
+            Axis(label, unit),
+        )
+        for title, name, label, unit in known
+    ]
+    figure = Multiples("Time and bytes by round", panels)
+    return page.section(figure.title, "", page.figure(figure))
 
 
 def _devices(result: Result) -> str:
     alone = [_number(a) for a in _list(result, "alone_accuracy")]
-    rows: list[list[str]] = []
-    for i, device in enumerate(_objects(result, "devices")):
-        rows.append(
-            [
-                str(device.get("name", ABSENT)),
-                ", ".join(str(c) for c in _list(device, "classes")) or ABSENT,
-                ", ".join(str(c) for c in _list(device, "branches")) or ABSENT,
-                _count(_get(device, "samples")),
-                _percent(alone[i] if i < len(alone) else None),
-            ]
-        )
+    rows = [
+        [
+            str(device.get("name", ABSENT)),
+            ", ".join(str(c) for c in _list(device, "classes")) or ABSENT,
+            ", ".join(str(c) for c in _list(device, "branches")) or ABSENT,
+            COUNT.write(_get(device, "samples")),
+            FRACTION.write(alone[i] if i < len(alone) else None),
+        ]
+        for i, device in enumerate(_objects(result, "devices"))
+    ]
     head = ["device", "has samples of", "has branches for", "samples", "accuracy alone"]
-    return _section(
+    return page.section(
         "Devices",
         "What each of them knows: its own classes, and branches for those of its neighbours too. "
         "The last column is how far it gets by itself.",
-        _table(head, rows, numbers=3),
+        page.table(head, rows, numbers=3),
     )
-
-
-def _round_table(rounds: Sequence[Result], names: Sequence[str]) -> str:
-    rows: list[list[str]] = []
-    for entry in rounds:
-        devices = _list(entry, "device_accuracy")
-        rows.append(
-            [
-                str(entry["round"]),
-                _percent(_get(entry, "global_accuracy")),
-                *(
-                    _percent(_number(devices[i]) if i < len(devices) else None)
-                    for i in range(len(names))
-                ),
-                _seconds(_get(entry, "seconds")),
-                _bytes(_get(entry, "bytes_sent")),
-            ]
-        )
-    table = _table(["round", "global", *names, "time", "sent"], rows, numbers=0)
-    return f"<section><details><summary>All numbers by round</summary>{table}</details></section>"
 
 
 def _provenance(result: Result) -> str:
@@ -187,37 +155,23 @@ def _provenance(result: Result) -> str:
         if isinstance(values, Mapping):
             pairs = cast("Mapping[str, Any]", values).items()
             rows += [[str(k).replace("_", " "), _text(v)] for k, v in pairs]
-    return _section("Provenance", "", _table(["", ""], rows, numbers=2))
+    return page.section("Provenance", "", page.table(["", ""], rows, numbers=2))
 
 
-def _per_device(rounds: Sequence[Result], names: Sequence[str], field: str) -> list[Series]:
+def _per_device(rounds: Sequence[Result], names: Sequence[str], field: str) -> list[Line]:
     lists = [_list(r, field) for r in rounds]
     return [
-        Series(name, [_number(values[i]) if i < len(values) else None for values in lists])
+        Line(name, [_number(values[i]) if i < len(values) else None for values in lists])
         for i, name in enumerate(names)
     ]
 
 
-def _section(title: str, note: str, content: str) -> str:
-    said = f"<p>{escape(note)}</p>" if note else ""
-    return f"<section><h2>{escape(title)}</h2>{said}{content}</section>"
+def _numbers(rounds: Sequence[Result]) -> list[int]:
+    return [r["round"] for r in rounds]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: int) -> str:
-    """A table whose columns from `numbers` on are aligned to the right, where it has a head."""
-
-    def style(column: int) -> str:
-        return ' class="number"' if any(head) and column >= numbers else ""
-
-    if not rows:
-        return f'<p class="none">{ABSENT} none were recorded</p>'
-    titles = "".join(f"<th{style(i)}>{escape(h)}</th>" for i, h in enumerate(head))
-    body = "".join(
-        "<tr>" + "".join(f"<td{style(i)}>{escape(c)}</td>" for i, c in enumerate(row)) + "</tr>"
-        for row in rows
-    )
-    top = f"<thead><tr>{titles}</tr></thead>" if any(head) else ""
-    return f'<div class="scroll"><table>{top}<tbody>{body}</tbody></table></div>'
+def _alone(result: Result) -> list[float]:
+    return [v for v in map(_number, _list(result, "alone_accuracy")) if v is not None]
 
 
 def _objects(result: Result, key: str) -> list[Result]:
@@ -239,41 +193,7 @@ def _number(value: Any) -> Value:
     return float(value)
 
 
-def _percent(value: Value) -> str:
-    if value is None:
-        return ABSENT
-    return f"{value * 100:.1f}".removesuffix(".0") + " %"
-
-
-def _count(value: Value) -> str:
-    return ABSENT if value is None else f"{value:,.0f}"
-
-
-def _plain(value: float) -> str:
-    return f"{value:.3g}"
-
-
-def _seconds(value: Value) -> str:
-    if value is None:
-        return ABSENT
-    if value < 1:
-        # Tenths would make 0.15 s and 0.2 s the same mark of an axis.
-        return f"{value:.3g} s"
-    return f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
-
-
-def _bytes(value: Value) -> str:
-    if value is None:
-        return ABSENT
-    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if value >= factor:
-            return f"{value / factor:.3g} {unit}"
-    return f"{value:.0f} B"
-
-
 def _text(value: Any) -> str:
     if value is None or value == "":
         return ABSENT
-    if isinstance(value, float):
-        return _plain(value)
-    return str(value)
+    return PLAIN.write(value) if isinstance(value, float) else str(value)

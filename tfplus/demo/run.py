@@ -80,7 +80,7 @@ def check_installed() -> None:
     Raises:
       MissingExtraError: a package of the extra `demo` is not installed.
     """
-    for package in ("sklearn", "tensorflow", "ai_edge_litert", "grpc_health"):
+    for package in ("sklearn", "tensorflow", "ai_edge_litert", "grpc_health", "matplotlib"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError.of("tfplus demo", "demo")
     with interrupt_deferred():

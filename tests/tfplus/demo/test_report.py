@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
-import itertools
+import csv
+import importlib.util
+import io
 import re
 import xml.etree.ElementTree as ET
 from typing import Any
+from urllib.parse import unquote
 
-import numpy as np
 import pytest
 
 from tfplus.demo.report import render
-from tfplus.report import charts
+from tfplus.demo.run import check_installed
+from tfplus.errors import MissingExtraError
 
 SVG = "{http://www.w3.org/2000/svg}"
 RESULT: dict[str, Any] = {
@@ -42,30 +45,78 @@ RESULT: dict[str, Any] = {
     "machine": {"cpu": "A <CPU> & more", "memory_gb": None},
     "date": "2024-05-06",
 }
+VALUES = {
+    "global": [r["global_accuracy"] for r in RESULT["by_round"]],
+    "north": [r["device_accuracy"][0] for r in RESULT["by_round"]],
+    "south": [r["device_accuracy"][1] for r in RESULT["by_round"]],
+}
 
 
-def parsed(result: dict[str, Any]) -> ET.Element:
-    text = render(result)
+def parsed(text: str) -> ET.Element:
     assert text.startswith("<!doctype html>\n")
     return ET.fromstring(text.partition("\n")[2])  # noqa: S314 the text is our own
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return render(RESULT)
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> ET.Element:
+    return parsed(text)
 
 
 def words(element: ET.Element) -> str:
     return " ".join("".join(element.itertext()).split())
 
 
-def chart(page: ET.Element, title: str) -> ET.Element:
-    for drawing in page.iter(f"{SVG}svg"):
-        if (drawing.findtext(f"{SVG}title") or "").startswith(title):
-            return drawing
-    raise AssertionError(f"no drawing '{title}'")
+def charts(page: ET.Element, title: str) -> list[ET.Element]:
+    """The wide and the narrow drawing."""
+    drawings = [d for d in page.iter(f"{SVG}svg") if d.findtext(f"{SVG}title") == title]
+    assert len(drawings) == 2
+    return drawings
 
 
-def lines(drawing: ET.Element) -> dict[str, list[list[tuple[float, float]]]]:
-    found: dict[str, list[list[tuple[float, float]]]] = {}
-    for line in drawing.iter(f"{SVG}polyline"):
-        points = [tuple(map(float, p.split(","))) for p in line.attrib["points"].split()]
-        found.setdefault(line.attrib["data-series"], []).append([(x, y) for x, y in points])
+def coordinates(path: ET.Element) -> list[tuple[float, float]]:
+    numbers = [float(n) for n in re.findall(r"-?\d+\.?\d*", path.attrib["d"])]
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def lines(drawing: ET.Element) -> dict[str, list[tuple[float, float]]]:
+    """Name of a line → its points, in pixels."""
+    return {
+        group.attrib["data-series"]: [
+            (float(use.attrib["x"]), float(use.attrib["y"])) for use in group.iter(f"{SVG}use")
+        ]
+        for group in drawing.iter(f"{SVG}g")
+        if "data-series" in group.attrib
+    }
+
+
+def texts(drawing: ET.Element) -> dict[str, ET.Element]:
+    return {words(t): t for t in drawing.iter(f"{SVG}text")}
+
+
+def grid(drawing: ET.Element) -> dict[str, float]:
+    """Written at a horizontal line → its height in pixels."""
+    found: dict[str, float] = {}
+    for group in drawing.iter(f"{SVG}g"):
+        parts = list(group)
+        if len(parts) == 3 and (path := parts[0].find(f"{SVG}path")) is not None:
+            (_, y), (_, other) = coordinates(path)
+            assert y == other
+            found[words(parts[2])] = y
+    return found
+
+
+def bars(drawing: ET.Element) -> list[tuple[str, float]]:
+    """Category and height in pixels of each bar."""
+    found = []
+    for group in drawing.iter(f"{SVG}g"):
+        if "data-bar" in group.attrib:
+            ys = [y for _, y in coordinates(group.find(f"{SVG}path"))]  # type: ignore[arg-type]
+            found.append((group.attrib["data-bar"], max(ys) - min(ys)))
     return found
 
 
@@ -76,8 +127,8 @@ def tiles(page: ET.Element) -> dict[str, str]:
     return found
 
 
-def test_headline() -> None:
-    assert tiles(parsed(RESULT)) == {
+def test_headline(page: ET.Element) -> None:
+    assert tiles(page) == {
         "Global model": "97.3 %",
         "Central training": "98.1 %",
         "Best alone": "50.2 %",
@@ -87,91 +138,110 @@ def test_headline() -> None:
     }
 
 
-def test_lines_are_the_accuracies_to_scale() -> None:
-    drawing = chart(parsed(RESULT), "Accuracy")
-    drawn = lines(drawing)
-    assert set(drawn) == {"global", "north", "south"}
-    grid = {
-        words(t): float(t.attrib["y"]) - 4
-        for t in drawing.iter(f"{SVG}text")
-        if t.attrib["class"] == "tick" and words(t).endswith("%")
-    }
-    rounds = {
-        words(t): float(t.attrib["x"])
-        for t in drawing.iter(f"{SVG}text")
-        if t.attrib["class"] == "tick" and not words(t).endswith("%")
-    }
-    assert grid["100 %"] < grid["80 %"] < grid["0 %"]
-    values = {
-        "global": [r["global_accuracy"] for r in RESULT["by_round"]],
-        "north": [r["device_accuracy"][0] for r in RESULT["by_round"]],
-        "south": [r["device_accuracy"][1] for r in RESULT["by_round"]],
-    }
-    for name, (points,) in drawn.items():
-        for (x, y), value, number in zip(points, values[name], ("1", "2", "3"), strict=True):
-            assert x == pytest.approx(rounds[number], abs=0.02)
-            fraction = (y - grid["0 %"]) / (grid["100 %"] - grid["0 %"])
+@pytest.mark.parametrize("narrow", [0, 1])
+def test_lines_are_the_accuracies_to_scale(page: ET.Element, narrow: int) -> None:
+    drawing = charts(page, "Accuracy by round")[narrow]
+    drawn, levels, written = lines(drawing), grid(drawing), texts(drawing)
+    assert "accuracy, %" in written
+    assert levels["100"] < levels["80"] < levels["0"]
+    assert set(drawn) == set(VALUES)
+    for name, points in drawn.items():
+        for (x, y), value, number in zip(points, VALUES[name], ("1", "2", "3"), strict=True):
+            assert x == pytest.approx(float(written[number].attrib["x"]), abs=0.02)
+            fraction = (y - levels["0"]) / (levels["100"] - levels["0"])
             assert fraction == pytest.approx(value, abs=1e-3)
 
 
-def test_bars_are_to_scale() -> None:
-    page = parsed(RESULT)
-    for title, field in (("Time", "seconds"), ("Bytes", "bytes_sent")):
-        bars = list(chart(page, title).iter(f"{SVG}rect"))
-        heights = [float(b.attrib["height"]) for b in bars]
-        values = [r[field] for r in RESULT["by_round"]]
-        assert [b.attrib["data-round"] for b in bars] == ["1", "2", "3"]
-        for height, value in zip(heights, values, strict=True):
-            assert height / heights[-1] == pytest.approx(value / values[-1], abs=1e-3)
+def test_references_are_to_scale(page: ET.Element) -> None:
+    drawing = charts(page, "Accuracy by round")[0]
+    levels = grid(drawing)
+    for group in drawing.iter(f"{SVG}g"):
+        name = group.attrib.get("data-reference")
+        if name:
+            (_, y), _ = coordinates(group.find(f"{SVG}path"))  # type: ignore[arg-type]
+            fraction = (y - levels["0"]) / (levels["100"] - levels["0"])
+            assert fraction == pytest.approx(
+                {"central": 0.981, "best alone": 0.502}[name], abs=1e-3
+            )
 
 
-def test_lines_are_labelled_at_their_ends_and_in_a_legend() -> None:
-    page = parsed(RESULT)
+def test_bars_are_to_scale(page: ET.Element) -> None:
+    for drawing in charts(page, "Time and bytes by round"):
+        drawn = bars(drawing)
+        assert [name for name, _ in drawn] == ["1", "2", "3"] * 2
+        for start, field in ((0, "seconds"), (3, "bytes_sent")):
+            heights = [height for _, height in drawn[start : start + 3]]
+            values = [r[field] for r in RESULT["by_round"]]
+            for height, value in zip(heights, values, strict=True):
+                assert height / heights[-1] == pytest.approx(value / values[-1], abs=1e-3)
+        assert {"time, s", "bytes sent, MB"} <= set(texts(drawing))
+
+
+def test_lines_are_labelled_at_their_ends_or_in_a_legend(page: ET.Element) -> None:
+    wide, narrow = charts(page, "Accuracy by round")
     labels = {
-        words(t)
-        for t in chart(page, "Accuracy").iter(f"{SVG}text")
-        if t.attrib["class"].startswith("label")
-    }
-    assert labels == {
         "global 80 %",
         "north 45 %",
         "south 37 %",
         "central 98.1 %",
         "best alone 50.2 %",
     }
+    assert labels <= set(texts(wide))
+    assert not labels & set(texts(narrow))
     legend = page.find(".//ul[@class='legend']")
     assert legend is not None
-    assert [words(item) for item in legend] == ["global", "north", "south"]
+    named = [words(item) for item in legend]
+    assert named == ["global", "north", "south", "central 98.1 %", "best alone 50.2 %"]
 
 
-def test_labels_do_not_cover_each_other() -> None:
-    result = copy.deepcopy(RESULT)
-    result["devices"] = [{"name": f"d{i}", "classes": [i], "samples": 1} for i in range(10)]
-    for entry in result["by_round"]:
-        entry["device_accuracy"] = [0.5] * 10
-    drawing = chart(parsed(result), "Accuracy")
-    ys = sorted(
-        float(t.attrib["y"])
-        for t in drawing.iter(f"{SVG}text")
-        if t.attrib["class"].startswith("label")
-    )
-    assert len(ys) == 13
-    assert all(b - a >= charts.LABEL_HEIGHT - 0.01 for a, b in itertools.pairwise(ys))
-    height = float(drawing.attrib["viewBox"].split()[3])
-    assert ys[0] >= 0
-    assert ys[-1] <= height
-    styles = {line.attrib["class"] for line in drawing.iter(f"{SVG}polyline")}
-    assert len(styles) == 11
+def test_points_say_what_they_are(page: ET.Element) -> None:
+    said = {t.text for t in charts(page, "Accuracy by round")[0].iter(f"{SVG}title")}
+    assert {"north, round 1: 35 %", "global, round 3: 80 %"} <= said
+    said = {t.text for t in charts(page, "Time and bytes by round")[1].iter(f"{SVG}title")}
+    assert {"round 2: 3.0 s", "round 2: 1 MB"} <= said
 
 
-def test_tables() -> None:
-    page = parsed(RESULT)
+def test_tables(page: ET.Element) -> None:
     rows = [[words(c) for c in row] for row in page.iter("tr")]
     assert ["north", "9, 0, 1", "9, 0, 1, 2", "561", "49 %"] in rows
-    assert ["2", "70 %", "40 %", "33 %", "3.0 s", "1 MB"] in rows
+    assert ["south", "1, 2, 3", "—", "498", "50.2 %"] in rows
     for row in (["seed", "7"], ["date", "2024-05-06"], ["tfplus", "0.1.0"], ["memory gb", "—"]):
         assert row in rows
     assert ["cpu", "A <CPU> & more"] in rows
+
+
+def test_every_figure_has_its_numbers_below(page: ET.Element) -> None:
+    figures = list(page.iter("figure"))
+    assert len(figures) == 3
+    rows = [[[words(c) for c in row] for row in f.iter("tr")] for f in figures]
+    assert ["2", "70 %", "40 %", "33 %", "98.1 %", "50.2 %"] in rows[0]
+    assert ["3", "0.667", "0.5"] in rows[1]
+    assert ["2", "3.0 s", "1 MB"] in rows[2]
+    links = [f.find(".//a") for f in figures]
+    content = [unquote(a.attrib["href"].partition(",")[2]) for a in links if a is not None]
+    tables = [list(csv.reader(io.StringIO(c))) for c in content]
+    # In full precision, so that what was computed elsewhere can be compared.
+    assert tables[0][0][:2] == ["round", "global [fraction]"]
+    assert [float(row[1]) for row in tables[0][1:]] == VALUES["global"]
+    assert tables[2] == [
+        ["round", "time [s]", "bytes sent [bytes]"],
+        *([str(r["round"]), str(r["seconds"]), f"{r['bytes_sent']}.0"] for r in RESULT["by_round"]),
+    ]
+
+
+def test_every_number_comes_from_the_result(page: ET.Element) -> None:
+    """What stands in tiles and tables is one of the result's numbers, written somehow."""
+    known = set(map(float, re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", str(RESULT))))
+    known |= {sum(RESULT["alone_accuracy"]) / 2}
+    cells = [cell for kind in ("td", "dd") for cell in page.iter(kind)]
+    for cell in cells:
+        # Names, versions and the date stand as they are.
+        if f"'{words(cell)}'" in str(RESULT):
+            continue
+        for number in re.findall(r"\d+\.?\d*", words(cell).replace(",", " ")):
+            factors = (1.0, 0.01, 1e6, 1e3)
+            near = (k for k in known for f in factors if abs(float(number) * f - k) <= 0.006 * k)
+            assert next(near, None) is not None or number == "0", (number, words(cell))
 
 
 def test_absent_is_not_zero() -> None:
@@ -179,15 +249,20 @@ def test_absent_is_not_zero() -> None:
     result |= {"global_accuracy": None, "central_accuracy": float("nan"), "alone_accuracy": [None]}
     result |= {"bytes_sent": None, "seconds": None, "rounds": None}
     result["by_round"][1] |= {"global_accuracy": None, "seconds": None, "device_accuracy": [None]}
-    page = parsed(result)
+    page = parsed(render(result))
     assert set(tiles(page).values()) == {"—"}
-    accuracy = chart(page, "Accuracy")
+    accuracy = charts(page, "Accuracy by round")[0]
+    assert [len(points) for points in lines(accuracy).values()] == [2, 2, 2]
     # A gap cuts the line in two; both ends stay as dots.
-    assert [len(part) for part in lines(accuracy)["global"]] == [1, 1]
-    assert not list(accuracy.iterfind(f"{SVG}line[@class='reference']"))
-    time = chart(page, "Time")
-    assert [b.attrib["data-round"] for b in time.iter(f"{SVG}rect")] == ["1", "3"]
-    assert "—" in {words(t) for t in time.iter(f"{SVG}text")}
+    (group,) = (g for g in accuracy.iter(f"{SVG}g") if g.attrib.get("data-series") == "global")
+    path = group.find(f"{SVG}path")
+    assert path is None or "L" not in path.attrib["d"]
+    assert not [g for g in accuracy.iter(f"{SVG}g") if "data-reference" in g.attrib]
+    cost = charts(page, "Time and bytes by round")[0]
+    assert [name for name, _ in bars(cost)] == ["1", "3", "1", "2", "3"]
+    assert "—" in texts(cost)
+    rows = [[words(c) for c in row] for row in page.iter("tr")]
+    assert ["2", "—", "1 MB"] in rows
 
 
 @pytest.mark.parametrize(
@@ -195,67 +270,51 @@ def test_absent_is_not_zero() -> None:
     [
         {},
         dict.fromkeys(RESULT),
-        RESULT | {"by_round": []},
         RESULT | {"by_round": [{"round": 1}]},
         RESULT | {"devices": []},
-        RESULT | {"by_round": RESULT["by_round"][:1]},
         RESULT | {"by_round": [RESULT["by_round"][0] | {"seconds": 0, "bytes_sent": 0}]},
     ],
 )
 def test_whatever_is_missing_the_page_stands(result: dict[str, Any]) -> None:
-    assert words(parsed(result))
+    assert words(parsed(render(result)))
 
 
 def test_names_are_text_not_markup() -> None:
     result = copy.deepcopy(RESULT)
-    result["devices"][0]["name"] = "<script>alert('x')</script>\"&"
+    result["devices"][0]["name"] = "<script>alert('x')</script>\"&$x_1$"
     result["versions"] = {"<b>": "</td><td>"}
-    page = parsed(result)
+    page = parsed(render(result))
     assert not list(page.iter("script"))
     assert not list(page.iter("b"))
-    assert "<script>alert('x')</script>\"&" in words(page)
+    assert "<script>alert('x')</script>\"&$x_1$" in words(page)
 
 
-def test_nothing_comes_from_elsewhere() -> None:
-    text = render(RESULT)
+def test_nothing_comes_from_elsewhere(text: str, page: ET.Element) -> None:
     assert set(re.findall(r"https?://[^\"' ]*", text)) == {"http://www.w3.org/2000/svg"}
-    assert not re.search(r"\b(src|href)\s*=|@import|url\(|<script|<link", text)
+    assert not re.search(r"\bsrc\s*=|@import|<script|<link", text)
+    assert set(re.findall(r"url\((.)", text)) <= {"#"}
+    links = [e.attrib["href"] for e in page.iter() if "href" in e.attrib]
+    assert links
+    assert all(link.startswith(("#", "data:text/csv;")) for link in links)
     assert "prefers-color-scheme: dark" in text
 
 
-def test_many_rounds_stay_readable() -> None:
-    result = copy.deepcopy(RESULT)
-    result["by_round"] = [result["by_round"][0] | {"round": r} for r in range(1, 301)]
-    page = parsed(result)
-    shown = [t for t in chart(page, "Time").iter(f"{SVG}text") if t.attrib["class"] == "tick"]
-    assert len(shown) < 30
+def test_ids_are_unique_and_there(page: ET.Element) -> None:
+    ids = [e.attrib["id"] for e in page.iter() if "id" in e.attrib]
+    assert len(set(ids)) == len(ids)
+    used = {e.attrib["href"][1:] for e in page.iter() if e.attrib.get("href", "").startswith("#")}
+    used |= {e.attrib["clip-path"][5:-1] for e in page.iter() if "clip-path" in e.attrib}
+    assert used == set(ids)
 
 
-def test_equal_results_give_equal_pages() -> None:
-    assert render(RESULT) == render(copy.deepcopy(RESULT))
+def test_equal_results_give_equal_pages(text: str) -> None:
+    assert render(copy.deepcopy(RESULT)) == text
 
 
-@pytest.mark.parametrize("longest_s", [0.004, 0.07, 0.18, 0.9, 1.7, 12.0, 99.0, 101.0, 4000.0])
-def test_marks_of_the_time_axis_differ(longest_s: float) -> None:
-    rounds = [{"round": i, "seconds": longest_s / i} for i in (1, 2, 3)]
-    page = render({**RESULT, "by_round": rounds})
-    chart = next(c for c in re.findall(r"<svg.*?</svg>", page, re.DOTALL) if "Time by round" in c)
-    marks = re.findall(r'<text class="tick"[^>]*text-anchor="end">([^<]*) s</text>', chart)
-    values = [float(mark.replace(",", "")) for mark in marks]
-    assert values[0] == 0
-    assert values[-1] >= longest_s
-    # As far apart as each other: no two read the same, and none is rounded to another place.
-    assert np.diff(values) == pytest.approx(np.full(len(values) - 1, values[1]))
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
-        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
-        (0, 2.4, [0, 0.5, 1, 1.5, 2, 2.5]),
-        (0, 0, [0, 0.2, 0.4, 0.6, 0.8, 1]),
-        (0, 12_345_678, [0, 5e6, 10e6, 15e6]),
-    ],
-)
-def test_ticks(low: float, high: float, expected: list[float]) -> None:
-    assert charts.ticks(low, high) == pytest.approx(expected)
+def test_what_is_not_installed_is_told_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "matplotlib" else found(name)
+    )
+    with pytest.raises(MissingExtraError, match=r"pip install 'tfplus\[demo\]'"):
+        check_installed()

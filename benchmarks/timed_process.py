@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from tfplus.measure.alternation import Limit
 
@@ -63,18 +64,22 @@ class TimedProcess:
             errors="replace",
             env=environment(),
         )
+        self._stdin = cast("IO[str]", self._child.stdin)
+        self._stdout = cast("IO[str]", self._child.stdout)
 
     def __enter__(self) -> TimedProcess:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._child.stdin and self._child.poll() is None:
-            self._child.stdin.close()
+        # The end of its input is what a system leaves at.
+        with contextlib.suppress(BrokenPipeError):
+            self._stdin.close()
         try:
             self._child.wait(timeout=_CLOSE_S)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
+        self._stdout.close()
 
     def start(self) -> None:
         """Waits until the step is built."""
@@ -87,7 +92,7 @@ class TimedProcess:
           SystemFailedError: the process ended, does not answer in time, or says why it cannot.
         """
         try:
-            print(f"run {limit.iterations} {limit.seconds}", file=self._child.stdin, flush=True)
+            print(f"run {limit.iterations} {limit.seconds}", file=self._stdin, flush=True)
         except BrokenPipeError:
             raise self._ended() from None
         answer = self._answer()
@@ -106,7 +111,7 @@ class TimedProcess:
             watch.start()
         try:
             # Some systems print a greeting of their own.
-            for line in self._child.stdout or ():
+            for line in self._stdout:
                 if line.startswith("{"):
                     answer = json.loads(line)
                     if "error" in answer:

@@ -35,8 +35,8 @@ from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slices import check_against
 from tfplus.wire.tls import TlsFiles
-from tfplus_agent.gossip.journal import RunJournal
 from tfplus_agent.results import TrainSummary
+from tfplus_agent.storage.gossip_journal import RunJournal
 
 if TYPE_CHECKING:
     from tfplus_agent.device.device import Device

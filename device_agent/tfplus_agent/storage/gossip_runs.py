@@ -14,9 +14,9 @@ from pathlib import Path
 from tfplus.errors import DamagedFileError, DataError
 from tfplus.system.checked_json import shown
 from tfplus.system.files import write_atomic
-from tfplus_agent.gossip.journal import RUN_ID, RunJournal, full
 from tfplus_agent.storage import state_files
 from tfplus_agent.storage.gossip_files import EVENTS, has_finished, read_events, read_plan
+from tfplus_agent.storage.gossip_journal import RUN_ID, RunJournal, full
 
 _LOG = logging.getLogger(__name__)
 _LAST = "last"

@@ -18,11 +18,11 @@ from tfplus.model_file import artifact
 from tfplus.model_file.artifact import Artifact
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus_agent.device.device import Device, DeviceConfig
-from tfplus_agent.gossip.journal import RunJournal
 from tfplus_agent.gossip.runner import GossipRunner
 from tfplus_agent.storage import retention
 from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore
 from tfplus_agent.storage.directory import LoadedModel, StateDirectory
+from tfplus_agent.storage.gossip_journal import RunJournal
 from tfplus_agent.storage.gossip_runs import set_last
 
 PLAN = pb.GossipPlan(run_id="run", rounds=5, epochs_per_round=1, round_timeout_s=1)

@@ -11,7 +11,7 @@ import pytest
 from tfplus.model_file import artifact
 from tfplus.model_file.artifact import Artifact
 from tfplus.proto.v1 import agent_pb2 as pb
-from tfplus_agent.gossip.journal import RunJournal
+from tfplus_agent.storage.gossip_journal import RunJournal
 from tfplus_agent.storage.models import ModelStore
 from tfplus_agent.storage.retention import checkpoints_of, note_use
 

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 
 from tfplus.model_file import artifact
 from tfplus.model_file.artifact import Artifact
-from tfplus.model_file.manifest import Preprocessing
+from tfplus.model_file.preprocessing import Preprocessing
 from tfplus.system import temporary
 from tfplus_export.optimizers import Sgd
 from tfplus_export.pipeline import api

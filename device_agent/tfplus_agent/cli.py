@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tfplus.cli import encryption
+from tfplus.data import scaling
 from tfplus_agent import daemon
 from tfplus_agent.commands.doctor import doctor
 
@@ -48,6 +49,17 @@ def agent(
             "computes what the CPU does."
         ),
     ] = "auto",
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FACTOR",
+            help="What the model gets of a value is value * FACTOR + OFFSET, such as 1/255: "
+            "instead of what the model's file declares, and for floats, too.",
+        ),
+    ] = None,
+    offset: Annotated[
+        str | None, typer.Option(metavar="OFFSET", help="See --scale; 0 if not given.")
+    ] = None,
     loss_every: Annotated[
         int,
         typer.Option(
@@ -95,8 +107,10 @@ def agent(
       tfplus agent --data digits.npz
       tfplus agent --data /srv/samples --eval-data held_out.npz --name pi-3 \\
           --listen 0.0.0.0:50051 --tls-dir certs/pi-3
+      tfplus agent --data pixels.npz --scale 1/255
       tfplus agent --data digits.npz --listen 127.0.0.1:0 --json
     """
+    scaling.parse(scale, offset)
     encryption.tls_files(tls_dir, insecure=insecure)
     daemon.become(
         {
@@ -109,6 +123,8 @@ def agent(
             "accelerator": accelerator,
             "loss_every": loss_every,
             "gpu_precision": gpu_precision,
+            "scale": scale,
+            "offset": offset,
             "listen": listen,
             "tls_dir": tls_dir,
             "insecure": insecure,

@@ -46,6 +46,8 @@ def run(
     accelerator: str,
     loss_every: int,
     gpu_precision: str,
+    scale: str | None,
+    offset: str | None,
     listen: str,
     tls_dir: str | None,
     insecure: bool,
@@ -70,6 +72,7 @@ def run(
         if (error.name or "").startswith("tfplus"):
             raise
         raise MissingExtraError.of("tfplus agent", "agent") from error
+    from tfplus.data import scaling
     from tfplus.runtime.gpu import precision_named
     from tfplus.wire.tls import TlsFiles
     from tfplus_agent.device.device import DeviceConfig
@@ -90,6 +93,7 @@ def run(
             loss_every,
             precision_named(gpu_precision),
             keep_models,
+            scaling.parse(scale, offset),
         ),
         listen,
         tls,
@@ -124,4 +128,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from tfplus.cli.entry import interruptible
+
+    interruptible(main)

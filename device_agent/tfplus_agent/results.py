@@ -60,6 +60,8 @@ class TrainSummary:
       accelerator_note: why it is not the one that was asked for; empty otherwise.
       redone_steps: steps that were reported, lost with a GPU, and taken again on the CPU. Every
         other number is of the steps that stand behind the weights.
+      warnings: where the data are not what the model was made for, or the first loss is far above
+        that of guessing.
     """
 
     steps: int
@@ -74,6 +76,7 @@ class TrainSummary:
     accelerator: str = ""
     accelerator_note: str = ""
     redone_steps: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from tfplus.cli.output import print_json, stdout_console
+from tfplus.data.scaling import parse as parse_scaling
 from tfplus.errors import UsageError
 from tfplus.model_file.manifest import Accelerator
 from tfplus_export.commands import arguments, check, export_report, models, outputs, tune
@@ -38,6 +39,8 @@ Examples:
 
   tfplus export my_model.keras -o head.tflite --train last:1
 
+  tfplus export my_model.keras -o pixels.tflite --scale 1/255 --data samples.npz
+
   tfplus export zoo:small-cnn -o pi.tflite --target pi --runtime tflite-runtime \
     --memory-budget 200MB
 
@@ -59,6 +62,8 @@ def export(
     loss: option.Loss = None,
     sample_weights: option.SampleWeights = False,
     data: option.Data = None,
+    scale: option.Scale = None,
+    offset: option.Offset = None,
     optimizer: option.Optimizer = None,
     learning_rate: option.LearningRate = None,
     momentum: option.Momentum = None,
@@ -90,6 +95,7 @@ def export(
     subs = [_sub_model(text, output) for text in sub_model or []]
     limit = None if memory_budget is None else parse_size("--memory-budget", memory_budget)
     accelerators = _accelerators(accelerator or [])
+    scaling = parse_scaling(scale, offset)
     paths = [path for path, _ in subs]
     if len(set(paths)) < len(paths):
         raise UsageError("--sub-model: expected another NAME for each, got one twice")
@@ -129,6 +135,7 @@ def export(
             loss,
             sample_weights,
             data,
+            scaling,
             freeze=frozen,
             targets=pairs,
             weights=weights,

@@ -15,6 +15,7 @@ import typer
 
 from tfplus.cli import encryption
 from tfplus.cli.output import print_json, stderr_console
+from tfplus.data import scaling
 from tfplus.errors import RemoteError, UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +61,18 @@ def gossip(
     keep_snapshots: Annotated[
         bool, typer.Option("--keep-snapshots", help="Agents keep the weights of every round.")
     ] = False,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FACTOR",
+            help="What a model gets of a value of the agents' data is value * FACTOR + OFFSET, "
+            "such as 1/255: instead of what its file declares, and for floats, too. An agent that "
+            "was started with --scale keeps its own.",
+        ),
+    ] = None,
+    offset: Annotated[
+        str | None, typer.Option(metavar="OFFSET", help="See --scale; 0 if not given.")
+    ] = None,
     tls_dir: encryption.TlsDir = None,
     insecure: encryption.Insecure = False,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
@@ -101,6 +114,7 @@ def gossip(
         keep_snapshots=keep_snapshots,
         tls=tls,
         insecure=insecure,
+        scaling=scaling.parse(scale, offset),
     )
     output.mkdir(parents=True, exist_ok=True)
     with GossipSession(addresses, options) as session:
@@ -125,10 +139,12 @@ def _run(
     started_at = time.monotonic()
     session.connect()
     try:
-        session.load(_models_by_name(models, session.names))
+        warnings = session.load(_models_by_name(models, session.names))
         session.start()
         console.print(f"run {session.options.run_id} on {len(session.names)} agents", markup=False)
         with GossipTable(session.names, session.options.rounds, console) as table:
+            for name, texts in warnings.items():
+                table.warn(name, texts)
             for update in session.updates():
                 table.show(update)
     except KeyboardInterrupt:
@@ -163,6 +179,7 @@ def _run(
                 "well": end.state == "finished",
                 "round": end.round,
                 "error": end.error,
+                "warnings": list(totals[name].warnings),
                 "loss": totals[name].loss,
                 "metrics": dict(totals[name].metrics),
                 "eval_metrics": dict(totals[name].eval_metrics),

@@ -30,6 +30,7 @@ class Totals:
     sent_bytes: int = 0
     received_bytes: int = 0
     missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class GossipTable:
@@ -95,6 +96,16 @@ class GossipTable:
             self._live.update(self._table())
         if isinstance(update, Round) and update.note:
             self._print(f"{update.agent}: {update.note}")
+        if isinstance(update, Round):
+            self.warn(update.agent, update.warnings)
+
+    def warn(self, agent: str, warnings: Iterable[str]) -> None:
+        """Shows what is to be told of an agent's data, once."""
+        totals = self.totals[agent]
+        for text in warnings:
+            if text not in totals.warnings:
+                totals.warnings = (*totals.warnings, text)
+                self._print(f"{agent}: warning: {text}")
 
     def note(self, text: str) -> None:
         """Shows a line about the run as a whole: below the table, or by itself."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tfplus.cli import delegates_text, parity_text
+from tfplus.cli import data_text, delegates_text, parity_text
 from tfplus.cli.output import print_json, stdout_console
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def _show(manifest: Manifest, sha256: str, size_bytes: int, console: Console) ->
             f"{name}: {info.dtype}{list(info.shape)}" for name, info in manifest.inputs.items()
         )
         + " a sample",
+        "data": data_text.lines(manifest.preprocessing),
         "classes": " ".join(str(c) for c in manifest.classes) or "none",
         "batch size": f"{manifest.batch_size} to train, {manifest.infer_batch_size} to infer",
         "loss": "\n".join(_loss(output) for output in manifest.outputs),

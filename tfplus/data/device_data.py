@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfplus.data import npy, targets
+from tfplus.data import fit, guessing, npy, targets
+from tfplus.data.finite import first_not_finite
 from tfplus.errors import DataError
-from tfplus.model_file.manifest import Manifest, TensorInfo
+from tfplus.model_file.manifest import Manifest
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 TARGET = "y"
 SAMPLE_WEIGHT = "sample_weight"
-_SCAN_VALUES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def batches(
 
     Args:
       data: the samples.
-      manifest: of the model; gives dtypes, padding, and the preprocessing of integer samples.
+      manifest: of the model; gives dtypes, padding, and what becomes of stored samples.
       size: rows of a batch.
       rng: shuffles the samples; None keeps their order.
       skip: leaves out so many batches at the start.
@@ -171,7 +171,7 @@ def batches(
         # leave them as they are, zeros would not.
         repeated = np.resize(rows, size)
         inputs = {
-            name: _as_input(array[repeated], expected[name], manifest)
+            name: manifest.preprocessing.apply(array[repeated], expected[name].dtype)
             for name, array in data.inputs.items()
         }
         marked: dict[str, npt.NDArray[Any]] = {}
@@ -184,16 +184,23 @@ def batches(
         yield Batch(inputs, marked, weights, len(rows))
 
 
+def misfits(data: Dataset, manifest: Manifest) -> tuple[str, ...]:
+    """What to tell of inputs whose values are not those that the model was made for."""
+    taken = {name: info.dtype for name, info in manifest.inputs.items()}
+    return fit.misfits(data.inputs, taken, manifest.preprocessing)
+
+
+def guess_loss(data: Dataset, manifest: Manifest) -> float | None:
+    """The loss of a model that knows nothing of the samples; None where it is not known."""
+    returned = manifest.signatures["infer"].outputs
+    widths = {o.name: returned[o.name].shape[-1] for o in manifest.outputs}
+    rows = min(len(data), manifest.batch_size)
+    return guessing.guess_loss(manifest.outputs, widths, data.targets, rows, data.weights)
+
+
 def steps_per_epoch(samples: int, size: int) -> int:
     """Batches that `batches` cuts `samples` into."""
     return -(-samples // size)
-
-
-def _as_input(x: npt.NDArray[Any], info: TensorInfo, manifest: Manifest) -> npt.NDArray[Any]:
-    if info.dtype == "int32" or x.dtype.kind == "f":
-        return x.astype(info.dtype)
-    scale, offset = manifest.preprocessing.scale, manifest.preprocessing.offset
-    return x.astype(np.float32) * np.float32(scale) + np.float32(offset)
 
 
 def _check_input(path: Path, name: str, x: npt.NDArray[Any], manifest: Manifest) -> None:
@@ -224,17 +231,11 @@ def _check_range(path: Path, name: str, x: npt.NDArray[Any], low: int, end: int)
 
 
 def _check_finite(path: Path, name: str, x: npt.NDArray[Any]) -> None:
-    rows = max(1, _SCAN_VALUES // max(1, x[0].size))
-    for start in range(0, len(x), rows):
-        # Float64 beyond the range of float32 would reach the model as infinity.
-        with np.errstate(over="ignore"):
-            piece = x[start : start + rows].astype(np.float32)
-        good = np.isfinite(piece).reshape(len(piece), -1).all(axis=1)
-        if not good.all():
-            at = start + int(np.argmin(good))
-            raise DataError(
-                f"{path}: {name}: sample {at} holds NaN or infinity: expected finite values"
-            )
+    at = first_not_finite(x)
+    if at is not None:
+        raise DataError(
+            f"{path}: {name}: sample {at} holds NaN or infinity: expected finite values"
+        )
 
 
 def _weights(path: Path, stored: npt.NDArray[Any] | None) -> npt.NDArray[np.float32] | None:

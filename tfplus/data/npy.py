@@ -39,7 +39,7 @@ def names(path: Path) -> list[str]:
         with zipfile.ZipFile(path) as archive:
             return sorted(n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy"))
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path}: expected an .npz with the arrays x and y: {error}") from None
+        raise _no_archive(path, ("x", "y"), error) from None
 
 
 def header(path: Path, name: str, wanted: Sequence[str] = ("x", "y")) -> Header:
@@ -68,7 +68,7 @@ def header(path: Path, name: str, wanted: Sequence[str] = ("x", "y")) -> Header:
         ):
             return _checked_header(file, archive.getinfo(f"{name}.npy").file_size, where)
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path}: expected an .npz with the arrays x and y: {error}") from None
+        raise _no_archive(path, wanted, error) from None
 
 
 def array(path: Path, name: str, wanted: Sequence[str] = ("x", "y")) -> npt.NDArray[Any]:
@@ -85,6 +85,11 @@ def array(path: Path, name: str, wanted: Sequence[str] = ("x", "y")) -> npt.NDAr
             return archive[name]
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, KeyError) as error:
         raise DataError(f"{path}: array '{name}' cannot be read: {error}") from None
+
+
+def _no_archive(path: Path, wanted: Sequence[str], error: Exception) -> DataError:
+    arrays = " and ".join(wanted)
+    return DataError(f"{path}: expected an .npz with the arrays {arrays}: {error}")
 
 
 def _member(archive: zipfile.ZipFile, path: Path, name: str, wanted: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from types import TracebackType
 
 import grpc
 
+from tfplus.data.scaling import Scaling
 from tfplus.errors import RemoteError
 from tfplus.model_file import artifact
 from tfplus.proto.v1 import agent_pb2 as pb
@@ -108,11 +109,21 @@ class AgentClient:
         return read.sha256
 
     def load(
-        self, sha256: str, *, threads: int = 0, disable_xnnpack: bool = False, fresh: bool = False
+        self,
+        sha256: str,
+        *,
+        threads: int = 0,
+        disable_xnnpack: bool = False,
+        fresh: bool = False,
+        scaling: Scaling | None = None,
     ) -> pb.LoadModelResponse:
         """Loads a model that was uploaded; see the proto for the arguments."""
         request = pb.LoadModelRequest(
-            sha256=sha256, threads=threads, disable_xnnpack=disable_xnnpack, fresh=fresh
+            sha256=sha256,
+            threads=threads,
+            disable_xnnpack=disable_xnnpack,
+            fresh=fresh,
+            scaling=None if scaling is None else pb.Scaling(**vars(scaling)),
         )
         with self._errors():
             return self._stub.LoadModel(request, timeout=self._timeout_s)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from tfplus.data.scaling import Scaling
 from tfplus.errors import RemoteError, TensorError, TfplusError, UsageError
 from tfplus.fleet.client import AgentClient
 from tfplus.fleet.follower import Follower
@@ -46,6 +47,7 @@ class RunOptions:
       keep_snapshots: agents keep the weights of every round.
       tls: own certificate; None for plaintext.
       insecure: plaintext also beyond loopback.
+      scaling: of the values of the agents' data, instead of what their models' files declare.
     """
 
     run_id: str
@@ -57,6 +59,7 @@ class RunOptions:
     keep_snapshots: bool = False
     tls: TlsFiles | None = None
     insecure: bool = False
+    scaling: Scaling | None = None
 
 
 class GossipSession:
@@ -120,11 +123,14 @@ class GossipSession:
             self._clients[status.name] = client
         return statuses
 
-    def load(self, models: Mapping[str, Path]) -> None:
+    def load(self, models: Mapping[str, Path]) -> dict[str, tuple[str, ...]]:
         """Brings every agent its model; one that is in the middle of this run keeps its own.
 
         Args:
           models: agent → exported file.
+
+        Returns:
+          Agent → where its data are not what its model was made for, of those that loaded one.
 
         Raises:
           ArtifactError: a file is no exported model.
@@ -140,16 +146,21 @@ class GossipSession:
                 f"was started with; the last one that these agents know: {known}"
             )
 
+        warnings: dict[str, tuple[str, ...]] = {}
+
         def bring(name: str) -> None:
             client, path = self._clients[name], models[name]
             status = client.status()
             if status.gossip_running and status.gossip_run_id == options.run_id:
                 return
             sha256 = client.upload(path)
-            if not (options.resume and status.model_sha256 == sha256):
-                client.load(sha256, fresh=not options.resume)
+            held = options.resume and status.model_sha256 == sha256
+            if not held or options.scaling is not None:
+                loaded = client.load(sha256, fresh=not options.resume, scaling=options.scaling)
+                warnings[name] = tuple(loaded.warnings)
 
         self._each(self.names, bring)
+        return warnings
 
     def start(self) -> dict[str, int]:
         """Starts the run on a ring of all agents; they go on by themselves.

@@ -28,6 +28,7 @@ class Round:
       train_s: local training.
       wait_s: for neighbours.
       note: which neighbours could not be reached, and why; mostly empty.
+      warnings: where the agent's data are not what its model was made for; mostly empty.
     """
 
     agent: str
@@ -42,6 +43,7 @@ class Round:
     train_s: float
     wait_s: float
     note: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,4 +111,5 @@ def from_event(agent: str, event: pb.GossipEvent) -> Round | Ended:
         train_s=event.train_seconds,
         wait_s=event.wait_seconds,
         note=event.error,
+        warnings=tuple(event.warnings),
     )

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tfplus.model_file.preprocessing import Preprocessing
+
 SCHEMA_VERSION = 3
 
 Accelerator = Literal["gpu"]
@@ -217,17 +219,6 @@ class InferenceGraph:
 
 
 @dataclass(frozen=True)
-class Preprocessing:
-    """How integer samples become the model's float32 input: `x * scale + offset`.
-
-    Samples that are stored as floats are taken as they are.
-    """
-
-    scale: float = 1.0
-    offset: float = 0.0
-
-
-@dataclass(frozen=True)
 class Manifest:
     """Everything a device must know of a model besides its graph.
 
@@ -252,7 +243,9 @@ class Manifest:
       operators: TFLite operator → how often it stands in the file.
       flex_operators: operators that would need the Flex delegate; always empty.
       parity: what was compared with TensorFlow at export, and how far it was off.
-      preprocessing: for samples stored as integers.
+      preprocessing: what becomes of stored samples, and which values are expected behind it.
+      regularization: what regularizers add to the loss at the initial weights; None where that
+        depends on the samples, or is not known.
       vocabularies: name of an input of indices → how many there are; one without holds any number.
       declared_dtypes: name of an input → the dtype that the Keras model declares, where it is not
         that of the signatures; data of it are cast.
@@ -282,6 +275,7 @@ class Manifest:
     flex_operators: tuple[str, ...]
     parity: dict[str, Any]
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    regularization: float | None = None
     vocabularies: dict[str, int] = field(default_factory=dict[str, int])
     declared_dtypes: dict[str, str] = field(default_factory=dict[str, str])
     frozen: tuple[FrozenWeight, ...] = ()

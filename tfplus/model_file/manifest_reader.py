@@ -20,13 +20,13 @@ from tfplus.model_file.manifest import (
     Lowering,
     Manifest,
     Output,
-    Preprocessing,
     Role,
     Signature,
     Targets,
     TensorInfo,
     Variable,
 )
+from tfplus.model_file.preprocessing import InputRange, Preprocessing, RangeSource
 from tfplus.model_file.storage import STORAGES
 from tfplus.system.checked_json import Fields, parse
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
@@ -74,7 +74,6 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
     classes = fields.integers("classes")
     if len(set(classes)) < len(classes):
         raise fields.wrong("classes", "distinct labels", list(classes))
-    preprocessing = fields.object("preprocessing")
     manifest = Manifest(
         name=fields.text("name"),
         tfplus_version=fields.text("tfplus_version"),
@@ -93,9 +92,8 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         operators=fields.object("operators").counts(),
         flex_operators=fields.texts("flex_operators"),
         parity=fields.mapping("parity"),
-        preprocessing=Preprocessing(
-            scale=preprocessing.number("scale"), offset=preprocessing.number("offset")
-        ),
+        preprocessing=_preprocessing(fields.object("preprocessing")),
+        regularization=fields.number_or_none("regularization"),
         frozen=tuple(_frozen(f, limits) for f in fields.objects("frozen")),
         lowerings=tuple(_lowering(f) for f in fields.objects("lowerings")),
         vocabularies=fields.object("vocabularies").counts(),
@@ -150,6 +148,30 @@ def _output(fields: _Fields) -> Output:
         metric=fields.text("metric"),
         loss=fields.mapping("loss"),
         loss_weight=fields.number("loss_weight"),
+    )
+
+
+def _preprocessing(fields: _Fields) -> Preprocessing:
+    return Preprocessing(
+        scale=fields.single("scale"),
+        offset=fields.single("offset"),
+        floats=fields.boolean("floats"),
+        expects=tuple(_range(f) for f in fields.objects("expects")),
+    )
+
+
+def _range(fields: _Fields) -> InputRange:
+    low, high = fields.single("low"), fields.single("high")
+    if low > high:
+        raise fields.wrong("high", f"at least {low:g}", high)
+    return InputRange(
+        input=fields.text("input"),
+        source=cast("RangeSource", fields.choice("source", get_args(RangeSource))),
+        low=low,
+        high=high,
+        mean=fields.number_or_none("mean"),
+        std=fields.number_or_none("std"),
+        dtype=fields.text("dtype"),
     )
 
 
@@ -244,6 +266,13 @@ class _Fields(Fields):
 
     document = "tfplus.json"
     error = ArtifactError
+
+    def single(self, name: str) -> float:
+        """A number that float32 holds: samples are multiplied by it."""
+        value = self.number(name)
+        if abs(value) > float(np.finfo(np.float32).max):
+            raise self.wrong(name, "a number that float32 holds", value)
+        return value
 
     def settings(self) -> dict[str, Any]:
         """A name, a learning rate, and further numbers, texts, truths and lists of texts."""

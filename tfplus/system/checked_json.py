@@ -91,7 +91,7 @@ class Fields:
 
     def text_or_none(self, name: str) -> str | None:
         """A text, or null; the field is there all the same."""
-        return None if self._is_null(name) else self.text(name)
+        return None if self.is_null(name) else self.text(name)
 
     def boolean(self, name: str) -> bool:
         """True or false."""
@@ -107,7 +107,7 @@ class Fields:
 
     def integer_or_none(self, name: str, minimum: int = 0) -> int | None:
         """An integer, or null; the field is there all the same."""
-        return None if self._is_null(name) else self.integer(name, minimum)
+        return None if self.is_null(name) else self.integer(name, minimum)
 
     def number(self, name: str) -> float:
         """A finite number."""
@@ -115,6 +115,10 @@ class Fields:
         if not abs(value) <= sys.float_info.max:
             raise self.wrong(name, "a finite number", value)
         return float(value)
+
+    def number_or_none(self, name: str) -> float | None:
+        """A finite number, or null; the field is there all the same."""
+        return None if self.is_null(name) else self.number(name)
 
     def mapping(self, name: str) -> dict[str, Any]:
         """An object, whatever is in it."""
@@ -180,7 +184,8 @@ class Fields:
             raise self.wrong(name, f"one of {sorted(known)}", value)
         return value
 
-    def _is_null(self, name: str) -> bool:
+    def is_null(self, name: str) -> bool:
+        """Whether a field is there, and null."""
         return name in self._raw and self._raw[name] is None
 
     def _get(self, name: str, kind: type | tuple[type, ...], expected: str) -> Any:

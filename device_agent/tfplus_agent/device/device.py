@@ -11,10 +11,11 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tfplus.data import device_data
+from tfplus.data import device_data, guessing
+from tfplus.data.scaling import Scaling
 from tfplus.errors import BusyError, DataError, TfplusError, UsageError, WorkerError
 from tfplus.model_file.manifest import Manifest
 from tfplus.runtime import gpu_model, interpreter
@@ -54,6 +55,7 @@ class DeviceConfig:
       gpu_precision: of a GPU's arithmetic; weights and optimizer state are float32 either way.
       keep_models: models that stay on disk, with their checkpoints, beside the one that is loaded
         and those of gossip runs that can be gone on with.
+      scaling: of the data's values, whatever the model's file or LoadModel declare.
     """
 
     name: str
@@ -66,6 +68,7 @@ class DeviceConfig:
     loss_every: int = 1
     gpu_precision: Precision = "float32"
     keep_models: int = retention.KEEP_MODELS
+    scaling: Scaling | None = None
 
 
 class Device:
@@ -123,6 +126,16 @@ class Device:
         return self._loaded().accelerator
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Where the device's data are not what the loaded model was made for."""
+        session = self._loaded()
+        own, asked = self._config.scaling, session.request.scaling
+        if own is None or asked in (None, own):
+            return session.misfits
+        kept = f"this agent was started with {own}, which stands; {asked} was asked for"
+        return (kept, *session.misfits)
+
+    @property
     def trained_steps(self) -> int:
         """All steps of the loaded model on this device."""
         session = self._session
@@ -134,7 +147,13 @@ class Device:
         told(self._works)
 
     def load(
-        self, sha256: str, *, threads: int = 0, disable_xnnpack: bool = False, fresh: bool = False
+        self,
+        sha256: str,
+        *,
+        threads: int = 0,
+        disable_xnnpack: bool = False,
+        fresh: bool = False,
+        scaling: Scaling | None = None,
     ) -> int:
         """Loads a model that was uploaded, and goes on from its checkpoint.
 
@@ -143,6 +162,8 @@ class Device:
           threads: of the interpreter; 0 for the agent's own setting.
           disable_xnnpack: leave XNNPACK out.
           fresh: start from the weights in the file, also where a checkpoint exists.
+          scaling: of the data's values, instead of what the file declares; one that the agent was
+            started with stands above it.
 
         Returns:
           The step that training goes on from; 0 for the weights of the file.
@@ -154,7 +175,7 @@ class Device:
         """
         if not 0 <= threads <= interpreter.MAX_THREADS:
             raise UsageError(f"threads: expected 0 to {interpreter.MAX_THREADS}, got {threads}")
-        request = LoadedModel(sha256, threads or self._config.threads, disable_xnnpack)
+        request = LoadedModel(sha256, threads or self._config.threads, disable_xnnpack, scaling)
         with self._exclusive.hold("loading a model"):
             if self._session is not None:
                 self._session.keep("a model cannot be loaded")
@@ -221,8 +242,10 @@ class Device:
             course = training.Course(
                 seed, per_epoch, total, max(1, report_every), self._config.loss_every
             )
+            untrained = session.steps == 0
             done = training.train(session, course, on_step, stop)
-            return self._summary(session, done, time.monotonic() - started)
+            summary = self._summary(session, done, time.monotonic() - started)
+            return replace(summary, warnings=self._warnings(session, done, untrained))
 
     def weights(
         self, prefixes: Sequence[str] = (), include_optimizer: bool = False
@@ -347,6 +370,7 @@ class Device:
             xnnpack=not request.disable_xnnpack,
             accelerator=self._config.accelerator,
             gpu_precision=self._config.gpu_precision,
+            scaling=self._config.scaling or request.scaling,
         )
         log_path = self.state_dir / "worker.log"
         return Session(request, read.manifest, setup, checkpoints, log_path, self._worker_started)
@@ -360,6 +384,19 @@ class Device:
         if session is None:
             raise DataError("no model is loaded on this agent: upload one and load it first")
         return session
+
+    def _warnings(
+        self, session: Session, done: training.Trained, untrained: bool
+    ) -> tuple[str, ...]:
+        """What to tell of the data, and of the first loss that the model has on this device."""
+        first = done.results[0].first_loss if untrained and done.results else None
+        if first is None:
+            return self.warnings
+        regularization = session.manifest.regularization
+        found = guessing.far_above(first, session.guess_loss, regularization)
+        for text in found:
+            _LOG.warning("%s", text)
+        return (*self.warnings, *found)
 
     def _summary(self, session: Session, done: training.Trained, seconds: float) -> TrainSummary:
         results = done.results

@@ -56,6 +56,8 @@ class Session:
       steps: that stand behind the weights.
       accelerator: what the worker that was started last trains on, `cpu` or `gpu`, and why it is
         not the one that was asked for; empty before the first.
+      misfits: where the data are not what the model was made for, as that worker found.
+      guess_loss: the loss of a model that knows nothing of the data; None where it is not known.
     """
 
     def __init__(
@@ -78,6 +80,8 @@ class Session:
         self._behind = False
         self._gpu_failure = ""
         self.accelerator = ("", "")
+        self.misfits: tuple[str, ...] = ()
+        self.guess_loss: float | None = None
         checkpoint = checkpoints.load()
         self._saved_steps = checkpoint.step if checkpoint else 0
         self.steps = self._saved_steps
@@ -211,10 +215,11 @@ class Session:
             self._save(Checkpoint(self.steps, self.values()))
         except TensorError as error:
             self.close()
-            raise DataError(
+            text = (
                 f"training diverged: {error}; the weights are put back to the last checkpoint: "
                 "scale the data, or set a smaller learning rate"
-            ) from None
+            )
+            raise DataError("; ".join((text, *self.misfits))) from None
 
     def keep(self, what: str) -> None:
         """Writes steps that are in memory alone, if there are any, before they would be dropped.
@@ -297,6 +302,7 @@ class Session:
             raise
         self._worker = worker
         self.accelerator = (worker.accelerator, self._gpu_failure or worker.accelerator_note)
+        self.misfits, self.guess_loss = worker.misfits, worker.guess_loss
         return worker
 
     def _start(self) -> WorkerClient:

@@ -93,6 +93,7 @@ class GossipRun:
         self._traffic = Traffic()
         self._notes: dict[str, str] = {}
         self._summary: TrainSummary | None = None
+        self._warned: set[str] = set()
         self._cancelled = threading.Event()
         self._changed = threading.Condition()
         self._todo: deque[Effect] = deque()
@@ -274,6 +275,8 @@ class GossipRun:
         with self._changed:
             notes, self._notes = self._notes, {}
         summary = self._summary
+        warnings = [w for w in summary.warnings if w not in self._warned] if summary else []
+        self._warned.update(warnings)
         event = pb.GossipEvent(
             state=pb.GossipEvent.ROUND_DONE,
             round=done.round,
@@ -287,6 +290,7 @@ class GossipRun:
             train_seconds=summary.seconds if summary else 0.0,
             wait_seconds=done.waited_s,
             error="; ".join(notes[peer] for peer in sorted(notes))[:_MAX_ERROR_CHARS],
+            warnings=warnings,
         )
         self.journal.append(event)
         if not self.plan.keep_snapshots:

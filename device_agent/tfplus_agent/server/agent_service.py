@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import grpc
 
 import tfplus
+from tfplus.data.scaling import Scaling
 from tfplus.errors import ArtifactError, BusyError, DataError
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.proto.v1 import agent_pb2_grpc
@@ -122,6 +123,9 @@ class AgentService(agent_pb2_grpc.AgentServicer):
             threads=request.threads,
             disable_xnnpack=request.disable_xnnpack,
             fresh=request.fresh,
+            scaling=Scaling(request.scaling.scale, request.scaling.offset)
+            if request.HasField("scaling")
+            else None,
         )
         found = self._device.runtime
         accelerator, note = self._device.accelerator
@@ -131,6 +135,7 @@ class AgentService(agent_pb2_grpc.AgentServicer):
             resumed_at_step=step,
             accelerator=accelerator,
             accelerator_note=note,
+            warnings=self._device.warnings,
         )
 
     def Train(  # noqa: N802

@@ -8,9 +8,10 @@ import logging
 import os
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from tfplus.data.scaling import Scaling
 from tfplus.errors import BusyError, DamagedFileError, UsageError
 from tfplus.runtime.interpreter import MAX_THREADS
 from tfplus.system.checked_json import Fields, parse, shown
@@ -42,11 +43,13 @@ class LoadedModel:
       sha256: address of the model.
       threads: of the interpreter; 0 for every core.
       disable_xnnpack: whether XNNPACK is left out.
+      scaling: of the data's values, instead of what the model's file declares.
     """
 
     sha256: str
     threads: int
     disable_xnnpack: bool
+    scaling: Scaling | None = None
 
 
 class StateDirectory:
@@ -146,6 +149,13 @@ def _loaded(content: bytes) -> LoadedModel:
     sha256 = fields.text("sha256")
     if not is_address(sha256):
         raise fields.wrong("sha256", "64 hex digits", sha256)
-    return LoadedModel(
-        sha256, fields.integer("threads", 0, MAX_THREADS), fields.boolean("disable_xnnpack")
-    )
+    threads = fields.integer("threads", 0, MAX_THREADS)
+    loaded = LoadedModel(sha256, threads, fields.boolean("disable_xnnpack"))
+    # An agent from before there were scalings wrote none.
+    if "scaling" not in fields or fields.is_null("scaling"):
+        return loaded
+    given = fields.object("scaling")
+    try:
+        return replace(loaded, scaling=Scaling(given.number("scale"), given.number("offset")))
+    except UsageError as error:
+        raise DamagedFileError(f"scaling: {error}") from None

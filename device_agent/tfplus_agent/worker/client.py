@@ -7,7 +7,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfplus import errors
+from tfplus.data.scaling import Scaling
 from tfplus.errors import TfplusError, WorkerError
 from tfplus.runtime import gpu_model
 from tfplus.runtime.gpu import Precision
@@ -44,6 +45,7 @@ class WorkerSetup:
       xnnpack: whether XNNPACK is used.
       accelerator: `auto`, `cpu` or `gpu`.
       gpu_precision: of a GPU's arithmetic.
+      scaling: of the data's values, instead of what the model's file declares.
     """
 
     model: Path
@@ -54,6 +56,7 @@ class WorkerSetup:
     xnnpack: bool
     accelerator: str = gpu_model.AUTO
     gpu_precision: Precision = "float32"
+    scaling: Scaling | None = None
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,14 @@ class EpochResult:
       read_samples: behind the steps that were read.
       sums: of what `train` reported over `read_samples`, by name.
       step_ms: float64 [steps], the time of each step.
+      first_loss: of the first step that was read; None without steps.
     """
 
     samples: int
     read_samples: int
     sums: dict[str, float]
     step_ms: npt.NDArray[np.float64]
+    first_loss: float | None = None
 
 
 class WorkerClient:
@@ -145,6 +150,7 @@ class WorkerClient:
                 xnnpack=setup.xnnpack,
                 accelerator=setup.accelerator,
                 gpu_precision=setup.gpu_precision,
+                scaling=None if setup.scaling is None else astuple(setup.scaling),
             )
         except BaseException:
             self.close()
@@ -154,6 +160,10 @@ class WorkerClient:
         self.accelerator_note = str(about["note"])
         if self.accelerator_note:
             _LOG.warning("trains on the CPU, not on the GPU: %s", self.accelerator_note)
+        self.misfits = tuple(str(text) for text in about["misfits"])
+        self.guess_loss: float | None = about["guess_loss"]
+        for text in self.misfits:
+            _LOG.warning("%s", text)
 
     @property
     def pid(self) -> int:
@@ -184,6 +194,7 @@ class WorkerClient:
             int(about["read_samples"]),
             {str(name): float(value) for name, value in about["sums"].items()},
             np.frombuffer(blob, "<f8"),
+            about["first_loss"],
         )
 
     def evaluate(self) -> tuple[int, int, dict[str, float]]:

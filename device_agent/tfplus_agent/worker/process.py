@@ -14,12 +14,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfplus.data import device_data
+from tfplus.data.scaling import Scaling
 from tfplus.errors import DataError, TfplusError, WorkerError
 from tfplus.model_file import artifact
 from tfplus.runtime import gpu, gpu_model, interpreter
@@ -52,6 +54,7 @@ class Worker:
         self._model: interpreter.Model | gpu_model.GpuModel | None = None
         self._train: device_data.Dataset | None = None
         self._eval: device_data.Dataset | None = None
+        self._misfits: tuple[str, ...] = ()
 
     def answer(self, request: dict[str, Any], blob: memoryview) -> Reply:
         """Carries out one request.
@@ -72,7 +75,7 @@ class Worker:
         return command(request, blob)
 
     def _load(self, request: dict[str, Any], _: memoryview) -> Reply:
-        read = artifact.read(Path(request["model"]))
+        read = _scaled(artifact.read(Path(request["model"])), request["scaling"])
         self._train = device_data.load(Path(request["data"]), read.manifest, for_training=True)
         if request["eval_data"]:
             self._eval = device_data.load(
@@ -100,6 +103,14 @@ class Worker:
             except WorkerError as error:
                 note = str(error)
         about = {"accelerator": self._model.accelerator, "note": note}
+        self._misfits = device_data.misfits(self._train, read.manifest)
+        if self._eval is not None:
+            found = device_data.misfits(self._eval, read.manifest)
+            self._misfits += tuple(f"evaluation data, {text}" for text in found)
+        about |= {
+            "misfits": self._misfits,
+            "guess_loss": device_data.guess_loss(self._train, read.manifest),
+        }
         return {"train_samples": len(self._train), **about}, b""
 
     def _train_epoch(self, request: dict[str, Any], _: memoryview) -> Reply:
@@ -122,7 +133,8 @@ class Worker:
             steps.read()
             self._report(steps, request, told)
         counted = {"samples": steps.samples, "read_samples": steps.read_samples}
-        return {**counted, "sums": steps.sums}, np.asarray(steps.times_ms, "<f8").tobytes()
+        losses = {"first_loss": steps.first_loss, "sums": steps.sums}
+        return {**counted, **losses}, np.asarray(steps.times_ms, "<f8").tobytes()
 
     def _report(self, steps: Stepper, request: dict[str, Any], told: int) -> int:
         """Sends an event if one is due since step `told`, and returns the step told last."""
@@ -130,8 +142,14 @@ class Worker:
         loss = steps.reported[LOSS]
         if not math.isfinite(loss):
             raise DataError(
-                f"training diverged: the loss is {loss} at step {step}; the weights are put "
-                "back to the last checkpoint: scale the data, or set a smaller learning rate"
+                "; ".join(
+                    (
+                        f"training diverged: the loss is {loss} at step {step}; the weights are "
+                        "put back to the last checkpoint: scale the data, or set a smaller "
+                        "learning rate",
+                        *self._misfits,
+                    )
+                )
             )
         if step // every == told // every and step != request["steps_total"]:
             return told
@@ -172,6 +190,14 @@ class Worker:
         if self._model is None or self._train is None:
             raise WorkerError("worker: no model is loaded")
         return self._model, self._train
+
+
+def _scaled(read: artifact.Artifact, scaling: list[float] | None) -> artifact.Artifact:
+    """The model as if its file declared that scaling; as it is without one."""
+    if scaling is None:
+        return read
+    declared = Scaling(*scaling).declared_in(read.manifest.preprocessing)
+    return replace(read, manifest=replace(read.manifest, preprocessing=declared))
 
 
 def serve(

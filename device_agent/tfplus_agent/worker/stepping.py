@@ -12,6 +12,7 @@ from tfplus.data.device_data import Batch
 from tfplus.model_file.manifest import Manifest
 from tfplus.runtime.gpu_model import GpuModel
 from tfplus.runtime.interpreter import Model
+from tfplus_agent.results import LOSS
 
 # LiteRT keeps Python's lock while it waits for a GPU: a wait must stay well below the silence after
 # which the daemon takes the worker for hung.
@@ -31,6 +32,7 @@ class Stepper:
       samples: behind those steps.
       read_samples: samples of the steps that were read.
       sums: name → sum over `read_samples` of what `train` reports.
+      first_loss: of the first step that was read; None before.
       reported: what the step that was read last said, by name.
       times_ms: of each step; between two reads the mean.
       unread: steps since the last read.
@@ -45,6 +47,7 @@ class Stepper:
         self.steps = self.samples = self.read_samples = self.unread = 0
         self.sums = dict.fromkeys(manifest.signatures["train"].outputs, 0.0)
         self.reported: dict[str, float] = {}
+        self.first_loss: float | None = None
         self.times_ms: list[float] = []
 
     def take(self, batch: Batch) -> None:
@@ -75,6 +78,8 @@ class Stepper:
         self._spent_s += time.perf_counter() - started
         for name, value in self.reported.items():
             self.sums[name] += value * self._valid
+        if self.first_loss is None:
+            self.first_loss = self.reported[LOSS]
         self.read_samples += self._valid
         self.times_ms += [self._spent_s * 1e3 / self.unread] * self.unread
         self._spent_s, self.unread = 0.0, 0

@@ -46,9 +46,18 @@ Data = Annotated[
     typer.Option(
         metavar="FILE.npz",
         help="Samples of your own, with arrays named as the arguments of train (x and y): the "
-        "comparison runs on them too.",
+        "comparison runs on them too, and devices are told when theirs have another range.",
     ),
 ]
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FACTOR",
+        help="The model takes value * FACTOR + OFFSET of a stored value, such as 1/255 of a "
+        "pixel. Values stored as floats are taken as they are, unless those of --data are floats.",
+    ),
+]
+Offset = Annotated[str | None, typer.Option(metavar="OFFSET", help="See --scale; 0 if not given.")]
 Optimizer = Annotated[
     str | None,
     typer.Option(

@@ -50,6 +50,8 @@ def show(console: Console, artifact: Artifact) -> None:
             f"  initial values: {kept / 1e6:.2f} MB instead of {whole / 1e6:.2f} MB as float32, "
             f"ratio {kept / whole:.2f}"
         )
+    for warning in manifest.parity.get("warnings", ()):
+        console.print(f"  [yellow]warning[/yellow]: {escape(warning)}", soft_wrap=True)
     for target in manifest.targets:
         console.print(
             f"  {target.name}, {target.runtime} {target.runtime_version}: training takes about "

@@ -59,11 +59,23 @@ def leading(graph: Graph, tensor: Tensor) -> Affine | None:
     Returns:
       All that is done to the input alone before anything else is; None for nothing.
     """
-    one, zero = np.ones(1), np.zeros(1)
-    found = Affine(one, zero)
+    return next(reversed(stages(graph, tensor)), None)
+
+
+def stages(graph: Graph, tensor: Tensor) -> list[Affine]:
+    """What is made of an input after each of its first operations that scale or shift it.
+
+    Args:
+      graph: a traced pass.
+      tensor: one of its inputs.
+    """
+    found: list[Affine] = []
+    last = Affine(np.ones(1), np.zeros(1))
     while True:
         takers = [op for op in graph.operations if any(t.name == tensor.name for t in op.inputs)]
-        following = found.then(takers[0], tensor) if len(takers) == 1 else None
+        following = last.then(takers[0], tensor) if len(takers) == 1 else None
         if following is None:
-            return None if found.scale is one and found.shift is zero else found
-        found, tensor = following, takers[0].outputs[0]
+            return found
+        if following is not last:
+            found.append(following)
+        last, tensor = following, takers[0].outputs[0]

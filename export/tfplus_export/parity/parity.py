@@ -203,6 +203,7 @@ def _results(
                 own_update=own.own_update,
                 xnnpack=candidate.xnnpack,
                 data=kind,
+                first_loss=taken.losses[0],
             )
         )
     return results

@@ -2,35 +2,56 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from tfplus.data import npy
+from tfplus.data.finite import first_not_finite
+from tfplus.data.scaling import Scaling
+from tfplus.data.spread import Spread, measured
 from tfplus.errors import DataError
-from tfplus.model_file.manifest import Preprocessing, TensorInfo
+from tfplus.model_file.manifest import TensorInfo
+from tfplus.model_file.preprocessing import Preprocessing
 from tfplus_export.parity.samples import Batch, vocabularies
 from tfplus_export.tracing.graph import Graph
-from tfplus_export.train_step.heads import Head
+from tfplus_export.train_step.heads import SAMPLE_WEIGHT, Head
 from tfplus_export.train_step.training import Training
+
+
+class InputSpread(NamedTuple):
+    """How the values of an input lie, as stored and as the model gets them."""
+
+    raw: Spread
+    got: Spread
 
 
 @dataclass(frozen=True)
 class RealSamples:
-    """Samples as the step takes them.
+    """Samples as they are stored; a batch of them is what the step takes.
 
     Attributes:
       name: of the file.
-      arrays: name of an argument of `train` → [samples, ...].
+      arrays: name of an argument of `train` → [samples, ...]; targets as the step takes them.
+      taken: name of an input → dtype that the step takes.
+      preprocessing: what becomes of inputs.
     """
 
     name: str
     arrays: Batch
+    taken: Mapping[str, str]
+    preprocessing: Preprocessing
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
+
+    @property
+    def sample_weights(self) -> np.ndarray | None:
+        """Of each sample, where the step takes them."""
+        return self.arrays.get(SAMPLE_WEIGHT)
 
     def describe(self, seed: int) -> str:
         """See `samples.Draw`."""
@@ -45,36 +66,48 @@ class RealSamples:
         """See `samples.Draw`."""
         return self._drawn(training.train_graph.batch_size, rng)
 
+    def spread(self, name: str) -> InputSpread:
+        """How the values of a float input lie."""
+        stored = self.arrays[name]
+        raw = measured(stored)
+        scaled = self.preprocessing.scales(stored.dtype, self.taken[name])
+        return InputSpread(raw, raw.behind(self.preprocessing) if scaled else raw)
+
     def _drawn(self, size: int, rng: np.random.Generator) -> Batch:
         rows = rng.choice(len(self), size, replace=len(self) < size)
-        return {name: array[rows] for name, array in self.arrays.items()}
+        drawn = {name: array[rows] for name, array in self.arrays.items()}
+        for name, dtype in self.taken.items():
+            drawn[name] = self.preprocessing.apply(drawn[name], dtype)
+        return drawn
 
 
 def load(
-    path: Path, training: Training, classes: Sequence[int], preprocessing: Preprocessing
+    path: Path,
+    training: Training,
+    classes: Sequence[int],
+    preprocessing: Preprocessing,
+    scaling: Scaling | None = None,
 ) -> RealSamples:
     """Reads samples; those of a class that the model lacks are left out.
 
     Args:
-      path: an `.npz` whose arrays are named as the arguments of `train`.
+      path: an `.npz`, or a directory of `.npy` files, with arrays named as the arguments of
+        `train`.
       training: the step that takes them.
       classes: the model's labels in order; none for indices.
       preprocessing: of inputs that are stored as integers.
+      scaling: instead of it. Where all inputs that it could be of are stored as floats, it is of
+        those; else floats are taken as they are.
 
     Raises:
       DataError: an array is missing, or its shape, dtype or values are not what the step takes.
     """
     expected, sizes = training.arguments(), vocabularies(training.train_graph)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = {name: np.asarray(file[name]) for name in expected if name in file}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"--data {path}: expected an .npz file: {error}") from None
-    if missing := [name for name in expected if name not in stored]:
-        raise DataError(
-            f"--data {path}: expected the arrays {', '.join(expected)}, found no "
-            f"{' and no '.join(missing)}"
-        )
+    stored = {name: npy.array(path, name, list(expected)) for name in expected}
+    taken = {name: expected[name].dtype for name in training.train_graph.inputs}
+    if scaling is not None:
+        kinds = {stored[n].dtype.kind for n, d in taken.items() if np.dtype(d).kind == "f"}
+        preprocessing = scaling.declared_in(preprocessing, floats=kinds == {"f"})
     targets = {head.target: head for head in training.heads}
     samples = len(next(iter(stored.values()))) if next(iter(stored.values())).ndim else 0
     arrays: Batch = {}
@@ -88,7 +121,10 @@ def load(
             arrays[name] = _indices(given, classes)
             known &= (arrays[name] >= 0).reshape(samples, -1).all(axis=1)
         else:
-            arrays[name] = _numbers(where, given, info, preprocessing, name not in targets)
+            if given.dtype.kind == "f" and first_not_finite(given) is not None:
+                raise DataError(f"{where}: holds NaN or infinity: expected finite values")
+            # Inputs stay as small as they are stored, and become floats by the batch.
+            arrays[name] = given if name in taken else given.astype(info.dtype)
         if name in targets:
             _check_target(where, arrays[name], targets[name])
         size = sizes.get(name)
@@ -96,7 +132,9 @@ def load(
             raise DataError(f"{where}: expected indices from 0 to {size - 1}")
     if not known.any():
         raise DataError(f"--data {path}: no sample is of the model's classes {list(classes)}")
-    return RealSamples(path.name, {name: array[known] for name, array in arrays.items()})
+    if not known.all():
+        arrays = {name: array[known] for name, array in arrays.items()}
+    return RealSamples(path.name, arrays, taken, preprocessing)
 
 
 def _shaped(where: str, stored: np.ndarray, info: TensorInfo, samples: int) -> np.ndarray:
@@ -127,17 +165,6 @@ def _indices(labels: np.ndarray, classes: Sequence[int]) -> np.ndarray:
     places = {label: index for index, label in enumerate(classes)}
     found = [places.get(int(label), -1) for label in labels.ravel()] if places else labels
     return np.asarray(found, np.int32).reshape(labels.shape)
-
-
-def _numbers(
-    where: str, stored: np.ndarray, info: TensorInfo, preprocessing: Preprocessing, is_input: bool
-) -> np.ndarray:
-    values = stored.astype(info.dtype)
-    if is_input and info.dtype == "float32" and stored.dtype.kind != "f":
-        values = values * np.float32(preprocessing.scale) + np.float32(preprocessing.offset)
-    if not np.isfinite(values).all():
-        raise DataError(f"{where}: holds NaN or infinity: expected finite values")
-    return values
 
 
 def _check_target(where: str, values: np.ndarray, head: Head) -> None:

@@ -26,6 +26,7 @@ class SingleSteps:
       training: the step that it holds.
 
     Attributes:
+      losses: TensorFlow's, of each step.
       small: weights of whose update, in a step before the first that is magnified, a share as large
         as the tolerance could be rounding.
       unseen: those that could not be told from rounding even at a higher learning rate.
@@ -40,6 +41,7 @@ class SingleSteps:
         self._trainable = frozenset(w.name for w in training.weights if w.trainable)
         self._magnified: list[dict[str, list[float]]] = [{} for _ in candidates]
         self._judging = False
+        self.losses: list[float] = []
         self.small: frozenset[str] = frozenset()
         self.unseen: frozenset[str] = frozenset()
 
@@ -63,6 +65,7 @@ class SingleSteps:
                 "compared: choose a smaller --learning-rate, or look at the size of the weights "
                 "and, with --data, of the samples"
             )
+        self.losses.append(float(loss))
         after = self._expected.state()
         if not self._judging:
             self.small |= hidden(before, after, self._trainable, TOLERANCE["update"])

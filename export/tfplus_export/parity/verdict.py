@@ -37,6 +37,7 @@ class Parity:
         now and another then.
       xnnpack: whether the file ran with XNNPACK.
       data: `random`, or `real` for the user's own.
+      first_loss: TensorFlow's, of the first step.
     """
 
     steps: int
@@ -52,6 +53,7 @@ class Parity:
     own_update: float
     xnnpack: bool
     data: str
+    first_loss: float = 0.0
 
     @property
     def holds(self) -> bool:

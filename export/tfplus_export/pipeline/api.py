@@ -28,13 +28,13 @@ from tfplus_export.parity import agreement, parity, real_data
 from tfplus_export.parity.real_data import RealSamples
 from tfplus_export.parity.samples import vocabularies
 from tfplus_export.passes.microbatching import choice
-from tfplus_export.pipeline import manifest_fields
+from tfplus_export.pipeline import declared, manifest_fields
 from tfplus_export.pipeline.options import Options, Progress
 from tfplus_export.pipeline.train_graph import Lowered, lower
 from tfplus_export.sources.source import Source
 from tfplus_export.targets import targets
 from tfplus_export.tracing.checks import check_model
-from tfplus_export.tracing.naming import variable_names
+from tfplus_export.tracing.naming import variable_names, variable_places
 from tfplus_export.variants import gpu_graph, inference
 
 
@@ -68,9 +68,12 @@ def export_sub_model(
     model = rebuild(classes)
     whole_names, names = variable_names(source.model), variable_names(model)
     whole = {whole_names[id(v)]: v for v in source.model.variables}
+    places = variable_places(source.model) | variable_places(model)
     for variable in model.variables:
         original = whole.get(names[id(variable)])
-        if original is None or tuple(original.shape) != tuple(variable.shape):
+        # A name that only the whole model had to make longer would stand for another tensor here.
+        same_place = original is not None and places.get(id(original)) == places.get(id(variable))
+        if original is None or not same_place or tuple(original.shape) != tuple(variable.shape):
             raise ExportError(
                 f"sub-model: '{names[id(variable)]}' of shape {tuple(variable.shape)} is no slice "
                 "of the whole model: give every layer a name, those of a class's branch "
@@ -181,11 +184,24 @@ def _export(
                 memory, options.runtimes, options.memory_budget_bytes, options.batch_size
             )
         checked = tuple(targets.check(content, memory, *pair) for pair in options.targets)
-        real = None
+        real, preprocessing = None, source.preprocessing
         if options.data is not None:
-            real = real_data.load(options.data, step, classes, source.preprocessing)
+            given = (options.data, step, classes, preprocessing, options.scaling)
+            real = real_data.load(*given)
+            preprocessing = real.preprocessing
+        elif options.scaling is not None:
+            preprocessing = options.scaling.declared_in(preprocessing, floats=False)
+        expects = declared.ranges(step.train_graph, preprocessing, real)
+        preprocessing = dataclasses.replace(preprocessing, expects=expects)
         with quantized_storage.rounded(model, {w.index: values[w.name] for w in step.weights}):
             measured = _compare(lowered, model, options, real, progress)
+    regularization = declared.regularization(step, values)
+    outputs = manifest_fields.outputs(step)
+    warnings = declared.objections(preprocessing, real)
+    if real is not None:
+        first = next(run["first_loss"] for run in measured["runs"] if run["data"] == "real")
+        warnings += declared.first_loss(first, outputs, step, real, regularization)
+    measured["warnings"] = list(warnings)
     graphs: dict[Accelerator, gpu_graph.Accelerated] = {}
     for accelerator in options.accelerators:
         progress(f"converting for the {accelerator} and comparing with the CPU")
@@ -216,7 +232,7 @@ def _export(
         batch_size=options.batch_size,
         infer_batch_size=options.infer_batch_size or options.batch_size,
         classes=classes,
-        outputs=manifest_fields.outputs(step),
+        outputs=outputs,
         optimizer=optimizer,
         parameters=sum(int(np.prod(w.shape)) for w in step.weights if w.trainable),
         flops_per_step=cost.product_flops(content, "train"),
@@ -225,7 +241,8 @@ def _export(
         operators=counts,
         flex_operators=flex,
         parity=measured,
-        preprocessing=source.preprocessing,
+        preprocessing=preprocessing,
+        regularization=regularization,
         vocabularies=vocabularies(step.train_graph),
         declared_dtypes=manifest_fields.declared_dtypes(model),
         frozen=frozen,

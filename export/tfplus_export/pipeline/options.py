@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tfplus.data.scaling import Scaling
 from tfplus.model_file.manifest import (
     Accelerator,
 )
@@ -29,7 +30,9 @@ class Options:
       seed: of the data for that comparison.
       loss: name in Keras of the loss of every output; None for the compiled one.
       sample_weights: whether `train` takes a weight for each sample.
-      data: an `.npz` of samples for the comparison, beside random ones.
+      data: an `.npz` of samples for the comparison, beside random ones; their values are declared
+        as those that the model was made for.
+      scaling: of stored samples, instead of what the source says.
       freeze: what does not train, besides what the model itself has frozen.
       targets: device and runtime, pair by pair, whose limits the file must meet.
       weights: how initial values are stored; they train in float32 either way.
@@ -48,6 +51,7 @@ class Options:
     loss: str | None = None
     sample_weights: bool = False
     data: Path | None = None
+    scaling: Scaling | None = None
     freeze: Freeze = field(default_factory=Freeze)
     targets: tuple[tuple[str, str], ...] = (("host", "ai-edge-litert"),)
     weights: Storage = "float32"

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from tfplus.errors import ExportError, UsageError
-from tfplus.model_file.manifest import Preprocessing
+from tfplus.model_file.preprocessing import Preprocessing
 from tfplus_export import zoo
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.compiled import compiled as losses_of

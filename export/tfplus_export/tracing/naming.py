@@ -79,6 +79,19 @@ def layer_paths(model: keras.Model) -> dict[int, str]:
     return found
 
 
+def variable_places(model: keras.Model) -> dict[int, tuple[str, ...]]:
+    """Id of a variable → names of all models and layers around it, and its own.
+
+    Two models in which a name stands for other places have not the same slices.
+    """
+    found: dict[int, tuple[str, ...]] = {}
+    for place in _places(model):
+        layer = place.layer
+        for variable in (*layer._trainable_variables, *layer._non_trainable_variables):
+            found.setdefault(id(variable), (*place.models, *place.parts, variable.name))
+    return found
+
+
 def variable_names(model: keras.Model) -> dict[int, str]:
     """Id of a variable → the name of its slice, for the variables of every layer of a model."""
     paths = layer_paths(model)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import keras
 
 from tfplus.errors import UsageError
-from tfplus.model_file.manifest import Preprocessing
+from tfplus.model_file.preprocessing import Preprocessing
 from tfplus_export.zoo import (
     alexnet,
     digits,

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from tfplus.data.scaling import Scaling
 from tfplus.errors import BusyError, UsageError
 from tfplus_agent.storage.directory import LoadedModel, StateDirectory
 
@@ -51,6 +54,17 @@ def test_the_loaded_model_is_remembered(tmp_path: Path) -> None:
     assert state.loaded() is None
     state.set_loaded(LoadedModel("a" * 64, 2, True))
     assert state.loaded() == LoadedModel("a" * 64, 2, True)
+    scaled = LoadedModel("a" * 64, 2, True, Scaling(0.5, -1.0))
+    state.set_loaded(scaled)
+    assert state.loaded() == scaled
+    # As before there were scalings.
+    text = json.dumps({"sha256": "b" * 64, "threads": 1, "disable_xnnpack": False})
+    (tmp_path / "loaded.json").write_text(text)
+    assert state.loaded() == LoadedModel("b" * 64, 1, False)
+    zero = json.dumps(dataclasses.asdict(scaled)).replace("0.5", "0.0")
+    for damage in (b"", b"{}", b"[1]", b"\xff", zero.encode()):
+        (tmp_path / "loaded.json").write_bytes(damage)
+        assert state.loaded() is None
     state.release()
 
 

@@ -259,7 +259,7 @@ def test_the_comparison_runs_on_data_of_ones_own_too(tmp_path: Path) -> None:
     assert parity["data"]["real"] == "own.npz, drawn from 8 samples, seed 0"
     step = training.build(model, Sgd(), losses=read, batch_size=BATCH, infer_batch_size=1)
     for arrays, message in (
-        ({"x": x}, "expected the arrays x, y, found no y"),
+        ({"x": x}, "expected the arrays x and y, found only: x"),
         ({"x": x[:, :5], "y": y}, r"x: expected float32\[samples, 6\], got float64\[9, 5\]"),
         ({"x": x, "y": y[:5]}, r"y: expected int32\[samples\], got int64\[5\]"),
         ({"x": x, "y": y * 0.5}, "got float64"),
@@ -270,5 +270,5 @@ def test_the_comparison_runs_on_data_of_ones_own_too(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=message):
             real_data.load(path, step, (5, 7), Preprocessing())
     path.write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"expected an \.npz file"):
+    with pytest.raises(DataError, match=r"expected an \.npz with the arrays x and y"):
         real_data.load(path, step, (5, 7), Preprocessing())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -20,6 +21,16 @@ class Interrupt(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Interrupt())
 """
 COMMAND = "from tfplus.cli.entry import main\nmain()\n"
+# What `tfplus agent` becomes once its options are read.
+DAEMON = (
+    "import runpy\nrunpy.run_module('tfplus_agent.daemon', run_name='__main__', alter_sys=True)\n"
+)
+OPTIONS = {
+    **dict.fromkeys(("name", "eval_data", "state_dir", "scale", "offset", "tls_dir", "ready_file")),
+    **{"data": "none.npz", "runtime": "auto", "threads": 0, "accelerator": "auto"},
+    **{"loss_every": 1, "gpu_precision": "float32", "listen": "127.0.0.1:0", "insecure": False},
+    **{"keep_runs": 1, "keep_models": 1, "as_json": True},
+}
 AGENT = "import runpy\nrunpy.run_module('tfplus_agent', run_name='__main__', alter_sys=True)\n"
 
 
@@ -45,7 +56,6 @@ def run(script: str, *arguments: str) -> tuple[int, str, str]:
         ("tfplus_export.cli", ["export", "--help"]),
         ("tfplus_export.pipeline.api", ["export", "zoo:digits", "-o", "model.tflite"]),
         ("tensorflow.python", ["export", "zoo:digits", "-o", "model.tflite"]),
-        ("grpc", ["agent", "--data", "none.npz"]),
     ],
 )
 def test_an_import_is_left_at_once(
@@ -57,7 +67,7 @@ def test_an_import_is_left_at_once(
 
 def test_the_agents_module_is_left_as_well() -> None:
     assert run(INTERRUPTED + AGENT, "typer", "agent") == (130, "", "")
-    assert run(INTERRUPTED + AGENT, "grpc", "agent", "--data", "none.npz") == (130, "", "")
+    assert run(INTERRUPTED + DAEMON, "grpc", json.dumps(OPTIONS)) == (130, "", "")
 
 
 def test_a_module_that_swallows_every_exception_does_not_swallow_it(tmp_path: Path) -> None:

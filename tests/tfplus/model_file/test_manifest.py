@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -13,6 +14,7 @@ from tfplus.errors import ArtifactError
 from tfplus.model_file.artifact import Artifact
 from tfplus.model_file.manifest import SCHEMA_VERSION, Manifest
 from tfplus.model_file.manifest_reader import from_json
+from tfplus.model_file.preprocessing import InputRange, Preprocessing
 from tfplus.wire.limits import Limits
 
 JUNK = [None, True, -1, 1.5, "x", [], {}, [None], {"a": 1}, 10**400, float("nan"), [[]]]
@@ -93,7 +95,7 @@ def test_weights_are_what_devices_exchange(toy: Artifact) -> None:
 
 
 def test_each_field_missing_is_named(toy: Artifact) -> None:
-    for field in as_dict(toy.manifest):
+    for field in as_dict(toy.manifest).keys() - {"regularization"}:
         raw = as_dict(toy.manifest)
         del raw[field]
         with pytest.raises(ArtifactError, match=f"{field} is missing"):
@@ -119,6 +121,33 @@ def test_junk_anywhere_is_refused_or_harmless(toy: Artifact, junk: Any) -> None:
                 assert variable.size_bytes >= 0
 
 
+EXPECTED = InputRange("x", "sample", -1.0, 2.5, 0.1, 0.5, "uint8")
+
+
+def test_what_is_declared_of_inputs_is_read_back(toy: Artifact) -> None:
+    declared = Preprocessing(1 / 255, -0.5, True, (EXPECTED, InputRange("x", "scale", 0.0, 1.0)))
+    manifest = dataclasses.replace(toy.manifest, preprocessing=declared, regularization=0.25)
+    assert from_json(manifest.to_json()) == manifest
+    # Files from before say less.
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"low": 3.0}, r"expects\[0\]\.high: expected at least 3, got 2\.5"),
+        ({"low": 1e39}, r"low: expected a number that float32 holds"),
+        ({"source": "rumour"}, r"source: expected one of"),
+        ({"std": "wide"}, r"std: expected a number"),
+        ({"dtype": 1}, r"dtype: expected a text"),
+    ],
+)
+def test_ranges_of_a_wrong_form(toy: Artifact, change: dict[str, Any], message: str) -> None:
+    raw = as_dict(toy.manifest)
+    raw["preprocessing"]["expects"] = [dataclasses.asdict(EXPECTED) | change]
+    with pytest.raises(ArtifactError, match=message):
+        from_json(json.dumps(raw))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -135,6 +164,8 @@ def test_junk_anywhere_is_refused_or_harmless(toy: Artifact, junk: Any) -> None:
         ({"outputs": []}, "at least one input and one output"),
         ({"infer_batch_size": 5}, "input 'x' of both batch sizes"),
         ({"preprocessing": {"scale": "1", "offset": 0}}, r"preprocessing\.scale"),
+        ({"preprocessing": {"scale": 1e300, "offset": 0}}, r"scale: .*that float32 holds"),
+        ({"regularization": "none"}, "regularization: expected a number"),
         ({"optimizer": {"name": "adam"}}, r"optimizer\.learning_rate is missing"),
         ({"optimizer": {"name": 1, "learning_rate": 0.1}}, r"optimizer\.name: expected a text"),
         (

@@ -105,31 +105,43 @@ class UploadModelResponse(_message.Message):
     was_present: bool
     def __init__(self, sha256: _Optional[str] = ..., was_present: bool = ...) -> None: ...
 
+class Scaling(_message.Message):
+    __slots__ = ("scale", "offset")
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    scale: float
+    offset: float
+    def __init__(self, scale: _Optional[float] = ..., offset: _Optional[float] = ...) -> None: ...
+
 class LoadModelRequest(_message.Message):
-    __slots__ = ("sha256", "threads", "disable_xnnpack", "fresh")
+    __slots__ = ("sha256", "threads", "disable_xnnpack", "fresh", "scaling")
     SHA256_FIELD_NUMBER: _ClassVar[int]
     THREADS_FIELD_NUMBER: _ClassVar[int]
     DISABLE_XNNPACK_FIELD_NUMBER: _ClassVar[int]
     FRESH_FIELD_NUMBER: _ClassVar[int]
+    SCALING_FIELD_NUMBER: _ClassVar[int]
     sha256: str
     threads: int
     disable_xnnpack: bool
     fresh: bool
-    def __init__(self, sha256: _Optional[str] = ..., threads: _Optional[int] = ..., disable_xnnpack: bool = ..., fresh: bool = ...) -> None: ...
+    scaling: Scaling
+    def __init__(self, sha256: _Optional[str] = ..., threads: _Optional[int] = ..., disable_xnnpack: bool = ..., fresh: bool = ..., scaling: _Optional[_Union[Scaling, _Mapping]] = ...) -> None: ...
 
 class LoadModelResponse(_message.Message):
-    __slots__ = ("runtime", "runtime_version", "resumed_at_step", "accelerator", "accelerator_note")
+    __slots__ = ("runtime", "runtime_version", "resumed_at_step", "accelerator", "accelerator_note", "warnings")
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_VERSION_FIELD_NUMBER: _ClassVar[int]
     RESUMED_AT_STEP_FIELD_NUMBER: _ClassVar[int]
     ACCELERATOR_FIELD_NUMBER: _ClassVar[int]
     ACCELERATOR_NOTE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     runtime: str
     runtime_version: str
     resumed_at_step: int
     accelerator: str
     accelerator_note: str
-    def __init__(self, runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., resumed_at_step: _Optional[int] = ..., accelerator: _Optional[str] = ..., accelerator_note: _Optional[str] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., resumed_at_step: _Optional[int] = ..., accelerator: _Optional[str] = ..., accelerator_note: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TrainRequest(_message.Message):
     __slots__ = ("epochs", "seed", "report_every", "max_steps")
@@ -167,7 +179,7 @@ class TrainStep(_message.Message):
     def __init__(self, step: _Optional[int] = ..., steps_total: _Optional[int] = ..., epoch: _Optional[int] = ..., loss: _Optional[float] = ..., milliseconds: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class TrainSummary(_message.Message):
-    __slots__ = ("steps", "samples", "mean_loss", "median_step_milliseconds", "seconds", "trained_steps", "memory", "mean_metrics", "read_samples", "accelerator", "accelerator_note", "redone_steps")
+    __slots__ = ("steps", "samples", "mean_loss", "median_step_milliseconds", "seconds", "trained_steps", "memory", "mean_metrics", "read_samples", "accelerator", "accelerator_note", "redone_steps", "warnings")
     class MeanMetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -187,6 +199,7 @@ class TrainSummary(_message.Message):
     ACCELERATOR_FIELD_NUMBER: _ClassVar[int]
     ACCELERATOR_NOTE_FIELD_NUMBER: _ClassVar[int]
     REDONE_STEPS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     steps: int
     samples: int
     mean_loss: float
@@ -199,7 +212,8 @@ class TrainSummary(_message.Message):
     accelerator: str
     accelerator_note: str
     redone_steps: int
-    def __init__(self, steps: _Optional[int] = ..., samples: _Optional[int] = ..., mean_loss: _Optional[float] = ..., median_step_milliseconds: _Optional[float] = ..., seconds: _Optional[float] = ..., trained_steps: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., mean_metrics: _Optional[_Mapping[str, float]] = ..., read_samples: _Optional[int] = ..., accelerator: _Optional[str] = ..., accelerator_note: _Optional[str] = ..., redone_steps: _Optional[int] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, steps: _Optional[int] = ..., samples: _Optional[int] = ..., mean_loss: _Optional[float] = ..., median_step_milliseconds: _Optional[float] = ..., seconds: _Optional[float] = ..., trained_steps: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., mean_metrics: _Optional[_Mapping[str, float]] = ..., read_samples: _Optional[int] = ..., accelerator: _Optional[str] = ..., accelerator_note: _Optional[str] = ..., redone_steps: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TrainEvent(_message.Message):
     __slots__ = ("step", "summary")
@@ -293,7 +307,7 @@ class WatchGossipRequest(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., from_round: _Optional[int] = ...) -> None: ...
 
 class GossipEvent(_message.Message):
-    __slots__ = ("state", "round", "train_loss", "responders", "missing", "bytes_sent", "bytes_received", "train_seconds", "wait_seconds", "error", "slice_weights", "train_metrics", "eval_metrics")
+    __slots__ = ("state", "round", "train_loss", "responders", "missing", "bytes_sent", "bytes_received", "train_seconds", "wait_seconds", "error", "slice_weights", "train_metrics", "eval_metrics", "warnings")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[GossipEvent.State]
@@ -340,6 +354,7 @@ class GossipEvent(_message.Message):
     SLICE_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     TRAIN_METRICS_FIELD_NUMBER: _ClassVar[int]
     EVAL_METRICS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     state: GossipEvent.State
     round: int
     train_loss: float
@@ -353,7 +368,8 @@ class GossipEvent(_message.Message):
     slice_weights: _containers.ScalarMap[str, float]
     train_metrics: _containers.ScalarMap[str, float]
     eval_metrics: _containers.ScalarMap[str, float]
-    def __init__(self, state: _Optional[_Union[GossipEvent.State, str]] = ..., round: _Optional[int] = ..., train_loss: _Optional[float] = ..., responders: _Optional[_Iterable[str]] = ..., missing: _Optional[_Iterable[str]] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., train_seconds: _Optional[float] = ..., wait_seconds: _Optional[float] = ..., error: _Optional[str] = ..., slice_weights: _Optional[_Mapping[str, float]] = ..., train_metrics: _Optional[_Mapping[str, float]] = ..., eval_metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, state: _Optional[_Union[GossipEvent.State, str]] = ..., round: _Optional[int] = ..., train_loss: _Optional[float] = ..., responders: _Optional[_Iterable[str]] = ..., missing: _Optional[_Iterable[str]] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., train_seconds: _Optional[float] = ..., wait_seconds: _Optional[float] = ..., error: _Optional[str] = ..., slice_weights: _Optional[_Mapping[str, float]] = ..., train_metrics: _Optional[_Mapping[str, float]] = ..., eval_metrics: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StopGossipRequest(_message.Message):
     __slots__ = ("run_id",)

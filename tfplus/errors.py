@@ -59,6 +59,14 @@ class ExportError(TfplusError):
     status = "INVALID_ARGUMENT"
 
 
+class UnsupportedOperationError(ExportError):
+    """A layer is made of an operation that has no lowering rule."""
+
+
+class UnexpectedExportError(ExportError):
+    """A stage of an export failed in a way that nobody foresaw."""
+
+
 class RemoteError(TfplusError):
     """An agent or a peer cannot be reached, refused, or went away."""
 

@@ -14,8 +14,16 @@ from tfplus.cli.output import print_json, stdout_console
 from tfplus.data.scaling import parse as parse_scaling
 from tfplus.errors import UsageError
 from tfplus.model_file.manifest import Accelerator
-from tfplus_export.commands import arguments, check, export_report, models, outputs, tune
+from tfplus_export.commands import (
+    arguments,
+    check,
+    export_report,
+    models,
+    outputs,
+    tune,
+)
 from tfplus_export.commands import export_options as option
+from tfplus_export.commands.operations import listed
 from tfplus_export.commands.terminal import at_work
 from tfplus_export.commands.values import numbers, parse_size
 
@@ -85,6 +93,7 @@ def export(
     seed: option.Seed = 0,
     trust_code: arguments.TrustCode = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    verbose: arguments.Verbose = False,
 ) -> None:
     """Export a Keras model to one .tflite file that trains on the stock runtime.
 
@@ -102,7 +111,7 @@ def export(
     read = [Path(source), *(given for given in (data, tuning) if given is not None)]
     for path in (output, *paths):
         outputs.check(path, read)
-    with at_work("tfplus export") as show:
+    with at_work("tfplus export") as show, listed(verbose=verbose):
         from tfplus_export.optimizers import choice as optimizers
         from tfplus_export.pipeline import api
         from tfplus_export.pipeline.options import Options

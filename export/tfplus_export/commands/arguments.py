@@ -41,6 +41,12 @@ TrainLayers = Annotated[
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Run the code that a .keras file holds (Lambda).")
 ]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", help="Where an operation has no rule, list the operations that have one."
+    ),
+]
 
 
 @dataclass(frozen=True)

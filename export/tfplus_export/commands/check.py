@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import ExportError, UsageError
-from tfplus_export.commands import arguments
+from tfplus_export.commands import arguments, operations
 from tfplus_export.commands.terminal import at_work
 from tfplus_export.commands.values import numbers
 
@@ -40,6 +40,7 @@ def check(
     train: arguments.TrainLayers = None,
     trust_code: arguments.TrustCode = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    verbose: arguments.Verbose = False,
 ) -> None:
     """Look a model through before exporting it: each layer, memory, FLOPs, devices.
 
@@ -69,6 +70,8 @@ def check(
         print_json(report)
     else:
         _show(stdout_console(), report)
+        if verbose and not report.exports:
+            stdout_console().print(Text(operations.with_rules()))
     if not report.exports:
         raise typer.Exit(ExportError.exit_code)
 

@@ -30,6 +30,7 @@ from tfplus_export.parity.samples import vocabularies
 from tfplus_export.passes.microbatching import choice
 from tfplus_export.pipeline import declared, manifest_fields
 from tfplus_export.pipeline.options import Options, Progress
+from tfplus_export.pipeline.stages import stage
 from tfplus_export.pipeline.train_graph import Lowered, lower
 from tfplus_export.sources.source import Source
 from tfplus_export.targets import targets
@@ -51,7 +52,8 @@ def export(source: Source, path: Path, options: Options, progress: Progress) -> 
       ExportError: the model cannot be exported, or the file does not compute what TensorFlow does;
         nothing is written then.
     """
-    return _export(source, source.model, source.classes, path, options, progress)
+    with stage("the export"):
+        return _export(source, source.model, source.classes, path, options, progress)
 
 
 def export_sub_model(
@@ -80,7 +82,8 @@ def export_sub_model(
                 "task_<class>_<layer>"
             )
         variable.assign(original)
-    return _export(source, model, classes, path, options, progress)
+    with stage("the export"):
+        return _export(source, model, classes, path, options, progress)
 
 
 def fit_batch(source: Source, options: Options, progress: Progress) -> Options:

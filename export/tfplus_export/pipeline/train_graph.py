@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tfplus.errors import ExportError
+from tfplus.system import memory
 from tfplus_export.conversion import convert, flatbuffer, quantized_storage
 from tfplus_export.conversion.quantized_storage import Place
 from tfplus_export.costs import budget, cost
@@ -21,7 +22,9 @@ from tfplus_export.optimizers import Sgd
 from tfplus_export.passes import rewriting
 from tfplus_export.passes.ir import step_graph
 from tfplus_export.passes.microbatching import choice
+from tfplus_export.pipeline import step_size
 from tfplus_export.pipeline.options import Options, Progress
+from tfplus_export.pipeline.stages import stage
 from tfplus_export.sources.source import Source
 from tfplus_export.targets import targets
 from tfplus_export.tracing import ports
@@ -128,17 +131,22 @@ def training_of(source: Source, model: keras.Model, options: Options) -> Trainin
     """Traces a model and plans its step, converting nothing yet.
 
     Raises:
-      ExportError: an operation has no rule, or nothing trains.
+      ExportError: an operation has no rule, nothing trains, or the step is too large.
     """
-    step = training.build(
-        model,
-        options.optimizer or source.optimizer or Sgd(),
-        losses=losses_of(source, model, options.loss),
-        sample_weights=options.sample_weights,
-        rules=candidates.named(RULES, choice.of_operations(options.lowerings)),
-        batch_size=options.batch_size,
-        infer_batch_size=options.infer_batch_size or options.batch_size,
-    )
+    with stage("tracing the training step"):
+        step = training.build(
+            model,
+            options.optimizer or source.optimizer or Sgd(),
+            losses=losses_of(source, model, options.loss),
+            sample_weights=options.sample_weights,
+            rules=candidates.named(RULES, choice.of_operations(options.lowerings)),
+            batch_size=options.batch_size,
+            infer_batch_size=options.infer_batch_size or options.batch_size,
+        )
+    memory_bytes = memory.total_bytes()
+    step_size.check(step.train_graph, "--batch-size", step_size.TRAINING_COPIES, memory_bytes)
+    infer_option = "--batch-size" if options.infer_batch_size is None else "--infer-batch-size"
+    step_size.check(step.infer_graph, infer_option, step_size.INFERENCE_COPIES, memory_bytes)
     if not any(w.trainable for w in step.weights):
         raise ExportError("the model has no trainable weight")
     return step

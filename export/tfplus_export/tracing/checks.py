@@ -16,6 +16,7 @@ from tfplus.errors import ExportError
 from tfplus_export.regularization import constraints, penalties
 from tfplus_export.tracing import ports
 from tfplus_export.tracing.graph import layers_of
+from tfplus_export.tracing.layer_kinds import LayerKinds
 
 # Methods with which a model replaces what `fit` does in a step.
 _OVERRIDES = ("train_step", "compute_loss")
@@ -57,6 +58,11 @@ def problems(model: keras.Model) -> Generator[str]:
         yield ("expected image_data_format channels_last in the Keras configuration")
     for variable in model.variables:
         value: Any = variable.numpy()
+        if not value.size:
+            yield (
+                f"weight '{variable.path}' has no element (shape {list(value.shape)}): expected "
+                "every extent of an input to be at least 1"
+            )
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             yield (f"weight '{variable.path}' holds NaN or infinity")
     yield from _what_fit_adds(model)
@@ -76,17 +82,27 @@ def check_traced(model: keras.Model) -> None:
     for layer in layers_of(model):
         if layer._losses and layer.activity_regularizer is None:
             raise ExportError(
-                f"layer '{layer.name}' adds a loss of its own, which has no rule: the step trains "
-                "on the losses of its outputs alone"
+                f"{_shown(layer)} adds a loss of its own, which has no rule: the step trains on "
+                "the losses of its outputs alone"
             )
+
+
+def _shown(layer: Any) -> str:
+    return LayerKinds.read([layer]).shown(layer.name)
 
 
 def _what_fit_adds(model: keras.Model) -> Generator[str]:
     for layer in layers_of(model):
-        if layer.compute_dtype != "float32":
+        if getattr(layer, "quantization_mode", None) is not None:
             yield (
-                f"layer '{layer.name}' computes in {layer.compute_dtype}: expected float32, not a "
-                "mixed or reduced precision policy"
+                f"{_shown(layer)} is quantized ({layer.quantization_mode}), and integers do not "
+                "train: export the model as it was before quantize(); --weights int8 stores its "
+                "weights as small"
+            )
+        elif layer.compute_dtype != "float32":
+            yield (
+                f"{_shown(layer)} computes in {layer.compute_dtype}: expected float32, not a mixed "
+                "or reduced precision policy"
             )
         yield from _complaint(penalties.of_layer, layer)
     for variable in model.trainable_variables:

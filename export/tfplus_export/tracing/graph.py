@@ -13,11 +13,11 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus_export.regularization.penalties import Penalized, of_layer
-from tfplus_export.system.user_code import first_line
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.tracing import ports
 from tfplus_export.tracing.folding import fold, static_value
 from tfplus_export.tracing.hoisting import hoist_products, merge_weights
+from tfplus_export.tracing.layer_kinds import LayerKinds, untraceable
 from tfplus_export.tracing.layer_rewrites import substituted
 from tfplus_export.tracing.naming import layer_paths
 from tfplus_export.tracing.unrolling import unrolled
@@ -48,6 +48,7 @@ class Graph:
       random: name of an operation that draws random numbers → the shape of what it draws, in the
         order in which the model ran them; some may be needed for nothing.
       penalized: outputs of layers with an activity regularizer.
+      kinds: classes of the model's layers.
     """
 
     inputs: dict[str, Tensor]
@@ -58,6 +59,7 @@ class Graph:
     owners: dict[str, str]
     random: dict[str, tuple[int, ...]]
     penalized: tuple[Penalized, ...]
+    kinds: LayerKinds
 
     @property
     def batch_size(self) -> int:
@@ -74,6 +76,10 @@ class Graph:
         name: str = op.name
         return self.owners.get(name, name)
 
+    def naming(self, op: Op) -> str:
+        """The layer that made the operation, for a message: `layer 'flip' (RandomFlip)`."""
+        return self.kinds.shown(self.layer_of(op))
+
     def variable_of(self, op: Op) -> int:
         """The variable that a read or an assignment is of, as index into `model.variables`.
 
@@ -83,7 +89,7 @@ class Graph:
         index = self.variables.get(op.inputs[0].op.name)
         if index is None:
             raise ExportError(
-                f"layer '{self.layer_of(op)}': operation {op.type} uses a variable that is no "
+                f"{self.naming(op)}: operation {op.type} uses a variable that is no "
                 "weight of the model: expected one that the layer made with add_weight"
             )
         return index
@@ -143,9 +149,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         except Exception as error:
             if complaints:
                 raise ExportError(complaints[0]) from error
-            raise ExportError(
-                f"TensorFlow cannot trace the model: {type(error).__name__}: {first_line(error)}"
-            ) from error
+            raise untraceable(error) from error
     if masked:
         raise ExportError(
             f"output '{min(masked)}' carries a mask, with which Keras would weigh its loss: "
@@ -182,6 +186,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         owners=owners,
         random={op.name: tuple(op.outputs[0].shape) for op in drawing},
         penalized=tuple(penalized),
+        kinds=LayerKinds.read(layers_of(model)),
     )
 
 

@@ -277,7 +277,7 @@ def build(
     for op in infer_graph.operations:
         if op.type in ASSIGNMENTS:
             raise ExportError(
-                f"layer '{infer_graph.layer_of(op)}' writes a variable in inference: expected "
+                f"{infer_graph.naming(op)} writes a variable in inference: expected "
                 "layers that do so in training alone"
             )
     used = set(train_graph.variables.values()) | set(infer_graph.variables.values())

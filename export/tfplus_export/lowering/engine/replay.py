@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus_export.lowering.engine import noise
-from tfplus_export.lowering.engine.plan import MOST_DIMENSIONS, plan
+from tfplus_export.lowering.engine.failures import of_rule
+from tfplus_export.lowering.engine.plan import plan, too_deep
 from tfplus_export.lowering.engine.rule import AnyRule, Rules
 from tfplus_export.lowering.engine.scopes import scope
 from tfplus_export.lowering.engine.shared_operands import Together
@@ -29,6 +30,8 @@ from tfplus_export.tracing.graph import ASSIGNMENTS, RANDOM, Graph
 class _Step:
     op: Op
     layer: str
+    # The layer, as a message names it.
+    shown: str
     rule: AnyRule
     sources: tuple[str, ...]
     inputs: tuple[Tensor, ...]
@@ -103,7 +106,8 @@ class Tape:
             needs[1] = False
         if not any(needs):
             return
-        back = step.rule.back(step.op, step.inputs, step.outputs, grads, needs)
+        with of_rule(step.shown, step.op):
+            back = step.rule.back(step.op, step.inputs, step.outputs, grads, needs)
         for name, need, part in zip(step.sources, needs, back, strict=True):
             if need and part is not None:
                 _add(arrived, name, [part])
@@ -171,16 +175,13 @@ def replay(
                 rule, sources = chosen
                 _check(graph, op, sources, values)
                 inputs = tuple(values[t.name] for t in sources)
-                try:
+                with of_rule(graph.naming(op), op):
                     outputs = rule.run(op, inputs)
-                except ExportError as error:
-                    raise ExportError(
-                        f"layer '{graph.layer_of(op)}', operation {op.type}: {error}"
-                    ) from None
                 # A rule may leave out outputs that only an operation of its own kind would use.
                 values.update(zip((t.name for t in op.outputs), outputs, strict=False))
                 names = tuple(t.name for t in sources)
-                steps.append(_Step(op, graph.path_of(op), rule, names, inputs, tuple(outputs)))
+                layer, shown = graph.path_of(op), graph.naming(op)
+                steps.append(_Step(op, layer, shown, rule, names, inputs, tuple(outputs)))
     return Tape(values, updates, tuple(steps), reads)
 
 
@@ -191,30 +192,19 @@ def _constant(value: Any, floats: Any) -> Tensor:
     return tf.constant(value, floats if real else None)
 
 
-def too_many_dimensions(op: Op) -> str | None:
-    """What to say of an operation's output of too many dimensions; None where all is well."""
-    shapes = [list(t.shape) for t in op.outputs if len(t.shape) > MOST_DIMENSIONS]
-    if not shapes:
-        return None
-    return (
-        f"makes a tensor of shape {shapes[0]}, expected at most {MOST_DIMENSIONS} dimensions: "
-        "tflite-runtime aborts beyond, and accelerators do not take the step"
-    )
-
-
 def _check(graph: Graph, op: Op, sources: Sequence[Tensor], values: Mapping[str, Tensor]) -> None:
-    problem = too_many_dimensions(op)
+    problem = too_deep(graph, op, op.outputs)
     if problem is not None:
-        raise ExportError(f"layer '{graph.layer_of(op)}': operation {op.type} {problem}")
+        raise ExportError(f"{graph.naming(op)} {problem}")
     for tensor in sources:
         if tensor.name not in values and tensor.op.type == "Placeholder":
             raise ExportError(
-                f"layer '{graph.layer_of(op)}' uses a tensor that was made outside of the model: "
+                f"{graph.naming(op)} uses a tensor that was made outside of the model: "
                 "make it within call(), or with add_weight(trainable=False)"
             )
         if tensor.name not in values:
             raise ExportError(
-                f"layer '{graph.layer_of(op)}': operation {op.type} takes output "
+                f"{graph.naming(op)}: operation {op.type} takes output "
                 f"{tensor.value_index} of {tensor.op.type}, whose rule has the first alone"
             )
 
@@ -222,7 +212,7 @@ def _check(graph: Graph, op: Op, sources: Sequence[Tensor], values: Mapping[str,
 def _noise(graph: Graph, op: Op, random: Tensor | None) -> Tensor:
     if random is None:
         raise ExportError(
-            f"layer '{graph.layer_of(op)}' draws random numbers in inference: expected layers that "
+            f"{graph.naming(op)} draws random numbers in inference: expected layers that "
             "do so in training alone"
         )
     return noise.uniform(random, list(graph.random).index(op.name), op.outputs[0].shape)

@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.lowering.engine.plan import Chosen, divide
-from tfplus_export.lowering.engine.replay import too_many_dimensions
+from tfplus_export.lowering.engine.plan import Chosen, divide, too_deep, unsupported
 from tfplus_export.lowering.engine.rule import Rules
+from tfplus_export.system.user_code import first_line
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.tracing.folding import static_value
 from tfplus_export.tracing.graph import Graph
@@ -23,22 +23,22 @@ from tfplus_export.tracing.graph import Graph
 def survey(graph: Graph, rules: Rules) -> list[tuple[str, str]]:
     """What is wrong: (name of a layer, problem), in the order of the pass."""
     planned, without = divide(graph, rules)
-    found = [(op, f"operation {op.type} has no rule") for op in without]
+    found = list(zip(without, unsupported(graph, without), strict=True))
     with tf.Graph().as_default():
         for op, chosen in planned:
-            problem = None if chosen is None else _problem(op, chosen)
+            problem = None if chosen is None else _problem(graph, op, chosen)
             if problem is not None:
-                found.append((op, f"operation {op.type}: {problem}"))
+                found.append((op, problem))
     place = {op.name: i for i, op in enumerate(graph.operations)}
     found.sort(key=lambda item: place[item[0].name])
     return list(dict.fromkeys((graph.layer_of(op), problem) for op, problem in found))
 
 
-def _problem(op: Op, chosen: Chosen) -> str | None:
+def _problem(graph: Graph, op: Op, chosen: Chosen) -> str | None:
     rule, sources = chosen
-    dimensions = too_many_dimensions(op)
-    if dimensions is not None:
-        return dimensions
+    deep = too_deep(graph, op, op.outputs)
+    if deep is not None:
+        return deep
     try:
         inputs = [_stand_in(tensor) for tensor in sources]
         outputs = rule.run(op, inputs)
@@ -46,9 +46,9 @@ def _problem(op: Op, chosen: Chosen) -> str | None:
         if any(wanted):
             rule.back(op, inputs, outputs, [_zeros(t.shape) for t in outputs], wanted)
     except ExportError as error:
-        return str(error)
-    except (TypeError, ValueError) as error:
-        return f"its rule does not take it: {error}"
+        return f"operation {op.type}: {error}"
+    except Exception as error:
+        return f"operation {op.type}: its rule does not take it: {first_line(error)}"
     return None
 
 

@@ -34,6 +34,8 @@ from tfplus_export.pipeline import api
 from tfplus_export.sources.source import Source
 
 LIMIT_S = 180
+# A longer input, such as ten seconds of sound, is cut.
+LONGEST = 4096
 # A larger result of a layer is averaged to one value a channel.
 MOST_ELEMENTS = 1 << 14
 MORE = 10
@@ -73,10 +75,11 @@ def _inputs(arguments: dict[str, Any]) -> tuple[list[Any], Any]:
         kinds = {n.removesuffix("_shape"): k for n, k in kinds.items()} if kinds else None
     made: list[Any] = []
 
-    def make(shape: tuple[int, ...], dtype: str) -> Any:
+    def make(whole: tuple[int, ...], dtype: str) -> Any:
+        shape = tuple(None if d is None else min(d, LONGEST) for d in whole)
         made.append(
             keras.Input(
-                tuple(shape)[1:],
+                shape[1:],
                 dtype=dtype,
                 name=f"x{len(made)}",
                 sparse=bool(arguments.get("input_sparse")),

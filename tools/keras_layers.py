@@ -41,8 +41,8 @@ Written by `scripts/keras-layers`; do not edit.
 Keras' wheel ships the tests of its layers. Each case in them is one way to make a layer: here it
 stands between two dense layers and is exported, which compares the training step with TensorFlow's
 and writes no file where they differ. *Exported* cases agree; *refused* ones ended in the message on
-the right, its numbers and names left out where cases differ in nothing else. Cases of which Keras
-itself makes no trainable model (strings, tests without input) are in no column.
+the right. Inputs longer than 4096 are cut. Cases of which Keras itself makes no model are in no
+column.
 
 """
 
@@ -168,7 +168,7 @@ def _row(name: str, outcomes: list[Outcome]) -> str:
 def _short(reason: str) -> str:
     """A message in one line, without what differs from case to case."""
     text = " ".join(reason.replace("|", "\\|").replace("<", "&lt;").split())
-    text = re.sub(r"^layer '[^']*'(, a \w+)?(: |, )", "", text)
+    text = re.sub(r"^layer '[^']*'( \(\w+\))?[:,]? ?", "", text)
     text = re.sub(r"\[(\d+, )*\d+\]", "[…]", text)
     return text if len(text) <= 300 else text[:299] + "…"
 

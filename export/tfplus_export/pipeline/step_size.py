@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 
 from tfplus.errors import ExportError
-from tfplus_export.tf_types import Op, Tensor
+from tfplus_export.tf_types import Tensor
 from tfplus_export.tracing.graph import ASSIGNMENTS, PASS_THROUGH, Graph
 
 # TFLite's operators count elements in a C int.
 MOST_ELEMENTS = 2**31 - 1
 _FLOAT_BYTES = 4
-# TensorFlow keeps what its gradient needs while LiteRT holds the same step.
+# At the least: TensorFlow keeps what its gradient needs while LiteRT holds the same step.
 TRAINING_COPIES = 2
 INFERENCE_COPIES = 1
+# Batches are drawn in double precision, and several are kept.
+_INPUT_COPIES = 8
 _VIEWS = PASS_THROUGH | ASSIGNMENTS | {"ExpandDims", "ReadVariableOp", "Reshape", "Squeeze"}
 
 
@@ -27,33 +29,37 @@ def check(graph: Graph, option: str, copies: int, memory_bytes: int) -> None:
     Args:
       graph: the pass.
       option: the one that chooses its batch size.
-      copies: how many times its tensors are held at least.
+      copies: how many times tensors are held at least.
       memory_bytes: of this machine.
 
     Raises:
       ExportError: a tensor is too large for TFLite, or all of them for this machine.
     """
-    batch, total = graph.batch_size, 0
-    for op in graph.operations:
-        made = 0 if op.type in _VIEWS else sum(_elements(t) for t in op.outputs)
-        if made > MOST_ELEMENTS:
-            raise ExportError(_too_large(graph, op, option, made))
-        total += made
-    needed = total * _FLOAT_BYTES * copies
+    made = {
+        op: sum(_elements(t) for t in op.outputs)
+        for op in graph.operations
+        if op.type not in _VIEWS
+    }
+    given = sum(_elements(t) for t in graph.inputs.values())
+    batch = graph.batch_size
+    needed = (sum(made.values()) * copies + given * _INPUT_COPIES) * _FLOAT_BYTES
+    largest = max(made, key=lambda op: made[op], default=None)
+    most = batch * memory_bytes // max(needed, 1)
+    if largest is not None and made[largest] > MOST_ELEMENTS:
+        most = min(most, batch * MOST_ELEMENTS // made[largest])
+        what = (
+            "the input" if largest.type == "Placeholder" else f"what {graph.naming(largest)} makes"
+        )
+        raise ExportError(
+            f"{what} has {made[largest]} elements for {batch} samples, and TFLite counts at most "
+            f"{MOST_ELEMENTS}: {_instead(option, most)}"
+        )
     if needed > memory_bytes:
         raise ExportError(
             f"a step on {batch} samples needs at least {_gigabytes(needed)} to be compared with "
             f"TensorFlow, more than the {_gigabytes(memory_bytes)} of this machine: "
-            f"{_instead(option, batch * memory_bytes // needed)}"
+            f"{_instead(option, most)}"
         )
-
-
-def _too_large(graph: Graph, op: Op, option: str, made: int) -> str:
-    return (
-        f"{graph.naming(op)} makes a tensor of {made} elements for {graph.batch_size} samples, and "
-        f"TFLite counts at most {MOST_ELEMENTS}: "
-        f"{_instead(option, graph.batch_size * MOST_ELEMENTS // made)}"
-    )
 
 
 def _instead(option: str, most: int) -> str:

@@ -38,6 +38,11 @@ def bad():
     model.compile("ftrl", "sparse_categorical_crossentropy")
     return model
 
+def rotated():
+    x = keras.Input((8, 8, 3))
+    y = layers.Flatten()(layers.RandomRotation(0.1, name="turn")(x))
+    return keras.Model(x, layers.Dense(3)(y))
+
 def unbuilt():
     return keras.Sequential([layers.Dense(3)])
 
@@ -77,9 +82,23 @@ def test_everything_that_stops_an_export_is_listed(check) -> None:
     assert "Cumprod has no rule" in whole
     assert not report["exports"]
     assert report["batches"] == report["targets"] == []
-    code, out, _ = check("models_to_check:bad")
+    code, out, _ = check("models_to_check:bad", "--verbose")
     assert code == 4
     assert "3 of 5 layers" in out
+    assert "operations that have a rule: Abs, Add, AddV2," in " ".join(out.split())
+
+
+def test_a_check_says_the_sentence_of_the_export(check, tmp_path: Path) -> None:
+    code, out, err = check("models_to_check:rotated", "--json")
+    assert code == 4, err
+    (problem,) = json.loads(out)["layers"][0]["problems"]
+    assert problem.startswith("cannot train on a device (operations Cos, Sin, ")
+    assert problem.endswith(
+        "apply it to the data before training, or leave it out of the exported model"
+    )
+    result = CliRunner().invoke(app, ["export", "models_to_check:rotated", "-o", "never.tflite"])
+    assert result.exit_code == 4
+    assert result.stderr == f"error: layer 'turn' (RandomRotation) {problem}\n"
 
 
 def test_an_unbuilt_model_is_told(check) -> None:

@@ -24,6 +24,49 @@ def good():
 def without_rule():
     return keras.Sequential([keras.Input((8,)), Sorted(name="odd"), layers.Dense(3)])
 
+def images(layer):
+    x = keras.Input((8, 8, 3))
+    return keras.Model(x, layers.Dense(3)(layers.Flatten()(layer(x))))
+
+def rotated():
+    return images(layers.RandomRotation(0.1))
+
+def elastic():
+    return images(layers.RandomElasticTransform(1.0))
+
+def noisy():
+    return images(layers.GaussianNoise(0.1))
+
+def quantized():
+    model = good()
+    for layer in model.layers:
+        layer.quantize("int8")
+    return model
+
+class Chosen(layers.Layer):
+    def call(self, x):
+        import tensorflow as tf
+        return tf.gather(x, tf.where(tf.reduce_sum(x, 1) > 0)[:, 0] * 0)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape)
+
+class Failing(layers.Layer):
+    def call(self, x):
+        return {}["k"]
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape)
+
+def varying():
+    return keras.Sequential([keras.Input((8,)), layers.Dense(8), Chosen(name="u"), layers.Dense(3)])
+
+def failing():
+    return keras.Sequential([keras.Input((8,)), Failing(name="u"), layers.Dense(3)])
+
+def wide():
+    return keras.Sequential([keras.Input((800,)), layers.Dense(3)])
+
 def strings():
     x = keras.Input((1,), dtype="string", name="text")
     hashed = layers.Hashing(4, output_mode="one_hot")(x)
@@ -53,7 +96,47 @@ def with_lambda():
 @pytest.mark.parametrize(
     ("source", "arguments", "code", "said"),
     [
-        ("without_rule", [], 4, "layer 'odd': operation"),
+        (
+            "without_rule",
+            [],
+            4,
+            "error: layer 'odd' (Sorted) cannot train on a device (operation TopKV2 has no rule): "
+            "it chooses by value",
+        ),
+        ("without_rule", ["--verbose"], 4, "operations that have a rule: Abs, Add, AddV2,"),
+        (
+            "rotated",
+            [],
+            4,
+            "error: layer 'random_rotation' (RandomRotation) cannot train on a device (operations "
+            "Cos, Sin, ImageProjectiveTransformV3 and 1 more have no rule): it prepares or augments"
+            " images: apply it to the data before training, or leave it out of the exported model",
+        ),
+        (
+            "noisy",
+            [],
+            4,
+            "layer 'gaussian_noise' (GaussianNoise) cannot train on a device (operations FloorMod, "
+            "StatelessRandomGetKeyCounter, StatelessRandomNormalV2 have no rule): use Dropout",
+        ),
+        (
+            "quantized",
+            [],
+            4,
+            "layer 'dense' (Dense) is quantized (int8), and integers do not train: export the "
+            "model as it was before quantize()",
+        ),
+        (
+            "elastic",
+            [],
+            4,
+            "layer 'random_elastic_transform' (RandomElasticTransform) cannot train on a device",
+        ),
+        ("varying", [], 4, "layer 'u' (Chosen) makes a tensor whose shape depends on the data"),
+        ("failing", [], 4, "layer 'u' (Failing): TensorFlow cannot trace the model: KeyError: 'k'"),
+        ("good", ["--batch-size", "99999999"], 4, "needs at least"),
+        ("wide", ["--batch-size", "3000000"], 4, "the input has 2400000000 elements for 3000000"),
+        ("good", ["--infer-batch-size", "999999999"], 4, "expected --infer-batch-size of at most"),
         ("strings", [], 4, "expected numbers of 32 or 64 bits"),
         ("open_shape", [], 4, "expected fixed dimensions besides the batch"),
         ("nan", [], 4, "head/bias' holds NaN"),

@@ -26,8 +26,6 @@ DAEMON = (
     "import runpy\n"
     "runpy.run_module('tfplus_agent.daemon', run_name='__main__', alter_sys=True)\n"
 )
-    "import runpy\nrunpy.run_module('tfplus_agent.daemon', run_name='__main__', alter_sys=True)\n"
-)
 OPTIONS = {
     **dict.fromkeys(("name", "eval_data", "state_dir", "scale", "offset", "tls_dir", "ready_file")),
     **{"data": "none.npz", "runtime": "auto", "threads": 0, "accelerator": "auto"},

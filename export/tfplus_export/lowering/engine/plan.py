@@ -19,6 +19,8 @@ from tfplus_export.tracing.graph import ASSIGNMENTS, PASS_THROUGH, RANDOM, Graph
 
 # tflite-runtime aborts beyond, and accelerators do not take the step.
 MOST_DIMENSIONS = 4
+# Of a layer's operations without a rule, in a message.
+_MOST_NAMES = 3
 
 Chosen = tuple[AnyRule, tuple[Tensor, ...]]
 
@@ -112,9 +114,10 @@ def _shape_problem(graph: Graph, op: Op) -> str | None:
 
 def _no_rule(graph: Graph, op: Op, types: Mapping[str, Sequence[str]]) -> str:
     names = list(dict.fromkeys(types[graph.path_of(op)]))
-    found = (
-        f"operation {names[0]} has" if len(names) == 1 else f"operations {', '.join(names)} have"
-    )
+    shown = ", ".join(names[:_MOST_NAMES])
+    if len(names) > _MOST_NAMES:
+        shown += f" and {len(names) - _MOST_NAMES} more"
+    found = f"operation {shown} has" if len(names) == 1 else f"operations {shown} have"
     return f"cannot train on a device ({found} no rule): {advice(_kinds(graph, op), names)}"
 
 

@@ -90,6 +90,11 @@ def gpu_present() -> None:
     pytest.skip(reason)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keras' own layer tests, whose cases are tried, bear a mark of Keras' own."""
+    config.addinivalue_line("markers", "requires_trainable_backend: of Keras' own tests")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a sweep over many shapes, each tenth case is fast; `scripts/test --all` runs them all."""
     seen: dict[str, int] = {}

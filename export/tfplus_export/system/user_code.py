@@ -56,7 +56,9 @@ def call(name: str, function: Callable[..., Any], arguments: Mapping[str, Any]) 
 
 def first_line(error: Exception) -> str:
     """What an exception says, in one line; Keras begins with the layer and colours the rest."""
-    lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines()]
+    # A KeyError shows its message as Python would write it, line ends and all.
+    said = error.args[0] if isinstance(error, KeyError) and error.args else error
+    lines = [line.strip() for line in _COLOUR.sub("", str(said)).splitlines()]
     found = [line for line in lines if line and not line.startswith("Exception encountered")]
     return found[0] if found else type(error).__name__
 

@@ -151,5 +151,8 @@ def test_an_exported_file_trains_with_these_layers(tmp_path: Path) -> None:
 def test_three_spatial_dimensions_are_refused_by_name() -> None:
     x = keras.Input((4, 4, 4, 2))
     model = keras.Model(x, layers.Conv3D(3, 2, name="volume")(x))
-    with pytest.raises(ExportError, match=r"layer 'volume': operation Conv3D .* 4 dimensions"):
+    with pytest.raises(
+        ExportError,
+        match=r"'volume' \(Conv3D\) .* 4 dimensions .*: use layers of two",
+    ):
         plan(trace(model, 2, training=True), RULES)

@@ -92,8 +92,8 @@ constant = 3
     [
         ("wrong", [], 4, "theirs:wrong raised ValueError: not today ("),
         ("wrong", [], 4, "theirs.py, line "),
-        ("adds_a_loss", [], 4, "layer 'adds' adds a loss"),
-        ("untracked", [], 4, "layer 'reads': operation ReadVariableOp uses a variable"),
+        ("adds_a_loss", [], 4, "adds a loss of its own"),
+        ("untracked", [], 4, "layer 'reads' (Untracked): operation ReadVariableOp uses"),
         ("counts", [], 4, "is a scalar"),
         ("own_step", [], 4, "OwnStep has its own train_step"),
         ("plain", [], 4, "not built"),

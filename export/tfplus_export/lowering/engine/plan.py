@@ -92,6 +92,11 @@ def unsupported(graph: Graph, without: Sequence[Op]) -> list[str]:
     return [_shape_problem(graph, op) or _no_rule(graph, op, types) for op in without]
 
 
+def of_inputs(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Those that no operation makes: a batch, which runtimes have to take as it is."""
+    return [t for t in tensors if t.op.type == "Placeholder"]
+
+
 def too_deep(graph: Graph, op: Op, tensors: Sequence[Tensor]) -> str | None:
     """What to say of an operation with a tensor of too many dimensions; None where all is well."""
     deep = [list(t.shape) for t in tensors if len(t.shape) > MOST_DIMENSIONS]

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tfplus.errors import ExportError
 from tfplus_export.lowering.engine import noise
 from tfplus_export.lowering.engine.failures import of_rule
-from tfplus_export.lowering.engine.plan import plan, too_deep
+from tfplus_export.lowering.engine.plan import of_inputs, plan, too_deep
 from tfplus_export.lowering.engine.rule import AnyRule, Rules
 from tfplus_export.lowering.engine.scopes import scope
 from tfplus_export.lowering.engine.shared_operands import Together
@@ -193,7 +193,7 @@ def _constant(value: Any, floats: Any) -> Tensor:
 
 
 def _check(graph: Graph, op: Op, sources: Sequence[Tensor], values: Mapping[str, Tensor]) -> None:
-    problem = too_deep(graph, op, op.outputs)
+    problem = too_deep(graph, op, (*op.outputs, *of_inputs(sources)))
     if problem is not None:
         raise ExportError(f"{graph.naming(op)} {problem}")
     for tensor in sources:

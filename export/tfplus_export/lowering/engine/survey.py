@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.lowering.engine.plan import Chosen, divide, too_deep, unsupported
+from tfplus_export.lowering.engine.plan import Chosen, divide, of_inputs, too_deep, unsupported
 from tfplus_export.lowering.engine.rule import Rules
 from tfplus_export.system.user_code import first_line
 from tfplus_export.tf_types import Op, Tensor
@@ -36,7 +36,7 @@ def survey(graph: Graph, rules: Rules) -> list[tuple[str, str]]:
 
 def _problem(graph: Graph, op: Op, chosen: Chosen) -> str | None:
     rule, sources = chosen
-    deep = too_deep(graph, op, op.outputs)
+    deep = too_deep(graph, op, (*op.outputs, *of_inputs(sources)))
     if deep is not None:
         return deep
     try:

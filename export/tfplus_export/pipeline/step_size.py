@@ -47,9 +47,8 @@ def check(graph: Graph, option: str, copies: int, memory_bytes: int) -> None:
     most = batch * memory_bytes // max(needed, 1)
     if largest is not None and made[largest] > MOST_ELEMENTS:
         most = min(most, batch * MOST_ELEMENTS // made[largest])
-        what = (
-            "the input" if largest.type == "Placeholder" else f"what {graph.naming(largest)} makes"
-        )
+        is_input = largest.type == "Placeholder"
+        what = "the input" if is_input else f"a tensor of {graph.naming(largest)}"
         raise ExportError(
             f"{what} has {made[largest]} elements for {batch} samples, and TFLite counts at most "
             f"{MOST_ELEMENTS}: {_instead(option, most)}"

@@ -48,7 +48,7 @@ LAYERS = MappingProxyType(
         "GaussianNoise": _NOISE,
         "GroupedQueryAttention": _ATTENTION,
         "MultiHeadAttention": _ATTENTION,
-        "ConvLSTM": "use a TimeDistributed convolution in front of a recurrent layer",
+        "ConvLSTM": "stack the frames as channels of one image, and use Conv2D",
         "SpectralNormalization": "take the layer that it wraps alone, with a constraint",
         **{
             f"{name}3D": _PLANES

@@ -125,7 +125,6 @@ def with_lambda():
         ),
         ("varying", [], 4, "layer 'u' (Chosen) makes a tensor whose shape depends on the data"),
         ("failing", [], 4, "layer 'u' (Failing): TensorFlow cannot trace the model: KeyError: k"),
-        ("good", ["--batch-size", "99999999"], 4, "needs at least"),
         ("wide", ["--batch-size", "3000000"], 4, "the input has 2400000000 elements for 3000000"),
         ("good", ["--infer-batch-size", "999999999"], 4, "expected --infer-batch-size of at most"),
         ("strings", [], 4, "expected numbers of 32 or 64 bits"),

@@ -52,6 +52,20 @@ def test_what_nobody_foresaw_is_no_traceback(
     assert isinstance(raised.value.__cause__, ZeroDivisionError)
 
 
+def test_a_batch_that_this_machine_cannot_hold_is_refused_before_conversion(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_graph.memory, "total_bytes", lambda: 10**9)
+    told: list[str] = []
+    with pytest.raises(ExportError, match=r"500000000 samples needs .* 1.0 GB of this") as raised:
+        # 4 numbers a sample, no tensor of which TFLite could not count.
+        api.export(source, tmp_path / "x.tflite", api.Options(5 * 10**8, 4), told.append)
+    assert not any("convert" in text for text in told)
+    most = int(str(raised.value).rpartition(" ")[2])
+    api.export(source, tmp_path / "x.tflite", api.Options(8), told.append)
+    assert 10**6 < most < 10**8
+
+
 @pytest.mark.parametrize("error", [ExportError("known"), OSError("disk"), MemoryError()])
 def test_what_has_words_of_its_own_keeps_them(error: Exception) -> None:
     with pytest.raises(type(error)) as raised, stage("converting"):

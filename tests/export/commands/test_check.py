@@ -6,10 +6,15 @@ import json
 import textwrap
 from pathlib import Path
 
+import keras
 import pytest
+from keras import layers
 from typer.testing import CliRunner
 
 from tfplus.cli.main import app
+from tfplus_export.lowering.engine.survey import survey
+from tfplus_export.lowering.table import RULES
+from tfplus_export.tracing.graph import trace
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")
 
@@ -142,3 +147,12 @@ def test_options_that_make_no_sense(check, arguments: list[str], said: str) -> N
     code, out, err = check("models_to_check:good", *arguments)
     assert (code, out) == (2, "")
     assert said in err
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "bicubic"])
+def test_a_rule_that_computes_constants_at_export_is_no_problem(method: str) -> None:
+    # Resizing reads its matrices off TensorFlow's operation, which the export can and does.
+    model = keras.Sequential(
+        [keras.Input((4, 4, 1)), layers.UpSampling2D(2, interpolation=method), layers.Flatten()]
+    )
+    assert survey(trace(model, 2, training=True), RULES) == []

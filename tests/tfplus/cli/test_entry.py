@@ -23,8 +23,7 @@ sys.meta_path.insert(0, Interrupt())
 COMMAND = "from tfplus.cli.entry import main\nmain()\n"
 # What `tfplus agent` becomes once its options are read.
 DAEMON = (
-    "import runpy\n"
-    "runpy.run_module('tfplus_agent.daemon', run_name='__main__', alter_sys=True)\n"
+    "import runpy\nrunpy.run_module('tfplus_agent.daemon', run_name='__main__', alter_sys=True)\n"
 )
 OPTIONS = {
     **dict.fromkeys(("name", "eval_data", "state_dir", "scale", "offset", "tls_dir", "ready_file")),

@@ -24,11 +24,15 @@ def survey(graph: Graph, rules: Rules) -> list[tuple[str, str]]:
     """What is wrong: (name of a layer, problem), in the order of the pass."""
     planned, without = divide(graph, rules)
     found = list(zip(without, unsupported(graph, without), strict=True))
-    with tf.Graph().as_default():
+
+    def look() -> None:
         for op, chosen in planned:
             problem = None if chosen is None else _problem(graph, op, chosen)
             if problem is not None:
                 found.append((op, problem))
+
+    # As the step is traced: within a plain `tf.Graph` a rule cannot compute constants at once.
+    tf.function(look, autograph=False).get_concrete_function()
     place = {op.name: i for i, op in enumerate(graph.operations)}
     found.sort(key=lambda item: place[item[0].name])
     return list(dict.fromkeys((graph.layer_of(op), problem) for op, problem in found))

@@ -169,12 +169,15 @@ class AcceleratedGraph:
       size_bytes: of the graph.
       sha256: of the graph (hex).
       checked_by: what said that the accelerator takes every operator.
+      rounding: weights whose gradient is float32's rounding and nothing else, such as that of a
+        bias in front of a batch normalization: two devices that are right may move them apart.
     """
 
     accelerator: Accelerator
     size_bytes: int
     sha256: str
     checked_by: str
+    rounding: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -284,6 +287,11 @@ class Manifest:
     accelerated: tuple[AcceleratedGraph, ...] = ()
     inference: tuple[InferenceGraph, ...] = ()
     schema_version: int = SCHEMA_VERSION
+
+    def rounding(self, accelerator: str) -> frozenset[str]:
+        """The weights whose gradient is rounding alone, as the export for an accelerator found."""
+        found = (graph.rounding for graph in self.accelerated if graph.accelerator == accelerator)
+        return frozenset(name for names in found for name in names)
 
     @property
     def weights(self) -> tuple[Variable, ...]:

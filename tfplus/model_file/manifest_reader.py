@@ -205,6 +205,7 @@ def _accelerated(fields: _Fields) -> AcceleratedGraph:
         size_bytes=fields.integer("size_bytes", minimum=1),
         sha256=fields.text("sha256"),
         checked_by=fields.text("checked_by"),
+        rounding=fields.texts("rounding"),
     )
 
 

@@ -61,6 +61,13 @@ def layer_of(name: str) -> str:
     return path or kind
 
 
+def weight_of(name: str) -> str:
+    """Returns the weight that an optimizer keeps a variable for; any other name as it is."""
+    kind, _, rest = name.partition("/")
+    weight = rest.partition("/")[2] if kind == OPTIMIZER else ""
+    return weight or name
+
+
 def task_of(name: str) -> str | None:
     """Returns the class that the slice `name` belongs to, or None for a shared slice."""
     kind, _, rest = name.partition("/")

@@ -178,7 +178,10 @@ def _difference(
 ) -> str | None:
     before = artifact.initial_values(patient.read)
     with_loss = {**got.variables, LOSS: np.array([got.loss])}
-    return calibration.difference(before, want.variables, with_loss, want.loss, precision)
+    rounding = patient.read.manifest.rounding(GPU)
+    return calibration.difference(
+        before, want.variables, with_loss, want.loss, precision, rounding=rounding
+    )
 
 
 def _driver(device: str) -> str:

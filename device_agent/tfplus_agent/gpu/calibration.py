@@ -6,8 +6,9 @@ with the CPU's: in what they compute, and in time.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from tfplus.runtime.accelerator_process import Step
 from tfplus.runtime.gpu import Precision
 from tfplus.runtime.gpu_model import GPU
 from tfplus.runtime.interpreter import Model
-from tfplus.tensors.slices import Tensor, Tensors
+from tfplus.tensors.slices import Tensor, Tensors, weight_of
 from tfplus_agent.results import LOSS
 
 # The first step also compiles the GPU's programs; the fastest of the others counts.
@@ -124,14 +125,14 @@ def of(
         return Trial(str(error))
     finally:
         on_cpu.restore(before)
-    got = ran.after[0]
-    problem = difference(before, want, got, loss, precision) or ""
+    got, rounding = ran.after[0], read.manifest.rounding(GPU)
+    problem = difference(before, want, got, loss, precision, rounding=rounding) or ""
     if problem and with_other_kernels is not None:
         try:
-            own = _own_errors(with_other_kernels(), before, batch, want, loss)
+            own = _own_errors(with_other_kernels(), before, batch, want, loss, rounding)
         except TfplusError as error:
             return Trial(f"{problem}; other kernels of the CPU do not tell: {error}")
-        problem = difference(before, want, got, loss, precision, own) or ""
+        problem = difference(before, want, got, loss, precision, own, rounding) or ""
     return Trial(problem, ran.device, ran.is_software, min(ran.step_s[1:]), cpu_step_s)
 
 
@@ -142,6 +143,7 @@ def difference(
     loss: float,
     precision: Precision = "float32",
     own: Errors = NONE,
+    rounding: Collection[str] = (),
 ) -> str | None:
     """What an accelerator computes wrongly in one step; None where it does not.
 
@@ -152,8 +154,9 @@ def difference(
       loss: the CPU's.
       precision: of the accelerator's arithmetic.
       own: how far other kernels of the CPU are off.
+      rounding: weights that are no matter of right and wrong, see `AcceleratedGraph`.
     """
-    found = errors(before, want, got, loss)
+    found = errors(before, want, got, loss, rounding)
     if not found.loss <= allowed(_LOSS_TOLERANCE[precision], own.loss):
         it_has = float(got[LOSS][0])
         return f"it computes wrongly: a loss of {it_has:.6g} where it should be {loss:.6g}"
@@ -162,21 +165,37 @@ def difference(
     return None
 
 
-def errors(before: Tensors, want: Tensors, got: Tensors, loss: float) -> Errors:
+def errors(
+    before: Tensors, want: Tensors, got: Tensors, loss: float, rounding: Collection[str] = ()
+) -> Errors:
     """How far one step was off; see `difference`."""
-    moved = np.sqrt(sum(_squares(want[n], before[n]) for n in want))
-    apart = np.sqrt(sum(_squares(got[n], want[n]) for n in want))
+    judged = [n for n in want if weight_of(n) not in rounding]
+    moved, apart = _norm(judged, want, before), _norm(judged, got, want)
+    # What rounding moves goes no farther than the rest, even in opposite directions. NaN does.
+    noise = _norm([n for n in want if weight_of(n) in rounding], got, want)
+    if not noise <= 2 * _norm(want, want, before):
+        apart = noise
     of_loss = abs(float(got[LOSS][0]) - loss) / max(abs(loss), 1e-6)
-    return Errors(of_loss, float(apart / max(moved, 1e-12)))
+    return Errors(of_loss, apart / max(moved, 1e-12))
 
 
 def _own_errors(
-    other: Model, before: Tensors, batch: Tensors, want: Tensors, loss: float
+    other: Model,
+    before: Tensors,
+    batch: Tensors,
+    want: Tensors,
+    loss: float,
+    rounding: Collection[str],
 ) -> Errors:
     other.restore(before)
     other.step(batch)
     reached = {**other.save(), LOSS: np.array([other.metrics()[LOSS]])}
-    return errors(before, want, reached, loss)
+    return errors(before, want, reached, loss, rounding)
+
+
+def _norm(names: Iterable[str], one: Tensors, other: Tensors) -> float:
+    """How far apart variables are together, in the 2-norm."""
+    return math.sqrt(sum(_squares(one[n], other[n]) for n in names))
 
 
 def _squares(a: Tensor, b: Tensor) -> float:

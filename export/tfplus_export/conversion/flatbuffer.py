@@ -80,6 +80,24 @@ def shape_of(tensor: Any) -> list[int]:
     return [int(d) for d in shape] if isinstance(shape, np.ndarray) else []
 
 
+def operator_code(model: Any, name: str) -> int:
+    """The index of a builtin operator's code, which is added where a model has none.
+
+    Args:
+      model: a `ModelT`.
+      name: of the operator.
+    """
+    value = getattr(schema.BuiltinOperator, name)
+    for index, code in enumerate(model.operatorCodes):
+        if max(code.builtinCode, code.deprecatedBuiltinCode) == value:
+            return index
+    code: Any = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = value
+    code.version = 1
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
 def pack(model: Any, size_hint: int) -> bytes:
     """A model of the schema's object API as bytes, its constants aligned as the schema asks.
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from tfplus.measure.float32_error import allowed
 from tfplus.runtime.accelerator_process import Step
-from tfplus.tensors.slices import Tensors
+from tfplus.tensors.slices import Tensors, weight_of
 from tfplus_export.parity.step_error import (
+    largest_updates,
     layer_rounding,
     loss_error,
     lower_median,
@@ -50,22 +51,32 @@ class Agreement:
 
 
 def agreement(
-    on: str, taken: Iterable[tuple[Step, Tensors, Tensors]], trainable: Collection[str]
+    on: str,
+    taken: Iterable[tuple[Step, Tensors, Tensors]],
+    trainable: Collection[str],
+    rounding: Collection[str] = (),
 ) -> Agreement:
     """Compares steps, each before the next is asked for.
+
+    A weight whose gradient is rounding alone is right where it is small: its error is measured
+    beside the update of the weight that moved farthest, not beside its own.
 
     Args:
       on: what took them.
       taken: for each step what it started from, where it leads on the CPU, and where it led.
       trainable: the weights that the optimizer updates.
+      rounding: those whose gradient is rounding alone, see `float32_noise`.
     """
     losses: list[float] = []
     updates: dict[str, list[float]] = {}
     for step, want, got in taken:
         losses.append(loss_error(float(want[LOSS][0]), float(got[LOSS][0])))
-        rounding = layer_rounding(step.before, {n: want[n] for n in step.before}, trainable)
+        after = {n: want[n] for n in step.before}
+        of_layer = layer_rounding(step.before, after, trainable)
+        farthest = largest_updates(step.before, after, trainable) if rounding else {}
         for variable, before in step.before.items():
-            error = update_error(before, want[variable], got[variable], rounding[variable])
+            element = farthest[variable] if weight_of(variable) in rounding else 0.0
+            error = update_error(before, want[variable], got[variable], of_layer[variable], element)
             updates.setdefault(variable, []).append(error)
     medians = {v: lower_median(e) for v, e in updates.items()}
     worst = max(medians, key=lambda v: np.nan_to_num(medians[v], nan=np.inf))

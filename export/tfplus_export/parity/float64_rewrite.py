@@ -20,6 +20,30 @@ _FLOAT, _DOUBLE = tf.float32.as_datatype_enum, tf.float64.as_datatype_enum
 _AS_IT_IS = -1
 _READ = "ReadVariableOp"
 
+# From a number to another one in its place.
+Nudge = Callable[[np.ndarray], np.ndarray]
+
+
+def unchanged(value: np.ndarray) -> np.ndarray:
+    """An array as it is."""
+    return value
+
+
+def last_bit(seed: int) -> Nudge:
+    """Makes each float64 its neighbour above or below, or leaves it, at random.
+
+    Args:
+      seed: of the choice.
+    """
+    rng = np.random.default_rng(seed)
+
+    def nudged(value: np.ndarray) -> np.ndarray:
+        if value.dtype != np.float64:
+            return value
+        return value + np.spacing(value) * rng.integers(-1, 2, value.shape)
+
+    return nudged
+
 
 class NoDoubleError(Exception):
     """TensorFlow cannot compute this graph in double precision."""
@@ -48,11 +72,12 @@ class Doubled:
         }
         self._session = _imported(function.graph, [_doubled(op) for op in needed.values()])
 
-    def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def __call__(self, inputs: Sequence[np.ndarray], nudge: Nudge = unchanged) -> list[np.ndarray]:
         """Computes the outputs, floats as float64, for inputs and for the variables as they are.
 
         Args:
           inputs: in the function's order, floats of either precision.
+          nudge: what becomes of every float that goes in.
 
         Raises:
           NoDoubleError: an operation has no kernel for double precision.
@@ -60,7 +85,7 @@ class Doubled:
         fed = dict(zip(self._inputs, inputs, strict=True))
         fed |= {name: np.asarray(v.read_value()) for name, v in self._reads.items()}
         known = {t.name for op in self._session.graph.get_operations() for t in op.outputs}
-        fed = {name: doubled(value) for name, value in fed.items() if name in known}
+        fed = {name: nudge(doubled(value)) for name, value in fed.items() if name in known}
         return run(self._session, self._outputs, fed)
 
 

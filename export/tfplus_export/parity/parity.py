@@ -91,13 +91,14 @@ def verify(
     return {
         "against": f"tf.GradientTape, TensorFlow {tf.__version__}, Keras {keras.__version__}",
         "data": {kind: draw.describe(seed) for kind, draw in kinds.items()},
-        "rows": f"{_short_rows(training)} a step, the rest padding; the last step full",
+        "rows": f"{short_rows(training)} a step, the rest padding; the last step full",
         "tolerance": TOLERANCE,
         "runs": [asdict(result) for result in results],
     }
 
 
-def _short_rows(training: Training) -> int:
+def short_rows(training: Training) -> int:
+    """How many rows of a batch count in all steps but the last."""
     batch = training.train_graph.batch_size
     if not training.batch_dependent:
         return min(SHORT_ROWS, batch)
@@ -121,7 +122,7 @@ def _measure(
     draw: Draw,
 ) -> list[Parity]:
     size = training.train_graph.batch_size
-    rows = _short_rows(training)
+    rows = short_rows(training)
     initial = model.get_weights()
     expected = Reference(model, training)
     candidates = [Candidate(content, xnnpack=on) for on in (True, False)]

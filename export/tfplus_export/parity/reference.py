@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import reduce
 from typing import Any, cast
 
@@ -13,11 +13,13 @@ import tensorflow as tf
 
 from tfplus_export.lowering.engine.noise import STATE
 from tfplus_export.optimizers.base import LEARNING_RATE, scalar
-from tfplus_export.parity.float64_reference import DoubleStep, Found, Precise, compare
-from tfplus_export.parity.float64_rewrite import Doubled
+from tfplus_export.parity.float32_noise import Float32Noise, Found, measure
+from tfplus_export.parity.float64_reference import NUDGES, DoubleStep, Precise, compare
+from tfplus_export.parity.float64_rewrite import Doubled, Nudge, last_bit, unchanged
 from tfplus_export.parity.reference_noise import ReferenceNoise
 from tfplus_export.parity.samples import Batch
 from tfplus_export.parity.step_error import layer_of
+from tfplus_export.parity.verdict import EXACT
 from tfplus_export.tracing import ports
 from tfplus_export.tracing.graph import inlined, layers_of
 from tfplus_export.tracing.unrolling import unrolled
@@ -96,23 +98,52 @@ class Reference:
         Raises:
           NoDoubleError: an operation knows float32 alone.
         """
-        tensors = [_tensors(real) for real, _ in batches]
-        function = tf.function(self._compute, autograph=False)
-        # Loops are written out: what calls a function cannot be rewritten.
-        with inlined(), unrolled(layers_of(self._model)):
-            exact = Doubled(function.get_concrete_function(tensors[0]))
+        exact = self._exact(batches[0][0])
         step = DoubleStep(training)
         found: list[Precise] = []
         for weights in states:
             self._model.set_weights(list(weights))
             state, random = self.state(), self._noise.state()
-            for (_, batch), given in zip(batches, tensors, strict=True):
-                loss, parts = self._gradients(given)
-                float32 = self._found([loss, *(p for p in parts if p is not None)], parts)
-                flat = [np.asarray(t) for t in tf.nest.flatten(given)]
-                want = self._found(exact(flat), parts)
-                found.append(compare(want, float32, step(batch, state, random)))
+            for real, batch in batches:
+                results = exact(real), self._float32(real), step(batch, state, random)
+                told = compare(*results)
+                if not told.step <= EXACT:
+                    nudges = [last_bit(seed) for seed in range(NUDGES)]
+                    nudged = [(exact(real, n), step(batch, state, random, n)) for n in nudges]
+                    told = compare(*results, nudged)
+                found.append(told)
         return reduce(Precise.worse, found)
+
+    def float32_noise(self, batches: Sequence[Batch]) -> list[Float32Noise]:
+        """How far TensorFlow's float32 is off its float64, with the weights as they are.
+
+        Args:
+          batches: of samples, all of one size.
+
+        Raises:
+          NoDoubleError: an operation knows float32 alone.
+        """
+        exact = self._exact(batches[0])
+        return [measure(exact(batch), self._float32(batch)) for batch in batches]
+
+    def _exact(self, batch: Batch) -> Callable[..., Found]:
+        """TensorFlow's loss and gradients in float64, of batches as large as this one."""
+        function = tf.function(self._compute, autograph=False)
+        # Loops are written out: what calls a function cannot be rewritten.
+        with inlined(), unrolled(layers_of(self._model)):
+            traced = function.get_concrete_function(_tensors(batch))
+        exact = Doubled(traced)
+        _, parts = traced.structured_outputs
+
+        def found(batch: Batch, nudge: Nudge = unchanged) -> Found:
+            given = tf.nest.flatten(_tensors(batch))
+            return self._found(exact([np.asarray(t) for t in given], nudge), parts)
+
+        return found
+
+    def _float32(self, batch: Batch) -> Found:
+        loss, parts = self._gradients(_tensors(batch))
+        return self._found([loss, *(p for p in parts if p is not None)], parts)
 
     def _found(self, values: Sequence[Any], parts: Sequence[Any]) -> Found:
         names = [n for n, p in zip(self._trainable, parts, strict=True) if p is not None]

@@ -28,7 +28,11 @@ def loss_error(want: float, got: float) -> float:
 
 
 def update_error(
-    before: np.ndarray, want: np.ndarray, got: np.ndarray, rounding_of_element: float = 0.0
+    before: np.ndarray,
+    want: np.ndarray,
+    got: np.ndarray,
+    rounding_of_element: float = 0.0,
+    element: float = 0.0,
 ) -> float:
     """Relative error of an update in the 2-norm, beyond what float32 rounding explains.
 
@@ -37,10 +41,12 @@ def update_error(
       want: TensorFlow's value after it.
       got: the file's value after it.
       rounding_of_element: rounding error of one element's gradient, times the learning rate.
+      element: of this size an element's update is taken to be, where it is smaller.
     """
     update, error = norm_of_difference(want, before), norm_of_difference(got, want)
-    rounding = weight_rounding(want) + rounding_of_element * math.sqrt(want.size)
-    return 0.0 if error <= rounding else (error - rounding) / max(update, 1e-30)
+    root = math.sqrt(want.size)
+    rounding = weight_rounding(want) + rounding_of_element * root
+    return 0.0 if error <= rounding else (error - rounding) / max(update, element * root, 1e-30)
 
 
 def lower_median(errors: Sequence[float]) -> float:
@@ -75,6 +81,31 @@ def layer_rounding(before: State, after: State, trainable: Collection[str]) -> d
       after: every variable after it.
       trainable: the weights that the optimizer updates; their updates give the weights' scale.
     """
+    largest = _largest_updates(before, after, trainable)
+    scales = {name: largest.get(_kind_and_layer(name), 0.0) for name in after}
+    for name in after:
+        scales[name] = max(scales[name], _moving_mean_scale(name, before, after))
+    return {name: ROUNDING_IN_LAYER * scale for name, scale in scales.items()}
+
+
+def largest_updates(before: State, after: State, trainable: Collection[str]) -> dict[str, float]:
+    """For each variable, an element's update of the one of its kind that moved farthest.
+
+    Args:
+      before: every variable before a step.
+      after: every variable after it.
+      trainable: the weights that the optimizer updates.
+    """
+    largest: dict[str, float] = {}
+    for (kind, _), size in _largest_updates(before, after, trainable).items():
+        largest[kind] = max(size, largest.get(kind, 0.0))
+    return {name: largest.get(_kind_and_layer(name)[0], 0.0) for name in after}
+
+
+def _largest_updates(
+    before: State, after: State, trainable: Collection[str]
+) -> dict[tuple[str, str], float]:
+    """For each kind and layer, the largest root mean square of a variable's update."""
     largest: dict[tuple[str, str], float] = {}
     for name in after:
         kind, layer = _kind_and_layer(name)
@@ -82,10 +113,7 @@ def layer_rounding(before: State, after: State, trainable: Collection[str]) -> d
             size = norm_of_difference(after[name], before[name])
             size /= math.sqrt(max(after[name].size, 1))
             largest[kind, layer] = max(size, largest.get((kind, layer), 0.0))
-    scales = {name: largest.get(_kind_and_layer(name), 0.0) for name in after}
-    for name in after:
-        scales[name] = max(scales[name], _moving_mean_scale(name, before, after))
-    return {name: ROUNDING_IN_LAYER * scale for name, scale in scales.items()}
+    return largest
 
 
 def _moving_mean_scale(name: str, before: State, after: State) -> float:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
-from tfplus.tensors.slices import OPTIMIZER, Tensor, Tensors, layer_of
+from tfplus.tensors.slices import OPTIMIZER, Tensor, Tensors, layer_of, weight_of
 
 # What optimizers call the means of squares that they divide by: `optimizer/<kind>/<weight>`.
 _SQUARES = frozenset({"square", "largest_square"})
+# In place of a layer: no layer's name is empty.
+_MODEL = ""
 
 
-def settled(before: Tensors, after: Tensors) -> dict[str, Tensor]:
+def settled(before: Tensors, after: Tensors, rounding: Collection[str] = ()) -> dict[str, Tensor]:
     """The state before a step, with means of squares of the size of each layer's.
 
     An optimizer that starts from zeros divides each gradient by itself: what is left is its sign.
@@ -20,18 +24,25 @@ def settled(before: Tensors, after: Tensors) -> dict[str, Tensor]:
     Args:
       before: every variable.
       after: every variable one step later.
+      rounding: weights of which the whole layer may have no other gradient.
 
     Returns:
       `before`, but for means of squares: full of the mean that is largest in their layer after the
-      step.
+      step, and those of `rounding` of the one that is largest in the model.
     """
     sizes: dict[tuple[str, str], float] = {}
     for name in before:
         if _is_square(name):
             size = float(after[name].astype(np.float64).mean())
-            sizes[_place(name)] = max(size, sizes.get(_place(name), 0.0))
+            for place in (_place(name), (_place(name)[0], _MODEL)):
+                sizes[place] = max(size, sizes.get(place, 0.0))
+
+    def size_of(name: str) -> float:
+        kind, layer = _place(name)
+        return sizes[kind, _MODEL if weight_of(name) in rounding else layer]
+
     return {
-        name: np.full_like(value, sizes[_place(name)]) if _is_square(name) else value
+        name: np.full_like(value, size_of(name)) if _is_square(name) else value
         for name, value in before.items()
     }
 

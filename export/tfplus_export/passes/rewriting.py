@@ -120,23 +120,10 @@ def _tensor(model: Any, graph: Any, planned: Plan, index: int) -> Any:
 def _operator(model: Any, operator: Operator) -> Any:
     """An operator that the file has not."""
     made = schema.OperatorT()
-    made.opcodeIndex = _code(model, operator.name)
+    made.opcodeIndex = flatbuffer.operator_code(model, operator.name)
     kind = _NEW[operator.name]
     made.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
     made.builtinOptions = getattr(schema, kind + "T")()
     if operator.name == "CONCATENATION":
         made.builtinOptions.axis = operator.axis
     return made
-
-
-def _code(model: Any, name: str) -> int:
-    """The index of an operator's code, which is added where the file has none."""
-    value = getattr(schema.BuiltinOperator, name)
-    for index, code in enumerate(model.operatorCodes):
-        if max(code.builtinCode, code.deprecatedBuiltinCode) == value:
-            return index
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = value
-    code.version = 1
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1

@@ -24,7 +24,7 @@ from tfplus_export.conversion import flatbuffer, quantized_storage
 from tfplus_export.costs import budget, cost, savings
 from tfplus_export.costs.preview import Preview, preview
 from tfplus_export.costs.savings import Savings
-from tfplus_export.parity import agreement, parity, real_data
+from tfplus_export.parity import agreement, parity, real_data, rounding_alone
 from tfplus_export.parity.real_data import RealSamples
 from tfplus_export.parity.samples import vocabularies
 from tfplus_export.passes.microbatching import choice
@@ -208,7 +208,8 @@ def _export(
     graphs: dict[Accelerator, gpu_graph.Accelerated] = {}
     for accelerator in options.accelerators:
         progress(f"converting for the {accelerator} and comparing with the CPU")
-        graphs[accelerator] = gpu_graph.gpu(step, content, values, options.seed)
+        rounding = rounding_alone.weights(model, step, options.seed)
+        graphs[accelerator] = gpu_graph.gpu(step, content, values, options.seed, rounding)
         measured[accelerator] = {
             "tolerance": agreement.TOLERANCE,
             "runs": graphs[accelerator].measured,
@@ -252,7 +253,7 @@ def _export(
         lowerings=manifest_fields.lowerings(step, parts),
         targets=checked,
         accelerated=tuple(
-            AcceleratedGraph(name, size_bytes=1, sha256="", checked_by=graph.checked_by)
+            AcceleratedGraph(name, 1, "", graph.checked_by, graph.rounding)
             for name, graph in graphs.items()
         ),
     )

@@ -55,11 +55,13 @@ class Runtime:
       name: its distribution.
       version: of the distribution.
       operators: name of a builtin operator → the newest version of it.
+      distinct_inputs: names of those that must not read one tensor twice.
     """
 
     name: str
     version: str
     operators: dict[str, int]
+    distinct_inputs: frozenset[str] = frozenset()
 
 
 def runtime(name: str) -> Runtime:
@@ -77,7 +79,8 @@ def runtime(name: str) -> Runtime:
 def _table(name: str) -> Runtime:
     text = (Path(__file__).with_name("runtimes") / f"{name}.json").read_text()
     table: dict[str, Any] = json.loads(text)
-    return Runtime(table["runtime"], table["version"], table["operators"])
+    distinct = frozenset[str](table.get("distinct_inputs", ()))
+    return Runtime(table["runtime"], table["version"], table["operators"], distinct)
 
 
 def gpu_runtime() -> Runtime:

@@ -16,6 +16,7 @@ from tfplus.runtime.accelerator_process import Step
 from tfplus.runtime.gpu import CompileError, NoAcceleratorError, NotTakenError
 from tfplus.tensors.slices import Tensors
 from tfplus_export.conversion import convert
+from tfplus_export.conversion.distinct_inputs import distinct
 from tfplus_export.lowering.engine.candidates import for_accelerators
 from tfplus_export.parity.agreement import Agreement, agreement
 from tfplus_export.parity.samples import random_inputs, random_targets
@@ -43,11 +44,13 @@ class Accelerated:
       content: the flatbuffer.
       checked_by: what said that every operator is taken.
       measured: of each that ran it, for the manifest.
+      rounding: weights whose gradient is rounding alone, in order.
     """
 
     content: bytes
     checked_by: str
     measured: list[dict[str, Any]]
+    rounding: tuple[str, ...] = ()
 
 
 def graph(step: Training) -> bytes:
@@ -57,10 +60,17 @@ def graph(step: Training) -> bytes:
       ExportError: it cannot be lowered or converted.
     """
     portable = dataclasses.replace(step, rules=for_accelerators(step.rules))
-    return convert.to_flatbuffer(StatelessModule(portable))
+    converted = convert.to_flatbuffer(StatelessModule(portable))
+    return distinct(converted, targets.gpu_runtime().distinct_inputs)
 
 
-def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: int) -> Accelerated:
+def gpu(
+    step: Training,
+    stateful: bytes,
+    values: dict[str, np.ndarray],
+    seed: int,
+    rounding: frozenset[str] = frozenset(),
+) -> Accelerated:
     """Converts the step for the GPU and checks it, on a GPU where one is here.
 
     Args:
@@ -68,13 +78,14 @@ def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: in
       stateful: the flatbuffer with variables, which is the measure.
       values: name of a variable → its initial value.
       seed: of the data for the comparison.
+      rounding: weights whose gradient is rounding alone.
 
     Raises:
       ExportError: the delegate does not take an operator, or computes it wrongly.
     """
     content = graph(step)
     runtime = targets.gpu_runtime()
-    steps, wanted = _steps(stateful, step, values, np.random.default_rng(seed))
+    steps, wanted = _steps(stateful, step, values, np.random.default_rng(seed), rounding)
     results: dict[str, Sequence[State]] = {"CPU": _on_cpu(content, steps)}
     try:
         results[_GPU] = accelerator_process.run(content, steps, step.reported()).after
@@ -99,7 +110,7 @@ def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: in
     trainable = [w.name for w in step.weights if w.trainable]
 
     def compared(name: str, found: Sequence[State]) -> Agreement:
-        return agreement(name, zip(steps, wanted, found, strict=True), trainable)
+        return agreement(name, zip(steps, wanted, found, strict=True), trainable, rounding)
 
     measured = [compared(name, found) for name, found in results.items()]
     if not all(found.holds() for found in measured):
@@ -113,11 +124,16 @@ def gpu(step: Training, stateful: bytes, values: dict[str, np.ndarray], seed: in
         content,
         f"{checked_by}, {runtime.name} {runtime.version}",
         [asdict(found) for found in measured],
+        tuple(sorted(rounding)),
     )
 
 
 def _steps(
-    stateful: bytes, step: Training, values: dict[str, np.ndarray], rng: np.random.Generator
+    stateful: bytes,
+    step: Training,
+    values: dict[str, np.ndarray],
+    rng: np.random.Generator,
+    rounding: frozenset[str],
 ) -> tuple[list[Step], list[State]]:
     """Steps along the path that the graph with variables takes, and where each leads there."""
     interpreter = Interpreter(model_content=stateful, num_threads=2)
@@ -128,7 +144,7 @@ def _steps(
         random_inputs(step.train_graph, rng) | random_targets(step, rng) for _ in range(STEPS)
     ]
     train(**batches[0])
-    before: State = settled(values, save())
+    before: State = settled(values, save(), rounding)
     restore(**before)
     steps: list[Step] = []
     wanted: list[State] = []

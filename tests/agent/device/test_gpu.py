@@ -140,6 +140,20 @@ def test_a_gpu_may_be_off_where_other_kernels_of_the_cpu_are() -> None:
     assert calibration.difference(before, want, got, 2.0, own=own) is not None
 
 
+def test_a_gradient_that_is_rounding_alone_tells_nothing_of_a_gpu() -> None:
+    """Adam moves a bias in front of a batch normalization as far as a kernel, either way."""
+    kernel, bias = "shared/conv/kernel", "shared/conv/bias"
+    square = f"optimizer/square/{bias}"
+    before = {kernel: np.zeros(8), bias: np.zeros(2), square: np.zeros(2)}
+    want = {kernel: np.full(8, 0.01), bias: np.full(2, 0.01), square: np.full(2, 1e-9)}
+    got = {**want, bias: np.full(2, -0.01), square: np.full(2, 1e-8), "loss": np.array([2.0])}
+    assert "update" in str(calibration.difference(before, want, got, 2.0))
+    assert calibration.difference(before, want, got, 2.0, rounding={bias}) is None
+    for wrong in ({bias: np.full(2, 1.0)}, {square: np.array([0.0, np.nan])}, {kernel: got[bias]}):
+        wrong = {n: np.resize(v, want[n].shape) for n, v in wrong.items()}
+        assert calibration.difference(before, want, got | wrong, 2.0, rounding={bias}) is not None
+
+
 @pytest.mark.slow
 def test_a_gpu_that_differs_is_held_to_other_kernels_of_the_cpu(
     gpu_model: Artifact, train_data: Path, monkeypatch: pytest.MonkeyPatch

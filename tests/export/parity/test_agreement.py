@@ -21,16 +21,30 @@ def led(update: float, noise: float, loss: float = 2.0) -> dict[str, np.ndarray]
     }
 
 
-def compared(*got: dict[str, np.ndarray]) -> Agreement:
+def compared(*got: dict[str, np.ndarray], rounding: tuple[str, ...] = ()) -> Agreement:
     before = {KERNEL: np.ones(4, np.float32), BIAS: np.zeros(2, np.float32)}
     taken = [(Step(before, {}), led(0.01, 1e-9), state) for state in got]
-    return agreement("GPU", taken, [KERNEL, BIAS])
+    return agreement("GPU", taken, [KERNEL, BIAS], rounding)
 
 
 def test_noise_beside_a_kernel_is_no_difference() -> None:
     found = compared(led(0.01, -1e-9))
     assert found.holds()
     assert found.update == 0
+
+
+def test_a_gradient_that_is_rounding_alone_is_measured_beside_the_farthest_update() -> None:
+    more = led(0.01, 5e-6)
+    assert not compared(more).holds()
+    assert compared(more, rounding=(BIAS,)).holds()
+    assert compared(more, rounding=(BIAS,)).update == pytest.approx(5e-4, rel=0.1)
+
+
+@pytest.mark.parametrize("noise", [1e-4, 1.0, np.nan, np.inf])
+def test_what_is_more_than_rounding_is_no_rounding(noise: float) -> None:
+    found = compared(led(0.01, noise), rounding=(BIAS,))
+    assert not found.holds()
+    assert found.worst_variable == BIAS
 
 
 @pytest.mark.parametrize(
@@ -65,6 +79,9 @@ def test_means_of_squares_become_those_of_their_layer() -> None:
     sizes: dict[str, float] = dict(zip(names, (4.0, 1e-16, 1.0), strict=True))
     after = {n: np.array([0.5, 1.5], np.float32) * sizes.get(n, 3.0) for n in before}
     found = settled(before, after)
+    of_model = settled(before, after, ["shared/a/b"])
+    np.testing.assert_array_equal(of_model["optimizer/square/shared/a/b"], np.full(2, 4.0))
+    assert of_model.keys() == found.keys()
     want = {n: np.zeros(2) for n in before} | dict(zip(names, (4.0, 4.0, 1.0), strict=True))
     for name, value in want.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)

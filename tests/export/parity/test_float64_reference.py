@@ -16,13 +16,15 @@ from tfplus_export.losses import compiled
 from tfplus_export.lowering.engine.rule import Rule, Rules
 from tfplus_export.lowering.ops.convolution.convolutions import CONV2D
 from tfplus_export.lowering.ops.convolution.depthwise_convolutions import DEPTHWISE_CONV2D
+from tfplus_export.lowering.ops.reductions import MEAN, VARIANCE
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Sgd
+from tfplus_export.parity import reference
 from tfplus_export.parity.float64_reference import Precise, compare
 from tfplus_export.parity.float64_rewrite import Doubled, NoDoubleError
 from tfplus_export.parity.reference import Reference
 from tfplus_export.parity.samples import RandomSamples
-from tfplus_export.parity.verdict import Parity
+from tfplus_export.parity.verdict import EXACT, Parity
 from tfplus_export.tracing import ports
 from tfplus_export.train_step import training
 
@@ -99,6 +101,38 @@ def test_a_wrong_rule_shows() -> None:
 
     changed = dataclasses.replace(rule, gradient=wrong)
     assert 1e-5 < told(small(), {**RULES, "MaxPool": changed}).step < 1e-3
+
+
+def faint() -> keras.Model:
+    """Tiny activations that batch normalizations raise, each by 1/√epsilon, as an untrained net's.
+
+    What shifts them has no gradient but what is left of terms of 1e8.
+    """
+    x = keras.Input((4,))
+    y = layers.Rescaling(1e-9)(layers.Dense(3, use_bias=False)(x))
+    for _ in range(6):
+        y = layers.BatchNormalization()(y)
+    return keras.Model(x, layers.Dense(2)(y))
+
+
+def test_what_double_precision_itself_rounds_is_no_difference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert told(faint()).step <= EXACT
+    # That is what the neighbouring numbers are for.
+    monkeypatch.setattr(reference, "NUDGES", 0)
+    assert told(faint()).step > 10 * EXACT
+
+
+@pytest.mark.parametrize("factor", [1.001, -1.0])
+def test_a_wrong_rule_shows_beside_what_double_precision_rounds(factor: float) -> None:
+
+    def wrong(*arguments: Any) -> list[Any]:
+        x, mean = VARIANCE.gradient(*arguments)
+        return [factor * x, mean]
+
+    changed = dataclasses.replace(VARIANCE, gradient=wrong)
+    assert told(faint(), {**RULES, "Mean": (changed, MEAN)}).step > 1e-5
 
 
 def test_a_gradient_that_is_zero_by_nature_is_named() -> None:

@@ -63,6 +63,16 @@ CASES: dict[str, tuple[Graph, dict[str, tuple[int, ...]], str]] = {
         {"x": (2, 3)},
         NOT_TAKEN,
     ),
+    "a squared difference of a tensor from itself": (
+        lambda x: {"y": tf.math.squared_difference(x * 2.0, x * 2.0)},
+        {"x": (2, 3)},
+        NOT_TAKEN,
+    ),
+    "a product of a tensor with itself": (
+        lambda x: {"y": tf.multiply(x * 2.0, x * 2.0)},
+        {"x": (2, 3)},
+        RIGHT,
+    ),
     "a sum with a constant for each row": (
         lambda x: {"y": x * 2.0 + TABLE},
         {"x": (4, 9)},

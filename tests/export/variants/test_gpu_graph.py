@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import pytest
 from keras import layers
+from resnet8 import resnet8
 
 from tfplus.errors import ExportError
 from tfplus.model_file import artifact
@@ -95,6 +96,58 @@ def test_a_gradient_that_is_rounding_alone_is_no_difference(
     read = api.export(source, tmp_path / "m.tflite", options, lambda text: None)
     (ran,) = read.manifest.parity["gpu"]["runs"]
     assert ran["update"] <= 1e-3
+
+
+@pytest.mark.usefixtures("gpu_present")
+def test_biases_in_front_of_batch_normalizations_train_on_the_delegate(tmp_path: Path) -> None:
+    """Adam moves them by rounding, on each device by another."""
+    model = resnet8()
+    options = Options(4, optimizer=Adam(), parity_steps=2, accelerators=("gpu",))
+    source = Source("resnet8", model, None, None, None, Preprocessing(), None)
+    read = api.export(source, tmp_path / "m.tflite", options, lambda text: None)
+    assert [r["on"] for r in read.manifest.parity["gpu"]["runs"]] == ["CPU", "GPU"]
+    assert all(r["update"] <= 1e-3 for r in read.manifest.parity["gpu"]["runs"])
+    # All but those of the shortcuts, which end in a sum.
+    convolutions = [x.name for x in model.layers if isinstance(x, layers.Conv2D)]
+    in_front = [f"shared/{n}/bias" for n in convolutions if n not in shortcuts(model)]
+    assert sorted(read.manifest.rounding("gpu")) == sorted(in_front)
+
+
+def shortcuts(model: keras.Model) -> list[str]:
+    return [
+        x.name for x in model.layers if isinstance(x, layers.Conv2D) and x.kernel_size == (1, 1)
+    ]
+
+
+@pytest.mark.usefixtures("gpu_present")
+def test_a_layer_whose_whole_gradient_is_small_trains_on_the_delegate(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6, 6, 2)), layers.Conv2D(8, 3)])
+    for _ in range(2):
+        model.add(layers.GroupNormalization(8))
+        model.add(layers.BatchNormalization())
+        model.add(layers.Conv2D(8, 1))
+    model.add(layers.BatchNormalization())
+    model.add(layers.Flatten())
+    model.add(layers.Dense(3))
+    source = Source("groups", model, None, None, None, Preprocessing(), None)
+    options = Options(4, optimizer=Adam(), parity_steps=1, accelerators=("gpu",))
+    read = api.export(source, tmp_path / "m.tflite", options, lambda text: None)
+    assert len(read.manifest.rounding("gpu")) == 5
+    assert all(r["update"] <= 1e-3 for r in read.manifest.parity["gpu"]["runs"])
+
+
+@pytest.mark.usefixtures("gpu_present")
+def test_a_normalization_over_one_channel_trains_on_the_delegate(tmp_path: Path) -> None:
+    """The mean over one channel is the channel, so that it differs from itself by nothing."""
+    series = keras.Input((6, 1))
+    y = layers.LayerNormalization(epsilon=1e-6)(series)
+    y = layers.Flatten()(layers.MultiHeadAttention(1, 2)(y, y) + series)
+    model = keras.Model(series, layers.Dense(3)(y))
+    source = Source("series", model, None, None, None, Preprocessing(), None)
+    options = Options(4, parity_steps=1, accelerators=("gpu",))
+    read = api.export(source, tmp_path / "m.tflite", options, lambda text: None)
+    assert all(r["update"] <= 1e-3 for r in read.manifest.parity["gpu"]["runs"])
 
 
 @pytest.mark.usefixtures("gpu_present")

@@ -1,0 +1,33 @@
+"""Which weights have no gradient but float32's rounding, so that devices may differ in them."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from tfplus_export.parity.float32_noise import rounding_alone
+from tfplus_export.parity.float64_rewrite import NoDoubleError
+from tfplus_export.parity.parity import PROBES, short_rows
+from tfplus_export.parity.reference import Reference
+from tfplus_export.parity.samples import RandomSamples
+from tfplus_export.train_step.training import Training
+
+
+def weights(model: keras.Model, training: Training, seed: int) -> frozenset[str]:
+    """Asks TensorFlow in float32 and in float64, with the weights as they are.
+
+    Args:
+      model: the Keras model.
+      training: the step that was made of it.
+      seed: of the samples.
+
+    Returns:
+      Names of weights; none where an operation knows float32 alone.
+    """
+    rng, rows = np.random.default_rng(seed), short_rows(training)
+    batches = [RandomSamples().batch(training, rng) for _ in range(PROBES)]
+    few = [{name: value[:rows] for name, value in batch.items()} for batch in batches]
+    try:
+        return rounding_alone(Reference(model, training).float32_noise(few))
+    except NoDoubleError:
+        return frozenset()

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfplus.errors import ExportError
 from tfplus.tensors.slices import weight_of
 from tfplus_export.parity import float32_noise
 from tfplus_export.parity.float32_noise import Found
@@ -153,7 +154,7 @@ class DoubleStep:
         function = tf.function(gradients, autograph=False, input_signature=given)
         try:
             traced: Any = function.get_concrete_function()
-        except (TypeError, ValueError, tf.errors.OpError) as error:
+        except (ExportError, TypeError, ValueError, tf.errors.OpError) as error:
             raise NoDoubleError(str(error)) from error
         self._inputs: list[str] = [t.name for t in traced.inputs]
         self._outputs: list[str] = [t.name for t in traced.outputs]

@@ -23,6 +23,7 @@ sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "export" / "support")]
 
 import keras
 import numpy as np
+import tensorflow as tf
 from gpu_graph import RIGHT, Outcome, compared, converted
 from gpu_sections import shown, software, write
 from keras import layers
@@ -37,6 +38,7 @@ from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Adam, Optimizer, RmsProp, Sgd
 from tfplus_export.optimizers.adjusted import Adjusted
 from tfplus_export.optimizers.clipping import Clip
+from tfplus_export.parity import rounding_alone
 from tfplus_export.pipeline.options import Options
 from tfplus_export.pipeline.train_graph import lower
 from tfplus_export.sources.source import Source
@@ -152,7 +154,8 @@ def of_net(
     options = Options(4, optimizer=optimizer, loss=loss)
     lowered = lower(source, model, options, lambda text: None)
     try:
-        checked = gpu_graph.gpu(lowered.step, lowered.content, lowered.values, seed=0)
+        rounding = rounding_alone.weights(model, lowered.step, seed=0)
+        checked = gpu_graph.gpu(lowered.step, lowered.content, lowered.values, 0, rounding)
     except ExportError as error:
         return Found(frozenset(), str(error), right=False)
     (on_gpu,) = [m for m in checked.measured if m["on"] == "GPU"]
@@ -178,6 +181,32 @@ def nets() -> dict[str, Found]:
     return found | {"frozen layers": of_net(image, frozen)}
 
 
+def refusing_repeats() -> list[str]:
+    """The operators of two tensors that the delegate does not take with one tensor twice."""
+    pairs = {
+        "ADD": tf.add,
+        "DIV": tf.divide,
+        "MAXIMUM": tf.maximum,
+        "MINIMUM": tf.minimum,
+        "MUL": tf.multiply,
+        "POW": tf.pow,
+        "SQUARED_DIFFERENCE": tf.math.squared_difference,
+        "SUB": tf.subtract,
+    }
+    feed = {"x": np.random.default_rng(0).uniform(1.0, 2.0, (2, 3)).astype(np.float32)}
+    refused: list[str] = []
+    for name, function in pairs.items():
+
+        def of_itself(x: Any, function: Any = function) -> dict[str, Any]:
+            # The converter makes one tensor of both; what it sees as one it computes itself.
+            return {"y": function(x * 2.0, x * 2.0)}
+
+        content = converted(of_itself, {"x": (2, 3)})
+        if name not in flatbuffer.operators(content) or compared(content, feed).state != RIGHT:
+            refused.append(name)
+    return refused
+
+
 def _says(found: Outcome) -> str:
     if found.error is None:
         return found.state
@@ -200,6 +229,7 @@ def main(arguments: list[str]) -> int:
     every = [*found.values(), *steps.values()]
     taken = {operator for f in every if f.right for operator in f.operators}
     table = {
+        "distinct_inputs": refusing_repeats(),
         "operators": dict.fromkeys(sorted(taken), ANY_VERSION),
         "runtime": "ai-edge-litert",
         "version": importlib.metadata.version("ai-edge-litert"),

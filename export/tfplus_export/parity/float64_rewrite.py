@@ -40,7 +40,8 @@ def last_bit(seed: int) -> Nudge:
     def nudged(value: np.ndarray) -> np.ndarray:
         if value.dtype != np.float64:
             return value
-        return value + np.spacing(value) * rng.integers(-1, 2, value.shape)
+        # Zero stays: what is masked or switched off shall not come on.
+        return value + np.spacing(value) * rng.integers(-1, 2, value.shape) * (value != 0)
 
     return nudged
 

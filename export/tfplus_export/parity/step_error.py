@@ -83,8 +83,8 @@ def layer_rounding(before: State, after: State, trainable: Collection[str]) -> d
     """
     largest = _largest_updates(before, after, trainable)
     scales = {name: largest.get(_kind_and_layer(name), 0.0) for name in after}
-    for name in after:
-        scales[name] = max(scales[name], _moving_mean_scale(name, before, after))
+    for name, scale in _moving_mean_scales(before, after).items():
+        scales[name] = max(scales[name], scale)
     return {name: ROUNDING_IN_LAYER * scale for name, scale in scales.items()}
 
 
@@ -116,20 +116,23 @@ def _largest_updates(
     return largest
 
 
-def _moving_mean_scale(name: str, before: State, after: State) -> float:
-    """The share of a batch's deviation that an update of a moving mean is made of; else 0.
+def _moving_mean_scales(before: State, after: State) -> dict[str, float]:
+    """For each moving mean, the share of a batch's deviation that its update is made of.
 
     Behind a layer whose output has mean zero, such as a normalization, a product's mean is 0 but
-    for rounding, which is of the size of the deviation. How fast averages move shows in the
-    variance beside the mean.
+    for rounding, which is of the size of the deviation. How fast averages move shows in variances:
+    in that of another layer, too, since the one beside the mean may have come to rest.
     """
-    beside = name.removesuffix("moving_mean") + "moving_variance"
-    if not name.endswith("/moving_mean") or beside not in after:
-        return 0.0
-    old, new = before[beside].astype(np.float64), after[beside].astype(np.float64)
-    largest = np.maximum(np.maximum(old, new), 1e-30)
-    share = float(np.max(np.abs(new - old) / largest, initial=0.0))
-    return share * math.sqrt(float(np.max(largest, initial=0.0)))
+    deviations: dict[str, float] = {}
+    share = 0.0
+    for name in after:
+        beside = name.removesuffix("moving_mean") + "moving_variance"
+        if name.endswith("/moving_mean") and beside in after:
+            old, new = before[beside].astype(np.float64), after[beside].astype(np.float64)
+            largest = np.maximum(np.maximum(old, new), 1e-30)
+            share = max(share, float(np.max(np.abs(new - old) / largest, initial=0.0)))
+            deviations[name] = math.sqrt(float(np.max(largest, initial=0.0)))
+    return {name: share * deviation for name, deviation in deviations.items()}
 
 
 def layer_of(name: str) -> str:

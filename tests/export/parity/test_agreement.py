@@ -69,6 +69,22 @@ def test_an_error_may_be_some_times_that_of_another_kernel() -> None:
     assert worse.limits() == {"loss": 1e-4, "update": 0.25}
 
 
+def test_a_moving_mean_of_rounding_is_one_where_its_variance_rests() -> None:
+    """Behind a group normalization of each channel, variances are 1 from the start."""
+    resting, moving = "shared/a/moving_mean", "shared/b/moving_mean"
+    before = {n: np.zeros(4, np.float32) for n in (moving, resting)}
+    before |= {n: np.ones(4, np.float32) for n in ("shared/a/moving_variance",)}
+    before["shared/b/moving_variance"] = np.full(4, 2.0, np.float32)
+    after = before | {"shared/b/moving_variance": np.full(4, 1.98, np.float32)}
+    after[resting] = np.full(4, 1e-9, np.float32)
+    opposite = after | {resting: -after[resting], "loss": np.ones(1)}
+    found = agreement("GPU", [(Step(before, {}), after | {"loss": np.ones(1)}, opposite)], [])
+    assert found.update == 0
+    opposite[resting] = np.full(4, 1e-6, np.float32)
+    found = agreement("GPU", [(Step(before, {}), after | {"loss": np.ones(1)}, opposite)], [])
+    assert not found.holds()
+
+
 def test_means_of_squares_become_those_of_their_layer() -> None:
     names = (
         f"optimizer/square/{KERNEL}",

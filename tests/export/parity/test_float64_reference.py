@@ -124,6 +124,25 @@ def test_what_double_precision_itself_rounds_is_no_difference(
     assert told(faint()).step > 10 * EXACT
 
 
+@pytest.mark.slow
+def test_an_untrained_mobilenet_half_in_inference_mode_agrees_and_a_wrong_rule_shows() -> None:
+    """Statistics that were never learned leave activations of 1e-12 to those that are."""
+    keras.utils.set_random_seed(0)
+    base = keras.applications.MobileNetV2((32, 32, 3), include_top=False, weights=None)
+    for layer in base.layers[:100]:
+        layer.trainable = False
+    x = keras.Input((32, 32, 3))
+    y = layers.GlobalAveragePooling2D()(base(x, training=False))
+    model = keras.Model(x, layers.Dense(10)(y))
+    assert told(model).step <= EXACT
+    rule = RULES["Relu6"]
+    assert isinstance(rule, Rule)
+    changed = dataclasses.replace(
+        rule, gradient=lambda *given: [1.0001 * g for g in rule.gradient(*given) if g is not None]
+    )
+    assert told(model, {**RULES, "Relu6": changed}).step > 10 * EXACT
+
+
 @pytest.mark.parametrize("factor", [1.001, -1.0])
 def test_a_wrong_rule_shows_beside_what_double_precision_rounds(factor: float) -> None:
 

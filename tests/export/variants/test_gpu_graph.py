@@ -63,7 +63,7 @@ def test_an_operator_that_the_gpu_lacks_is_named_and_nothing_written(
 def test_a_gpu_that_ends_its_process_is_told_with_the_way_around_it(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faulty = Path(__file__).parents[2] / "agent" / "faulty_gpu"
+    faulty = Path(__file__).parents[1] / "agent" / "faulty_gpu"
     monkeypatch.setenv("PYTHONPATH", str(faulty), prepend=os.pathsep)
     monkeypatch.setenv("FAULTY_GPU", "abort 0")
     code, _, error = run(*SMALL)
@@ -133,19 +133,21 @@ def test_a_layer_whose_whole_gradient_is_small_trains_on_the_delegate(tmp_path: 
     source = Source("groups", model, None, None, None, Preprocessing(), None)
     options = Options(4, optimizer=Adam(), parity_steps=1, accelerators=("gpu",))
     read = api.export(source, tmp_path / "m.tflite", options, lambda text: None)
-    assert len(read.manifest.rounding("gpu")) == 5
+    shifts = {"shared/group_normalization/beta", "shared/group_normalization_1/beta"}
+    assert shifts < read.manifest.rounding("gpu")
     assert all(r["update"] <= 1e-3 for r in read.manifest.parity["gpu"]["runs"])
 
 
 @pytest.mark.usefixtures("gpu_present")
 def test_a_normalization_over_one_channel_trains_on_the_delegate(tmp_path: Path) -> None:
     """The mean over one channel is the channel, so that it differs from itself by nothing."""
+    keras.utils.set_random_seed(0)
     series = keras.Input((6, 1))
-    y = layers.LayerNormalization(epsilon=1e-6)(series)
+    y = layers.LayerNormalization()(series)
     y = layers.Flatten()(layers.MultiHeadAttention(1, 2)(y, y) + series)
     model = keras.Model(series, layers.Dense(3)(y))
     source = Source("series", model, None, None, None, Preprocessing(), None)
-    options = Options(4, parity_steps=1, accelerators=("gpu",))
+    options = Options(4, optimizer=Adam(), parity_steps=1, accelerators=("gpu",))
     read = api.export(source, tmp_path / "m.tflite", options, lambda text: None)
     assert all(r["update"] <= 1e-3 for r in read.manifest.parity["gpu"]["runs"])
 

@@ -50,6 +50,23 @@ def test_unknown_fields_are_passed_over(toy: Artifact) -> None:
     assert from_json(json.dumps(raw)) == toy.manifest
 
 
+def test_weights_whose_gradient_is_rounding_alone_are_named_for_an_accelerator(
+    toy: Artifact,
+) -> None:
+    entry = {"accelerator": "gpu", "size_bytes": 1, "sha256": "a", "checked_by": "b"}
+
+    def rounding(**fields: Any) -> frozenset[str]:
+        raw = as_dict(toy.manifest) | {"accelerated": [entry | fields]}
+        return from_json(json.dumps(raw)).rounding("gpu")
+
+    assert rounding(rounding=["shared/a/bias"]) == {"shared/a/bias"}
+    # As files were before.
+    assert rounding() == frozenset()
+    assert toy.manifest.rounding("gpu") == frozenset()
+    with pytest.raises(ArtifactError, match=r"accelerated\[0\].rounding: expected a list of texts"):
+        rounding(rounding=[1])
+
+
 PLACE = {"name": "a", "offset": 8, "shape": [2, 3], "order": [1, 0]}
 
 

@@ -18,6 +18,7 @@ from tfplus.tensors.slices import (
     select,
     slice_name,
     task_of,
+    weight_of,
 )
 
 NAMES = ["shared/a/kernel", "shared/ab/kernel", "task/1/a/kernel", "task/10/a/kernel"]
@@ -37,6 +38,19 @@ NAMES = ["shared/a/kernel", "shared/ab/kernel", "task/1/a/kernel", "task/10/a/ke
 def test_names(layer: str, tensor: str, name: str, task: str | None) -> None:
     assert slice_name(layer, tensor) == name
     assert task_of(name) == task
+
+
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    [
+        ("optimizer/mean/shared/a/kernel", "shared/a/kernel"),
+        ("optimizer/square/task/1/a/b/kernel", "task/1/a/b/kernel"),
+        ("optimizer/learning_rate", "optimizer/learning_rate"),
+        ("shared/optimizer/mean/a", "shared/optimizer/mean/a"),
+    ],
+)
+def test_what_an_optimizer_keeps_is_for_a_weight(name: str, weight: str) -> None:
+    assert weight_of(name) == weight
 
 
 @pytest.mark.parametrize(

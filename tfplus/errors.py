@@ -86,6 +86,13 @@ class MissingExtraError(TfplusError):
         return cls(f"{what} needs packages that are not installed: pip install 'tfplus[{extra}]'")
 
 
+class RuntimeVersionError(TfplusError):
+    """The installed version of a runtime is known to fail on exported files."""
+
+    exit_code = 6
+    status = "FAILED_PRECONDITION"
+
+
 class WorkerError(TfplusError):
     """The process that owns the interpreter failed or died."""
 

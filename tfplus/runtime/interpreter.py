@@ -16,8 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfplus.errors import ArtifactError, MissingExtraError, TensorError, UsageError
+from tfplus.errors import (
+    ArtifactError,
+    MissingExtraError,
+    RuntimeVersionError,
+    TensorError,
+    UsageError,
+)
 from tfplus.model_file.manifest import Manifest, TensorInfo
+from tfplus.runtime import versions
 from tfplus.system import cores
 from tfplus.tensors.slices import Tensor, Tensors, check_against
 
@@ -44,6 +51,12 @@ class Runtime:
 
     name: str
     version: str
+
+    @property
+    def xnnpack_warning(self) -> str:
+        """Why this version trains without XNNPACK alone; empty where it may have it."""
+        known = versions.fault(self.name, self.version)
+        return known.message(self.version) if known else ""
 
     def open(self, path: Path, manifest: Manifest, *, threads: int, xnnpack: bool) -> Model:
         """Opens an exported file for training.
@@ -82,15 +95,23 @@ def find(name: str = AUTO) -> Runtime:
 
     Raises:
       MissingExtraError: it is not installed.
+      RuntimeVersionError: what is installed is known to fail, also without XNNPACK.
       UsageError: no runtime has that name.
     """
     if name not in NAMES:
         raise UsageError(f"runtime '{name}': expected one of {', '.join(NAMES)}")
+    unfit = ""
     for candidate in _RUNTIMES if name == AUTO else (name,):
         try:
-            return Runtime(candidate, importlib.metadata.version(candidate))
+            version = importlib.metadata.version(candidate)
         except importlib.metadata.PackageNotFoundError:
             continue
+        known = versions.fault(candidate, version)
+        if known is None or known.only_xnnpack:
+            return Runtime(candidate, version)
+        unfit = known.message(version)
+    if unfit:
+        raise RuntimeVersionError(unfit)
     if name == "tflite-runtime":
         raise MissingExtraError.of("the runtime tflite-runtime", "agent-legacy")
     raise MissingExtraError.of("the device agent", "agent")

@@ -81,10 +81,13 @@ class Device:
       BusyError: another agent uses the state directory.
       DataError: the data is missing, empty or malformed.
       MissingExtraError: no runtime is installed.
+      RuntimeVersionError: the one that is installed is known to fail.
     """
 
     def __init__(self, config: DeviceConfig) -> None:
         self.runtime = interpreter.find(config.runtime)
+        if warning := self.runtime.xnnpack_warning:
+            _LOG.warning("trains without XNNPACK: %s", warning)
         self._config = config
         self._data = config.data.resolve()
         self._eval_data = config.eval_data.resolve() if config.eval_data else None
@@ -367,7 +370,7 @@ class Device:
             eval_data=self._eval_data,
             runtime=self.runtime.name,
             threads=request.threads,
-            xnnpack=not request.disable_xnnpack,
+            xnnpack=not (request.disable_xnnpack or self.runtime.xnnpack_warning),
             accelerator=self._config.accelerator,
             gpu_precision=self._config.gpu_precision,
             scaling=self._config.scaling or request.scaling,

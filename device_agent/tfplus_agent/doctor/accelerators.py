@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from tfplus.errors import MissingExtraError, TfplusError
+from tfplus.errors import MissingExtraError, RuntimeVersionError, TfplusError
 from tfplus.model_file import artifact
 from tfplus.runtime import accelerator_process, interpreter
 from tfplus.runtime.accelerator_process import Ran, Step
@@ -71,7 +71,15 @@ def try_all(patient: Patient, threads: int, progress: Callable[[str], None]) -> 
         except MissingExtraError as error:
             found.append(Tried("CPU", name, "absent", str(error)))
             continue
+        except RuntimeVersionError as error:
+            found.append(Tried("CPU", name, "fails", str(error)))
+            continue
         for xnnpack in (True, False):
+            if xnnpack and installed.xnnpack_warning:
+                # It may end well for the small model and not for the user's.
+                uses = f"{installed.name} {installed.version}"
+                found.append(Tried("CPU, XNNPACK", uses, "fails", installed.xnnpack_warning))
+                continue
             progress(f"trying {name} {'with' if xnnpack else 'without'} XNNPACK")
             tried, reached = _on_cpu(patient, installed, xnnpack, threads)
             tried = _judged(tried, patient, reached, states)
@@ -138,7 +146,7 @@ def _on_gpu(
     tried = Tried(f"GPU, {precision}", "", "absent")
     try:
         installed = interpreter.find("ai-edge-litert")
-    except MissingExtraError as error:
+    except (MissingExtraError, RuntimeVersionError) as error:
         return replace(tried, says=f"only ai-edge-litert trains on a GPU: {error}")
     tried = replace(tried, runtime=f"{installed.name} {installed.version}")
     if not right:

@@ -85,7 +85,10 @@ class Worker:
         def opened(xnnpack: bool) -> interpreter.Model:
             installed = interpreter.find(request["runtime"])
             return installed.open(
-                read.path, read.manifest, threads=request["threads"], xnnpack=xnnpack
+                read.path,
+                read.manifest,
+                threads=request["threads"],
+                xnnpack=xnnpack and not installed.xnnpack_warning,
             )
 
         model = opened(request["xnnpack"])

@@ -67,7 +67,7 @@ class ReferenceNoise:
         if original is None:
             raise ExportError(
                 f"TensorFlow {tf.__version__} draws random numbers in a way that is not known, so "
-                "dropout cannot be compared: expected TensorFlow 2.20 or 2.21"
+                "dropout cannot be compared: expected TensorFlow 2.18 to 2.22"
             )
 
         def uniform(shape: Any, *arguments: Any, **keywords: Any) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Generator
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any, cast
 import keras
 
 from tfplus.errors import ExportError
+from tfplus.runtime.versions import release
 from tfplus_export.system.user_code import first_line, users_folder
 
-_CONFIG = "config.json"
+_CONFIG, _METADATA = "config.json", "metadata.json"
 _CODE = frozenset({"Lambda", "__lambda__"})
 _MOST_CONFIG_BYTES = 256 * 1024 * 1024
 
@@ -27,13 +29,13 @@ def load(path: Path, *, trust_code: bool) -> Any:
 
     Raises:
       ExportError: it is no `.keras` file, holds code that is not trusted, needs classes that it
-        does not hold, or Keras cannot load it.
+        does not hold, or Keras cannot load it, such as one that a newer Keras wrote.
     """
     if not path.is_file():
         raise ExportError(f"{path}: no such file; expected a model saved by model.save()")
     if not zipfile.is_zipfile(path):
         raise ExportError(f"{path}: not a .keras file, or it was truncated")
-    found = list(_objects(_config(path), ""))
+    found = list(_objects(_json(path, _CONFIG), ""))
     code = [name for name, entry in found if entry.get("class_name") in _CODE]
     if code and not trust_code:
         raise ExportError(
@@ -51,18 +53,36 @@ def load(path: Path, *, trust_code: bool) -> Any:
         with users_folder():
             return keras.models.load_model(path, safe_mode=not trust_code)
     except Exception as error:
+        writer = _writer(path)
+        if release(writer) > release(keras.__version__):
+            raise ExportError(
+                f"{path}: written by Keras {writer}, but Keras {keras.__version__} is installed, "
+                f"which cannot load it: pip install 'keras>={writer}', or save the model with "
+                f"Keras {keras.__version__} or older"
+            ) from error
         raise ExportError(f"{path}: Keras cannot load it: {first_line(error)}") from error
 
 
-def _config(path: Path) -> Any:
+def _writer(path: Path) -> str:
+    """The version of Keras that wrote a file; empty where the file does not say."""
+    try:
+        found: Any = _json(path, _METADATA)
+    except ExportError:
+        return ""
+    version: Any = cast("dict[str, Any]", found).get("keras_version") if isinstance(found, dict) else ""
+    # It becomes part of a command that the user may type.
+    return version if re.fullmatch(r"\d[0-9A-Za-z.]{0,30}", str(version)) else ""
+
+
+def _json(path: Path, name: str) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.getinfo(_CONFIG).file_size > _MOST_CONFIG_BYTES:
-                raise ExportError(f"{path}: its {_CONFIG} is larger than any model's")
-            return json.loads(archive.read(_CONFIG))
+            if archive.getinfo(name).file_size > _MOST_CONFIG_BYTES:
+                raise ExportError(f"{path}: its {name} is larger than any model's")
+            return json.loads(archive.read(name))
     except (zipfile.BadZipFile, KeyError, ValueError, RecursionError, RuntimeError) as error:
         raise ExportError(
-            f"{path}: no readable {_CONFIG} in it: not a .keras file, or damaged"
+            f"{path}: no readable {name} in it: not a .keras file, or damaged"
         ) from error
 
 

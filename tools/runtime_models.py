@@ -2,8 +2,8 @@
 
 usage: python tools/runtime_models.py FOLDER [MODEL ...]
 
-Writes for each model `NAME.tflite`, exported for both runtimes, and `NAME.safetensors`: `batch/INPUT`
-and `loss`, float32 [STEPS], of Keras' own training on that batch. The models are small and differ in
+Writes for each model `NAME.tflite`, exported for both runtimes, and `NAME.safetensors`: its batch
+and `loss`, float32 [STEPS], of Keras' own training on it. The models are small and differ in
 what has made a runtime fail: depthwise convolutions, batch statistics, loops written out, gathers.
 """
 

@@ -21,7 +21,17 @@ def test_scripts_parse_and_can_be_run(script: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["test", "protos", "arm64-root", "arm64-run", "software-vulkan", "doctor-model"]
+    "name",
+    [
+        "test",
+        "protos",
+        "arm64-root",
+        "arm64-run",
+        "software-vulkan",
+        "doctor-model",
+        "test-runtimes",
+        "test-tensorflow",
+    ],
 )
 def test_scripts_explain_themselves(name: str) -> None:
     done = subprocess.run(

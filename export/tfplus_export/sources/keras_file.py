@@ -69,7 +69,9 @@ def _writer(path: Path) -> str:
         found: Any = _json(path, _METADATA)
     except ExportError:
         return ""
-    version: Any = cast("dict[str, Any]", found).get("keras_version") if isinstance(found, dict) else ""
+    version: Any = (
+        cast("dict[str, Any]", found).get("keras_version") if isinstance(found, dict) else ""
+    )
     # It becomes part of a command that the user may type.
     return version if re.fullmatch(r"\d[0-9A-Za-z.]{0,30}", str(version)) else ""
 

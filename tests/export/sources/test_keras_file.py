@@ -66,3 +66,29 @@ def test_a_damaged_configuration_is_refused(run, tmp_path: Path, config: bytes |
     code, _, err = run("m.keras", "-o", "m.tflite")
     assert code == 4
     assert "config.json" in err
+
+
+@pytest.mark.parametrize(
+    ("writer", "says"),
+    [
+        ("99.1.0", "written by Keras 99.1.0, but Keras "),
+        ("3.0.0", "Keras cannot load it"),
+        ("$(touch ran) 99", "Keras cannot load it"),
+    ],
+)
+def test_a_file_of_a_newer_keras_says_so(run, tmp_path: Path, writer: str, says: str) -> None:
+    keras.Sequential([keras.Input((3,)), layers.Dense(2)]).save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    # An argument that this Keras does not know, as a newer one writes.
+    held["config.json"] = held["config.json"].replace(b'"use_bias"', b'"some_bias"')
+    held["metadata.json"] = json.dumps({"keras_version": writer}).encode()
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        for name, content in held.items():
+            archive.writestr(name, content)
+    code, out, err = run("m.keras", "-o", "m.tflite", "--batch-size", "4")
+    assert (code, out) == (4, "")
+    assert says in err
+    assert "Traceback" not in err
+    assert ("pip install 'keras>=99.1.0'" in err) == (writer == "99.1.0")
+    assert "touch" not in err

@@ -1,6 +1,6 @@
 """Trains exported files under every version of the runtimes; see scripts/test-runtimes.
 
-usage: python tools/test_runtimes.py [--short]
+usage: python tools/test_runtimes.py [--short | VERSION ...]
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ FLOOR, SHORT_MODELS = "2.1.0", ("dense", "depthwise")
 MODELS = ("dense", "convolution", "residual", "depthwise", "mobilenet", "recurrent", "attention")
 # Tried in the full form even where the registry lists no more.
 KNOWN = ("1.1.2", "1.2.0", "1.3.0", "1.4.0", "2.0.2", "2.0.3", "2.1.0", "2.2.0", "2.3.0")
-_TOLERANCE = 1e-3
+# Two steps show a wrong gradient. Later, batch statistics amplify rounding: two right ways to train
+# are a hundredth apart.
+_TOLERANCE, _LATE_TOLERANCE, _EARLY_STEPS = 1e-3, 5e-2, 2
 _TIMEOUT_S, _INSTALL_TIMEOUT_S = 60, 150
 
 
@@ -85,8 +87,10 @@ def trial(python: str, path: Path | None, distribution: str, model: str, kernels
 def judged(losses: Sequence[float], wanted: Sequence[float]) -> str:
     """Compares losses with Keras'; NaN is wrong."""
     off = [abs(a - b) / max(abs(b), 1e-6) for a, b in zip(losses, wanted, strict=True)]
+    early, late = off[:_EARLY_STEPS], off[_EARLY_STEPS:]
     # Turned round, so that NaN counts.
-    return "right" if all(e <= _TOLERANCE for e in off) else f"wrong ({max(off):.0e})"
+    right = all(e <= _TOLERANCE for e in early) and all(e <= _LATE_TOLERANCE for e in late)
+    return "right" if right else f"wrong ({max(early):.0e}, {max(late):.0e})"
 
 
 def rows_of(name: str, models: Sequence[str], trials: tuple[str, Path | None, str]) -> list[Row]:
@@ -112,11 +116,13 @@ def document(rows: Sequence[Row], absent: Sequence[str], models: Sequence[str]) 
         for r in rows
     )
     notes = "".join(f"- {line}\n" for line in absent)
-    missing = f"\nCould not be tried:\n\n{notes}" if notes else ""
+    missing = f"\nNot tried:\n\n{notes}" if notes else ""
     return (
         "# Versions of the runtimes\n\nWritten by `scripts/test-runtimes`: each file takes a few "
         "steps in a process of its own,\nand its losses are compared with Keras' own training of "
-        f"the same model (1e-3, relative).\nThe table of versions that are refused is "
+        f"the same model ({_TOLERANCE} relative in the first\n{_EARLY_STEPS} steps, "
+        f"{_LATE_TOLERANCE} later, since batch statistics amplify rounding).\nA crash depends on "
+        "timing: `right` says that it did not happen in one trial.\nThe table of versions that are refused is "
         f"`tfplus/runtime/versions.py`.\n\n{head}{body}{missing}"
     )
 
@@ -144,7 +150,11 @@ def main(arguments: Sequence[str]) -> int:
     found = listed()
     # Without a registry: those that are known, of which some may be installed already.
     wanted = sorted({*found, *KNOWN}, key=versions.release)
+    named = [a for a in arguments if not a.startswith("-")]
     rows, absent, bad = [], [], []
+    if named:
+        absent += [f"{LITERT} {v}: left out" for v in wanted if v not in named]
+        wanted = [v for v in wanted if v in named]
     for version in (FLOOR, found[-1] if found else KNOWN[-1]) if short else wanted:
         folder, problem = install(version)
         if problem:

@@ -1,7 +1,7 @@
 """Versions of the runtimes that fail on exported files: the one table, read without importing them.
 
-`scripts/test-runtimes` trains a fixed set of files under every version; docs/runtimes.md has what it
-found. A version may be installed in spite of the floor in pyproject.toml, so whoever is about to
+`scripts/test-runtimes` trains a fixed set of files under every version, and docs/runtimes.md has
+what it found. A version may be installed in spite of the floor in pyproject.toml, so whoever is about to
 load a runtime asks here first.
 """
 
@@ -46,7 +46,7 @@ class Fault:
         )
 
 
-_CRASHES = "ends the process while it trains networks with depthwise convolutions"
+_CRASHES = "can end the process while it trains networks with convolutions"
 FAULTS = (
     Fault(_LITERT, (0,), (1, 1), "does not load under numpy 2"),
     Fault(_LITERT, (1, 1), (2, 0, 2), _CRASHES),

@@ -122,7 +122,8 @@ def document(rows: Sequence[Row], absent: Sequence[str], models: Sequence[str]) 
         "steps in a process of its own,\nand its losses are compared with Keras' own training of "
         f"the same model ({_TOLERANCE} relative in the first\n{_EARLY_STEPS} steps, "
         f"{_LATE_TOLERANCE} later, since batch statistics amplify rounding).\nA crash depends on "
-        "timing: `right` says that it did not happen in one trial.\nThe table of versions that are refused is "
+        "timing: `right` says that it did not happen in one trial.\nThe table of versions that "
+        "are refused is "
         f"`tfplus/runtime/versions.py`.\n\n{head}{body}{missing}"
     )
 

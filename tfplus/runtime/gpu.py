@@ -90,12 +90,17 @@ def present() -> bool:
 
 def _on_gpu(graph: bytes, precision: Precision) -> Any:
     # Of the agent and export extras; whoever asks has one of them.
-    from ai_edge_litert.compiled_model import (
-        CompiledModel,
-        GpuOptions,
-        HardwareAccelerator,
-        Options,
-    )
+    try:
+        from ai_edge_litert.compiled_model import (
+            CompiledModel,
+            GpuOptions,
+            HardwareAccelerator,
+            Options,
+        )
+    except ImportError:
+        raise NoAcceleratorError(
+            "this ai-edge-litert cannot train on a GPU: pip install 'ai-edge-litert>=2.2'"
+        ) from None
 
     options = Options(
         hardware_accelerators=HardwareAccelerator.GPU,

@@ -1,8 +1,8 @@
 """Versions of the runtimes that fail on exported files: the one table, read without importing them.
 
 `scripts/test-runtimes` trains a fixed set of files under every version, and docs/runtimes.md has
-what it found. A version may be installed in spite of the floor in pyproject.toml, so whoever is about to
-load a runtime asks here first.
+what it found. A version may be installed in spite of the floor in pyproject.toml, so whoever is
+about to load a runtime asks here first.
 """
 
 from __future__ import annotations

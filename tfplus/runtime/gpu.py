@@ -83,7 +83,7 @@ def present() -> bool:
     """Whether LiteRT can use a GPU of this machine for anything."""
     try:
         _on_gpu(_smallest_graph(), "float32")
-    except RuntimeError:
+    except (RuntimeError, NoAcceleratorError):
         return False
     return True
 

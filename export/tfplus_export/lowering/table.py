@@ -26,7 +26,7 @@ from tfplus_export.lowering.ops.elementwise import (
     sigmoids,
     steps,
 )
-from tfplus_export.lowering.ops.elementwise.erf import ERFC
+from tfplus_export.lowering.ops.elementwise.erf import ERF, ERFC
 from tfplus_export.lowering.ops.gather import GATHER
 from tfplus_export.lowering.ops.pooling import AVG_POOL, MAX_POOL
 from tfplus_export.lowering.ops.softmax import LOG_SOFTMAX, SOFTMAX
@@ -52,6 +52,7 @@ RULES: Rules = MappingProxyType(
         "Einsum": products.EINSUM,
         "Elu": rectifiers.ELU,
         "Equal": logic.EQUAL,
+        "Erf": ERF,
         "Erfc": ERFC,
         "Exp": powers.EXP,
         "ExpandDims": shaping.RESHAPE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ import tensorflow as tf
 from keras import activations, layers, ops
 from oracle import assert_equal
 
-from tfplus_export.lowering.ops.elementwise.erf import ERFC
+from tfplus_export.lowering.ops.elementwise.erf import ERF, ERFC
 
 rng = np.random.default_rng(0)
 
@@ -94,10 +95,11 @@ def test_activation_far_from_zero_and_at_its_corners(name: str) -> None:
     assert_equal(identity_before(layer_of(name), 8), x)
 
 
-def test_erfc_is_as_near_as_it_says() -> None:
+@pytest.mark.parametrize(("rule", "function"), [(ERF, math.erf), (ERFC, math.erfc)])
+def test_erf_is_as_near_as_it_says(rule: Any, function: Callable[[float], float]) -> None:
     x = np.linspace(-6, 6, 20001).astype(np.float32)
-    want = np.array([math.erfc(float(v)) for v in x])
-    got = ERFC.forward(None, [tf.constant(x)]).numpy()
+    want = np.array([function(float(v)) for v in x])
+    got = rule.forward(None, [tf.constant(x)]).numpy()
     np.testing.assert_allclose(got, want, rtol=0, atol=6e-7)
 
 

@@ -92,6 +92,7 @@ CASES: dict[str, Case] = {
         "ops.where(x == max)",
         lambda: lambda x: ops.where(ops.equal(x, ops.max(x, -1, keepdims=True)), x, 0.5 * x),
     ),
+    "Erf": Case("ops.erf", lambda: ops.erf),
     "Erfc": activation("gelu"),
     "Exp": activation("exponential"),
     "ExpandDims": Case("ops.expand_dims", lambda: lambda x: ops.expand_dims(x * x, 1)),

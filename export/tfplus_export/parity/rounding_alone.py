@@ -27,7 +27,11 @@ def weights(model: keras.Model, training: Training, seed: int) -> frozenset[str]
     rng, rows = np.random.default_rng(seed), short_rows(training)
     batches = [RandomSamples().batch(training, rng) for _ in range(PROBES)]
     few = [{name: value[:rows] for name, value in batch.items()} for batch in batches]
+    # Passes in training mode move the averages of batch normalizations.
+    kept = model.get_weights()
     try:
         return rounding_alone(Reference(model, training).float32_noise(few))
     except NoDoubleError:
         return frozenset()
+    finally:
+        model.set_weights(kept)

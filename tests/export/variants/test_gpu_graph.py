@@ -63,7 +63,7 @@ def test_an_operator_that_the_gpu_lacks_is_named_and_nothing_written(
 def test_a_gpu_that_ends_its_process_is_told_with_the_way_around_it(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faulty = Path(__file__).parents[1] / "agent" / "faulty_gpu"
+    faulty = Path(__file__).parents[2] / "agent" / "faulty_gpu"
     monkeypatch.setenv("PYTHONPATH", str(faulty), prepend=os.pathsep)
     monkeypatch.setenv("FAULTY_GPU", "abort 0")
     code, _, error = run(*SMALL)

@@ -129,9 +129,12 @@ TREE = [
     (errors.DataError, 3),
     (errors.TensorError, 3),
     (errors.ExportError, 4),
+    (errors.UnsupportedOperationError, 4),
+    (errors.UnexpectedExportError, 4),
     (errors.RemoteError, 5),
     (errors.BusyError, 5),
     (errors.MissingExtraError, 6),
+    (errors.RuntimeVersionError, 6),
     (errors.WorkerError, 7),
 ]
 

@@ -60,8 +60,7 @@ def test_weights_whose_gradient_is_rounding_alone_are_named_for_an_accelerator(
         return from_json(json.dumps(raw)).rounding("gpu")
 
     assert rounding(rounding=["shared/a/bias"]) == {"shared/a/bias"}
-    # As files were before.
-    assert rounding() == frozenset()
+    assert rounding(rounding=[]) == frozenset()
     assert toy.manifest.rounding("gpu") == frozenset()
     with pytest.raises(ArtifactError, match=r"accelerated\[0\].rounding: expected a list of texts"):
         rounding(rounding=[1])

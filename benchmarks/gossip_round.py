@@ -35,7 +35,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "export"), str(ROOT / "device_agent")]
 from tfplus.demo.agents import LocalAgents  # noqa: E402
 from tfplus.demo.children import Children  # noqa: E402
 from tfplus.fleet.client import AgentClient  # noqa: E402
-from tfplus.fleet.gossip_run import GossipSession, RunOptions  # noqa: E402
+from tfplus.fleet.gossip_run import GossipSession  # noqa: E402
+from tfplus.fleet.run_options import RunOptions  # noqa: E402
 from tfplus.fleet.updates import Round  # noqa: E402
 from tfplus.model_file import artifact  # noqa: E402
 

@@ -19,7 +19,8 @@ from tfplus.data import scaling
 from tfplus.errors import RemoteError, UsageError
 
 if TYPE_CHECKING:
-    from tfplus.fleet.gossip_run import GossipSession, RunOptions
+    from tfplus.fleet.gossip_run import GossipSession
+    from tfplus.fleet.run_options import RunOptions
 
 app = typer.Typer(add_completion=False)
 
@@ -97,7 +98,8 @@ def gossip(
       tfplus gossip --agents-file ring.txt --model lenet.tflite --rounds 20 -o run \\
           --resume 20260131-120000-1f2e3d
     """
-    from tfplus.fleet.gossip_run import GossipSession, RunOptions
+    from tfplus.fleet.gossip_run import GossipSession
+    from tfplus.fleet.run_options import RunOptions
 
     tls = encryption.tls_files(tls_dir, insecure=insecure)
     addresses = [*(agent or []), *(_agents_in(agents_file) if agents_file else [])]
@@ -196,7 +198,7 @@ def _write(
 ) -> tuple[list[Path], list[str]]:
     from safetensors.numpy import save
 
-    from tfplus.fleet.gossip_run import write_global
+    from tfplus.fleet.global_model import write_global
     from tfplus.system.files import write_atomic
 
     values = session.recompose()

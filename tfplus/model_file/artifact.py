@@ -24,7 +24,8 @@ import numpy as np
 from tfplus.errors import ArtifactError
 from tfplus.model_file import baking, storage
 from tfplus.model_file.baking import Inference
-from tfplus.model_file.manifest import InferenceGraph, Manifest
+from tfplus.model_file.companion_graphs import InferenceGraph
+from tfplus.model_file.manifest import Manifest
 from tfplus.model_file.manifest_reader import from_json
 from tfplus.model_file.storage import Storage
 from tfplus.system.files import sha256_of, write_atomic

@@ -18,7 +18,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from tfplus.errors import RemoteError, UsageError
-from tfplus.fleet.gossip_run import GossipSession, RunOptions
+from tfplus.fleet.gossip_run import GossipSession
+from tfplus.fleet.run_options import RunOptions
 from tfplus.fleet.updates import Ended, Rejoined, Round
 from tfplus.gossip.membership.topology import ring
 from tfplus.gossip.mixing.sample_weights import slice_weights

@@ -30,8 +30,8 @@ from tfplus_agent.storage import retention
 from tfplus_agent.storage.checkpoints import CheckpointStore
 from tfplus_agent.storage.directory import LoadedModel, StateDirectory
 from tfplus_agent.storage.models import ModelStore
-from tfplus_agent.telemetry.process_memory import PEAK_RSS, RSS, ProcessMemory
 from tfplus_agent.telemetry.sensor import value_of
+from tfplus_agent.telemetry.sensors.process_memory import PEAK_RSS, RSS, ProcessMemory
 from tfplus_agent.worker.client import WorkerSetup
 
 _LOG = logging.getLogger(__name__)

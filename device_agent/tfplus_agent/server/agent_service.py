@@ -23,8 +23,8 @@ from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 from tfplus_agent.device.device import Device
 from tfplus_agent.results import MemoryReading, StepEvent, TrainSummary
 from tfplus_agent.server.event_stream import Mailbox
-from tfplus_agent.telemetry.power_supply import CHARGE, PLUGGED_IN, PowerSupply
 from tfplus_agent.telemetry.sensor import Reading, value_of
+from tfplus_agent.telemetry.sensors.power_supply import CHARGE, PLUGGED_IN, PowerSupply
 
 
 class GossipControl(Protocol):

@@ -11,9 +11,11 @@ from tfplus.cli import encryption
 from tfplus.data import scaling
 from tfplus_agent import daemon
 from tfplus_agent.commands.doctor import doctor
+from tfplus_agent.commands.sensors import sensors
 
 app = typer.Typer(add_completion=False)
 app.command()(doctor)
+app.command()(sensors)
 
 
 @app.command()
@@ -92,6 +94,14 @@ def agent(
             "those of gossip runs that can be gone on with are never removed.",
         ),
     ] = 10,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Serve sensors and progress to Prometheus there, under /metrics, with the agent's "
+            "own certificate (extra `metrics`).",
+        ),
+    ] = None,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the ready line here once it serves.")
     ] = None,
@@ -109,6 +119,7 @@ def agent(
           --listen 0.0.0.0:50051 --tls-dir certs/pi-3
       tfplus agent --data pixels.npz --scale 1/255
       tfplus agent --data digits.npz --listen 127.0.0.1:0 --json
+      tfplus agent --data digits.npz --metrics 127.0.0.1:9464
     """
     scaling.parse(scale, offset)
     encryption.tls_files(tls_dir, insecure=insecure)
@@ -130,6 +141,7 @@ def agent(
             "insecure": insecure,
             "keep_runs": keep_runs,
             "keep_models": keep_models,
+            "metrics": metrics,
             "ready_file": ready_file,
             "as_json": as_json,
         }

@@ -53,6 +53,7 @@ def run(
     insecure: bool,
     keep_runs: int,
     keep_models: int,
+    metrics: str | None,
     ready_file: str | None,
     as_json: bool,
 ) -> None:
@@ -102,13 +103,26 @@ def run(
     )
 
     def on_ready(serving: AgentServer) -> None:
-        line = json.dumps({"address": serving.address, "name": name, "pid": os.getpid()})
+        about = {"address": serving.address, "name": name, "pid": os.getpid()}
+        if metrics is not None:
+            from tfplus_agent.server.metrics import MetricsPage
+            from tfplus_agent.telemetry.sensors.registry import SENSORS
+
+            about["metrics"] = MetricsPage(
+                metrics,
+                SENSORS,
+                lambda: {"trained_steps": float(serving.device.trained_steps)},
+                tls,
+                insecure,
+            ).address
+        line = json.dumps(about)
         if ready_file is not None:
             write_atomic(Path(ready_file), f"{line}\n".encode())
         found = serving.device.runtime
+        page = f", metrics on {about['metrics']}" if metrics else ""
         text = (
             f"agent '{name}' serves on {serving.address} ({found.name} {found.version}, "
-            f"{serving.device.train_samples} samples); Ctrl-C ends it"
+            f"{serving.device.train_samples} samples){page}; Ctrl-C ends it"
         )
         # Flushed, so that a reader of a pipe sees the line at once.
         print(line if as_json else text, flush=True)  # noqa: T201 (the command's own output)

@@ -18,6 +18,7 @@ from tfplus_agent.telemetry.sensor import Reading
 _POWERS = ("battery_power_watts", "board_power_watts", "rail_power_watts")
 _COUNTER = "package_energy_joules"
 _RANGE = "package_energy_range_joules"
+_BUSY, _IDLE = ("processor_busy_seconds", ""), ("processor_idle_seconds", "")
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,16 @@ def over(snapshots: Sequence[Snapshot], idle: Sequence[Snapshot] = ()) -> list[E
         Energy(e.source, e.joules, e.seconds, e.kind, e.readings, baseline.get(e.source))
         for e in _energies(snapshots)
     ]
+
+
+def busy_share(snapshots: Sequence[Snapshot]) -> float | None:
+    """The share of all cores' time that was spent working, 0 to 1; None where it is not told."""
+    read = [(s.values.get(_BUSY), s.values.get(_IDLE)) for s in snapshots]
+    told = [(busy, idle) for busy, idle in read if busy is not None and idle is not None]
+    if len(told) < 2:
+        return None
+    busy, idle = told[-1][0] - told[0][0], told[-1][1] - told[0][1]
+    return busy / (busy + idle) if busy >= 0 and idle >= 0 and busy + idle > 0 else None
 
 
 def _energies(snapshots: Sequence[Snapshot]) -> list[Energy]:

@@ -16,6 +16,7 @@ import grpc
 
 from tfplus.errors import UsageError
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
+from tfplus.wire.roles import REVOKED_FILE
 
 CA_FILE = "ca.pem"
 CERT_FILE = "cert.pem"
@@ -38,6 +39,11 @@ class TlsFiles:
     ca: Path
     cert: Path
     key: Path
+
+    @property
+    def revoked(self) -> Path:
+        """Where a list of revoked certificates lies, if there is one."""
+        return self.cert.parent / REVOKED_FILE
 
     @classmethod
     def load(cls, directory: Path) -> TlsFiles:

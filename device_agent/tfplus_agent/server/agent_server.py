@@ -22,6 +22,7 @@ from tfplus_agent.server.agent_service import AgentService
 from tfplus_agent.server.calls import Calls
 from tfplus_agent.server.event_loop import EventLoop
 from tfplus_agent.server.idle_streams import Pace
+from tfplus_agent.server.permissions import Permissions
 from tfplus_agent.server.signals import StopSignals
 
 _GRACE_S = 5.0
@@ -80,7 +81,8 @@ class AgentServer:
             gossip_pb2.DESCRIPTOR.services_by_name["Gossip"].full_name,
         ]
         self._health = health.Health(services)
-        self._calls = Calls(pace=config.pace)
+        permissions = Permissions(config.tls.revoked if config.tls else None)
+        self._calls = Calls(permissions, pace=config.pace)
         self._loop = EventLoop()
         try:
             self._server, port = self._loop.run(self._served(config, services))

@@ -14,7 +14,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from tfplus.errors import UsageError
 
@@ -39,7 +39,7 @@ def role_named(text: str) -> Role:
     """
     if text not in ROLES:
         raise UsageError(f"role '{text}': expected one of {', '.join(ROLES)}")
-    return cast("Role", text)
+    return text
 
 
 def uri_of(role: Role) -> str:

@@ -66,7 +66,7 @@ def run(
     # gRPC's C core would write its own line about a port in use beside the error message.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        from tfplus.runtime import gpu_model
+        from tfplus.runtime import accelerators
         from tfplus_agent.server import agent_server
         from tfplus_agent.storage import naming
     except ModuleNotFoundError as error:
@@ -78,7 +78,7 @@ def run(
     from tfplus.wire.tls import TlsFiles
     from tfplus_agent.device.device import DeviceConfig
 
-    gpu_model.check_name(accelerator)
+    accelerators.check_name(accelerator)
     tls = TlsFiles.load(Path(tls_dir)) if tls_dir else None
     name = naming.own_name(name, tls)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)

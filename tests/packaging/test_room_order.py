@@ -20,7 +20,8 @@ SOURCES = {
 }
 ORDER = {
     "tfplus": """
-        errors proto proto.v1 system tensors wire tflite model_file data measure runtime profiling
+        errors proto proto.v1 system tensors wire tflite model_file data measure runtime training
+        profiling
         gossip gossip.mixing gossip.core gossip.membership gossip.transport gossip.simulation
         fleet report demo cli __main__
     """,

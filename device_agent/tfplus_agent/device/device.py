@@ -18,7 +18,7 @@ from tfplus.data import device_data, guessing
 from tfplus.data.scaling import Scaling
 from tfplus.errors import BusyError, DataError, TfplusError, UsageError, WorkerError
 from tfplus.model_file.manifest import Manifest
-from tfplus.runtime import gpu_model, interpreter
+from tfplus.runtime import accelerators, interpreter
 from tfplus.runtime.gpu import Precision
 from tfplus.tensors import slices
 from tfplus.tensors.slices import Tensor
@@ -64,7 +64,7 @@ class DeviceConfig:
     eval_data: Path | None = None
     runtime: str = interpreter.AUTO
     threads: int = 0
-    accelerator: str = gpu_model.AUTO
+    accelerator: str = accelerators.AUTO
     loss_every: int = 1
     gpu_precision: Precision = "float32"
     keep_models: int = retention.KEEP_MODELS

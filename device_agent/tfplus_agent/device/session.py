@@ -11,15 +11,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tfplus.errors import DataError, MissingExtraError, TensorError, TfplusError, WorkerError
 from tfplus.model_file.manifest import Manifest
 from tfplus.model_file.state_ranges import check_ranges
-from tfplus.runtime.interpreter import Model
+from tfplus.runtime.accelerators import CPU
 from tfplus.tensors.slices import Tensor, check_against
 from tfplus.wire.hashing import tensor_hash
-from tfplus_agent.results import LOSS, StepEvent
+from tfplus_agent.results import StepEvent
 from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore, StorageError
 from tfplus_agent.storage.directory import LoadedModel
 from tfplus_agent.worker.client import EpochPlan, EpochResult, WorkerClient, WorkerSetup
@@ -177,21 +177,11 @@ class Session:
         """
         reached = plan.first_step
 
-        def report(event: Mapping[str, Any]) -> None:
+        def report(event: StepEvent) -> None:
             nonlocal reached
-            reached = int(event["step"])
-            reported: Mapping[str, float] = event["reported"]
+            reached = event.step
             if on_step is not None:
-                on_step(
-                    StepEvent(
-                        step=reached,
-                        steps_total=plan.steps_total,
-                        epoch=plan.epoch,
-                        loss=reported[LOSS],
-                        milliseconds=float(event["milliseconds"]),
-                        metrics={n: v for n, v in reported.items() if n != LOSS},
-                    )
-                )
+                on_step(event)
 
         try:
             result = self._ask_once(lambda worker: worker.train(plan, report, cancelled))
@@ -202,7 +192,8 @@ class Session:
 
     def evaluate(self) -> tuple[int, int, dict[str, float]]:
         """Returns samples, samples of known classes, and the sum of each metric over all."""
-        return self._ask(lambda worker: worker.evaluate())
+        found = self._ask(lambda worker: worker.evaluate())
+        return found.samples, found.known_samples, found.sums
 
     def checkpoint(self) -> None:
         """Writes what was learned to disk.
@@ -293,7 +284,7 @@ class Session:
             begin(worker)
         except WorkerError as error:
             worker.close()
-            if worker.accelerator == Model.accelerator:
+            if worker.accelerator == CPU:
                 raise
             self._leave_the_gpu(str(error))
             return self._start_at(begin)
@@ -309,7 +300,7 @@ class Session:
         try:
             return WorkerClient(self._setup, self._log_path)
         except WorkerError as error:
-            if self._setup.accelerator == Model.accelerator or not self.manifest.accelerated:
+            if self._setup.accelerator == CPU or not self.manifest.accelerated:
                 raise
             self._leave_the_gpu(str(error))
             return WorkerClient(self._setup, self._log_path)
@@ -337,12 +328,12 @@ class Session:
         """Goes back to the last checkpoint, off the GPU if it was on it; returns what to raise."""
         _LOG.error("worker %d: %s", worker.pid, error)
         self.close()
-        if worker.accelerator == Model.accelerator:
+        if worker.accelerator == CPU:
             return error
         self._leave_the_gpu(str(error))
         return AcceleratorLostError(str(error))
 
     def _leave_the_gpu(self, reason: str) -> None:
         self._gpu_failure = f"the GPU was lost: {reason}"
-        self._setup = replace(self._setup, accelerator=Model.accelerator)
+        self._setup = replace(self._setup, accelerator=CPU)
         _LOG.warning("goes on on the CPU: %s", self._gpu_failure)

@@ -25,8 +25,8 @@ ORDER = {
         fleet report demo cli __main__
     """,
     "tfplus_agent": """
-        results storage telemetry gpu worker jobs device gossip doctor server commands daemon cli
-        __main__
+        results storage telemetry install gpu worker jobs device gossip doctor server commands
+        daemon cli __main__
     """,
     "tfplus_export": """
         tf_types system zoo conversion passes.ir passes.memory passes.rematerialization

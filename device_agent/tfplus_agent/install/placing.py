@@ -42,7 +42,8 @@ def remove(path: Path, mark: str) -> None:
         raise UsageError(f"{path}: no such file: was it installed with the same options?")
     _require_ours(path, mark)
     path.unlink()
-    for link in path.parent.glob(f"*.wants/{path.name}"):
+    for folder in path.parent.glob("*.wants"):
+        link = folder / path.name
         if link.is_symlink():
             link.unlink()
 

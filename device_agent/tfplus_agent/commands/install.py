@@ -88,9 +88,7 @@ def install(
         text = termux.script(service, command, distribution)
     else:
         reads = agent_command.paths({**options, "state_dir": None})
-        text = Service(
-            service, command, state_dir.absolute(), reads, account, memory_max, watchdog
-        ).text()
+        text = Service(command, state_dir.absolute(), reads, account, memory_max, watchdog).text()
     if print_only:
         typer.echo(text, nl=False)
         return

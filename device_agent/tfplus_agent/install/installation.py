@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from tfplus.errors import UsageError
 from tfplus_agent.install import placing, termux, unit
 
 USER, SYSTEM, TERMUX = "user", "system", "termux"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.-]{0,200}")
+# Starts the script again where Android has ended Termux as a whole; the number is a job's name.
+_JOBS = "termux-job-scheduler --job-id 50051"
 
 
 @dataclass(frozen=True)
@@ -49,18 +53,17 @@ def place(kind: str, name: str) -> Place:
     """Where a service of that kind and name lies.
 
     Raises:
-      UsageError: Termux is not here.
+      UsageError: no service may have that name.
     """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"--service '{name}': expected letters, digits, ':', '_', '.' or '-', such as "
+            "tfplus-agent"
+        )
     if kind == TERMUX:
         return _in_termux(name)
-    control, log = (
-        ("systemctl", "journalctl")
-        if kind == SYSTEM
-        else (
-            "systemctl --user",
-            "journalctl --user",
-        )
-    )
+    of_user = "" if kind == SYSTEM else " --user"
+    control, log = f"systemctl{of_user}", f"journalctl{of_user}"
     sudo = "sudo " if kind == SYSTEM else ""
     linger = () if kind == SYSTEM else ("sudo loginctl enable-linger $USER",)
     folder = placing.SYSTEM_UNITS if kind == SYSTEM else placing.user_units()
@@ -87,7 +90,8 @@ def _in_termux(name: str) -> Place:
         script,
         termux.MARK,
         0o700,
-        (f"sh {script} &", f"termux-job-scheduler --script {script} --period-ms 900000"),
+        (f"sh {script} &", f"{_JOBS} --script {script} --period-ms 900000 --persisted true"),
         (f"tail -f {termux.HOME / name}.log",),
-        ("termux-job-scheduler --cancel-all", "pkill -f 'tfplus agent'", "termux-wake-unlock"),
+        # The script ends with the agent, and gives the wake lock back.
+        (f"{_JOBS} --cancel", "pkill -f tfplus_agent.daemon"),
     )

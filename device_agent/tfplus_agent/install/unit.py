@@ -14,7 +14,6 @@ STATE_BASE = Path("/var/lib")
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$", "\n": "\\n", "\t": "\\t"})
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.-]{0,200}")
 _SIZE = re.compile(r"[1-9][0-9]*[KMGT]?|[1-9][0-9]?%")
 _HOMES = (Path("/home"), Path("/root"))
 _PRIVATE = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 (what PrivateTmp replaces)
@@ -25,7 +24,6 @@ class Service:
     """A service to write a unit for.
 
     Attributes:
-      name: of the unit, without `.service`.
       command: that it runs; the program's path is absolute.
       state_dir: that it may write to, and nothing else; absolute.
       reads: files and directories that it reads; absolute.
@@ -37,7 +35,6 @@ class Service:
       UsageError: a field has a wrong form, or the service could not see one of its paths.
     """
 
-    name: str
     command: Sequence[str]
     state_dir: Path
     reads: Sequence[Path] = ()
@@ -46,11 +43,6 @@ class Service:
     watchdog_s: int = 60
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise UsageError(
-                f"--service '{self.name}': expected letters, digits, ':', '_', '.' or '-', such as "
-                "tfplus-agent"
-            )
         if self.memory_max and not _SIZE.fullmatch(self.memory_max):
             raise UsageError(f"--memory-max '{self.memory_max}': expected such as 400M, 2G or 50%")
         for path in (Path(self.command[0]), self.state_dir, *self.reads):
@@ -59,11 +51,6 @@ class Service:
                     f"{path}: a service has a /tmp and /var/tmp of its own, and a restart of the "
                     "device empties them: choose another place"
                 )
-
-    @property
-    def file_name(self) -> str:
-        """Of the unit."""
-        return f"{self.name}.service"
 
     def text(self) -> str:
         """The unit."""

@@ -116,6 +116,8 @@ def test_print_writes_nothing(home: Path) -> None:
         (["--system", "--data", "d.npz"], "--run-as USER"),
         (["--system", "--data", "d.npz", "--run-as", "nobody-here"], "no such user"),
         (["--system", "--data", "d.npz", "--run-as", "root"], "no rights of root"),
+        (["--user", "--data", "d.npz", "--service", "../a"], "--service '../a'"),
+        (["--termux", "--uninstall", "--service", "$(id)"], "--service '$(id)'"),
         (["--user", "--uninstall", "--data", "d.npz"], "--uninstall goes without"),
     ],
 )

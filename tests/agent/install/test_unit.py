@@ -15,13 +15,13 @@ import pytest
 from tfplus.errors import UsageError
 from tfplus_agent.install.unit import Service
 
+UNIT = "tfplus-agent.service"
 STATE = Path("/var/lib/tfplus/pi-3")
 HIGHEST_EXPOSURE = 2.0
 
 
 def service(**changes: object) -> Service:
     fields = {
-        "name": "tfplus-agent",
         "command": [sys.executable, "-m", "tfplus", "agent", "--data", "/srv/d.npz"],
         "state_dir": STATE,
         "reads": [Path("/srv/d.npz")],
@@ -57,16 +57,16 @@ def systemd_analyze(runtime_dir: Path, *arguments: str) -> subprocess.CompletedP
 @pytest.mark.parametrize("run_as", ["daemon", ""], ids=["system", "user"])
 def test_systemd_finds_nothing_wrong(tmp_path: Path, run_as: str) -> None:
     made = service(run_as=run_as)
-    (tmp_path / made.file_name).write_text(made.text())
+    (tmp_path / UNIT).write_text(made.text())
     scope = [] if run_as else ["--user"]
-    done = systemd_analyze(tmp_path, *scope, "verify", str(tmp_path / made.file_name))
+    done = systemd_analyze(tmp_path, *scope, "verify", str(tmp_path / UNIT))
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_systemd_finds_it_little_exposed(tmp_path: Path) -> None:
     made = service()
-    (tmp_path / made.file_name).write_text(made.text())
-    done = systemd_analyze(tmp_path, "security", "--offline=yes", str(tmp_path / made.file_name))
+    (tmp_path / UNIT).write_text(made.text())
+    done = systemd_analyze(tmp_path, "security", "--offline=yes", str(tmp_path / UNIT))
     if "unrecognized option" in done.stderr:
         pytest.skip("this systemd-analyze is older than 250: it judges running services alone")
     exposure = re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)
@@ -115,7 +115,6 @@ def test_arguments_stay_what_they_are() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "a/b"}, "--service 'a/b'"),
         ({"memory_max": "much"}, "--memory-max 'much'"),
         ({"reads": [Path("/", "tmp", "d.npz")]}, "d.npz: a service has a /tmp"),
         ({"state_dir": Path("/var", "tmp", "state")}, "state: a service has a /tmp"),

@@ -26,8 +26,8 @@ ORDER = {
         fleet report demo cli __main__
     """,
     "tfplus_agent": """
-        results storage telemetry telemetry.sensors gpu worker jobs device gossip doctor server
-        commands daemon cli __main__
+        results storage telemetry telemetry.sensors install gpu worker jobs device gossip doctor
+        server commands daemon cli __main__
     """,
     "tfplus_export": """
         tf_types system zoo conversion passes.ir passes.memory passes.rematerialization

@@ -96,6 +96,7 @@ def channel(
     *,
     insecure: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    expected_host: str = "",
 ) -> grpc.Channel:
     """Opens a channel to an agent.
 
@@ -104,12 +105,13 @@ def channel(
       tls: own files; None for plaintext.
       insecure: allows plaintext to a host that is not loopback.
       limits: gives the size of a message.
+      expected_host: what the server's certificate must name; empty for the address's host.
 
     Raises:
       UsageError: the address has no port, or plaintext would leave this machine.
     """
     host, _ = split_address(address)
-    options = [
+    options: list[tuple[str, int | str]] = [
         *_message_options(limits),
         ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
@@ -121,6 +123,8 @@ def channel(
     if tls is None:
         require_loopback_or_insecure(host, insecure)
         return grpc.insecure_channel(address, options=options)
+    if expected_host:
+        options.append(("grpc.ssl_target_name_override", expected_host))
     credentials = grpc.ssl_channel_credentials(_read(tls.ca), _read(tls.key), _read(tls.cert))
     return grpc.secure_channel(address, credentials, options=options)
 

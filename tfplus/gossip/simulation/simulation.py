@@ -22,9 +22,9 @@ from tfplus.gossip.messages import (
     Started,
     Tick,
     TrainLocally,
-    read_only,
 )
 from tfplus.gossip.simulation.network import Faults, arrivals
+from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensors
 
 Trainer: TypeAlias = Callable[[int, Tensors], Tensors]
@@ -135,7 +135,7 @@ class _Simulation:
             config = NodeConfig(
                 name, 1, node.neighbours, rounds, round_timeout_s, schema, max_staleness
             )
-            self._live[name] = _Live(initial_state(config), read_only(node.tensors))
+            self._live[name] = _Live(initial_state(config), SliceSet.of(node.tensors))
 
     def run(self, crashes: Sequence[Crash]) -> Result:
         for name, node in self._nodes.items():
@@ -216,7 +216,7 @@ class _Simulation:
     def _train(self, name: str, round: int) -> None:
         live, node = self._live[name], self._nodes[name]
         life = live.state.config.incarnation
-        trained = read_only(node.train(round, live.tensors))
+        trained = SliceSet.of(node.train(round, live.tensors))
         done_at = self._now + node.train_s
         self._at(
             done_at,

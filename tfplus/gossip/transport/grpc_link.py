@@ -17,7 +17,7 @@ from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import gossip_pb2 as pb
 from tfplus.proto.v1 import gossip_pb2_grpc
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
-from tfplus.wire.tensors import tensor_hash, to_parts
+from tfplus.wire.tensors import to_parts
 from tfplus.wire.tls import TlsFiles, channel
 
 MAX_CALL_S = 600.0
@@ -237,9 +237,9 @@ class PeerLink:
 
 def _layouts(contribution: RoundContribution) -> dict[bytes, set[_Layout]]:
     layouts: dict[bytes, set[_Layout]] = {}
-    for tensor in contribution.tensors.values():
-        layout = (tensor.shape, tensor.dtype.name)
-        layouts.setdefault(tensor_hash(tensor), set()).add(layout)
+    for name, digest in contribution.tensors.hashes().items():
+        tensor = contribution.tensors[name]
+        layouts.setdefault(digest, set()).add((tensor.shape, tensor.dtype.name))
     return layouts
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import datetime
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent import futures
 from dataclasses import replace
 
@@ -18,6 +18,7 @@ from tfplus.gossip.transport.outbox import Outbox
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import gossip_pb2 as pb
 from tfplus.proto.v1 import gossip_pb2_grpc
+from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import schema_hash
 from tfplus.wire.certs import create_ca, issue
 from tfplus.wire.limits import Limits
@@ -28,14 +29,14 @@ RUN = "run-1"
 QUICK = Backoff(first_s=0.01, longest_s=0.04, attempts=4)
 
 
-def tensors(**values: float) -> dict[str, np.ndarray]:
-    return {f"shared/{n}": np.full(1000, v, np.float32) for n, v in values.items()}
+def tensors(**values: float) -> SliceSet:
+    return SliceSet({f"shared/{n}": np.full(1000, v, np.float32) for n, v in values.items()})
 
 
 def contribution(
     round: int = 1, held: Mapping[str, np.ndarray] | None = None, peer: str = "a"
 ) -> RoundContribution:
-    held = tensors(k=1.0, b=2.0) if held is None else held
+    held = tensors(k=1.0, b=2.0) if held is None else SliceSet.of(held)
     return RoundContribution(peer, 7, round, 2, held, dict.fromkeys(held, 3.0), schema_hash(held))
 
 

@@ -320,7 +320,7 @@ class Session:
         self.steps = self._saved_steps = checkpoint.step if checkpoint else 0
         self._behind = False
 
-    def _begin(self, begin: Callable[[WorkerClient], None]) -> WorkerClient:
+    def _begin(self, begin: Callable[[WorkerClient], object]) -> WorkerClient:
         try:
             worker = self._start_at(begin)
         except TfplusError as error:
@@ -330,7 +330,7 @@ class Session:
         self._on_start(True)
         return worker
 
-    def _start_at(self, begin: Callable[[WorkerClient], None]) -> WorkerClient:
+    def _start_at(self, begin: Callable[[WorkerClient], object]) -> WorkerClient:
         """Starts a worker and brings it to its first state; where the GPU fails, on the CPU."""
         self.close()
         worker = self._start()

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +100,11 @@ def test_a_commit_that_is_killed_anywhere_is_whole_or_has_not_begun(
     killed = True
     while killed:
         last = agent.journal.last_done
-        killed = dies_before(operation, lambda: agent.commit(last + 1), acknowledge)
+        killed = dies_before(operation, partial(agent.commit, last + 1), acknowledge)
         agent = Agent(tmp_path / "state", toy)
         now = agent.journal.last_done
         assert now in (last, last + 1)
+        assert [e.round for e in agent.journal.events if not e.error] == list(range(1, now + 1))
         # What the run goes on from is one whole state, and so is what the model goes on from.
         state, step = agent.journal.resume_state(toy.manifest, "x")
         assert step == 10 * now
@@ -131,9 +133,7 @@ def test_a_round_is_written_once(tmp_path: Path, toy: Artifact) -> None:
         agent.commit(round)
         newest = agent.store.newest()
         assert newest is not None
-        assert newest.samefile(
-            tmp_path / "state" / "gossip" / "run" / f"round-000{round}.safetensors"
-        )
+        assert newest.samefile(agent.path / "gossip" / "run" / f"round-000{round}.safetensors")
     # The snapshot outlives the checkpoint that it was linked to.
     for step in (7, 8):
         agent.store.save(Checkpoint(step, agent.state(9)))

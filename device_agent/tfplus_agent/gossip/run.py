@@ -7,11 +7,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tfplus.errors import TfplusError
 from tfplus.gossip.core import machine
+from tfplus.gossip.membership.member import Member
+from tfplus.gossip.membership.static import StaticMembership
 from tfplus.gossip.messages import (
     Answer,
     Effect,
@@ -27,12 +28,12 @@ from tfplus.gossip.messages import (
     Tick,
     TrainLocally,
 )
-from tfplus.gossip.transport.grpc_link import Backoff, Delivered, Delivery, PeerLink
 from tfplus.gossip.transport.grpc_service import Mailbox
 from tfplus.gossip.transport.outbox import Outbox
+from tfplus.gossip.transport.protocol import Delivered, Delivery
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
-from tfplus.wire.tls import TlsFiles
+from tfplus_agent.gossip.links import Link
 from tfplus_agent.gossip.rounds import CancelledRunError, Rounds
 from tfplus_agent.results import EvaluateResult, TrainSummary
 from tfplus_agent.storage.gossip_journal import RunJournal
@@ -43,21 +44,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _WATCH_POLL_S = 0.5
 _MAX_ERROR_CHARS = 1000
-
-
-@dataclass(frozen=True)
-class Link:
-    """How this device reaches its neighbours.
-
-    Attributes:
-      tls: own certificate; None for plaintext.
-      insecure: plaintext also beyond loopback.
-      backoff: of attempts that reach nobody.
-    """
-
-    tls: TlsFiles | None = None
-    insecure: bool = False
-    backoff: Backoff = field(default_factory=Backoff)
 
 
 class GossipRun:
@@ -89,7 +75,9 @@ class GossipRun:
         self._rounds = Rounds(device, journal, self._cancelled)
         self._changed = threading.Condition()
         self._todo: deque[Effect] = deque()
-        neighbours = tuple(n.name for n in plan.neighbours)
+        members = [Member(n.name, n.address) for n in plan.neighbours]
+        members = StaticMembership(device.name, members).neighbours(time.monotonic())
+        neighbours = tuple(member.name for member in members)
         self.mailbox = Mailbox(neighbours, self._deliver, self._traffic)
         self._state = machine.initial_state(
             machine.NodeConfig(
@@ -103,19 +91,7 @@ class GossipRun:
             first_round,
         )
         self._outbox: Outbox | None = None
-        self._links = {
-            n.name: PeerLink(
-                plan.run_id,
-                n.name,
-                n.address,
-                tls=link.tls,
-                insecure=link.insecure,
-                backoff=link.backoff,
-                cancelled=self._cancelled,
-                traffic=self._traffic,
-            )
-            for n in plan.neighbours
-        }
+        self._links = link.to(members, plan.run_id, self._cancelled, self._traffic)
         self._thread = threading.Thread(target=self._main, name="gossip", daemon=True)
 
     @property

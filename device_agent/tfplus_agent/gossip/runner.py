@@ -17,7 +17,8 @@ from tfplus.gossip.transport.grpc_service import GossipService, Mailbox
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.wire.tls import TlsFiles
-from tfplus_agent.gossip.run import GossipRun, Link
+from tfplus_agent.gossip.links import Link
+from tfplus_agent.gossip.run import GossipRun
 from tfplus_agent.storage.gossip_journal import RunJournal, valid_run_id, without_addresses
 from tfplus_agent.storage.gossip_runs import drop_finished, read_last, set_last
 

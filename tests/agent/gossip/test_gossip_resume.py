@@ -26,7 +26,8 @@ from gossip_ring import (
 
 from tfplus.errors import DataError, UsageError
 from tfplus.gossip.messages import RoundContribution
-from tfplus.gossip.transport.grpc_link import Delivered, PeerLink
+from tfplus.gossip.transport.grpc_link import PeerLink
+from tfplus.gossip.transport.protocol import Delivered
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slice_set import SliceSet

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from tfplus.gossip.messages import Answer, Outcome, RoundContribution
-from tfplus.gossip.transport.grpc_link import Backoff, Delivered, PeerLink
+from tfplus.gossip.transport.grpc_link import Backoff, PeerLink
 from tfplus.gossip.transport.grpc_service import GossipService, Mailbox
 from tfplus.gossip.transport.outbox import Outbox
+from tfplus.gossip.transport.protocol import Delivered
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import gossip_pb2 as pb
 from tfplus.proto.v1 import gossip_pb2_grpc

@@ -68,6 +68,8 @@ class VirtualTransport:
 
     def put(self, contribution: RoundContribution, give_up_at: float) -> None:
         """Sends to every neighbour, see `Transport`."""
+        if not self._open:
+            return
         clock = self._network.clock
         for peer in self._neighbours:
             self._count += 1

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tfplus.errors import DataError
 from tfplus.model_file.artifact import Artifact
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slice_set import SliceSet
@@ -156,3 +157,22 @@ def test_of_another_file_or_an_earlier_version_the_weights_are_taken(
     save_file(earlier, tmp_path / "state" / "gossip" / "run" / "round-0001.safetensors")
     state, step = agent.journal.resume_state(toy.manifest, "x")
     assert (set(state), step) == (weights, None)
+
+
+def test_one_damaged_bit_is_in_both_names_and_is_seen_under_both(
+    tmp_path: Path, toy: Artifact
+) -> None:
+    agent = Agent(tmp_path / "state", toy)
+    for round in (1, 2):
+        agent.commit(round)
+    newest = agent.store.newest()
+    assert newest is not None
+    with newest.open("r+b") as file:
+        file.seek(-3, os.SEEK_END)
+        file.write(b"\1")
+    agent = Agent(tmp_path / "state", toy)
+    assert agent.checkpoint is not None
+    assert agent.checkpoint.step == 10
+    assert agent.journal.last_done == 2
+    with pytest.raises(DataError, match="does not match its SHA-256"):
+        agent.journal.resume_state(toy.manifest, "x")

@@ -19,6 +19,7 @@ from tfplus.fleet.client import AgentClient
 from tfplus.fleet.follower import Follower
 from tfplus.fleet.run_options import RunOptions
 from tfplus.fleet.updates import Ended, Rejoined, Update
+from tfplus.gossip.membership.static import static_network
 from tfplus.gossip.membership.topology import ring
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors import slices
@@ -155,8 +156,8 @@ class GossipSession:
         return pb.GossipPlan(
             run_id=options.run_id,
             neighbours=[
-                pb.GossipNeighbour(name=n, address=self.addresses[n])
-                for n in ring(self.names)[name]
+                pb.GossipNeighbour(name=member.name, address=member.address)
+                for member in static_network(self.addresses, ring)[name].neighbours(0.0)
             ],
             rounds=options.rounds,
             epochs_per_round=options.epochs,

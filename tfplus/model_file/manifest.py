@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tfplus.codecs.registry import codec
 from tfplus.model_file.companion_graphs import AcceleratedGraph, InferenceGraph
 from tfplus.model_file.preprocessing import Preprocessing
 
@@ -69,13 +70,19 @@ class Variable:
     @property
     def size_bytes(self) -> int:
         """Bytes of its value."""
-        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+        return self.elements * np.dtype(self.dtype).itemsize
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
 
     @property
     def stored_bytes(self) -> int:
         """Bytes of its initial value in the file."""
-        form = self.storage if self.dtype == "float32" else self.dtype
-        return math.prod(self.shape) * np.dtype(form).itemsize
+        if self.dtype != "float32":
+            return self.size_bytes
+        return codec(self.storage).size_bytes(self.elements)
 
 
 @dataclass(frozen=True)

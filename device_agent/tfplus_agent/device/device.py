@@ -10,7 +10,7 @@ import logging
 import statistics
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,13 +21,14 @@ from tfplus.model_file.manifest import Manifest
 from tfplus.runtime import accelerators, interpreter
 from tfplus.runtime.gpu import Precision
 from tfplus.tensors import slices
-from tfplus.tensors.slices import Tensor
+from tfplus.tensors.slice_set import SliceSet
+from tfplus.tensors.slices import Tensors
 from tfplus_agent.device import training
 from tfplus_agent.device.session import Session
 from tfplus_agent.jobs.device_lock import Exclusive
 from tfplus_agent.results import LOSS, EvaluateResult, MemoryReading, StepEvent, TrainSummary
 from tfplus_agent.storage import retention
-from tfplus_agent.storage.checkpoints import CheckpointStore
+from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore
 from tfplus_agent.storage.directory import LoadedModel, StateDirectory
 from tfplus_agent.storage.models import ModelStore
 from tfplus_agent.telemetry.sensor import value_of
@@ -229,6 +230,56 @@ class Device:
           UsageError: neither epochs nor steps are given.
           WorkerError: the worker died on the CPU; the next call starts from the last checkpoint.
         """
+        return self._train(epochs, seed, on_step, report_every, max_steps, cancelled)
+
+    def train_round(
+        self, epochs: int, seed: int, *, cancelled: Callable[[], bool]
+    ) -> tuple[TrainSummary, Checkpoint | None]:
+        """Trains as `train` does, and takes the state out instead of writing it.
+
+        Returns:
+          The summary, and every variable with the steps behind them, for `commit`; None where it
+          was stopped, and then the checkpoint is on disk.
+        """
+        taken: list[Checkpoint] = []
+        summary = self._train(epochs, seed, cancelled=cancelled, take=taken.append)
+        return summary, taken[-1] if taken else None
+
+    def commit(self, state: Checkpoint, keep: Callable[[Path], None]) -> None:
+        """Makes `state` what the loaded model stands at, in one file; on disk when this returns.
+
+        Args:
+          state: every variable, and the steps behind them.
+          keep: called with the file, which it may link to; no other operation begins meanwhile.
+
+        Raises:
+          StorageError: the disk is full.
+        """
+        with self._exclusive.hold("writing a round down"):
+            self._loaded().commit(state, keep)
+
+    def settle(self, keep: Callable[[Path], None] = lambda _: None) -> None:
+        """Brings all that was learned to disk where it is not there yet.
+
+        Args:
+          keep: called with the file that holds it, as in `commit`.
+
+        Raises:
+          StorageError: the disk is full.
+        """
+        with self._exclusive.hold("writing what was learned"):
+            keep(self._loaded().settled())
+
+    def _train(
+        self,
+        epochs: int,
+        seed: int,
+        on_step: Callable[[StepEvent], None] | None = None,
+        report_every: int = 1,
+        max_steps: int = 0,
+        cancelled: Callable[[], bool] | None = None,
+        take: Callable[[Checkpoint], None] | None = None,
+    ) -> TrainSummary:
         if epochs < 1 and max_steps < 1:
             raise UsageError("train: expected at least one epoch or one step, got none")
 
@@ -246,14 +297,19 @@ class Device:
                 seed, per_epoch, total, max(1, report_every), self._config.loss_every
             )
             untrained = session.steps == 0
-            done = training.train(session, course, on_step, stop)
+
+            def finish() -> None:
+                if take is None or stop():
+                    session.checkpoint()
+                else:
+                    take(session.take())
+
+            done = training.train(session, course, on_step, stop, finish)
             summary = self._summary(session, done, time.monotonic() - started)
             return replace(summary, warnings=self._warnings(session, done, untrained))
 
-    def weights(
-        self, prefixes: Sequence[str] = (), include_optimizer: bool = False
-    ) -> dict[str, Tensor]:
-        """Returns the weights under `prefixes`, all when none is given.
+    def weights(self, prefixes: Sequence[str] = (), include_optimizer: bool = False) -> SliceSet:
+        """Returns the weights under `prefixes`, all when none is given; hashes that are known, too.
 
         Args:
           prefixes: such as `shared` or `task/3`.
@@ -262,30 +318,17 @@ class Device:
         Raises:
           TensorError: a prefix matches nothing.
         """
-        return self.hashed_weights(prefixes, include_optimizer)[0]
-
-    def hashed_weights(
-        self, prefixes: Sequence[str] = (), include_optimizer: bool = False
-    ) -> tuple[dict[str, Tensor], dict[str, bytes]]:
-        """Returns what `weights` does, and by name the SHA-256 of those whose hash is known."""
         with self._exclusive.hold("reading weights"):
             session = self._loaded()
             names = session.manifest.expected(weights_only=not include_optimizer)
             return session.some(slices.select(names, prefixes))
 
-    def set_weights(
-        self,
-        tensors: Mapping[str, Tensor],
-        *,
-        step: int | None = None,
-        hashes: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def set_weights(self, tensors: Tensors, *, step: int | None = None) -> None:
         """Sets some or all variables; the rest keeps its value. On disk when this returns.
 
         Args:
           tensors: name → array.
           step: what `trained_steps` becomes; None leaves it.
-          hashes: name → SHA-256 of tensors whose hash is known; they are not hashed again.
 
         Raises:
           TensorError: a name, shape or dtype that the model does not have, NaN, or a value that
@@ -293,7 +336,7 @@ class Device:
           StorageError: the disk is full; nothing was set.
         """
         with self._exclusive.hold("setting weights"):
-            self._loaded().set_values(tensors, step, hashes)
+            self._loaded().set_values(tensors, step)
 
     def evaluate(self) -> EvaluateResult | None:
         """Measures every metric on the evaluation data; None when there is none."""

@@ -54,6 +54,7 @@ def train(
     course: Course,
     on_step: Callable[[StepEvent], None] | None,
     stop: Callable[[], bool],
+    finish: Callable[[], None] | None = None,
 ) -> Trained:
     """Trains; the checkpoint is on disk when this returns.
 
@@ -62,6 +63,8 @@ def train(
       course: what to do.
       on_step: called with every reported step.
       stop: asked every now and then; once true, training stops after the step under way.
+      finish: called in the place of the last checkpoint, as part of the training: where the GPU is
+        lost in it, the steps are redone, and it is called again.
 
     Raises:
       DataError: the training diverged.
@@ -77,10 +80,11 @@ def train(
             while (steps := _steps(results)) < course.steps_total and not stop():
                 plan = _next(course, steps)
                 results.append(session.train_epoch(plan, on_step, stop))
-                if time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
+                late = time.monotonic() - saved_at > CHECKPOINT_EVERY_S
+                if late and _steps(results) < course.steps_total:
                     session.checkpoint()
                     saved, saved_at = len(results), time.monotonic()
-            session.checkpoint()
+            (finish or session.checkpoint)()
         except AcceleratorLostError as lost:
             reached = max(_steps(results), lost.step)
             del results[saved:]

@@ -7,11 +7,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from tfplus.errors import BusyError, TfplusError
+from tfplus.errors import TfplusError
 from tfplus.gossip.core import machine
+from tfplus.gossip.membership.member import Member
+from tfplus.gossip.membership.static import StaticMembership
 from tfplus.gossip.messages import (
     Answer,
     Effect,
@@ -27,44 +28,22 @@ from tfplus.gossip.messages import (
     Tick,
     TrainLocally,
 )
-from tfplus.gossip.mixing.sample_weights import slice_weights
-from tfplus.gossip.transport.grpc_link import Backoff, Delivered, Delivery, PeerLink
 from tfplus.gossip.transport.grpc_service import Mailbox
 from tfplus.gossip.transport.outbox import Outbox
+from tfplus.gossip.transport.protocol import Delivered, Delivery
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
-from tfplus.tensors.slices import check_against
-from tfplus.wire.tls import TlsFiles
-from tfplus_agent.results import TrainSummary
+from tfplus_agent.gossip.links import Link
+from tfplus_agent.gossip.rounds import CancelledRunError, Rounds
+from tfplus_agent.results import EvaluateResult, TrainSummary
 from tfplus_agent.storage.gossip_journal import RunJournal
 
 if TYPE_CHECKING:
     from tfplus_agent.device.device import Device
 
 _LOG = logging.getLogger(__name__)
-_BUSY_RETRY_S = 0.2
 _WATCH_POLL_S = 0.5
 _MAX_ERROR_CHARS = 1000
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Link:
-    """How this device reaches its neighbours.
-
-    Attributes:
-      tls: own certificate; None for plaintext.
-      insecure: plaintext also beyond loopback.
-      backoff: of attempts that reach nobody.
-    """
-
-    tls: TlsFiles | None = None
-    insecure: bool = False
-    backoff: Backoff = field(default_factory=Backoff)
-
-
-class _CancelledError(Exception):
-    """The run was stopped in the middle of something."""
 
 
 class GossipRun:
@@ -88,16 +67,17 @@ class GossipRun:
         self.resumed_at = first_round if resumed else 0
         self.events = list(journal.events)
         self.running = False
-        self._device = device
-        self._expected = device.manifest.expected(weights_only=True)
         self._traffic = Traffic()
         self._notes: dict[str, str] = {}
         self._summary: TrainSummary | None = None
         self._warned: set[str] = set()
         self._cancelled = threading.Event()
+        self._rounds = Rounds(device, journal, self._cancelled)
         self._changed = threading.Condition()
         self._todo: deque[Effect] = deque()
-        neighbours = tuple(n.name for n in plan.neighbours)
+        members = [Member(n.name, n.address) for n in plan.neighbours]
+        members = StaticMembership(device.name, members).neighbours(time.monotonic())
+        neighbours = tuple(member.name for member in members)
         self.mailbox = Mailbox(neighbours, self._deliver, self._traffic)
         self._state = machine.initial_state(
             machine.NodeConfig(
@@ -106,24 +86,12 @@ class GossipRun:
                 neighbours=neighbours,
                 rounds=plan.rounds,
                 round_timeout_s=plan.round_timeout_s,
-                schema=self._expected,
+                schema=self._rounds.expected,
             ),
             first_round,
         )
         self._outbox: Outbox | None = None
-        self._links = {
-            n.name: PeerLink(
-                plan.run_id,
-                n.name,
-                n.address,
-                tls=link.tls,
-                insecure=link.insecure,
-                backoff=link.backoff,
-                cancelled=self._cancelled,
-                traffic=self._traffic,
-            )
-            for n in plan.neighbours
-        }
+        self._links = link.to(members, plan.run_id, self._cancelled, self._traffic)
         self._thread = threading.Thread(target=self._main, name="gossip", daemon=True)
 
     @property
@@ -210,7 +178,7 @@ class GossipRun:
                 self._perform(effect)
                 if isinstance(effect, Finished):
                     end = self._finish()
-        except _CancelledError:
+        except CancelledRunError:
             pass
         except TfplusError as error:
             end = pb.GossipEvent(state=pb.GossipEvent.FAILED, error=str(error)[:_MAX_ERROR_CHARS])
@@ -221,6 +189,7 @@ class GossipRun:
         finally:
             if self._outbox is not None:
                 self._outbox.close()
+            self._rounds.close()
             with self._changed:
                 end.round = self.round
                 self.events.append(end)
@@ -238,7 +207,7 @@ class GossipRun:
                     self._changed.wait(None if deadline is None else deadline - now)
                     continue
             self._feed(Tick(time.monotonic()))
-        raise _CancelledError
+        raise CancelledRunError
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -254,30 +223,27 @@ class GossipRun:
                 pass
 
     def _train(self, round: int) -> None:
-        self._summary = self._patiently(
-            lambda: self._device.train(
-                self.plan.epochs_per_round,
-                round_seed(self.plan.seed, round),
-                cancelled=self._cancelled.is_set,
-            )
-        )
-        if self._cancelled.is_set():
-            raise _CancelledError
-        tensors = self._patiently(self._device.weights)
-        check_against(tensors, self._expected)
-        self._feed(LocalDone(time.monotonic(), round, tensors, self._slice_weights()))
+        self._summary, tensors = self._rounds.train(round)
+        weights = self._rounds.slice_weights
+        self._feed(LocalDone(time.monotonic(), round, tensors, weights))
 
     def _round_done(self, done: RoundDone) -> None:
-        self.journal.save_snapshot(done.round, done.tensors)
-        self._patiently(lambda: self._device.set_weights(done.tensors))
-        result = self._patiently(self._device.evaluate)
+        event = self._event_of(done, self._rounds.commit(done))
+        self.journal.append(event)
+        if not self.plan.keep_snapshots:
+            self.journal.drop_snapshots_before(done.round)
+        with self._changed:
+            self.events.append(event)
+            self._changed.notify_all()
+
+    def _event_of(self, done: RoundDone, result: EvaluateResult | None) -> pb.GossipEvent:
         sent, received = self._traffic.take()
         with self._changed:
             notes, self._notes = self._notes, {}
         summary = self._summary
         warnings = [w for w in summary.warnings if w not in self._warned] if summary else []
         self._warned.update(warnings)
-        event = pb.GossipEvent(
+        return pb.GossipEvent(
             state=pb.GossipEvent.ROUND_DONE,
             round=done.round,
             train_loss=summary.mean_loss if summary else 0.0,
@@ -292,12 +258,6 @@ class GossipRun:
             error="; ".join(notes[peer] for peer in sorted(notes))[:_MAX_ERROR_CHARS],
             warnings=warnings,
         )
-        self.journal.append(event)
-        if not self.plan.keep_snapshots:
-            self.journal.drop_snapshots_before(done.round)
-        with self._changed:
-            self.events.append(event)
-            self._changed.notify_all()
 
     def _finish(self) -> pb.GossipEvent:
         # The neighbours still want what was sent for the last round.
@@ -309,23 +269,7 @@ class GossipRun:
             round=self.plan.rounds,
             bytes_sent=sent,
             bytes_received=received,
-            slice_weights=self._slice_weights(),
+            slice_weights=self._rounds.slice_weights,
         )
         self.journal.append(end)
         return end
-
-    def _slice_weights(self) -> dict[str, float]:
-        return slice_weights(self._expected, self._device.train_samples)
-
-    def _patiently(self, call: Callable[[], _T]) -> _T:
-        while True:
-            try:
-                return call()
-            except BusyError:
-                if self._cancelled.wait(_BUSY_RETRY_S):
-                    raise _CancelledError from None
-
-
-def round_seed(seed: int, round: int) -> int:
-    """The seed that shuffles the samples of one round."""
-    return (seed * 1_000_003 + round) % 2**63

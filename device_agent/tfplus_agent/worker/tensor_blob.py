@@ -13,8 +13,8 @@ import numpy as np
 
 from tfplus.errors import WorkerError
 from tfplus.system.checked_json import shown
+from tfplus.tensors.hashing import raw_bytes
 from tfplus.tensors.slices import Tensor, Tensors
-from tfplus.wire.hashing import raw_bytes
 
 _DTYPES = ("float32", "int32")
 # NumPy makes no array of more.

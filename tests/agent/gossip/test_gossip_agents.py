@@ -31,7 +31,7 @@ from tfplus.tensors.slices import Tensors
 from tfplus.wire.certs import create_ca, issue
 from tfplus.wire.tls import TlsFiles
 from tfplus_agent.device.device import Device, DeviceConfig
-from tfplus_agent.gossip.run import round_seed
+from tfplus_agent.gossip.rounds import round_seed
 
 NAMES = ("a", "b", "c", "d")
 StartAgents = Callable[[], dict[str, Any]]

@@ -100,7 +100,11 @@ def test_failure_of_the_device_ends_the_run_with_its_reason(agents: dict[str, Ag
 
 def test_diverged_training_is_not_sent(agents: dict[str, Agent]) -> None:
     a = agents["a"]
-    a.device.values["shared/conv/kernel"][0] = np.nan
+
+    def diverge() -> None:
+        a.device.values = {n: t * np.float32(np.nan) for n, t in a.device.values.items()}
+
+    a.device.on_train = diverge
     plan = pb.GossipPlan(run_id="nan", rounds=3, epochs_per_round=1, round_timeout_s=1)
     a.runner.start(plan)
     end = a.events("nan")[-1]

@@ -33,8 +33,8 @@ from tfplus_export.passes.ir import step_graph
 from tfplus_export.passes.memory import peak
 from tfplus_export.passes.microbatching.counts import Sizes
 from tfplus_export.passes.rematerialization import plans
-from tfplus_export.pipeline.options import Options
-from tfplus_export.pipeline.train_graph import lower
+from tfplus_export.pipeline import train_graph
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources import source
 
 HERE = Path(__file__).parent
@@ -59,8 +59,8 @@ def files(model: str, batch_size: int, folder: Path) -> dict[str, tuple[Path, fl
     runtimes = ("ai-edge-litert",)
     loaded = source.load(f"zoo:{model}", input_shape=None, classes=None, seed=0)
     options = Options(batch_size=batch_size)
-    lowered = lower(loaded, loaded.model, options, lambda text: None, arrange=False)
-    graph = step_graph.read(lowered.content, "train")
+    built = train_graph.build(loaded, loaded.model, options, lambda text: None, schedule=False)
+    graph = step_graph.read(built.content, "train")
     order = scheduling.shortest(graph, runtimes)
     again = rewriting.plan(graph, runtimes)
     variants = {
@@ -73,10 +73,10 @@ def files(model: str, batch_size: int, folder: Path) -> dict[str, tuple[Path, fl
     moved = plans.moved_bytes(graph, graph.operators)
     found: dict[str, tuple[Path, float, float]] = {}
     for kind, plan in variants.items():
-        content = rewriting.rewrite(lowered.content, plan)
+        content = rewriting.rewrite(built.content, plan)
         path = folder / f"{model}-{kind}.tflite"
         path.write_bytes(content)
-        needed = cost.step_memory(content, lowered.variables_bytes)
+        needed = cost.step_memory(content, built.variables_bytes)
         estimated = memory.peak_bytes(needed, runtimes[0]) / 1e6
         found[kind] = (path, estimated, plan.again_bytes / moved)
         if peak.most_bytes(plan.graph, runtimes) != needed.arenas[runtimes[0]]:

@@ -77,7 +77,7 @@ def tune(
         raise UsageError("--tls-dir and --insecure are of an --agent")
     outputs.check(output, [Path(source)])
     with at_work("tfplus tune") as show:
-        from tfplus_export.pipeline.options import Options
+        from tfplus_export.pipeline.stages.options import Options
         from tfplus_export.tuning import tuner, tuning_file
 
         loaded = model.load()

@@ -17,8 +17,8 @@ from tfplus_export.costs.memory import peak_bytes
 from tfplus_export.costs.preview import Preview
 from tfplus_export.lowering.engine.survey import survey
 from tfplus_export.lowering.table import RULES
-from tfplus_export.pipeline import api
-from tfplus_export.pipeline.options import Options
+from tfplus_export.pipeline import sizing
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source
 from tfplus_export.targets import targets
 from tfplus_export.tracing import checks, ports
@@ -140,7 +140,7 @@ def check(
     if not problems and not any(layer.problems for layer in layers):
         progress("converting the step for two small batches")
         try:
-            seen = api.preview_step(source, options)
+            seen = sizing.preview_step(source, options)
         except ExportError as error:
             problems.append(str(error))
     exports = seen is not None

@@ -24,9 +24,8 @@ from tfplus.system import temporary
 from tfplus_export.costs.timed_step import runnable
 from tfplus_export.lowering.engine.candidates import Choice, choices
 from tfplus_export.passes.microbatching import choice as microbatches
-from tfplus_export.pipeline import api
-from tfplus_export.pipeline.options import Options, Progress
-from tfplus_export.pipeline.train_graph import lower, training_of
+from tfplus_export.pipeline import api, train_graph
+from tfplus_export.pipeline.stages.options import Options, Progress
 from tfplus_export.sources.source import Source
 from tfplus_export.tuning.tuning_file import Measurement, TuningFile
 
@@ -180,7 +179,7 @@ def tune(
 
 def problems(source: Source, options: Options) -> list[Choice]:
     """What can be lowered in several ways, each once: operations, and last the step's batch."""
-    step = training_of(source, source.model, options)
+    step = train_graph.training_of(source, source.model, options)
     found: dict[str, Choice] = {}
     for choice in choices(step.train_graph, step.rules):
         found.setdefault(choice.problem, choice)
@@ -190,4 +189,4 @@ def problems(source: Source, options: Options) -> list[Choice]:
 
 
 def _content(source: Source, options: Options) -> bytes:
-    return lower(source, source.model, options, lambda text: None).content
+    return train_graph.build(source, source.model, options, lambda text: None).content

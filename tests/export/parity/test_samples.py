@@ -14,7 +14,7 @@ from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.optimizers import Sgd
 from tfplus_export.parity.samples import random_inputs
 from tfplus_export.pipeline.api import export
-from tfplus_export.pipeline.options import Options
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source
 from tfplus_export.tf_types import Tensor
 from tfplus_export.tracing.graph import trace

@@ -25,8 +25,8 @@ from tfplus_export.passes.microbatching.cut import Cut, reshaped
 from tfplus_export.passes.microbatching.order import Placed, part_by_part
 from tfplus_export.passes.microbatching.rules import InParts
 from tfplus_export.passes.rematerialization import plans
-from tfplus_export.pipeline.options import Options
-from tfplus_export.pipeline.train_graph import lower
+from tfplus_export.pipeline import train_graph
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources import source
 
 BATCH = 6
@@ -313,7 +313,9 @@ def test_parts_that_do_not_fit_into_a_limit_are_not_taken() -> None:
 def test_a_step_on_parts_is_the_step(name: str) -> None:
     loaded = source.load(f"zoo:{name}", input_shape=None, classes=None, seed=0)
     options = Options(batch_size=6)
-    whole = lower(loaded, loaded.model, options, lambda text: None, arrange=False).content
+    whole = train_graph.build(
+        loaded, loaded.model, options, lambda text: None, schedule=False
+    ).content
     content = in_parts(whole, 6, Sizes(1 << 10, 0, math.inf))
     before, graph = (step_graph.read(c, "train") for c in (whole, content))
     assert len(graph.operators) > 1.5 * len(before.operators)

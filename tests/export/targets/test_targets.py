@@ -23,8 +23,7 @@ from tfplus_export.commands.values import parse_size
 from tfplus_export.costs import budget, cost
 from tfplus_export.costs.budget import MOST_SAMPLES
 from tfplus_export.costs.memory import peak_bytes
-from tfplus_export.pipeline import api
-from tfplus_export.pipeline.train_graph import lower
+from tfplus_export.pipeline import api, train_graph
 from tfplus_export.sources import source
 from tfplus_export.sources.source import Source
 from tfplus_export.targets import targets
@@ -172,7 +171,7 @@ def test_the_estimate_is_near_the_measured_peak(
     loaded = source.load(f"zoo:{name}", input_shape=None, classes=None, seed=0)
     options = api.Options(batch, freeze=select(loaded.model, [], train))
     with options.freeze.applied(loaded.model):
-        lowered = lower(loaded, loaded.model, options, lambda text: None)
+        lowered = train_graph.build(loaded, loaded.model, options, lambda text: None)
     path = tmp_path / "m.tflite"
     path.write_bytes(lowered.content)
     memory = cost.step_memory(lowered.content, lowered.variables_bytes)

@@ -17,9 +17,8 @@ from tfplus.errors import DataError, UsageError
 from tfplus.model_file import artifact
 from tfplus.model_file.manifest import Lowering, Preprocessing
 from tfplus.proto.v1 import agent_pb2 as pb
-from tfplus_export.pipeline import api
-from tfplus_export.pipeline.options import Options
-from tfplus_export.pipeline.train_graph import lower
+from tfplus_export.pipeline import api, train_graph
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source
 from tfplus_export.tuning import tuner, tuning_file
 from tfplus_export.tuning.tuning_file import MeasuredOn, Measurement, TuningFile
@@ -155,7 +154,9 @@ def test_parts_are_taken_as_they_are_asked_for(tmp_path: Path) -> None:
     default, small, big, whole = counts
     assert small > default > big == whole
     with pytest.raises(UsageError, match="has no lowering 'x', expected one of parts of 4 MiB"):
-        lower(large, model, Options(8, lowerings={parts.problem: "x"}), lambda text: None)
+        train_graph.build(
+            large, model, Options(8, lowerings={parts.problem: "x"}), lambda text: None
+        )
 
 
 @pytest.mark.parametrize(("step_ms", "taken"), [(0.97, True), (0.99, False), (1.5, False)])

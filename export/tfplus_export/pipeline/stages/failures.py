@@ -13,8 +13,8 @@ _EXHAUSTED = "ResourceExhaustedError"
 
 
 @contextlib.contextmanager
-def stage(doing: str) -> Generator[None]:
-    """Runs a stage.
+def guarded(doing: str) -> Generator[None]:
+    """Runs part of an export.
 
     Args:
       doing: what it does, such as `tracing the training step`.

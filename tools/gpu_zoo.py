@@ -37,9 +37,9 @@ from tfplus.runtime.functional import StatelessModel
 from tfplus.tensors.slices import Tensors
 from tfplus_export import zoo
 from tfplus_export.optimizers import Adam, Sgd
-from tfplus_export.parity.agreement import TOLERANCE, agreement
-from tfplus_export.parity.samples import random_inputs, random_targets
-from tfplus_export.parity.step_error import loss_error
+from tfplus_export.parity.errors.agreement import agreement
+from tfplus_export.parity.errors.step_error import STEP_TOLERANCE, loss_error
+from tfplus_export.parity.samples.draw import random_inputs, random_targets
 from tfplus_export.pipeline import train_graph
 from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources import source
@@ -286,8 +286,8 @@ def holds(found: Mapping[str, Any]) -> bool:
     """Whether the GPU computes what the CPU does, whole; NaN is not that."""
     return bool(
         found.get("fully_accelerated")
-        and found["step_loss"] <= TOLERANCE["loss"]
-        and found["step_update"] <= TOLERANCE["update"]
+        and found["step_loss"] <= STEP_TOLERANCE["loss"]
+        and found["step_update"] <= STEP_TOLERANCE["update"]
     )
 
 
@@ -302,7 +302,7 @@ def main(arguments: list[str]) -> int:
         os._exit(0)
     if arguments == ["--half"]:
         return half()
-    head = HEAD.format(software=software(), steps=STEPS, batch=BATCH, **TOLERANCE)
+    head = HEAD.format(software=software(), steps=STEPS, batch=BATCH, **STEP_TOLERANCE)
     head += f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"
     rows = [r for r in read(TITLE).splitlines() if r.startswith(tuple(f"| {m} |" for m in MODELS))]
     right = True

@@ -18,9 +18,9 @@ from tfplus.tensors.slices import Tensors
 from tfplus_export.conversion import convert
 from tfplus_export.conversion.distinct_inputs import distinct
 from tfplus_export.lowering.engine.candidates import for_accelerators
-from tfplus_export.parity.agreement import Agreement, agreement
-from tfplus_export.parity.samples import random_inputs, random_targets
-from tfplus_export.parity.warm_moments import settled
+from tfplus_export.parity.errors.agreement import Agreement, agreement
+from tfplus_export.parity.samples.draw import random_inputs, random_targets
+from tfplus_export.parity.warm_moments import warm
 from tfplus_export.targets import targets
 from tfplus_export.train_step.functional import StatelessModule
 from tfplus_export.train_step.training import Training
@@ -144,7 +144,7 @@ def _steps(
         random_inputs(step.train_graph, rng) | random_targets(step, rng) for _ in range(STEPS)
     ]
     train(**batches[0])
-    before: State = settled(values, save(), rounding)
+    before: State = warm(values, save(), step.optimizer.second_moments(), rounding)
     restore(**before)
     steps: list[Step] = []
     wanted: list[State] = []

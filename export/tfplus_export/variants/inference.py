@@ -25,7 +25,7 @@ from tfplus.model_file.baking import Inference
 from tfplus.model_file.manifest import InferenceConstant, TensorInfo
 from tfplus_export.conversion import convert
 from tfplus_export.lowering.kernels.constants import FIXED
-from tfplus_export.parity.samples import random_inputs
+from tfplus_export.parity.samples.draw import random_inputs
 from tfplus_export.tf_types import Tensor
 from tfplus_export.train_step.signatures import concrete, tensor_specs
 from tfplus_export.train_step.training import Training

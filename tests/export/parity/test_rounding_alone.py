@@ -10,8 +10,8 @@ from keras import layers
 from tfplus_export.losses import compiled
 from tfplus_export.optimizers import Adam
 from tfplus_export.parity import rounding_alone
-from tfplus_export.parity.float32_noise import Found, measure
-from tfplus_export.parity.float32_noise import rounding_alone as of_batches
+from tfplus_export.parity.errors.float32_noise import Found, measure
+from tfplus_export.parity.errors.float32_noise import rounding_alone as of_batches
 from tfplus_export.tracing import ports
 from tfplus_export.train_step import training
 

@@ -21,7 +21,7 @@ from tfplus.model_file import artifact
 from tfplus.model_file.preprocessing import Preprocessing
 from tfplus_export.losses import compiled
 from tfplus_export.optimizers import Sgd
-from tfplus_export.parity import real_data
+from tfplus_export.parity.samples import real_data
 from tfplus_export.pipeline.stages import declared, manifest_fields
 from tfplus_export.tracing import ports
 from tfplus_export.tracing.graph import trace

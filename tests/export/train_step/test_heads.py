@@ -17,7 +17,7 @@ from tfplus.model_file import artifact
 from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.losses.compiled import compiled
 from tfplus_export.optimizers import Sgd
-from tfplus_export.parity import real_data, samples
+from tfplus_export.parity.samples import draw, real_data
 from tfplus_export.pipeline import api
 from tfplus_export.sources.source import Source
 from tfplus_export.sources.subclassed import with_inputs
@@ -176,8 +176,8 @@ def test_a_vocabulary_is_that_of_the_smallest_table(tmp_path: Path) -> None:
     parts.append(layers.Reshape((3, 1))(keras.ops.cast(number, "float32")))
     model = keras.Model([words, number], layers.Dense(2)(layers.Concatenate()(parts)))
     graph = trace(model, 2, training=True)
-    assert samples.vocabularies(graph) == {words.name: 7}
-    batch = samples.random_inputs(graph, np.random.default_rng(0))
+    assert draw.vocabularies(graph) == {words.name: 7}
+    batch = draw.random_inputs(graph, np.random.default_rng(0))
     assert batch[words.name].max() < 7
 
 

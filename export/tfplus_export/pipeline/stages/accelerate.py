@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfplus.model_file.manifest import Accelerator
-from tfplus_export.parity import agreement, rounding_alone
+from tfplus_export.parity import rounding_alone
+from tfplus_export.parity.errors.step_error import STEP_TOLERANCE
 from tfplus_export.pipeline.stages.fill import TrainGraph
 from tfplus_export.pipeline.stages.request import Request
 from tfplus_export.variants import gpu_graph
@@ -36,6 +37,6 @@ def accelerated(asked: Request, graph: TrainGraph) -> Graphs:
 def measured(graphs: Graphs) -> dict[str, Any]:
     """What the comparisons measured, for the manifest."""
     return {
-        name: {"tolerance": agreement.TOLERANCE, "runs": graph.measured}
+        name: {"tolerance": STEP_TOLERANCE, "runs": graph.measured}
         for name, graph in graphs.items()
     }

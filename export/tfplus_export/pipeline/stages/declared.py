@@ -11,8 +11,8 @@ from tfplus.data.fit import misfit
 from tfplus.data.spread import Spread, of_codes
 from tfplus.model_file.manifest import Output
 from tfplus.model_file.preprocessing import InputRange, Preprocessing
-from tfplus_export.parity.input_normalization import leading, stages
-from tfplus_export.parity.real_data import RealSamples
+from tfplus_export.parity.samples.input_normalization import normalization, normalizations
+from tfplus_export.parity.samples.real_data import RealSamples
 from tfplus_export.tf_types import Tensor
 from tfplus_export.tracing.graph import Graph
 from tfplus_export.train_step.training import Training
@@ -53,15 +53,15 @@ def of_layers(name: str, graph: Graph, tensor: Tensor) -> InputRange | None:
       graph: a traced pass.
       tensor: the input.
     """
-    for stage in reversed(stages(graph, tensor)):
-        scale, shift = np.ravel(stage.scale), np.ravel(stage.shift)
+    for found in reversed(normalizations(graph, tensor)):
+        scale, shift = np.ravel(found.scale), np.ravel(found.shift)
         if np.ptp(scale) or np.ptp(shift):
             continue
         codes = of_codes(float(scale[0]), float(shift[0]))
         if codes:
             low, high = ((end - shift[0]) / scale[0] for end in codes)
             return InputRange(name, "layers", float(low), float(high))
-    whole = leading(graph, tensor)
+    whole = normalization(graph, tensor)
     # A factor alone may be of anything; a mean that is taken off tells the data's.
     if whole is None or not np.any(whole.shift):
         return None

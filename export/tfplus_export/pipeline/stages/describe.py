@@ -13,7 +13,7 @@ from tfplus.model_file import manifest_reader
 from tfplus.model_file.manifest import AcceleratedGraph, Lowering, Manifest
 from tfplus_export.conversion import flatbuffer
 from tfplus_export.costs import cost
-from tfplus_export.parity.samples import vocabularies
+from tfplus_export.parity.samples.draw import vocabularies
 from tfplus_export.passes.microbatching import choice
 from tfplus_export.pipeline.stages import accelerate, declared, manifest_fields
 from tfplus_export.pipeline.stages.accelerate import Graphs

@@ -1,4 +1,4 @@
-"""How far a loss is off, and an update of a variable beyond what float32 rounding explains."""
+"""How far a step is off: its loss, its updates beyond what float32 rounds, and what passes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from tfplus.tensors.slices import OPTIMIZER
 
 State = Mapping[str, np.ndarray]
 
+# Relative errors that pass where float32 leaves nothing open.
+STEP_TOLERANCE = {"loss": 1e-4, "update": 1e-3}
+# In float64 a right step is off by less than this, and a wrong rule by more.
+EXACT = 1e-6
+# What is not exactly zero is at least so large, for an error relative to it.
+_LEAST = 1e-6
+
 # A bias in front of a batch normalization has no gradient but the rounding of its sum, a few times
 # eps of the terms; those are of the size of the layer's other gradients.
 # So has the bias of an attention's keys: it adds the same to all scores of a query, which a softmax
@@ -24,7 +31,17 @@ _OF_ATTENTION = frozenset({"query", "key", "value", "attention_output"})
 
 def loss_error(want: float, got: float) -> float:
     """The relative error of a loss."""
-    return abs(got - want) / max(abs(want), 1e-6)
+    return abs(got - want) / max(abs(want), _LEAST)
+
+
+def output_error(want: np.ndarray, got: np.ndarray) -> float:
+    """The largest error of an output, relative to its largest element."""
+    return float(np.max(np.abs(got - want))) / max(float(np.max(np.abs(want))), _LEAST)
+
+
+def within(errors: Mapping[str, float], limits: Mapping[str, float]) -> bool:
+    """Whether every error is within its limit; NaN is not."""
+    return all(errors[name] <= limit for name, limit in limits.items())
 
 
 def update_error(

@@ -10,16 +10,16 @@ import numpy as np
 from tfplus.measure.float32_error import allowed
 from tfplus.runtime.accelerator_process import Step
 from tfplus.tensors.slices import Tensors, weight_of
-from tfplus_export.parity.step_error import (
+from tfplus_export.parity.errors.step_error import (
+    STEP_TOLERANCE,
     largest_updates,
     layer_rounding,
     loss_error,
     lower_median,
     update_error,
+    within,
 )
 from tfplus_export.train_step.training import LOSS
-
-TOLERANCE = {"loss": 1e-4, "update": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,17 @@ class Agreement:
     update: float
     worst_variable: str
 
-    def holds(self, limits: Mapping[str, float] = TOLERANCE) -> bool:
+    def holds(self, limits: Mapping[str, float] = STEP_TOLERANCE) -> bool:
         """Whether both errors are within their limits; NaN is not."""
-        return self.loss <= limits["loss"] and self.update <= limits["update"]
+        return within(self._errors, limits)
 
     def limits(self) -> dict[str, float]:
         """What others may be off where this is what rounding alone makes of a step."""
-        own = {"loss": self.loss, "update": self.update}
-        return {name: allowed(limit, own[name]) for name, limit in TOLERANCE.items()}
+        return {name: allowed(limit, self._errors[name]) for name, limit in STEP_TOLERANCE.items()}
+
+    @property
+    def _errors(self) -> dict[str, float]:
+        return {"loss": self.loss, "update": self.update}
 
 
 def agreement(

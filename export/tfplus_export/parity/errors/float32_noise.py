@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfplus_export.parity.step_error import layer_rounding, norm, update_error
+from tfplus_export.parity.errors.step_error import (
+    layer_rounding,
+    loss_error,
+    norm,
+    update_error,
+)
 
 # A gradient so much smaller than the model's largest, in double precision, is zero by nature.
 VANISHING = 1e-9
@@ -59,7 +64,7 @@ def measure(exact: Found, float32: Found) -> Float32Noise:
     tiny = VANISHING * max(sizes.values())
     vanishing = frozenset(name for name, size in sizes.items() if size <= tiny)
     return Float32Noise(
-        loss=abs(float32[0] - loss) / max(abs(loss), 1e-6),
+        loss=loss_error(loss, float32[0]),
         gradients={
             name: update_error(zeros[name], gradient, float32[1][name], rounding[name])
             for name, gradient in gradients.items()

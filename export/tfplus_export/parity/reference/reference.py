@@ -12,14 +12,23 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus_export.lowering.engine.noise import STATE
-from tfplus_export.optimizers.base import LEARNING_RATE, scalar
-from tfplus_export.parity.float32_noise import Float32Noise, Found, measure
-from tfplus_export.parity.float64_reference import NUDGES, DoubleStep, Precise, compare
-from tfplus_export.parity.float64_rewrite import Doubled, Nudge, last_bit, unchanged
-from tfplus_export.parity.reference_noise import ReferenceNoise
-from tfplus_export.parity.samples import Batch
-from tfplus_export.parity.step_error import layer_of
-from tfplus_export.parity.verdict import EXACT
+from tfplus_export.optimizers.base import LEARNING_RATE, scalar, warm_second_moments
+from tfplus_export.parity.errors.float32_noise import Float32Noise, Found, measure
+from tfplus_export.parity.errors.step_error import EXACT, layer_of
+from tfplus_export.parity.reference.float64_reference import (
+    NUDGES,
+    Float64Evidence,
+    Float64Step,
+    compare,
+)
+from tfplus_export.parity.reference.float64_rewrite import (
+    Float64Function,
+    Nudge,
+    last_bit,
+    unchanged,
+)
+from tfplus_export.parity.reference.reference_noise import ReferenceNoise
+from tfplus_export.parity.samples.draw import Batch
 from tfplus_export.tracing import ports
 from tfplus_export.tracing.graph import inlined, layers_of
 from tfplus_export.tracing.unrolling import unrolled
@@ -71,8 +80,8 @@ class Reference:
         self._gradients: Any = _for_any_batch(gradients, training)
         self._apply: Any = tf.function(apply, autograph=False)
 
-    def settle(self, batch: Batch) -> None:
-        """Puts the optimizer's means of squares to the size of the gradients of each layer."""
+    def warm_up(self, batch: Batch) -> None:
+        """Puts the optimizer's second moments to the size of the gradients of each layer."""
         _, gradients = self._gradients(_tensors(batch))
         largest: dict[str, float] = {}
         for name, gradient in zip(self._trainable, gradients, strict=True):
@@ -80,14 +89,14 @@ class Reference:
                 size = float(np.sqrt(np.mean(np.square(tf.convert_to_tensor(gradient)))))
                 largest[layer_of(name)] = max(size, largest.get(layer_of(name), 0.0))
         sizes = [largest.get(layer_of(name), 0.0) for name in self._trainable]
-        self._rule.settle(self._optimizer, sizes)
+        warm_second_moments(self._rule, self._optimizer, sizes)
 
-    def in_double(
+    def in_float64(
         self,
         batches: Sequence[tuple[Batch, Batch]],
         states: Sequence[Sequence[np.ndarray]],
         training: Training,
-    ) -> Precise:
+    ) -> Float64Evidence:
         """What double precision tells of the step and of TensorFlow's float32.
 
         Args:
@@ -96,11 +105,11 @@ class Reference:
           training: the step.
 
         Raises:
-          NoDoubleError: an operation knows float32 alone.
+          NoFloat64Error: an operation knows float32 alone.
         """
         exact = self._exact(batches[0][0])
-        step = DoubleStep(training)
-        found: list[Precise] = []
+        step = Float64Step(training)
+        found: list[Float64Evidence] = []
         for weights in states:
             self._model.set_weights(list(weights))
             state, random = self.state(), self._noise.state()
@@ -112,7 +121,7 @@ class Reference:
                     nudged = [(exact(real, n), step(batch, state, random, n)) for n in nudges]
                     told = compare(*results, nudged)
                 found.append(told)
-        return reduce(Precise.worse, found)
+        return reduce(Float64Evidence.worse, found)
 
     def float32_noise(self, batches: Sequence[Batch]) -> list[Float32Noise]:
         """How far TensorFlow's float32 is off its float64, with the weights as they are.
@@ -121,7 +130,7 @@ class Reference:
           batches: of samples, all of one size.
 
         Raises:
-          NoDoubleError: an operation knows float32 alone.
+          NoFloat64Error: an operation knows float32 alone.
         """
         exact = self._exact(batches[0])
         return [measure(exact(batch), self._float32(batch)) for batch in batches]
@@ -132,7 +141,7 @@ class Reference:
         # Loops are written out: what calls a function cannot be rewritten.
         with inlined(), unrolled(layers_of(self._model)):
             traced = function.get_concrete_function(_tensors(batch))
-        exact = Doubled(traced)
+        exact = Float64Function(traced)
         _, parts = traced.structured_outputs
 
         def found(batch: Batch, nudge: Nudge = unchanged) -> Found:
@@ -163,7 +172,7 @@ class Reference:
         return float(loss)
 
     @contextlib.contextmanager
-    def magnified(self, factor: float) -> Generator[None]:
+    def amplified(self, factor: float) -> Generator[None]:
         """Within, the learning rate is so many times as high; what changes is put back at the end.
 
         Args:

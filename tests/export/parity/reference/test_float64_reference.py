@@ -19,12 +19,12 @@ from tfplus_export.lowering.ops.convolution.depthwise_convolutions import DEPTHW
 from tfplus_export.lowering.ops.reductions import MEAN, VARIANCE
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Sgd
-from tfplus_export.parity import reference
-from tfplus_export.parity.float64_reference import Precise, compare
-from tfplus_export.parity.float64_rewrite import Doubled, NoDoubleError
-from tfplus_export.parity.reference import Reference
-from tfplus_export.parity.samples import RandomSamples
-from tfplus_export.parity.verdict import EXACT, Parity
+from tfplus_export.parity.errors.verdict import EXACT, Parity
+from tfplus_export.parity.reference import reference
+from tfplus_export.parity.reference.float64_reference import Float64Evidence, compare
+from tfplus_export.parity.reference.float64_rewrite import Float64Function, NoFloat64Error
+from tfplus_export.parity.reference.reference import Reference
+from tfplus_export.parity.samples.draw import RandomSamples
 from tfplus_export.tracing import ports
 from tfplus_export.train_step import training
 
@@ -33,7 +33,7 @@ from tfplus_export.train_step import training
 FLOAT32_ALONE = ("Conv2D", "ResizeBicubic", "ResizeBilinear")
 
 
-def told(model: keras.Model, rules: Rules = RULES) -> Precise:
+def told(model: keras.Model, rules: Rules = RULES) -> Float64Evidence:
     """What double precision tells of a model's step on one random batch."""
     built = training.build(
         model,
@@ -44,7 +44,7 @@ def told(model: keras.Model, rules: Rules = RULES) -> Precise:
         rules=rules,
     )
     batch = RandomSamples().batch(built, np.random.default_rng(0))
-    return Reference(model, built).in_double([(batch, batch)], [model.get_weights()], built)
+    return Reference(model, built).in_float64([(batch, batch)], [model.get_weights()], built)
 
 
 def small() -> keras.Model:
@@ -177,8 +177,8 @@ def test_constants_are_folded_in_double_precision() -> None:
 def test_what_calls_a_function_has_no_double() -> None:
     inner: Any = tf.function(lambda x: x * x, autograph=False)
     outer: Any = tf.function(lambda x: inner(x) + 1.0, autograph=False)
-    with pytest.raises(NoDoubleError, match="calls a function"):
-        Doubled(outer.get_concrete_function(tf.TensorSpec([2], tf.float32)))
+    with pytest.raises(NoFloat64Error, match="calls a function"):
+        Float64Function(outer.get_concrete_function(tf.TensorSpec([2], tf.float32)))
 
 
 def parity(update: float, own: float, float64: float | None = 1e-12) -> Parity:
@@ -215,7 +215,9 @@ def test_a_gradient_that_float32_loses_is_left_out_only_where_the_step_is_exact(
 
 
 def test_the_larger_of_two_measurements_counts() -> None:
-    assert Precise(1e-9, 0.1, 0.4).worse(Precise(1e-8, 0.2, 0.3)) == Precise(1e-8, 0.2, 0.4)
+    assert Float64Evidence(1e-9, 0.1, 0.4).worse(
+        Float64Evidence(1e-8, 0.2, 0.3)
+    ) == Float64Evidence(1e-8, 0.2, 0.4)
 
 
 @pytest.mark.slow
@@ -223,7 +225,7 @@ def test_the_larger_of_two_measurements_counts() -> None:
 def test_a_rule_in_double_precision(operation: str) -> None:
     model = CASES[operation].build()
     if operation in FLOAT32_ALONE:
-        with pytest.raises(NoDoubleError):
+        with pytest.raises(NoFloat64Error):
             told(model)
     else:
         # What TFLite lacks is computed to the precision of float32.

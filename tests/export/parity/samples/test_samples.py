@@ -12,7 +12,7 @@ from keras import layers
 
 from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.optimizers import Sgd
-from tfplus_export.parity.samples import random_inputs
+from tfplus_export.parity.samples.draw import random_inputs
 from tfplus_export.pipeline.api import export
 from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from tfplus_export.losses import padding
-from tfplus_export.parity.input_normalization import leading
+from tfplus_export.parity.samples.input_normalization import normalization
 from tfplus_export.tf_types import Tensor
 from tfplus_export.tracing.folding import static_value
 from tfplus_export.tracing.graph import Graph
@@ -67,7 +67,7 @@ def random_inputs(graph: Graph, rng: np.random.Generator) -> Batch:
         shape = [int(d) for d in tensor.shape]
         if tensor.dtype.is_floating:
             drawn = rng.standard_normal(shape, np.float32)
-            layers = leading(graph, tensor)
+            layers = normalization(graph, tensor)
             batch[name] = drawn if layers is None else layers.before(drawn)
         else:
             size = vocabulary(graph, tensor) or _NUMBERS

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tfplus.measure.float32_error import allowed
+from tfplus_export.parity.errors.step_error import EXACT, STEP_TOLERANCE, within
 
-TOLERANCE = {"loss": 1e-4, "outputs": 1e-4, "update": 1e-3}
-# A step that is exact in double precision may be off by some times what TensorFlow's float32 is
-# off, up to a limit. Few batches tell how much that is, and a loss must be right in every step.
-EXACT = 1e-6
-TOLERANCE_IF_EXACT = {"loss": 1e-3, "update": 1e-3}
+TOLERANCE = {"loss": STEP_TOLERANCE["loss"], "outputs": 1e-4, "update": STEP_TOLERANCE["update"]}
+# A step that is exact in float64 may be off by some times what TensorFlow's float32 is off, up to a
+# limit. Few batches tell how much that is, and a loss must be right in every step.
+_TOLERANCE_IF_EXACT = {"loss": 1e-3, "update": 1e-3}
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far the file was off, as relative errors.
+    """How far the file was off, as relative errors. The manifest has these names.
 
     Attributes:
       steps: optimizer steps that were compared.
@@ -27,10 +27,10 @@ class Parity:
         worst variable. What float32 cannot resolve beside the variable itself is left out.
       worst_variable: the variable of that error.
       magnified: how many weights' updates were so small beside them that they were compared at a
-        higher learning rate, too, see `magnified`.
+        higher learning rate, too, see `learning_rate_amplification`.
       unseen: how many of those could not be told from rounding even so.
-      float64: largest error of a gradient where TensorFlow and the step both compute in double
-        precision, see `precise`; None where every error is so small that it was not asked, or where
+      float64: largest error of a gradient where TensorFlow and the step both compute in float64,
+        see `float64_reference`; None where every error is so small that it was not asked, or where
         an operation knows float32 alone.
       own_loss: how far TensorFlow's own loss in float32 is off its float64; 0 where not asked.
       own_update: likewise its gradients, the worst of all variables: rounding strikes one variable
@@ -60,7 +60,7 @@ class Parity:
         """Whether every error is within its tolerance, in double precision too; NaN is not."""
         if self.float64 is not None and not self.float64 <= TOLERANCE["update"]:
             return False
-        return all(getattr(self, name) <= limit for name, limit in self.limits.items())
+        return within({name: getattr(self, name) for name in self.limits}, self.limits)
 
     @property
     def limits(self) -> dict[str, float]:
@@ -106,4 +106,4 @@ def _limit(of: str, own: float, float64: float | None) -> float:
     # NaN is not exact either.
     if float64 is None or not float64 <= EXACT:
         return TOLERANCE[of]
-    return allowed(TOLERANCE_IF_EXACT[of], own)
+    return allowed(_TOLERANCE_IF_EXACT[of], own)

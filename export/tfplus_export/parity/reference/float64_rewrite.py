@@ -46,11 +46,11 @@ def last_bit(seed: int) -> Nudge:
     return nudged
 
 
-class NoDoubleError(Exception):
+class NoFloat64Error(Exception):
     """TensorFlow cannot compute this graph in double precision."""
 
 
-class Doubled:
+class Float64Function:
     """A function without effects: what it assigns to variables is not assigned.
 
     Args:
@@ -71,7 +71,7 @@ class Doubled:
             for op in needed.values()
             if op.type == _READ
         }
-        self._session = _imported(function.graph, [_doubled(op) for op in needed.values()])
+        self._session = _imported(function.graph, [_node_in_float64(op) for op in needed.values()])
 
     def __call__(self, inputs: Sequence[np.ndarray], nudge: Nudge = unchanged) -> list[np.ndarray]:
         """Computes the outputs, floats as float64, for inputs and for the variables as they are.
@@ -81,12 +81,12 @@ class Doubled:
           nudge: what becomes of every float that goes in.
 
         Raises:
-          NoDoubleError: an operation has no kernel for double precision.
+          NoFloat64Error: an operation has no kernel for double precision.
         """
         fed = dict(zip(self._inputs, inputs, strict=True))
         fed |= {name: np.asarray(v.read_value()) for name, v in self._reads.items()}
         known = {t.name for op in self._session.graph.get_operations() for t in op.outputs}
-        fed = {name: nudge(doubled(value)) for name, value in fed.items() if name in known}
+        fed = {name: nudge(as_float64(value)) for name, value in fed.items() if name in known}
         return run(self._session, self._outputs, fed)
 
 
@@ -97,19 +97,19 @@ def constants(graph: Graph) -> dict[str, np.ndarray]:
     net, whose gradients differ in the fifth digit.
 
     Raises:
-      NoDoubleError: an operation knows float32 alone.
+      NoFloat64Error: an operation knows float32 alone.
     """
     floats = [n for n, value in graph.constants.items() if value.dtype == np.float32]
     if not floats:
         return graph.constants
     source: Any = graph.operations[0].graph
     needed = _needed([source.get_tensor_by_name(name).op for name in floats], _is_static)
-    nodes = [_constant(op) if _is_static(op) else _doubled(op) for op in needed.values()]
+    nodes = [_constant(op) if _is_static(op) else _node_in_float64(op) for op in needed.values()]
     values = run(_imported(source, nodes), floats, {})
     return graph.constants | dict(zip(floats, values, strict=True))
 
 
-def doubled(value: np.ndarray) -> np.ndarray:
+def as_float64(value: np.ndarray) -> np.ndarray:
     """A float array in double precision; any other as it is."""
     floats = np.issubdtype(value.dtype, np.floating)
     return value.astype(np.float64) if floats else value
@@ -139,7 +139,7 @@ def _imported(source: Any, nodes: Sequence[Any]) -> Any:
         with graph.as_default():
             tf.import_graph_def(definition, name="")
     except (ValueError, tf.errors.OpError) as error:
-        raise NoDoubleError(str(error)) from error
+        raise NoFloat64Error(str(error)) from error
     return plain_session(graph)
 
 
@@ -160,23 +160,23 @@ def run(session: Any, names: Sequence[str], fed: Mapping[str, np.ndarray]) -> li
       fed: name of a tensor → its value.
 
     Raises:
-      NoDoubleError: an operation has no kernel for double precision.
+      NoFloat64Error: an operation has no kernel for double precision.
     """
     try:
         return list(session.run(names, fed))
     except tf.errors.OpError as error:
-        raise NoDoubleError(error.message) from error
+        raise NoFloat64Error(error.message) from error
 
 
 def _constant(op: Op) -> Any:
-    value = doubled(np.asarray(tf.get_static_value(op.outputs[0])))
+    value = as_float64(np.asarray(tf.get_static_value(op.outputs[0])))
     node: Any = type(op.node_def)(name=op.name, op="Const")
     node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
     node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
     return node
 
 
-def _doubled(op: Op) -> Any:
+def _node_in_float64(op: Op) -> Any:
     node: Any = type(op.node_def)()
     node.CopyFrom(op.node_def)
     if node.op == _READ:
@@ -190,7 +190,7 @@ def _doubled(op: Op) -> Any:
     node.input.extend(data)
     for attribute in node.attr.values():
         if attribute.HasField("func"):
-            raise NoDoubleError(f"operation {op.type} calls a function")
+            raise NoFloat64Error(f"operation {op.type} calls a function")
         if attribute.type == _FLOAT:
             attribute.type = _DOUBLE
         for place, kind in enumerate(attribute.list.type):

@@ -16,7 +16,7 @@ from tfplus.data.spread import Spread, measured
 from tfplus.errors import DataError
 from tfplus.model_file.manifest import TensorInfo
 from tfplus.model_file.preprocessing import Preprocessing
-from tfplus_export.parity.samples import Batch, vocabularies
+from tfplus_export.parity.samples.draw import Batch, vocabularies
 from tfplus_export.tracing.graph import Graph
 from tfplus_export.train_step.heads import SAMPLE_WEIGHT, Head
 from tfplus_export.train_step.training import Training

@@ -1,4 +1,4 @@
-"""What the first operations behind an input make of it, where they only scale and shift."""
+"""Input normalization: the first operations behind an input, where they scale and shift."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Affine:
         return Affine(self.scale * factor, self.shift * factor)
 
 
-def leading(graph: Graph, tensor: Tensor) -> Affine | None:
-    """What the layers in front, such as Rescaling and Normalization, make of an input.
+def normalization(graph: Graph, tensor: Tensor) -> Affine | None:
+    """How the layers in front, such as Rescaling and Normalization, normalize an input.
 
     Args:
       graph: a traced pass.
@@ -59,11 +59,11 @@ def leading(graph: Graph, tensor: Tensor) -> Affine | None:
     Returns:
       All that is done to the input alone before anything else is; None for nothing.
     """
-    return next(reversed(stages(graph, tensor)), None)
+    return next(reversed(normalizations(graph, tensor)), None)
 
 
-def stages(graph: Graph, tensor: Tensor) -> list[Affine]:
-    """What is made of an input after each of its first operations that scale or shift it.
+def normalizations(graph: Graph, tensor: Tensor) -> list[Affine]:
+    """The normalization of an input after each of its first operations that scale or shift it.
 
     Args:
       graph: a traced pass.

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from tfplus.runtime.accelerator_process import Step
-from tfplus_export.parity.agreement import Agreement, agreement
-from tfplus_export.parity.warm_moments import settled
+from tfplus_export.parity.errors.agreement import Agreement, agreement
 
 KERNEL, BIAS = "shared/conv/kernel", "shared/conv/bias"
 
@@ -83,21 +82,3 @@ def test_a_moving_mean_of_rounding_is_one_where_its_variance_rests() -> None:
     opposite[resting] = np.full(4, 1e-6, np.float32)
     found = agreement("GPU", [(Step(before, {}), after | {"loss": np.ones(1)}, opposite)], [])
     assert not found.holds()
-
-
-def test_means_of_squares_become_those_of_their_layer() -> None:
-    names = (
-        f"optimizer/square/{KERNEL}",
-        f"optimizer/square/{BIAS}",
-        "optimizer/square/shared/a/b",
-    )
-    before = {n: np.zeros(2, np.float32) for n in (*names, f"optimizer/mean/{BIAS}", BIAS)}
-    sizes: dict[str, float] = dict(zip(names, (4.0, 1e-16, 1.0), strict=True))
-    after = {n: np.array([0.5, 1.5], np.float32) * sizes.get(n, 3.0) for n in before}
-    found = settled(before, after)
-    of_model = settled(before, after, ["shared/a/b"])
-    np.testing.assert_array_equal(of_model["optimizer/square/shared/a/b"], np.full(2, 4.0))
-    assert of_model.keys() == found.keys()
-    want = {n: np.zeros(2) for n in before} | dict(zip(names, (4.0, 4.0, 1.0), strict=True))
-    for name, value in want.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)

@@ -1,4 +1,4 @@
-"""Is the lowered step right where rounding decides nothing? Both sides in double precision.
+"""Is the lowered step right where rounding decides nothing? Both sides in float64.
 
 A deep net with batch statistics of few values amplifies float32 rounding to per cents, in
 TensorFlow as here. In double precision nothing is left of that: the step as lowered and
@@ -19,19 +19,18 @@ import tensorflow as tf
 
 from tfplus.errors import ExportError
 from tfplus.tensors.slices import weight_of
-from tfplus_export.parity import float32_noise
-from tfplus_export.parity.float32_noise import Found
-from tfplus_export.parity.float64_rewrite import (
-    NoDoubleError,
+from tfplus_export.parity.errors import float32_noise
+from tfplus_export.parity.errors.float32_noise import Found
+from tfplus_export.parity.errors.step_error import EXACT, layer_rounding, loss_error, norm
+from tfplus_export.parity.reference.float64_rewrite import (
+    NoFloat64Error,
     Nudge,
+    as_float64,
     constants,
-    doubled,
     plain_session,
     run,
     unchanged,
 )
-from tfplus_export.parity.step_error import layer_rounding, norm
-from tfplus_export.parity.verdict import EXACT
 from tfplus_export.tf_types import Tensor
 from tfplus_export.train_step.signatures import tensor_specs
 from tfplus_export.train_step.training import Training
@@ -43,7 +42,7 @@ _TIMES = 10.0
 
 
 @dataclass(frozen=True)
-class Precise:
+class Float64Evidence:
     """What double precision tells of a step, as relative errors in the 2-norm.
 
     Attributes:
@@ -64,9 +63,9 @@ class Precise:
         """Whether a variable has no gradient, or is what the optimizer keeps for such a one."""
         return weight_of(name) in self.vanishing
 
-    def worse(self, other: Precise) -> Precise:
+    def worse(self, other: Float64Evidence) -> Float64Evidence:
         """The larger of two measurements, each for itself."""
-        return Precise(
+        return Float64Evidence(
             max(self.step, other.step),
             max(self.own_loss, other.own_loss),
             max(self.own_update, other.own_update),
@@ -76,7 +75,7 @@ class Precise:
 
 def compare(
     exact: Found, float32: Found, step: Found, nudged: Sequence[tuple[Found, Found]] = ()
-) -> Precise:
+) -> Float64Evidence:
     """What one batch tells.
 
     Args:
@@ -89,7 +88,7 @@ def compare(
     noise = float32_noise.measure(exact, float32)
     zeros = {name: np.zeros_like(gradient) for name, gradient in gradients.items()}
     rounding = layer_rounding(zeros, gradients, list(zeros))
-    errors = [abs(step[0] - loss) / max(abs(loss), 1e-6)]
+    errors = [loss_error(loss, step[0])]
     for name, gradient in gradients.items():
         # What is zero by nature is compared with what float32 could tell from zero.
         least = max(rounding[name], noise.tiny) * math.sqrt(gradient.size)
@@ -102,7 +101,7 @@ def compare(
     # Only then is there another witness.
     vanishing = noise.vanishing | (noise.lost if worst <= EXACT else frozenset())
     own_update = max(noise.gradients.values(), default=0.0)
-    return Precise(worst, noise.loss, own_update, vanishing)
+    return Float64Evidence(worst, noise.loss, own_update, vanishing)
 
 
 def _own_rounding(
@@ -122,11 +121,11 @@ def _own_rounding(
     return largest if math.isfinite(largest) else 0.0
 
 
-class DoubleStep:
+class Float64Step:
     """The lowered step's loss and gradients, traced anew in float64.
 
     Raises:
-      NoDoubleError: a rule or an operation knows float32 alone.
+      NoFloat64Error: a rule or an operation knows float32 alone.
     """
 
     def __init__(self, training: Training) -> None:
@@ -147,7 +146,7 @@ class DoubleStep:
             self.names = list(found)
             return [metrics["loss"], *found.values()]
 
-        given = [tf.TensorSpec(s.shape, _precise(s.dtype)) for s in specs.values()]
+        given = [tf.TensorSpec(s.shape, _in_float64(s.dtype)) for s in specs.values()]
         given += [tf.TensorSpec(w.shape, tf.float64) for w in training.weights]
         if training.draws_noise:
             given.append(tf.TensorSpec([4], tf.float32))
@@ -155,7 +154,7 @@ class DoubleStep:
         try:
             traced: Any = function.get_concrete_function()
         except (ExportError, TypeError, ValueError, tf.errors.OpError) as error:
-            raise NoDoubleError(str(error)) from error
+            raise NoFloat64Error(str(error)) from error
         self._inputs: list[str] = [t.name for t in traced.inputs]
         self._outputs: list[str] = [t.name for t in traced.outputs]
         self._session = plain_session(traced.graph)
@@ -175,8 +174,8 @@ class DoubleStep:
           random: state of the noise, float32 [4].
           nudge: what becomes of every float that goes in.
         """
-        values = [nudge(doubled(batch[n])) for n in self._batch]
-        values += [nudge(doubled(state[n])) for n in self._weights]
+        values = [nudge(as_float64(batch[n])) for n in self._batch]
+        values += [nudge(as_float64(state[n])) for n in self._weights]
         values.append(random)
         # Of the noise's state alone there may be no input.
         loss, *found = run(
@@ -185,5 +184,5 @@ class DoubleStep:
         return float(loss[0]), dict(zip(self.names, found, strict=True))
 
 
-def _precise(kind: Any) -> Any:
+def _in_float64(kind: Any) -> Any:
     return tf.float64 if tf.as_dtype(kind).is_floating else kind

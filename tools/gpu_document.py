@@ -32,7 +32,7 @@ from rule_cases import BATCH, CASES, Case
 from tfplus.errors import ExportError
 from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.conversion import flatbuffer
-from tfplus_export.lowering.engine.candidates import for_accelerators
+from tfplus_export.lowering.engine.kernel_variants import for_accelerators
 from tfplus_export.lowering.engine.replay import replay
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Adam, Optimizer, RmsProp, Sgd

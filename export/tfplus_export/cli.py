@@ -151,7 +151,7 @@ def export(
             weights=weights,
             memory_budget_bytes=limit,
             accelerators=accelerators,
-            freezable=freezable,
+            bakeable=freezable,
             lowerings={} if tuned is None else tuned.lowerings(),
         )
         if limit is not None and batch_size is None:

@@ -92,7 +92,7 @@ def tune(
             for more in tuner.tune(loaded, options, tuning, stopwatch, show):
                 tuning = more
                 tuning.write(output)
-        wanted = {choice.problem for choice in tuner.problems(loaded, options)}
+        wanted = {choice.workload for choice in tuner.workloads(loaded, options)}
     if json_output:
         print_json(tuning)
     else:

@@ -207,7 +207,7 @@ def _output_error(
     training: Training, want: Sequence[np.ndarray], got: Mapping[str, np.ndarray]
 ) -> float:
     errors: list[float] = []
-    for head, expected in zip(training.heads, want, strict=True):
+    for head, expected in zip(training.loss_heads, want, strict=True):
         found = [got[head.output]]
         if head.logits:
             # The logits lead to the same output.

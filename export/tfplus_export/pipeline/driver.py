@@ -40,7 +40,7 @@ def run(asked: Request, progress: Progress) -> Artifact:
     if options.accelerators:
         graphs = do(stage.ACCELERATE, accelerated, asked, graph)
     baked = None
-    if options.freezable:
+    if options.bakeable:
         given = graph.step, graph.content, graph.values, options.seed
         baked = do(stage.BAKE, inference.build, *given)
     given = asked, graph, limits, samples, measured, graphs

@@ -21,7 +21,7 @@ from tfplus_export.pipeline import sizing
 from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source
 from tfplus_export.targets import targets
-from tfplus_export.tracing import checks, ports
+from tfplus_export.tracing import checks, model_io
 from tfplus_export.tracing.graph import trace
 
 # Of the pass that is looked through.
@@ -159,7 +159,7 @@ def check(
 def _is_traceable(model: keras.Model) -> bool:
     if not model.built or not getattr(model, "outputs", None):
         return False
-    given = ports.inputs(model).values()
+    given = model_io.inputs(model).values()
     return all(None not in p.shape and p.taken_as is not None for p in given)
 
 
@@ -168,7 +168,7 @@ def _cost(seen: Preview, batch_size: int) -> BatchCost:
     return BatchCost(
         batch_size,
         seen.flops(batch_size),
-        memory.arenas[targets.RUNTIMES[0]],
+        memory.planned_bytes[targets.RUNTIMES[0]],
         {runtime: peak_bytes(memory, runtime) for runtime in targets.RUNTIMES},
     )
 

@@ -66,13 +66,13 @@ class _Function(tf.Module):
 
 
 def build(
-    step: Training, stateful: bytes, values: Mapping[str, np.ndarray], seed: int
+    step: Training, train_graph: bytes, values: Mapping[str, np.ndarray], seed: int
 ) -> Inference:
     """Builds both graphs, and compares `infer` with that of the graph with variables.
 
     Args:
       step: what was converted.
-      stateful: the flatbuffer with variables.
+      train_graph: the flatbuffer with variables.
       values: name of a variable → its initial value.
       seed: of the samples for the comparison.
 
@@ -113,7 +113,7 @@ def build(
     samples = random_inputs(step.infer_graph, rng)
     try:
         frozen = baking.filled(built, moved)
-        apart = baking.difference(frozen, stateful, moved, samples)
+        apart = baking.difference(frozen, train_graph, moved, samples)
     except TfplusError as error:
         raise ExportError(f"--freezable: {error}") from error
     if not apart <= baking.TOLERANCE:

@@ -15,7 +15,7 @@ from tfplus_export.optimizers.base import read_slots
 from tfplus_export.parity.reference.reference import Reference
 from tfplus_export.parity.samples.draw import RandomSamples
 from tfplus_export.parity.warm_moments import warm
-from tfplus_export.tracing import ports
+from tfplus_export.tracing import model_io
 from tfplus_export.train_step import training
 
 KERNEL, BIAS = "shared/conv/kernel", "shared/conv/bias"
@@ -60,7 +60,7 @@ def test_an_optimizer_with_another_slot_is_warmed_too() -> None:
     built = training.build(
         model,
         optimizer,
-        losses=compiled.named("mse", list(ports.outputs(model))),
+        losses=compiled.named("mse", list(model_io.outputs(model))),
         batch_size=4,
         infer_batch_size=1,
     )

@@ -1,4 +1,4 @@
-"""Order and repetition of operators: random graphs are interpreted, real files agree in bits."""
+"""Order and rematerialization: random graphs are interpreted, real files agree in bits."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def tensor_bytes(content: bytes) -> int:
         pytest.param("reduced-mobilenet", marks=pytest.mark.slow),
     ],
 )
-def test_an_arranged_file_computes_the_same_bits_in_less_memory(name: str) -> None:
+def test_a_rewritten_file_computes_the_same_bits_in_less_memory(name: str) -> None:
     model = source.load(f"zoo:{name}", input_shape=None, classes=None, seed=0)
     options = Options(batch_size=4)
     found = train_graph.build(

@@ -22,7 +22,7 @@ def source() -> Source:
 
 def test_every_stage_is_told_by_its_name_in_the_order_of_the_list(tmp_path: Path) -> None:
     told: list[str] = []
-    options = api.Options(4, parity_steps=1, accelerators=("gpu",), freezable=True)
+    options = api.Options(4, parity_steps=1, accelerators=("gpu",), bakeable=True)
     api.export(source(), tmp_path / "m.tflite", options, told.append)
     assert told == [s.doing for s in stage.STAGES]
     assert len({s.name for s in stage.STAGES}) == len(stage.STAGES)

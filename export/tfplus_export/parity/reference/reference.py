@@ -29,10 +29,10 @@ from tfplus_export.parity.reference.float64_rewrite import (
 )
 from tfplus_export.parity.reference.reference_noise import ReferenceNoise
 from tfplus_export.parity.samples.draw import Batch
-from tfplus_export.tracing import ports
+from tfplus_export.tracing import model_io
 from tfplus_export.tracing.graph import inlined, layers_of
 from tfplus_export.tracing.unrolling import unrolled
-from tfplus_export.train_step.heads import SAMPLE_WEIGHT
+from tfplus_export.train_step.loss_heads import SAMPLE_WEIGHT
 from tfplus_export.train_step.training import Training
 
 _REDUCTIONS = {"mean": "sum_over_batch_size", "sum": "sum"}
@@ -52,13 +52,13 @@ class Reference:
         self._rule = training.optimizer
         self._optimizer = self._rule.keras(dict(zip(self._trainable, self._variables, strict=True)))
         self._optimizer.build(self._variables)
-        self._heads = training.heads
+        self._heads = training.loss_heads
         self._inputs = list(training.train_graph.inputs)
-        losses = [h.given.keras(_REDUCTIONS[h.reduction]) for h in training.heads]
+        losses = [h.given.keras(_REDUCTIONS[h.reduction]) for h in training.loss_heads]
 
         def gradients(batch: Any) -> Any:
             with tf.GradientTape() as tape, self._noise.drawn():
-                outputs = ports.call(model, [batch[n] for n in self._inputs], training=True)
+                outputs = model_io.call(model, [batch[n] for n in self._inputs], training=True)
                 loss: Any = 0.0
                 for head, loss_of, output in zip(self._heads, losses, outputs, strict=True):
                     weight = batch.get(SAMPLE_WEIGHT)
@@ -66,8 +66,8 @@ class Reference:
                         weight = tf.reshape(weight, [-1] + [1] * (len(output.shape) - 2))
                     part: Any = loss_of(batch[head.target], output, weight)
                     loss += head.weight * part
-                for penalty in model.losses:
-                    loss += penalty
+                for regularizer in model.losses:
+                    loss += regularizer
             parts: Any = tape.gradient(cast("Any", loss), self._variables)
             # That of an embedding comes as one slice a token, and Keras' Adam would add up the
             # squares of a row's slices where its gradient is their sum.
@@ -162,7 +162,7 @@ class Reference:
     def outputs(self, batch: Batch) -> list[np.ndarray]:
         """What the model returns for one inference batch, an array for each head."""
         values = [tf.constant(batch[n]) for n in self._inputs]
-        return [np.asarray(o) for o in ports.call(self._model, values, training=False)]
+        return [np.asarray(o) for o in model_io.call(self._model, values, training=False)]
 
     def step(self, batch: Batch) -> float:
         """Trains on one batch and returns its loss."""

@@ -12,7 +12,7 @@ from tfplus_export.parity.samples.input_normalization import normalization
 from tfplus_export.tf_types import Tensor
 from tfplus_export.tracing.folding import static_value
 from tfplus_export.tracing.graph import Graph
-from tfplus_export.train_step.heads import SAMPLE_WEIGHT, Head
+from tfplus_export.train_step.loss_heads import SAMPLE_WEIGHT, LossHead
 from tfplus_export.train_step.training import Training
 
 Batch = dict[str, np.ndarray]
@@ -79,7 +79,7 @@ def random_targets(training: Training, rng: np.random.Generator) -> Batch:
     """Targets of every loss, and sample weights where the step takes them."""
     given = training.arguments()
     batch: Batch = {}
-    for head in training.heads:
+    for head in training.loss_heads:
         outputs = int(head.at(training.train_graph).shape[-1])
         batch[head.target] = _targets(head, given[head.target].shape, outputs, rng)
     if training.sample_weights:
@@ -103,7 +103,7 @@ def padded(training: Training, batch: Mapping[str, np.ndarray], rows: int, first
     if training.batch_dependent:
         for name in training.train_graph.inputs:
             padded[name] = np.resize(padded[name][:rows], padded[name].shape)
-    for head in training.heads:
+    for head in training.loss_heads:
         padded[head.target][rows:] = padding.fill(head.loss.targets)
     return {
         name: np.roll(value, 0 if training.draws_noise else first, 0)
@@ -136,7 +136,7 @@ def vocabulary(graph: Graph, tensor: Tensor) -> int | None:
 
 
 def _targets(
-    head: Head, shape: tuple[int, ...], outputs: int, rng: np.random.Generator
+    head: LossHead, shape: tuple[int, ...], outputs: int, rng: np.random.Generator
 ) -> np.ndarray:
     loss = head.loss
     if loss.targets == "label":

@@ -18,7 +18,7 @@ from tfplus.model_file.manifest import TensorInfo
 from tfplus.model_file.preprocessing import Preprocessing
 from tfplus_export.parity.samples.draw import Batch, vocabularies
 from tfplus_export.tracing.graph import Graph
-from tfplus_export.train_step.heads import SAMPLE_WEIGHT, Head
+from tfplus_export.train_step.loss_heads import SAMPLE_WEIGHT, LossHead
 from tfplus_export.train_step.training import Training
 
 
@@ -108,7 +108,7 @@ def load(
     if scaling is not None:
         kinds = {stored[n].dtype.kind for n, d in taken.items() if np.dtype(d).kind == "f"}
         preprocessing = scaling.declared_in(preprocessing, floats=kinds == {"f"})
-    targets = {head.target: head for head in training.heads}
+    targets = {head.target: head for head in training.loss_heads}
     samples = len(next(iter(stored.values()))) if next(iter(stored.values())).ndim else 0
     arrays: Batch = {}
     known = np.ones(samples, np.bool_)
@@ -167,6 +167,6 @@ def _indices(labels: np.ndarray, classes: Sequence[int]) -> np.ndarray:
     return np.asarray(found, np.int32).reshape(labels.shape)
 
 
-def _check_target(where: str, values: np.ndarray, head: Head) -> None:
+def _check_target(where: str, values: np.ndarray, head: LossHead) -> None:
     if head.loss.targets in ("binary", "distribution") and ((values < 0) | (values > 1)).any():
         raise DataError(f"{where}: expected values from 0 to 1 for {head.given.name}")

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tfplus_export.conversion import convert
-from tfplus_export.train_step.signatures import StatefulModule
+from tfplus_export.train_step.signatures import ResourceVariableModule
 from tfplus_export.train_step.training import Training
 
 
@@ -44,7 +44,7 @@ def converted(step: Training, model: keras.Model) -> Converted:
     Raises:
       ExportError: the converter needs an operator that is not builtin.
     """
-    module = StatefulModule(step)
+    module = ResourceVariableModule(step)
     content = convert.to_flatbuffer(module)
     shapes = dict(zip(module.names, module.shapes, strict=True))
     return Converted(step, content, shapes, _initial_values(step, model))

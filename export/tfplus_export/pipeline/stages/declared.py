@@ -78,14 +78,14 @@ def of_layers(name: str, graph: Graph, tensor: Tensor) -> InputRange | None:
 
 def regularization(step: Training, values: Mapping[str, np.ndarray]) -> float | None:
     """What regularizers add to the loss at the initial weights; None where samples matter to it."""
-    if step.train_graph.penalized:
+    if step.train_graph.regularized:
         return None
     total = 0.0
     for weight in step.weights:
-        if weight.penalty is not None:
+        if weight.regularizer is not None:
             value = values[weight.name].astype(np.float64)
-            total += weight.penalty.l1 * float(np.abs(value).sum())
-            total += weight.penalty.l2 * float(np.square(value).sum())
+            total += weight.regularizer.l1 * float(np.abs(value).sum())
+            total += weight.regularizer.l2 * float(np.square(value).sum())
     return total
 
 
@@ -127,7 +127,7 @@ def first_loss(
       real: the samples.
       regularization: part of the loss.
     """
-    widths = {h.output: int(h.at(step.infer_graph).shape[-1]) for h in step.heads}
+    widths = {h.output: int(h.at(step.infer_graph).shape[-1]) for h in step.loss_heads}
     targets = {output.target: real.arrays[output.target] for output in outputs}
     rows = step.train_graph.batch_size
     guess = guessing.guess_loss(outputs, widths, targets, rows, real.sample_weights)

@@ -49,7 +49,7 @@ def described(
     frozen = manifest_fields.frozen_weights(step)
     signatures = manifest_fields.signatures(step, variables)
     optimizer = step.optimizer.describe()
-    workload = choice.problem(asked.source.name, options.batch_size)
+    workload = choice.workload(asked.source.name, options.batch_size)
     microbatches = Lowering(choice.EVERY_LAYER, workload, graph.microbatches)
     manifest = Manifest(
         name=asked.source.name,

@@ -22,15 +22,15 @@ from tfplus.model_file.manifest import (
 )
 from tfplus_export.conversion.quantized_storage import Place
 from tfplus_export.losses import padding
-from tfplus_export.lowering.engine.candidates import choices
+from tfplus_export.lowering.engine.kernel_variants import choices
 from tfplus_export.optimizers import LEARNING_RATE
-from tfplus_export.tracing import ports
+from tfplus_export.tracing import model_io
 from tfplus_export.train_step.training import Training
 
 
 def class_labels(step: Training, classes: tuple[int, ...] | None) -> tuple[int, ...]:
     """Labels of the only output, if it is the choice of a class."""
-    head, *others = step.heads
+    head, *others = step.loss_heads
     shape = [int(d) for d in head.at(step.infer_graph).shape]
     if others or head.loss.targets not in ("label", "distribution"):
         if classes is not None:
@@ -47,7 +47,7 @@ def class_labels(step: Training, classes: tuple[int, ...] | None) -> tuple[int, 
 
 
 def outputs(step: Training) -> tuple[Output, ...]:
-    """Outputs and their losses, in the order of the heads."""
+    """Outputs and their losses, in the order of the loss heads."""
     return tuple(
         Output(
             name=head.output,
@@ -60,7 +60,7 @@ def outputs(step: Training) -> tuple[Output, ...]:
             loss=head.given.describe() | {"reduction": head.reduction},
             loss_weight=head.weight,
         )
-        for head in step.heads
+        for head in step.loss_heads
     )
 
 
@@ -94,7 +94,7 @@ def variables(
 
 def declared_dtypes(model: keras.Model) -> dict[str, str]:
     """The inputs that Keras declares with another dtype than the file has."""
-    return {n: p.dtype for n, p in ports.inputs(model).items() if p.dtype != p.taken_as}
+    return {n: p.dtype for n, p in model_io.inputs(model).items() if p.dtype != p.taken_as}
 
 
 def frozen_weights(step: Training) -> tuple[FrozenWeight, ...]:
@@ -119,7 +119,7 @@ def lowerings(step: Training, parts: Lowering) -> tuple[Lowering, ...]:
       parts: how its batch is taken.
     """
     found = choices(step.train_graph, step.rules)
-    return (*(Lowering(c.layer, c.problem, c.names[0]) for c in found), parts)
+    return (*(Lowering(c.layer, c.workload, c.names[0]) for c in found), parts)
 
 
 def signatures(step: Training, variables: tuple[Variable, ...]) -> dict[str, Signature]:

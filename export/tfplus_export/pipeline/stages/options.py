@@ -37,10 +37,11 @@ class Options:
       targets: device and runtime, pair by pair, whose limits the file must meet.
       weights: how initial values are stored; they train in float32 either way.
       memory_budget_bytes: what the estimated peak of training may be; None for the devices' limits.
-      accelerators: what the file gets a stateless graph for, besides the one with variables.
-      freezable: whether the file gets a graph of inference, for `tfplus freeze`.
-      lowerings: problem → name of its lowering, where another than the likely fastest is wanted;
-        see `lowering.candidates`.
+      accelerators: what the file gets a functional graph for, besides the one with variables.
+      bakeable: whether the file gets a graph of inference whose weights can be baked in, for
+        `tfplus freeze`.
+      lowerings: workload → name of its kernel variant, where another than the likely fastest is
+        wanted; see `lowering.engine.kernel_variants`.
     """
 
     batch_size: int = 32
@@ -57,7 +58,7 @@ class Options:
     weights: Storage = "float32"
     memory_budget_bytes: int | None = None
     accelerators: tuple[Accelerator, ...] = ()
-    freezable: bool = False
+    bakeable: bool = False
     lowerings: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property

@@ -39,14 +39,14 @@ def scheduled(converted: Converted, named: str, options: Options) -> Scheduled:
         graph_bytes=len(converted.content),
         packed_bytes=cost.packed_bytes(converted.content, "train"),
         variables_bytes=converted.variables_bytes,
-        arenas=dict.fromkeys(RUNTIMES, 0),
+        planned_bytes=dict.fromkeys(RUNTIMES, 0),
     )
     limit = targets.memory_limit([d for d, _ in options.targets], options.memory_budget_bytes)
     left = budget.tensor_limit_bytes(kept, options.runtimes, limit)
     graph = step_graph.read(converted.content, "train")
     whole = rewriting.plan(graph, options.runtimes, left)
     sizes = choice.NAMED[named]
-    planned = rewriting.in_parts(whole, options.runtimes, left, options.batch_size, sizes)
+    planned = rewriting.on_microbatches(whole, options.runtimes, left, options.batch_size, sizes)
     content = rewriting.rewrite(converted.content, planned)
     return Scheduled(content, choice.WHOLE if planned is whole else named)
 

@@ -10,14 +10,14 @@ from tfplus.errors import ExportError
 from tfplus.system import memory
 from tfplus_export.losses import compiled
 from tfplus_export.losses.compiled import OutputLoss
-from tfplus_export.lowering.engine import candidates
+from tfplus_export.lowering.engine import kernel_variants
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Sgd
 from tfplus_export.passes.microbatching import choice
 from tfplus_export.pipeline.stages import step_size
 from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source
-from tfplus_export.tracing import ports
+from tfplus_export.tracing import model_io
 from tfplus_export.train_step import training
 from tfplus_export.train_step.training import Training
 
@@ -38,7 +38,7 @@ def training_step(source: Source, model: keras.Model, options: Options) -> Train
         options.optimizer or source.optimizer or Sgd(),
         losses=losses_of(source, model, options.loss),
         sample_weights=options.sample_weights,
-        rules=candidates.named(RULES, choice.of_operations(options.lowerings)),
+        rules=kernel_variants.named(RULES, choice.of_operations(options.lowerings)),
         batch_size=options.batch_size,
         infer_batch_size=options.infer_batch_size or options.batch_size,
     )
@@ -62,7 +62,7 @@ def losses_of(source: Source, model: keras.Model, name: str | None) -> Mapping[s
     Raises:
       UsageError: there is no such loss.
     """
-    outputs = list(ports.outputs(model))
+    outputs = list(model_io.outputs(model))
     if name is not None or source.losses is None:
         return compiled.named(name or compiled.DEFAULT, outputs)
     # A sub-model has the outputs of the whole.

@@ -25,7 +25,7 @@ from tfplus_export.parity.reference.float64_reference import Float64Evidence, co
 from tfplus_export.parity.reference.float64_rewrite import Float64Function, NoFloat64Error
 from tfplus_export.parity.reference.reference import Reference
 from tfplus_export.parity.samples.draw import RandomSamples
-from tfplus_export.tracing import ports
+from tfplus_export.tracing import model_io
 from tfplus_export.train_step import training
 
 # TensorFlow resizes into float32, whatever comes in, and has no gradient of a grouped convolution
@@ -38,7 +38,7 @@ def told(model: keras.Model, rules: Rules = RULES) -> Float64Evidence:
     built = training.build(
         model,
         Sgd(0.1),
-        losses=compiled.named("mse", list(ports.outputs(model))),
+        losses=compiled.named("mse", list(model_io.outputs(model))),
         batch_size=BATCH,
         infer_batch_size=1,
         rules=rules,

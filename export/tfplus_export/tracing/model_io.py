@@ -23,7 +23,7 @@ _TAKEN_AS = {
 
 
 @dataclass(frozen=True)
-class Port:
+class ModelTensor:
     """One input or output of a model.
 
     Attributes:
@@ -40,26 +40,26 @@ class Port:
         return _TAKEN_AS.get(self.dtype)
 
 
-def inputs(model: keras.Model) -> dict[str, Port]:
+def inputs(model: keras.Model) -> dict[str, ModelTensor]:
     """The inputs by name: `x` for a single one, else the keys of a dict, else Keras' own names.
 
     Raises:
       ExportError: two have one name.
     """
-    given = [_port(tensor) for tensor in model.inputs]
+    given = [_tensor(tensor) for tensor in model.inputs]
     if len(given) == 1:
         return {INPUT: given[0]}
     names = _keys(_nested(model, "input")) or [t.name for t in model.inputs]
     return _named("input", names, given)
 
 
-def outputs(model: keras.Model) -> dict[str, Port]:
+def outputs(model: keras.Model) -> dict[str, ModelTensor]:
     """The outputs by name: the keys of a dict, else the names of the layers that make them.
 
     Raises:
       ExportError: two have one name.
     """
-    given = [_port(tensor) for tensor in model.outputs]
+    given = [_tensor(tensor) for tensor in model.outputs]
     names = _keys(_nested(model, "output"))
     if names is None:
         names = [tensor._keras_history.operation.name for tensor in model.outputs]
@@ -71,7 +71,7 @@ def call(model: keras.Model, values: Sequence[Tensor], *, training: bool) -> lis
 
     Values may have the dtypes of a file: they are cast to those that the model declares.
     """
-    declared = [port.dtype for port in inputs(model).values()]
+    declared = [given.dtype for given in inputs(model).values()]
     values = [v if v.dtype == d else tf.cast(v, d) for v, d in zip(values, declared, strict=True)]
     nested = _nested(model, "input")
     packed = values[0] if nested is None else keras.tree.pack_sequence_as(nested, list(values))
@@ -91,11 +91,11 @@ def _keys(nested: Any) -> list[str] | None:
     return sorted(mapping) if all(not keras.tree.is_nested(v) for v in mapping.values()) else None
 
 
-def _port(tensor: Any) -> Port:
-    return Port(tuple(tensor.shape[1:]), keras.backend.standardize_dtype(tensor.dtype))
+def _tensor(tensor: Any) -> ModelTensor:
+    return ModelTensor(tuple(tensor.shape[1:]), keras.backend.standardize_dtype(tensor.dtype))
 
 
-def _named(what: str, names: Sequence[str], given: Sequence[Port]) -> dict[str, Port]:
+def _named(what: str, names: Sequence[str], given: Sequence[ModelTensor]) -> dict[str, ModelTensor]:
     for name in names:
         if names.count(name) > 1:
             raise ExportError(

@@ -19,7 +19,7 @@ LOGITS = "logits"
 
 
 @dataclass(frozen=True)
-class Head:
+class LossHead:
     """One output and its loss.
 
     Attributes:
@@ -51,7 +51,7 @@ class Head:
         return _last(output).op.inputs[0] if self.fused else output
 
 
-def heads(graph: Graph, losses: Mapping[str, OutputLoss]) -> tuple[Head, ...]:
+def loss_heads(graph: Graph, losses: Mapping[str, OutputLoss]) -> tuple[LossHead, ...]:
     """One head for each output.
 
     Args:
@@ -63,7 +63,7 @@ def heads(graph: Graph, losses: Mapping[str, OutputLoss]) -> tuple[Head, ...]:
         output's shape; or an input has the name of a target.
     """
     alone = len(graph.outputs) == 1
-    made: list[Head] = []
+    made: list[LossHead] = []
     for name, output in graph.outputs.items():
         chosen = losses[name]
         last = str(_last(output).op.type)
@@ -84,7 +84,7 @@ def heads(graph: Graph, losses: Mapping[str, OutputLoss]) -> tuple[Head, ...]:
         loss = given.with_logits() if fused else given
         measure = "mae" if loss.targets == "value" else "accuracy"
         made.append(
-            Head(
+            LossHead(
                 output=name,
                 given=given,
                 loss=loss,

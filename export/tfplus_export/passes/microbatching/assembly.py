@@ -1,4 +1,4 @@
-"""The graph of a step that is being divided: new tensors, and what cuts and joins them."""
+"""The graph of a step on microbatches as it grows: new tensors, and what cuts and joins them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfplus_export.passes.microbatching.order import Placed
 from tfplus_export.passes.rematerialization.plans import Plan
 
 
-class Pieces:
+class Assembly:
     """A growing graph.
 
     Attributes:
@@ -41,31 +41,31 @@ class Pieces:
         """
         shape = self.tensors[parts[0]].shape
         joined = (*shape[: cut.axis], shape[cut.axis] * len(parts), *shape[cut.axis + 1 :])
-        pieces, axis = list(parts), cut.axis
+        tensors, axis = list(parts), cut.axis
         if cut.outer > 1:
             flat = cut.flat(shape)
-            pieces = [self._reshape(p, flat, end) for p in pieces]
+            tensors = [self._reshape(t, flat, end) for t in tensors]
             axis = 1
-        while len(pieces) > 1:
-            few = len(pieces) <= MOST_JOINED
+        while len(tensors) > 1:
+            few = len(tensors) <= MOST_JOINED
             last = few and cut.outer == 1 and result is not None
-            pieces = [
-                self._concatenate(pieces[i:][:MOST_JOINED], axis, end, result if last else None)
-                for i in range(0, len(pieces), MOST_JOINED)
+            tensors = [
+                self._concatenate(tensors[i:][:MOST_JOINED], axis, end, result if last else None)
+                for i in range(0, len(tensors), MOST_JOINED)
             ]
-        (whole,) = pieces
+        (whole,) = tensors
         return whole if cut.outer == 1 else self._reshape(whole, joined, end, result)
 
     def _concatenate(
-        self, pieces: Sequence[int], axis: int, end: int | None, result: int | None
+        self, parts: Sequence[int], axis: int, end: int | None, result: int | None
     ) -> int:
-        if len(pieces) == 1:
-            return pieces[0]
-        shapes = [self.tensors[p].shape for p in pieces]
+        if len(parts) == 1:
+            return parts[0]
+        shapes = [self.tensors[p].shape for p in parts]
         extent = sum(s[axis] for s in shapes)
         shape = (*shapes[0][:axis], extent, *shapes[0][axis + 1 :])
-        made = self.like(pieces[0], shape) if result is None else result
-        self.place(Operator("CONCATENATION", tuple(pieces), (made,), axis=axis), -1, end)
+        made = self.like(parts[0], shape) if result is None else result
+        self.place(Operator("CONCATENATION", tuple(parts), (made,), axis=axis), -1, end)
         return made
 
     def cut(self, tensor: int, cut: Cut, part: int, number: int, end: int) -> int:
@@ -76,10 +76,10 @@ class Pieces:
             extents, axis = cut.flat(shape), 1
             source = self._flattened(tensor, extents, end)
         size = extents[axis] // number
-        piece = (*extents[:axis], size, *extents[axis + 1 :])
+        of_part = (*extents[:axis], size, *extents[axis + 1 :])
         begin = tuple(part * size if i == axis else 0 for i in range(len(extents)))
-        made = self.like(source, piece)
-        reads = source, self.constant(begin), self.constant(piece)
+        made = self.like(source, of_part)
+        reads = source, self.constant(begin), self.constant(of_part)
         self.place(Operator("SLICE", reads, (made,)), -1, end)
         return made if cut.outer == 1 else self._reshape(made, cut.part(shape, number), end)
 

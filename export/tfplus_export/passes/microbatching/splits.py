@@ -1,4 +1,4 @@
-"""What an operator makes of parts of its inputs: parts of its result, or terms of it.
+"""How an operator splits: what it makes of parts of its inputs is a part or a term of its result.
 
 All are identities of arithmetic; none knows what the batch is. An operator without a rule runs on
 whole tensors.
@@ -26,8 +26,8 @@ _LOGICAL = frozenset(
 
 
 @dataclass(frozen=True)
-class InParts:
-    """How an operator runs in parts.
+class Split:
+    """How an operator runs on microbatches.
 
     Attributes:
       reads: for each input how it is cut; None for one that every part takes whole.
@@ -59,7 +59,7 @@ class Case:
     unit: int
 
 
-def in_parts(graph: StepGraph, operator: Operator, cuts: Cuts, unit: int) -> InParts | None:
+def split_of(graph: StepGraph, operator: Operator, cuts: Cuts, unit: int) -> Split | None:
     """How an operator runs on parts of its inputs; None where it needs them whole.
 
     Args:
@@ -84,7 +84,7 @@ def in_parts(graph: StepGraph, operator: Operator, cuts: Cuts, unit: int) -> InP
     )
 
 
-def _elementwise(case: Case) -> InParts | None:
+def _elementwise(case: Case) -> Split | None:
     rank = len(case.made)
     made = next(
         Cut(cut.axis + rank - len(shape), cut.outer)
@@ -97,42 +97,42 @@ def _elementwise(case: Case) -> InParts | None:
         # An input that is repeated along the axis goes whole to every part.
         cut = axis >= 0 and shape[axis] == case.made[made.axis] > 1
         reads.append(Cut(axis, made.outer) if cut else None)
-    return InParts(tuple(reads), made)
+    return Split(tuple(reads), made)
 
 
-def _select(case: Case) -> InParts | None:
+def _select(case: Case) -> Split | None:
     # A condition of another shape chooses rows.
     return _elementwise(case) if set(case.shapes) == {case.made} else None
 
 
-def _with_parameters(cut: Cut | None, case: Case, made: Cut | None) -> InParts | None:
+def _with_parameters(cut: Cut | None, case: Case, made: Cut | None) -> Split | None:
     """The first input is cut, the others are parameters."""
     if cut is None:
         return None
-    return InParts((cut, *[None] * (len(case.shapes) - 1)), made)
+    return Split((cut, *[None] * (len(case.shapes) - 1)), made)
 
 
-def _reshape(case: Case) -> InParts | None:
+def _reshape(case: Case) -> Split | None:
     cut = case.cuts[0]
     made = reshaped(cut, case.shapes[0], case.made, case.unit) if cut else None
     return _with_parameters(cut, case, made) if made else None
 
 
-def _transpose(case: Case) -> InParts | None:
+def _transpose(case: Case) -> Split | None:
     cut, order = case.cuts[0], case.integers[1]
     if cut is None or order is None:
         return None
     return _with_parameters(cut, case, Cut(order.index(cut.axis), cut.outer))
 
 
-def _slice(case: Case) -> InParts | None:
+def _slice(case: Case) -> Split | None:
     cut = case.cuts[0]
     if cut is None or case.integers[1] is None or not _is_kept(case, cut):
         return None
     return _with_parameters(cut, case, cut)
 
 
-def _strided_slice(case: Case) -> InParts | None:
+def _strided_slice(case: Case) -> Split | None:
     cut, strides = case.cuts[0], case.integers[3]
     if cut is None or strides is None or case.operator.changes_rank:
         return None
@@ -142,7 +142,7 @@ def _strided_slice(case: Case) -> InParts | None:
     return _with_parameters(cut, case, cut)
 
 
-def _pad(case: Case) -> InParts | None:
+def _pad(case: Case) -> Split | None:
     cut = case.cuts[0]
     return _with_parameters(cut, case, cut) if cut and _is_kept(case, cut) else None
 
@@ -151,21 +151,21 @@ def _is_kept(case: Case, cut: Cut) -> bool:
     return case.made[cut.axis] == case.shapes[0][cut.axis]
 
 
-def _concatenation(case: Case) -> InParts | None:
+def _concatenation(case: Case) -> Split | None:
     rank = len(case.made)
     cut = next(c for c in case.cuts if c)
-    return None if case.operator.axis % rank == cut.axis else InParts((cut,) * len(case.cuts), cut)
+    return None if case.operator.axis % rank == cut.axis else Split((cut,) * len(case.cuts), cut)
 
 
-def _sum(case: Case) -> InParts | None:
+def _sum(case: Case) -> Split | None:
     return _reduction(case, adds=True)
 
 
-def _other_reduction(case: Case) -> InParts | None:
+def _other_reduction(case: Case) -> Split | None:
     return _reduction(case, adds=False)
 
 
-def _reduction(case: Case, *, adds: bool) -> InParts | None:
+def _reduction(case: Case, *, adds: bool) -> Split | None:
     cut, axes = case.cuts[0], case.integers[1]
     if cut is None or axes is None:
         return None
@@ -176,7 +176,7 @@ def _reduction(case: Case, *, adds: bool) -> InParts | None:
     return _with_parameters(cut, case, Cut(cut.axis - gone, cut.outer))
 
 
-def _product(case: Case) -> InParts | None:
+def _product(case: Case) -> Split | None:
     left, right = case.cuts
     a, b = case.shapes
     operator = case.operator
@@ -184,10 +184,10 @@ def _product(case: Case) -> InParts | None:
     terms, columns = (-1, -2) if operator.transposes_right else (-2, -1)
     if left:
         other, made = _factor(left, a, b, rows, summed, terms, case.made, -2)
-        return InParts((left, other), made)
+        return Split((left, other), made)
     if right:
         other, made = _factor(right, b, a, columns, terms, summed, case.made, -1)
-        return InParts((other, right), made)
+        return Split((other, right), made)
     return None
 
 
@@ -212,7 +212,7 @@ def _factor(
     return None if is_repeated else Cut(axis, cut.outer), Cut(place + len(made), cut.outer)
 
 
-def _dense(case: Case) -> InParts | None:
+def _dense(case: Case) -> Split | None:
     cut, keeps_rows = case.cuts[0], case.shapes[0][:-1] == case.made[:-1]
     return _with_parameters(cut, case, cut) if cut and keeps_rows and _is_row(case, cut) else None
 
@@ -221,17 +221,17 @@ def _is_row(case: Case, cut: Cut) -> bool:
     return cut.axis < len(case.made) - 1
 
 
-def _images(case: Case) -> InParts | None:
+def _images(case: Case) -> Split | None:
     cut = case.cuts[0]
     return _with_parameters(cut, case, cut) if cut == Cut(0) else None
 
 
-def _along_last(case: Case) -> InParts | None:
+def _along_last(case: Case) -> Split | None:
     cut = case.cuts[0]
     return _with_parameters(cut, case, cut) if cut and _is_row(case, cut) else None
 
 
-_RULES: MappingProxyType[str, Callable[[Case], InParts | None]] = MappingProxyType(
+_RULES: MappingProxyType[str, Callable[[Case], Split | None]] = MappingProxyType(
     dict.fromkeys(ELEMENTWISE | _LOGICAL, _elementwise)
     | dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D"), _images)
     | dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "RESIZE_BILINEAR"), _images)

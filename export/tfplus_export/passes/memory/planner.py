@@ -1,4 +1,4 @@
-"""How much memory tensors need whose lifetimes are known: TFLite's own way of placing them."""
+"""The memory planner: where tensors of known lifetimes lie, as TFLite itself places them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Lifetime:
     last: int
 
 
-def arena_bytes(tensors: Sequence[Lifetime]) -> int:
+def planned_bytes(tensors: Sequence[Lifetime]) -> int:
     """Bytes of the arena that holds all tensors, each at a place of its own while it lives.
 
     Greedy by size: the largest tensor is placed first, each at the smallest gap that fits between

@@ -1,4 +1,4 @@
-"""In how many parts an operator runs."""
+"""How large microbatches are, and on how many of them an operator runs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfplus_export.passes.ir.step_graph import Operator, StepGraph
-from tfplus_export.passes.microbatching.rules import InParts
+from tfplus_export.passes.microbatching.splits import Split
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of the parts of an operator's largest tensor.
+    """Of an operator's largest tensor, for one microbatch.
 
     Attributes:
       most_bytes: a few parts of this size stay in a processor's cache.
@@ -42,17 +42,17 @@ def divisors(batch: int) -> list[int]:
 def count(
     graph: StepGraph,
     operator: Operator,
-    how: InParts,
+    how: Split,
     come: int,
     choices: Sequence[int],
     sizes: Sizes,
 ) -> int:
-    """The number of parts; 1 for all at once.
+    """The number of microbatches; 1 for all at once.
 
     Args:
       graph: the step.
       operator: one of its operators.
-      how: it runs in parts.
+      how: it runs on microbatches.
       come: the most parts that one of its inputs comes in.
       choices: the numbers to choose from, in ascending order.
       sizes: that parts should have.

@@ -17,7 +17,7 @@ _KNOWN = (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)
 
 
 @dataclass(frozen=True)
-class Penalty:
+class Regularizer:
     """l1·Σ|w| + l2·Σw², of a weight or an activation.
 
     Attributes:
@@ -29,7 +29,7 @@ class Penalty:
     l2: float = 0.0
 
     def value(self, x: Tensor) -> Tensor:
-        """The penalty, float32 [1]."""
+        """What it adds to the loss, float32 [1]."""
         total = tf.zeros([1], x.dtype)
         if self.l1:
             total = total + self.l1 * _sum(tf.abs(x))
@@ -46,19 +46,19 @@ class Penalty:
 
 
 @dataclass(frozen=True)
-class Penalized:
-    """A layer's output with a penalty, which is divided by the batch size.
+class RegularizedOutput:
+    """A layer's output with a regularizer, whose term is divided by the batch size.
 
     Attributes:
       tensor: of the traced graph, [batch, ...].
-      penalty: of all its elements.
+      regularizer: of all its elements.
     """
 
     tensor: Tensor
-    penalty: Penalty
+    regularizer: Regularizer
 
 
-def of_variable(variable: Any) -> Penalty | None:
+def of_variable(variable: Any) -> Regularizer | None:
     """Reads the regularizer of a Keras variable.
 
     Raises:
@@ -68,7 +68,7 @@ def of_variable(variable: Any) -> Penalty | None:
     return _read(regularizer, f"weight '{variable.path}' has the regularizer")
 
 
-def of_layer(layer: Any) -> Penalty | None:
+def of_layer(layer: Any) -> Regularizer | None:
     """Reads the activity regularizer of a Keras layer.
 
     Raises:
@@ -78,7 +78,7 @@ def of_layer(layer: Any) -> Penalty | None:
     return _read(regularizer, f"layer '{layer.name}' has the activity_regularizer")
 
 
-def _read(regularizer: Any, what: str) -> Penalty | None:
+def _read(regularizer: Any, what: str) -> Regularizer | None:
     if regularizer is None:
         return None
     if type(regularizer) not in _KNOWN:
@@ -87,7 +87,7 @@ def _read(regularizer: Any, what: str) -> Penalty | None:
             "keras.regularizers"
         )
     config: Mapping[str, float] = regularizer.get_config()
-    return Penalty(float(config.get("l1", 0.0)), float(config.get("l2", 0.0)))
+    return Regularizer(float(config.get("l1", 0.0)), float(config.get("l2", 0.0)))
 
 
 def _sum(x: Tensor) -> Tensor:

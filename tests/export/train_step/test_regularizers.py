@@ -12,21 +12,23 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from keras import constraints as keras_constraints
-from keras import layers, regularizers
+from keras import layers
+from keras import regularizers as keras_regularizers
 
 from tfplus.errors import ExportError
 from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.optimizers import Adam, Sgd
 from tfplus_export.pipeline import api
-from tfplus_export.regularization import constraints, penalties
+from tfplus_export.regularization import constraints, regularizers
 from tfplus_export.sources.source import Source
 
 BATCH, STEPS, CLASSES = 8, 6, 3
-L1, L2, BOTH = regularizers.L1(0.02), regularizers.L2(0.03), regularizers.L1L2(0.01, 0.02)
+L1, L2 = keras_regularizers.L1(0.02), keras_regularizers.L2(0.03)
+BOTH = keras_regularizers.L1L2(0.01, 0.02)
 
 
 def regularized() -> keras.Model:
-    """A penalty of every kind, of weights and of activations; one layer is used twice."""
+    """A regularizer of every kind, of weights and of activations; one layer is used twice."""
     image = keras.Input((6, 6, 2))
     x = layers.Conv2D(4, 3, use_bias=False, kernel_regularizer=L2, name="conv")(image)
     x = layers.BatchNormalization(gamma_regularizer=BOTH, name="norm")(x)
@@ -91,18 +93,18 @@ def test_the_file_trains_as_keras_does(
 
 
 @pytest.mark.parametrize("regularizer", [L1, L2, BOTH], ids=["l1", "l2", "both"])
-def test_penalties_equal_keras(regularizer: keras.Regularizer) -> None:
+def test_regularizers_equal_keras(regularizer: keras.Regularizer) -> None:
     weight = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
     weight[0, 0, 0] = 0
     variable = keras.Variable(weight)
     variable.regularizer = regularizer
-    penalty = penalties.of_variable(variable)
-    assert penalty is not None
+    read = regularizers.of_variable(variable)
+    assert read is not None
     with tf.GradientTape() as tape:
         want = regularizer(variable)
-    np.testing.assert_allclose(penalty.value(tf.constant(weight)), [want], rtol=1e-6)
+    np.testing.assert_allclose(read.value(tf.constant(weight)), [want], rtol=1e-6)
     gradient = tape.gradient(want, variable.value)
-    np.testing.assert_allclose(penalty.gradient(tf.constant(weight)), gradient, rtol=1e-6)
+    np.testing.assert_allclose(read.gradient(tf.constant(weight)), gradient, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -132,10 +134,10 @@ class Own(keras_constraints.NonNeg):
 
 def test_what_has_no_rule_is_named() -> None:
     variable = keras.Variable(np.ones((2, 2)), name="kernel")
-    assert constraints.of_variable(variable) is penalties.of_variable(variable) is None
+    assert constraints.of_variable(variable) is regularizers.of_variable(variable) is None
     variable.constraint = Own()
     with pytest.raises(ExportError, match="'kernel' has the constraint Own, which has no rule"):
         constraints.of_variable(variable)
     variable.regularizer = lambda w: w
     with pytest.raises(ExportError, match="'kernel' has the regularizer function"):
-        penalties.of_variable(variable)
+        regularizers.of_variable(variable)

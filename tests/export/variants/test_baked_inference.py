@@ -58,7 +58,7 @@ def moved(model: keras.Model) -> None:
 
 def export(model: keras.Model, path: Path, **options: object) -> Artifact:
     source = Source("test:frozen", model, None, None, None, Preprocessing(), None)
-    chosen = api.Options(16, infer_batch_size=2, parity_steps=1, freezable=True, **options)
+    chosen = api.Options(16, infer_batch_size=2, parity_steps=1, bakeable=True, **options)
     return api.export(source, path, chosen, lambda text: None)
 
 

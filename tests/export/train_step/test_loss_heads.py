@@ -21,7 +21,7 @@ from tfplus_export.parity.samples import draw, real_data
 from tfplus_export.pipeline import api
 from tfplus_export.sources.source import Source
 from tfplus_export.sources.subclassed import with_inputs
-from tfplus_export.tracing import ports
+from tfplus_export.tracing import model_io
 from tfplus_export.tracing.graph import trace
 from tfplus_export.train_step import training
 
@@ -59,7 +59,7 @@ def with_loss(model: keras.Model, loss: Any, **options: Any) -> keras.Model:
 
 
 def exported(model: keras.Model, path: Path, **options: Any) -> tuple[Interpreter, Any]:
-    read = compiled(model, list(ports.outputs(model)))
+    read = compiled(model, list(model_io.outputs(model)))
     source = Source("test", model, None, None, read, Preprocessing(), None)
     given = api.Options(BATCH, optimizer=Sgd(RATE), parity_steps=2, **options)
     written = api.export(source, path / "m.tflite", given, lambda text: None)
@@ -70,7 +70,7 @@ def exported(model: keras.Model, path: Path, **options: Any) -> tuple[Interprete
 def fitted(model: keras.Model, batch: dict[str, np.ndarray]) -> tuple[float, dict[str, np.ndarray]]:
     """Loss and weights after one step of Keras' own loop, with the loss the model has."""
     model.compile(keras.optimizers.SGD(RATE), model.loss, loss_weights=weights_of(model))
-    inputs = {n: v for n, v in batch.items() if n in ports.inputs(model)}
+    inputs = {n: v for n, v in batch.items() if n in model_io.inputs(model)}
     targets = {n.removeprefix("y_"): v for n, v in batch.items() if n.startswith("y")}
     alone = len(targets) == 1
     loss = model.train_on_batch(
@@ -163,7 +163,7 @@ def test_a_model_that_is_a_class_of_its_own(tmp_path: Path) -> None:
     model = with_loss(with_inputs(built, None), "mse")
     assert_trains_as_fit(model, tmp_path, rows=3)
     given = with_inputs(OfItsOwn(), (7,))
-    assert ports.inputs(given) == {"x": ports.Port((7,), "float32")}
+    assert model_io.inputs(given) == {"x": model_io.ModelTensor((7,), "float32")}
     with pytest.raises(ExportError, match="not built: call it once"):
         with_inputs(OfItsOwn(), None)
     with pytest.raises(UsageError, match="an Input of its own"):
@@ -237,7 +237,7 @@ def test_losses_that_do_not_fit_the_outputs(loss: Any, weights: Any, message: st
     model = several()
     model.compile("sgd", loss, loss_weights=weights)
     with pytest.raises(ExportError, match=message):
-        compiled(model, list(ports.outputs(model)))
+        compiled(model, list(model_io.outputs(model)))
 
 
 def test_the_comparison_runs_on_data_of_ones_own_too(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_the_comparison_runs_on_data_of_ones_own_too(tmp_path: Path) -> None:
     x, y = rng.normal(size=(9, 6)), np.array([7, 5, 5, 7, 7, 5, 9, 7, 5])
     np.savez(path, x=x, y=y)
     model = with_loss(mlp(2, "softmax"), "sparse_categorical_crossentropy")
-    read = compiled(model, list(ports.outputs(model)))
+    read = compiled(model, list(model_io.outputs(model)))
     source = Source("test", model, (5, 7), None, read, Preprocessing(), None)
     written = api.export(
         source, tmp_path / "m.tflite", api.Options(BATCH, data=path), lambda text: None

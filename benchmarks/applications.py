@@ -87,7 +87,7 @@ def export(name: str, path: Path) -> None:
     from tfplus.model_file.manifest import Preprocessing
     from tfplus_export.optimizers import Sgd
     from tfplus_export.pipeline import api
-    from tfplus_export.pipeline.options import Options
+    from tfplus_export.pipeline.stages.options import Options
     from tfplus_export.sources.source import Source
 
     model, size = build(name)

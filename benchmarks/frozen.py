@@ -67,7 +67,7 @@ def measure(name: str, options: argparse.Namespace) -> list[Repetition]:
         trust_code=False,
     )
     batch = options.batch_size
-    chosen = api.Options(8, infer_batch_size=batch, parity_steps=1, freezable=True)
+    chosen = api.Options(8, infer_batch_size=batch, parity_steps=1, bakeable=True)
     with tempfile.TemporaryDirectory() as folder:
         trainable = Path(folder) / "trainable.tflite"
         written = api.export(loaded, trainable, chosen, lambda text: None)

@@ -4,7 +4,7 @@ usage: memory.py [--models small-cnn reduced-mobilenet] [--batch-size 32] [--blo
                  [--write]
 
 Five files of each model: the operators in the converter's order; in tfplus' own order; with that
-computed twice which is nearly free; as `tfplus export` leaves them, in parts of the batch; and with
+computed twice which is nearly free; as `tfplus export` leaves them, on microbatches; and with
 as much computed twice as helps. Prints the estimated and the measured
 peak of the process that trains, and times of a step, taken in alternation. --write puts the table
 into docs/memory.md.
@@ -31,10 +31,10 @@ from tfplus_export.costs import cost, memory
 from tfplus_export.passes import rewriting, scheduling
 from tfplus_export.passes.ir import step_graph
 from tfplus_export.passes.memory import peak
-from tfplus_export.passes.microbatching.counts import Sizes
+from tfplus_export.passes.microbatching.sizes import Sizes
 from tfplus_export.passes.rematerialization import plans
-from tfplus_export.pipeline.options import Options
-from tfplus_export.pipeline.train_graph import lower
+from tfplus_export.pipeline import train_graph
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources import source
 
 HERE = Path(__file__).parent
@@ -47,7 +47,7 @@ Written by `benchmarks/memory.py --write`; do not edit. Every file trains in a p
 on ai-edge-litert with two threads; the peak is that of its resident memory, Python and runtime
 included. *converter*: operators in the order in which the TFLite converter writes them. *ordered*:
 in the order that needs less. *again*: some tensors are computed twice, where that is nearly free.
-*export*: what `tfplus export` writes, whose operators on much data run in parts of the batch, too.
+*export*: what `tfplus export` writes, whose operators on much data run on microbatches, too.
 *least*: as much computed twice as lowers the peak, which is what a small `--memory-budget` leads
 to. All but *export*, which adds up in another order, compute the same bits.
 
@@ -59,27 +59,27 @@ def files(model: str, batch_size: int, folder: Path) -> dict[str, tuple[Path, fl
     runtimes = ("ai-edge-litert",)
     loaded = source.load(f"zoo:{model}", input_shape=None, classes=None, seed=0)
     options = Options(batch_size=batch_size)
-    lowered = lower(loaded, loaded.model, options, lambda text: None, arrange=False)
-    graph = step_graph.read(lowered.content, "train")
+    built = train_graph.build(loaded, loaded.model, options, lambda text: None, schedule=False)
+    graph = step_graph.read(built.content, "train")
     order = scheduling.shortest(graph, runtimes)
     again = rewriting.plan(graph, runtimes)
     variants = {
         "converter": plans.unchanged(graph, range(len(graph.operators))),
         "ordered": plans.unchanged(graph, order),
         "again": again,
-        "export": rewriting.in_parts(again, runtimes, None, batch_size, Sizes()),
+        "export": rewriting.on_microbatches(again, runtimes, None, batch_size, Sizes()),
         "least": rewriting.plan(graph, runtimes, 0),
     }
     moved = plans.moved_bytes(graph, graph.operators)
     found: dict[str, tuple[Path, float, float]] = {}
     for kind, plan in variants.items():
-        content = rewriting.rewrite(lowered.content, plan)
+        content = rewriting.rewrite(built.content, plan)
         path = folder / f"{model}-{kind}.tflite"
         path.write_bytes(content)
-        needed = cost.step_memory(content, lowered.variables_bytes)
+        needed = cost.step_memory(content, built.variables_bytes)
         estimated = memory.peak_bytes(needed, runtimes[0]) / 1e6
         found[kind] = (path, estimated, plan.again_bytes / moved)
-        if peak.most_bytes(plan.graph, runtimes) != needed.arenas[runtimes[0]]:
+        if peak.most_bytes(plan.graph, runtimes) != needed.planned_bytes[runtimes[0]]:
             raise SystemExit(f"{model}, {kind}: the file is not what was planned")
     return found
 

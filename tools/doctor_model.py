@@ -24,7 +24,7 @@ from tfplus.model_file.preprocessing import Preprocessing
 from tfplus.system import temporary
 from tfplus_export.optimizers import Sgd
 from tfplus_export.pipeline import api
-from tfplus_export.pipeline.options import Options
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source
 
 FOLDER = Path(__file__).parents[1] / "device_agent" / "tfplus_agent" / "doctor" / "probe"

@@ -32,15 +32,15 @@ from rule_cases import BATCH, CASES, Case
 from tfplus.errors import ExportError
 from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.conversion import flatbuffer
-from tfplus_export.lowering.engine.candidates import for_accelerators
+from tfplus_export.lowering.engine.kernel_variants import for_accelerators
 from tfplus_export.lowering.engine.replay import replay
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Adam, Optimizer, RmsProp, Sgd
 from tfplus_export.optimizers.adjusted import Adjusted
 from tfplus_export.optimizers.clipping import Clip
 from tfplus_export.parity import rounding_alone
-from tfplus_export.pipeline.options import Options
-from tfplus_export.pipeline.train_graph import lower
+from tfplus_export.pipeline import train_graph
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source
 from tfplus_export.tracing.graph import trace
 from tfplus_export.variants import gpu_graph
@@ -152,10 +152,10 @@ def of_net(
     model = keras.Sequential([keras.Input(shape), *kinds])
     source = Source("small", model, None, None, None, Preprocessing(), None)
     options = Options(4, optimizer=optimizer, loss=loss)
-    lowered = lower(source, model, options, lambda text: None)
+    graph = train_graph.build(source, model, options, lambda text: None)
     try:
-        rounding = rounding_alone.weights(model, lowered.step, seed=0)
-        checked = gpu_graph.gpu(lowered.step, lowered.content, lowered.values, 0, rounding)
+        rounding = rounding_alone.weights(model, graph.step, seed=0)
+        checked = gpu_graph.gpu(graph.step, graph.content, graph.values, 0, rounding)
     except ExportError as error:
         return Found(frozenset(), str(error), right=False)
     (on_gpu,) = [m for m in checked.measured if m["on"] == "GPU"]

@@ -37,11 +37,11 @@ from tfplus.runtime.functional import StatelessModel
 from tfplus.tensors.slices import Tensors
 from tfplus_export import zoo
 from tfplus_export.optimizers import Adam, Sgd
-from tfplus_export.parity.agreement import TOLERANCE, agreement
-from tfplus_export.parity.samples import random_inputs, random_targets
-from tfplus_export.parity.step_error import loss_error
-from tfplus_export.pipeline.options import Options
-from tfplus_export.pipeline.train_graph import lower
+from tfplus_export.parity.errors.agreement import agreement
+from tfplus_export.parity.errors.step_error import STEP_TOLERANCE, loss_error
+from tfplus_export.parity.samples.draw import random_inputs, random_targets
+from tfplus_export.pipeline import train_graph
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources import source
 from tfplus_export.sources.source import Source
 from tfplus_export.train_step.training import LOSS
@@ -135,13 +135,13 @@ def compare(name: str, optimizer: str, steps: int, precision: gpu.Precision) -> 
     """Takes steps on both; what `asked` returns."""
     loaded = load(name)
     options = Options(BATCH, optimizer=OPTIMIZERS[optimizer])
-    lowered = lower(loaded, loaded.model, options, lambda text: None)
-    step, start = lowered.step, lowered.values
+    built = train_graph.build(loaded, loaded.model, options, lambda text: None)
+    step, start = built.step, built.values
     rng = np.random.default_rng(SEED)
     # The same few samples again and again: the loss falls, and is more than noise.
     two = [random_inputs(step.train_graph, rng) | random_targets(step, rng) for _ in range(2)]
     batches = [two[i % 2] for i in range(steps)]
-    cpu = OnCpu(lowered.content)
+    cpu = OnCpu(built.content)
     cpu.restore(start)
     want = [cpu.step(batch) for batch in batches]
     after = cpu.save()
@@ -286,8 +286,8 @@ def holds(found: Mapping[str, Any]) -> bool:
     """Whether the GPU computes what the CPU does, whole; NaN is not that."""
     return bool(
         found.get("fully_accelerated")
-        and found["step_loss"] <= TOLERANCE["loss"]
-        and found["step_update"] <= TOLERANCE["update"]
+        and found["step_loss"] <= STEP_TOLERANCE["loss"]
+        and found["step_update"] <= STEP_TOLERANCE["update"]
     )
 
 
@@ -302,7 +302,7 @@ def main(arguments: list[str]) -> int:
         os._exit(0)
     if arguments == ["--half"]:
         return half()
-    head = HEAD.format(software=software(), steps=STEPS, batch=BATCH, **TOLERANCE)
+    head = HEAD.format(software=software(), steps=STEPS, batch=BATCH, **STEP_TOLERANCE)
     head += f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"
     rows = [r for r in read(TITLE).splitlines() if r.startswith(tuple(f"| {m} |" for m in MODELS))]
     right = True

@@ -22,7 +22,7 @@ import tensorflow as tf
 from rule_cases import CASES, measured
 
 from tfplus_export.lowering import ops
-from tfplus_export.lowering.engine.rule import AnyRule, Candidates
+from tfplus_export.lowering.engine.rule import AnyRule, KernelVariants
 from tfplus_export.lowering.table import RULES
 
 PATH = ROOT / "docs" / "rules.md"
@@ -52,7 +52,7 @@ def names() -> dict[int, str]:
     found: dict[int, str] = {}
     for module, path in rule_modules().items():
         for name, value in vars(importlib.import_module(path)).items():
-            if isinstance(value, (AnyRule, Candidates)) and not name.startswith("_"):
+            if isinstance(value, (AnyRule, KernelVariants)) and not name.startswith("_"):
                 found.setdefault(id(value), f"{module}.{name}")
     return found
 

@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.optimizers import Sgd
 from tfplus_export.pipeline import api
-from tfplus_export.pipeline.options import Options
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source
 from tfplus_export.zoo import reduced_mobilenet
 

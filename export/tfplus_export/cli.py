@@ -113,8 +113,9 @@ def export(
         outputs.check(path, read)
     with at_work("tfplus export") as show, listed(verbose=verbose):
         from tfplus_export.optimizers import choice as optimizers
-        from tfplus_export.pipeline import api
-        from tfplus_export.pipeline.options import Options
+        from tfplus_export.pipeline import api, sizing
+        from tfplus_export.pipeline import sub_model as sub_models
+        from tfplus_export.pipeline.stages.options import Options
         from tfplus_export.targets import targets
         from tfplus_export.train_step import trainable as freezing
         from tfplus_export.tuning import tuning_file
@@ -133,7 +134,7 @@ def export(
         tuned = None if tuning is None else tuning_file.read(tuning)
         pairs = targets.pairs(target or (), runtime or ())
         for _, chosen in subs:
-            api.check_sub_model(loaded, chosen)
+            sub_models.check(loaded, chosen)
         frozen = freezing.select(loaded.model, freeze or (), train or ())
         options = Options(
             batch_size or _BATCH_SIZE,
@@ -150,15 +151,15 @@ def export(
             weights=weights,
             memory_budget_bytes=limit,
             accelerators=accelerators,
-            freezable=freezable,
+            bakeable=freezable,
             lowerings={} if tuned is None else tuned.lowerings(),
         )
         if limit is not None and batch_size is None:
-            options = api.fit_batch(loaded, options, show)
+            options = sizing.fit_batch(loaded, options, show)
         written = [api.export(loaded, output, options, show)]
         saved = None
         if frozen.slices:
-            saved = api.measure_savings(loaded, written[0], options, show)
+            saved = sizing.measure_savings(loaded, written[0], options, show)
         for path, chosen in subs:
             named = functools.partial(_show_named, show, path.name)
             written.append(api.export_sub_model(loaded, chosen, path, options, named))

@@ -73,7 +73,7 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     )
     source = Source("test:small", model, None, None, None, Preprocessing(), None)
     path = tmp_path_factory.mktemp("small") / "small.tflite"
-    options = api.Options(4, parity_steps=2, freezable=True)
+    options = api.Options(4, parity_steps=2, bakeable=True)
     return api.export(source, path, options, lambda text: None)
 
 

@@ -32,7 +32,9 @@ ORDER = {
         tf_types system zoo conversion passes.ir passes.memory passes.rematerialization
         passes.microbatching passes costs targets lowering.kernels regularization tracing
         lowering.engine lowering.ops lowering.ops.elementwise lowering.ops.convolution lowering
-        losses optimizers train_step sources parity variants pipeline tuning commands cli
+        losses optimizers train_step sources parity.errors parity.samples parity.reference parity
+        variants pipeline.stages pipeline tuning
+        commands cli
     """,
 }
 

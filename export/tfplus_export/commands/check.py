@@ -53,7 +53,7 @@ def check(
         raise UsageError(f"--batch-sizes '{batch_sizes}': expected sizes of at least 1")
     with at_work("tfplus check") as show:
         from tfplus_export.pipeline import precheck
-        from tfplus_export.pipeline.options import Options
+        from tfplus_export.pipeline.stages.options import Options
         from tfplus_export.train_step import trainable as freezing
 
         known: list[str] = []

@@ -77,7 +77,7 @@ def tune(
         raise UsageError("--tls-dir and --insecure are of an --agent")
     outputs.check(output, [Path(source)])
     with at_work("tfplus tune") as show:
-        from tfplus_export.pipeline.options import Options
+        from tfplus_export.pipeline.stages.options import Options
         from tfplus_export.tuning import tuner, tuning_file
 
         loaded = model.load()
@@ -92,7 +92,7 @@ def tune(
             for more in tuner.tune(loaded, options, tuning, stopwatch, show):
                 tuning = more
                 tuning.write(output)
-        wanted = {choice.problem for choice in tuner.problems(loaded, options)}
+        wanted = {choice.workload for choice in tuner.workloads(loaded, options)}
     if json_output:
         print_json(tuning)
     else:

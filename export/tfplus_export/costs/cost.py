@@ -68,7 +68,7 @@ def step_memory(content: bytes, variables_bytes: int) -> StepMemory:
         graph_bytes=len(content),
         packed_bytes=packed_bytes(content, "train"),
         variables_bytes=variables_bytes,
-        arenas={runtime: peak.total_bytes(graph, runtime) for runtime in RUNTIMES},
+        planned_bytes={runtime: peak.total_bytes(graph, runtime) for runtime in RUNTIMES},
     )
 
 

@@ -23,13 +23,13 @@ class StepMemory:
       graph_bytes: the file: operators, constants and initial values.
       packed_bytes: constants that the runtime lays out anew, such as frozen filters.
       variables_bytes: weights and optimizer state.
-      arenas: runtime → bytes for the step's tensors, placed by their lifetimes.
+      planned_bytes: runtime → bytes for the step's tensors, placed by their lifetimes.
     """
 
     graph_bytes: int
     packed_bytes: int
     variables_bytes: int
-    arenas: Mapping[str, int]
+    planned_bytes: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -60,4 +60,4 @@ def peak_bytes(memory: StepMemory, runtime: str) -> int:
     measured = _RUNTIMES[runtime]
     packed = memory.packed_bytes * measured.packed_copies
     kept = memory.graph_bytes + packed + memory.variables_bytes
-    return measured.base_bytes + kept + memory.arenas[runtime]
+    return measured.base_bytes + kept + memory.planned_bytes[runtime]

@@ -60,7 +60,7 @@ class Preview:
             graph_bytes=self._at(batch_size, len(self.low), len(self.high)),
             packed_bytes=cost.packed_bytes(self.low, "train"),
             variables_bytes=self.variables_bytes,
-            arenas={name: peak.total_bytes(planned, name) for name in RUNTIMES},
+            planned_bytes={name: peak.total_bytes(planned, name) for name in RUNTIMES},
         )
 
     def flops(self, batch_size: int) -> int:

@@ -52,7 +52,7 @@ def measure(unfrozen: bytes, frozen: bytes) -> Savings:
     costs = [
         Cost(
             flops=cost.product_flops(content, "train"),
-            arena_bytes=cost.step_memory(content, 0).arenas[RUNTIMES[0]],
+            arena_bytes=cost.step_memory(content, 0).planned_bytes[RUNTIMES[0]],
             file_bytes=len(content),
             step_ms=ms,
         )

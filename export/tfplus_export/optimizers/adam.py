@@ -18,7 +18,7 @@ from tfplus_export.optimizers.base import (
     LEARNING_RATE,
     NO_VARIABLES,
     Variables,
-    fill_squares,
+    read_second_moments,
     read_slots,
     scalar,
     slot,
@@ -117,20 +117,15 @@ class Adam:
     def keras_state(self, optimizer: Any, names: Sequence[str]) -> dict[str, np.ndarray]:
         """See `Optimizer.keras_state`."""
         steps = int(optimizer.iterations.numpy())
-        hats: dict[str, np.ndarray] = {}
-        if self.amsgrad:
-            hats = read_slots(LARGEST_SQUARE, names, optimizer._velocity_hats)
         return {
             LEARNING_RATE: scalar(self.learning_rate),
             BETA_1_POWER: scalar(float(np.float32(self.beta_1)) ** steps),
             BETA_2_POWER: scalar(float(np.float32(self.beta_2)) ** steps),
             **read_slots(MEAN, names, optimizer._momentums),
-            **read_slots(SQUARE, names, optimizer._velocities),
-            **hats,
+            **read_second_moments(self, optimizer, names),
         }
 
-    def settle(self, optimizer: Any, sizes: Sequence[float]) -> None:
-        """See `Optimizer.settle`."""
-        fill_squares(optimizer._velocities, sizes)
-        if self.amsgrad:
-            fill_squares(optimizer._velocity_hats, sizes)
+    def second_moments(self) -> Mapping[str, str]:
+        """See `Optimizer.second_moments`: v, and with AMSGrad the largest."""
+        largest = {LARGEST_SQUARE: "_velocity_hats"} if self.amsgrad else {}
+        return {SQUARE: "_velocities"} | largest

@@ -95,9 +95,9 @@ class Adjusted:
         """See `Optimizer.keras_state`."""
         return self.rule.keras_state(optimizer, names)
 
-    def settle(self, optimizer: Any, sizes: Sequence[float]) -> None:
-        """See `Optimizer.settle`."""
-        self.rule.settle(optimizer, sizes)
+    def second_moments(self) -> Mapping[str, str]:
+        """See `Optimizer.second_moments`: the optimizer's own."""
+        return self.rule.second_moments()
 
 
 def adjusted(

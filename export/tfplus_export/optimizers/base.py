@@ -92,16 +92,11 @@ class Optimizer(Protocol):
         """
         ...
 
-    def settle(self, optimizer: Any, sizes: Sequence[float]) -> None:
-        """Puts the Keras optimizer into the state that some training would leave it in.
+    def second_moments(self) -> Mapping[str, str]:
+        """The means of squares that an update divides by; empty for an optimizer without any.
 
-        Means of squares become those of gradients of the given sizes, where a fresh optimizer has
-        zeros. A step that starts from zeros divides each gradient by itself: what is left is its
-        sign, and of a gradient that is all rounding noise, noise as large as any update.
-
-        Args:
-          optimizer: made by `keras` and built.
-          sizes: of each variable's gradient, root mean square, in the variables' order.
+        Returns:
+          Kind of the slot, as in `slot` → attribute of the Keras optimizer that lists them.
         """
         ...
 
@@ -132,7 +127,28 @@ def read_slots(kind: str, names: Sequence[str], variables: Iterable[Any]) -> dic
     return {slot(kind, name): np.array(variable.numpy()) for name, variable in pairs}
 
 
-def fill_squares(variables: Iterable[Any], sizes: Sequence[float]) -> None:
-    """Sets each of a Keras optimizer's means of squares to a size, squared."""
-    for variable, size in zip(variables, sizes, strict=True):
-        variable.assign(np.full(variable.shape, size * size, np.float32))
+def read_second_moments(
+    rule: Optimizer, optimizer: Any, names: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """The second moments of a Keras optimizer, by slot name."""
+    found: dict[str, np.ndarray] = {}
+    for kind, attribute in rule.second_moments().items():
+        found |= read_slots(kind, names, getattr(optimizer, attribute))
+    return found
+
+
+def warm_second_moments(rule: Optimizer, optimizer: Any, sizes: Sequence[float]) -> None:
+    """Puts a Keras optimizer into the state that some training would leave it in.
+
+    Second moments become those of gradients of the given sizes, where a fresh optimizer has zeros.
+    A step that starts from zeros divides each gradient by itself: what is left is its sign, and of
+    a gradient that is all rounding noise, noise as large as any update.
+
+    Args:
+      rule: the optimizer.
+      optimizer: made by `rule.keras` and built.
+      sizes: of each variable's gradient, root mean square, in the variables' order.
+    """
+    for attribute in rule.second_moments().values():
+        for variable, size in zip(getattr(optimizer, attribute), sizes, strict=True):
+            variable.assign(np.full(variable.shape, size * size, np.float32))

@@ -16,7 +16,7 @@ from tfplus_export.optimizers.base import (
     LEARNING_RATE,
     NO_VARIABLES,
     Variables,
-    fill_squares,
+    read_second_moments,
     read_slots,
     scalar,
     slot,
@@ -105,13 +105,13 @@ class RmsProp:
     def keras_state(self, optimizer: Any, names: Sequence[str]) -> dict[str, np.ndarray]:
         """See `Optimizer.keras_state`."""
         state = {LEARNING_RATE: scalar(self.learning_rate)}
-        state |= read_slots(SQUARE, names, optimizer._velocities)
+        state |= read_second_moments(self, optimizer, names)
         if self.momentum:
             state |= read_slots(VELOCITY, names, optimizer._momentums)
         if self.centered:
             state |= read_slots(MEAN, names, optimizer._average_gradients)
         return state
 
-    def settle(self, optimizer: Any, sizes: Sequence[float]) -> None:
-        """See `Optimizer.settle`."""
-        fill_squares(optimizer._velocities, sizes)
+    def second_moments(self) -> Mapping[str, str]:
+        """See `Optimizer.second_moments`: s."""
+        return {SQUARE: "_velocities"}

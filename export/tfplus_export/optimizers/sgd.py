@@ -90,5 +90,6 @@ class Sgd:
         state = {LEARNING_RATE: scalar(self.learning_rate)}
         return state | (read_slots(VELOCITY, names, optimizer.momentums) if self.momentum else {})
 
-    def settle(self, optimizer: Any, sizes: Sequence[float]) -> None:
-        """See `Optimizer.settle`: there is no mean of squares."""
+    def second_moments(self) -> Mapping[str, str]:
+        """See `Optimizer.second_moments`: none."""
+        return {}

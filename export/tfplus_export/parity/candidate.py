@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from tfplus_export.parity.samples import Batch
-from tfplus_export.parity.step_error import State, loss_error, update_error
+from tfplus_export.parity.errors.step_error import State, loss_error, update_error
+from tfplus_export.parity.samples.draw import Batch
 
 
 class Candidate:

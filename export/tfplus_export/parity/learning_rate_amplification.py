@@ -1,4 +1,4 @@
-"""Updates that are lost beside the weight itself, looked at with a much higher learning rate.
+"""Learning-rate amplification: updates that are lost beside the weight itself become visible.
 
 A weight is stored to 2⁻²⁴ of its size. Behind a LayerScale of 1e-6, as in ConvNeXt, gradients are
 so small that a step at the user's learning rate hardly changes a bit of the weight, and any other
@@ -15,21 +15,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfplus_export.parity.candidate import Candidate
-from tfplus_export.parity.reference import Reference
-from tfplus_export.parity.samples import Batch
-from tfplus_export.parity.step_error import (
+from tfplus_export.parity.errors.step_error import (
     State,
     layer_rounding,
     norm_of_difference,
     weight_rounding,
 )
+from tfplus_export.parity.reference.reference import Reference
+from tfplus_export.parity.samples.draw import Batch
 
 FACTOR = 2.0**30
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What steps at a magnified learning rate tell.
+    """What steps at an amplified learning rate tell.
 
     Attributes:
       errors: for each candidate, name of a weight → error of its update in each step that shows it.
@@ -56,7 +56,7 @@ def hidden(before: State, after: State, names: Collection[str], tolerance: float
     )
 
 
-def magnified(
+def amplified(
     expected: Reference,
     candidates: Sequence[Candidate],
     batches: Sequence[tuple[Batch, Batch]],
@@ -77,7 +77,7 @@ def magnified(
     errors: list[dict[str, list[float]]] = [{n: [] for n in names} for _ in candidates]
     left: set[str] = set()
     for real, padded in batches:
-        with expected.magnified(FACTOR):
+        with expected.amplified(FACTOR):
             before = expected.state()
             expected.step(real)
             after = expected.state()

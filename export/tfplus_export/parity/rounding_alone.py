@@ -5,11 +5,12 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from tfplus_export.parity.float32_noise import rounding_alone
-from tfplus_export.parity.float64_rewrite import NoDoubleError
-from tfplus_export.parity.parity import PROBES, short_rows
-from tfplus_export.parity.reference import Reference
-from tfplus_export.parity.samples import RandomSamples
+from tfplus_export.parity.comparison import short_rows
+from tfplus_export.parity.errors.float32_noise import rounding_alone
+from tfplus_export.parity.policy import PROBES
+from tfplus_export.parity.reference.float64_rewrite import NoFloat64Error
+from tfplus_export.parity.reference.reference import Reference
+from tfplus_export.parity.samples.draw import RandomSamples
 from tfplus_export.train_step.training import Training
 
 
@@ -31,7 +32,7 @@ def weights(model: keras.Model, training: Training, seed: int) -> frozenset[str]
     kept = model.get_weights()
     try:
         return rounding_alone(Reference(model, training).float32_noise(few))
-    except NoDoubleError:
+    except NoFloat64Error:
         return frozenset()
     finally:
         model.set_weights(kept)

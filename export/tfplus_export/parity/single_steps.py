@@ -9,11 +9,15 @@ import numpy as np
 
 from tfplus.errors import ExportError
 from tfplus_export.parity.candidate import Candidate
-from tfplus_export.parity.learning_rate_amplification import hidden, magnified
-from tfplus_export.parity.reference import Reference
-from tfplus_export.parity.samples import Batch, padded
-from tfplus_export.parity.step_error import layer_rounding, lower_median
-from tfplus_export.parity.verdict import TOLERANCE
+from tfplus_export.parity.errors.step_error import (
+    STEP_TOLERANCE,
+    layer_rounding,
+    lower_median,
+    within,
+)
+from tfplus_export.parity.learning_rate_amplification import amplified, hidden
+from tfplus_export.parity.reference.reference import Reference
+from tfplus_export.parity.samples.draw import Batch, padded
 from tfplus_export.train_step.training import Training
 
 
@@ -27,8 +31,8 @@ class SingleSteps:
 
     Attributes:
       losses: TensorFlow's, of each step.
-      small: weights of whose update, in a step before the first that is magnified, a share as large
-        as the tolerance could be rounding.
+      hidden: weights of whose update, in one of the steps that look for such, a share as large as
+        the tolerance could be rounding.
       unseen: those that could not be told from rounding even at a higher learning rate.
     """
 
@@ -39,13 +43,20 @@ class SingleSteps:
         self._expected = expected
         self._training = training
         self._trainable = frozenset(w.name for w in training.weights if w.trainable)
-        self._magnified: list[dict[str, list[float]]] = [{} for _ in candidates]
-        self._judging = False
+        self._amplified: list[dict[str, list[float]]] = [{} for _ in candidates]
         self.losses: list[float] = []
-        self.small: frozenset[str] = frozenset()
+        self.hidden: frozenset[str] = frozenset()
         self.unseen: frozenset[str] = frozenset()
 
-    def take(self, batch: Batch, rows: int, first: int, among: Sequence[Candidate]) -> None:
+    def take(
+        self,
+        batch: Batch,
+        rows: int,
+        first: int,
+        among: Sequence[Candidate],
+        *,
+        find_hidden: bool,
+    ) -> None:
         """Takes one more step.
 
         Args:
@@ -53,6 +64,7 @@ class SingleSteps:
           rows: how many of its rows count.
           first: where in the file's batch the first of them lies.
           among: the candidates that take it, too.
+          find_hidden: whether hidden updates are looked for.
 
         Raises:
           ExportError: TensorFlow's own loss is not finite.
@@ -67,45 +79,50 @@ class SingleSteps:
             )
         self.losses.append(float(loss))
         after = self._expected.state()
-        if not self._judging:
-            self.small |= hidden(before, after, self._trainable, TOLERANCE["update"])
+        if find_hidden:
+            self.hidden |= hidden(before, after, self._trainable, STEP_TOLERANCE["update"])
         rounding = layer_rounding(before, after, self._trainable)
         batch = padded(self._training, batch, rows, first)
         for candidate in among:
             candidate.step(batch, before, after, rounding, loss)
 
-    def magnify(self, batches: Sequence[tuple[Batch, Batch]], among: Sequence[Candidate]) -> None:
-        """Compares the small updates at a higher learning rate, too, see `magnified`.
+    def amplify(self, batches: Sequence[tuple[Batch, Batch]], among: Sequence[Candidate]) -> None:
+        """Compares hidden updates at a higher learning rate, too; none where nothing is hidden.
 
         Args:
           batches: for each step, the samples for TensorFlow, and with padding for the file.
           among: the candidates that take it, too.
         """
-        self._judging = True
-        if not self.small:
+        if not self.hidden:
             return
-        seen = magnified(
-            self._expected, among, batches, self.small, self._trainable, TOLERANCE["update"]
+        seen = amplified(
+            self._expected,
+            among,
+            batches,
+            self.hidden,
+            self._trainable,
+            STEP_TOLERANCE["update"],
         )
         self.unseen |= seen.left
         for candidate, errors in zip(among, seen.errors, strict=True):
-            noted = self._magnified[self.candidates.index(candidate)]
+            noted = self._amplified[self.candidates.index(candidate)]
             for name, found in errors.items():
                 noted.setdefault(name, []).extend(found)
 
     def updates(self) -> list[dict[str, float]]:
         """For each candidate: name of a variable → error of its update, the lower median."""
         found: list[dict[str, float]] = []
-        for candidate, of_small in zip(self.candidates, self._magnified, strict=True):
+        for candidate, of_hidden in zip(self.candidates, self._amplified, strict=True):
             errors = {n: lower_median(e) for n, e in candidate.update_errors.items()}
-            for name, shown in of_small.items():
+            for name, shown in of_hidden.items():
                 if shown:
                     errors[name] = float(np.maximum(errors[name], lower_median(shown)))
             found.append(errors)
         return found
 
-    def holds(self) -> bool:
+    def within_tolerance(self) -> bool:
         """Whether all that was compared is within the tolerance; NaN is not."""
         losses = [error for c in self.candidates for error in c.loss_errors]
         updates = [error for errors in self.updates() for error in errors.values()]
-        return bool(np.max(losses) <= TOLERANCE["loss"] and np.max(updates) <= TOLERANCE["update"])
+        worst = {"loss": float(np.max(losses)), "update": float(np.max(updates))}
+        return within(worst, STEP_TOLERANCE)

@@ -14,8 +14,8 @@ from tfplus_export.conversion import flatbuffer
 from tfplus_export.passes import scheduling
 from tfplus_export.passes.ir.step_graph import Operator, StepGraph
 from tfplus_export.passes.memory import peak
-from tfplus_export.passes.microbatching import division
-from tfplus_export.passes.microbatching.counts import Sizes
+from tfplus_export.passes.microbatching import microbatched
+from tfplus_export.passes.microbatching.sizes import Sizes
 from tfplus_export.passes.rematerialization import plans, selection
 from tfplus_export.passes.rematerialization.plans import Plan
 
@@ -46,23 +46,23 @@ def plan(graph: StepGraph, runtimes: Sequence[str], tensor_limit_bytes: int | No
     return selection.reduced(found, tensor_limit_bytes, runtimes)
 
 
-def in_parts(
+def on_microbatches(
     whole: Plan,
     runtimes: Sequence[str],
     tensor_limit_bytes: int | None,
     batch_size: int,
     sizes: Sizes,
 ) -> Plan:
-    """The plan on parts of the batch; as it is where only that fits into a limit.
+    """The plan on microbatches; as it is where only that fits into a limit.
 
     Args:
       whole: see `plan`.
       runtimes: that are to run it.
       tensor_limit_bytes: what the step's tensors may take; None for no limit.
       batch_size: samples in a step.
-      sizes: of the parts.
+      sizes: of the microbatches.
     """
-    found = division.divided(whole, batch_size, sizes)
+    found = microbatched.in_microbatches(whole, batch_size, sizes)
     if tensor_limit_bytes is None:
         return found
     needed = peak.most_bytes(found.graph, runtimes)

@@ -1,1 +1,4 @@
-"""The stages of an export, and what a caller asks of it."""
+"""An export as a function, what it would cost, and what keeps a model from it.
+
+`api.export` runs the stages in `stages/`, in the order in which `driver.run` lists them.
+"""

@@ -17,11 +17,11 @@ from tfplus_export.costs.memory import peak_bytes
 from tfplus_export.costs.preview import Preview
 from tfplus_export.lowering.engine.survey import survey
 from tfplus_export.lowering.table import RULES
-from tfplus_export.pipeline import api
-from tfplus_export.pipeline.options import Options
+from tfplus_export.pipeline import sizing
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source
 from tfplus_export.targets import targets
-from tfplus_export.tracing import checks, ports
+from tfplus_export.tracing import checks, model_io
 from tfplus_export.tracing.graph import trace
 
 # Of the pass that is looked through.
@@ -140,7 +140,7 @@ def check(
     if not problems and not any(layer.problems for layer in layers):
         progress("converting the step for two small batches")
         try:
-            seen = api.preview_step(source, options)
+            seen = sizing.preview_step(source, options)
         except ExportError as error:
             problems.append(str(error))
     exports = seen is not None
@@ -159,7 +159,7 @@ def check(
 def _is_traceable(model: keras.Model) -> bool:
     if not model.built or not getattr(model, "outputs", None):
         return False
-    given = ports.inputs(model).values()
+    given = model_io.inputs(model).values()
     return all(None not in p.shape and p.taken_as is not None for p in given)
 
 
@@ -168,7 +168,7 @@ def _cost(seen: Preview, batch_size: int) -> BatchCost:
     return BatchCost(
         batch_size,
         seen.flops(batch_size),
-        memory.arenas[targets.RUNTIMES[0]],
+        memory.planned_bytes[targets.RUNTIMES[0]],
         {runtime: peak_bytes(memory, runtime) for runtime in targets.RUNTIMES},
     )
 

@@ -22,7 +22,7 @@ from tfplus_export.sources.reported_metrics import unreported
 from tfplus_export.sources.subclassed import with_inputs
 from tfplus_export.system import user_code
 from tfplus_export.system.user_code import first_line
-from tfplus_export.tracing import ports
+from tfplus_export.tracing import model_io
 from tfplus_export.tracing.naming import variable_names
 
 
@@ -170,7 +170,7 @@ def _given(
     kept: _Kept,
 ) -> Source:
     optimizer = None
-    losses = losses_of(compiled, list(ports.outputs(model))) if kept.loss else None
+    losses = losses_of(compiled, list(model_io.outputs(model))) if kept.loss else None
     given = compiled.optimizer if getattr(compiled, "compiled", False) else None
     if given is not None and kept.optimizer:
         names = variable_names(model)

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from tfplus.errors import ExportError
-from tfplus_export.regularization import constraints, penalties
-from tfplus_export.tracing import ports
+from tfplus_export.regularization import constraints, regularizers
+from tfplus_export.tracing import model_io
 from tfplus_export.tracing.graph import layers_of
 from tfplus_export.tracing.layer_kinds import LayerKinds
 
@@ -40,7 +40,7 @@ def problems(model: keras.Model) -> Generator[str]:
             "keras.Model(x, model(x)) with x = keras.Input(shape)"
         )
         return
-    named = {"input": ports.inputs(model), "output": ports.outputs(model)}
+    named = {"input": model_io.inputs(model), "output": model_io.outputs(model)}
     for what, found in named.items():
         for name, port in found.items():
             if None in port.shape:
@@ -104,9 +104,9 @@ def _what_fit_adds(model: keras.Model) -> Generator[str]:
                 f"{_shown(layer)} computes in {layer.compute_dtype}: expected float32, not a mixed "
                 "or reduced precision policy"
             )
-        yield from _complaint(penalties.of_layer, layer)
+        yield from _complaint(regularizers.of_layer, layer)
     for variable in model.trainable_variables:
-        yield from _complaint(penalties.of_variable, variable)
+        yield from _complaint(regularizers.of_variable, variable)
         yield from _complaint(constraints.of_variable, variable)
     yield from _complaint(check_overrides, model)
 

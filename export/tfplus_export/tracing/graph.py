@@ -12,13 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.regularization.penalties import Penalized, of_layer
+from tfplus_export.regularization.regularizers import RegularizedOutput, of_layer
 from tfplus_export.tf_types import Op, Tensor
-from tfplus_export.tracing import ports
+from tfplus_export.tracing import model_io
 from tfplus_export.tracing.folding import fold, static_value
 from tfplus_export.tracing.hoisting import hoist_products, merge_weights
 from tfplus_export.tracing.layer_kinds import LayerKinds, untraceable
-from tfplus_export.tracing.layer_rewrites import substituted
+from tfplus_export.tracing.layer_rewrites import rewritten_layers
 from tfplus_export.tracing.naming import layer_paths
 from tfplus_export.tracing.unrolling import unrolled
 
@@ -47,7 +47,7 @@ class Graph:
         `attention/query`.
       random: name of an operation that draws random numbers → the shape of what it draws, in the
         order in which the model ran them; some may be needed for nothing.
-      penalized: outputs of layers with an activity regularizer.
+      regularized: outputs of layers with an activity regularizer.
       kinds: classes of the model's layers.
     """
 
@@ -58,7 +58,7 @@ class Graph:
     variables: dict[str, int]
     owners: dict[str, str]
     random: dict[str, tuple[int, ...]]
-    penalized: tuple[Penalized, ...]
+    regularized: tuple[RegularizedOutput, ...]
     kinds: LayerKinds
 
     @property
@@ -98,10 +98,10 @@ class Graph:
     def mixes_rows(self) -> bool:
         """Whether all rows of a batch count, also padding, through batch statistics.
 
-        Told by a reduction over the first axis of anything that depends on an input. A penalty of
-        activations is one, too.
+        Told by a reduction over the first axis of anything that depends on an input. A regularizer
+        of activations is one, too.
         """
-        if self.penalized:
+        if self.regularized:
             return True
         dependent = {t.name for t in self.inputs.values()}
         for op in self.operations:
@@ -125,23 +125,23 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     Raises:
       ExportError: TensorFlow cannot trace it, or a layer changes variables in the forward pass.
     """
-    inputs = ports.inputs(model)
+    inputs = model_io.inputs(model)
     specs = [tf.TensorSpec([batch_size, *p.shape], p.taken_as or p.dtype) for p in inputs.values()]
-    names = list(ports.outputs(model))
+    names = list(model_io.outputs(model))
     masked: set[str] = set()
 
     def call(*values: Tensor) -> list[Tensor]:
-        outputs = ports.call(model, values, training=training)
+        outputs = model_io.call(model, values, training=training)
         pairs = zip(names, outputs, strict=True)
         masked.update(n for n, o in pairs if getattr(o, "_keras_mask", None) is not None)
         return outputs
 
     function = tf.function(call, autograph=False)
-    penalized: list[Penalized] = []
+    regularized: list[RegularizedOutput] = []
     with (
-        _recording(model, penalized) as owners,
+        _recording(model, regularized) as owners,
         inlined(),
-        substituted(),
+        rewritten_layers(),
         unrolled(layers_of(model)) as complaints,
     ):
         try:
@@ -165,7 +165,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
     }
     outputs = dict(zip(names, concrete.outputs, strict=True))
     drawing = [op for op in concrete.graph.get_operations() if op.type in RANDOM]
-    needed = [*outputs.values(), *(p.tensor for p in penalized)]
+    needed = [*outputs.values(), *(p.tensor for p in regularized)]
     _simplify(concrete.graph, needed, owners)
     constants = fold(concrete.graph, _ancestors(concrete.graph, needed, ()))
     operations = _ancestors(concrete.graph, needed, constants)
@@ -185,7 +185,7 @@ def trace(model: keras.Model, batch_size: int, *, training: bool) -> Graph:
         variables=variables,
         owners=owners,
         random={op.name: tuple(op.outputs[0].shape) for op in drawing},
-        penalized=tuple(penalized),
+        regularized=tuple(regularized),
         kinds=LayerKinds.read(layers_of(model)),
     )
 
@@ -212,10 +212,12 @@ def layers_of(model: keras.Model) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _recording(model: keras.Model, penalized: list[Penalized]) -> Generator[dict[str, str]]:
+def _recording(
+    model: keras.Model, regularized: list[RegularizedOutput]
+) -> Generator[dict[str, str]]:
     """Notes which layer makes each operation: operation name → path of the innermost layer.
 
-    Outputs of layers with an activity regularizer are added to `penalized`.
+    Outputs of layers with an activity regularizer are added to `regularized`.
 
     Name scopes do not tell: Keras numbers them on its own, so that the scope `conv2d_1` may be that
     of the layer `conv2d`.
@@ -232,9 +234,9 @@ def _recording(model: keras.Model, penalized: list[Penalized]) -> Generator[dict
         path = paths.get(id(layer)) or str(layer.name)
         for op in graph.get_operations()[before:]:
             owners.setdefault(op.name, path)
-        penalty = of_layer(layer)
-        if penalty is not None:
-            penalized.extend(Penalized(t, penalty) for t in tf.nest.flatten(result))
+        regularizer = of_layer(layer)
+        if regularizer is not None:
+            regularized.extend(RegularizedOutput(t, regularizer) for t in tf.nest.flatten(result))
         return result
 
     layer_class.__call__ = call

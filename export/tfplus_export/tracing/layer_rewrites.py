@@ -38,7 +38,7 @@ _KERAS: dict[Any, Any] = {layer: layer.call for layer in _OURS}
 
 
 @contextlib.contextmanager
-def substituted() -> Generator[None]:
+def rewritten_layers() -> Generator[None]:
     """Layers called within are traced in the form that has rules."""
     for layer, call in _OURS.items():
         layer.call = call

@@ -1,4 +1,4 @@
-"""The stateless shell: weights in, weights out, as accelerators take the step.
+"""The functional graph: weights in, weights out, as accelerators take the step.
 
 No accelerator takes variables. Here `train` gets a batch, every weight and the optimizer's state,
 and returns the metrics and what changed; `infer` gets its inputs and weights. The outputs of one
@@ -17,7 +17,7 @@ from tfplus_export.train_step.signatures import concrete, tensor_specs
 from tfplus_export.train_step.training import Training
 
 
-class StatelessModule(tf.Module):
+class FunctionalModule(tf.Module):
     """Offers `train` and `infer` without variables; see the module."""
 
     def __init__(self, training: Training) -> None:

@@ -1,4 +1,4 @@
-"""The stateful shell: the pure step around TFLite resource variables, as four signatures."""
+"""The resource-variable graph: the pure step around TFLite variables, as four signatures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfplus_export.tf_types import Tensor
 from tfplus_export.train_step.training import Training
 
 
-class StatefulModule(tf.Module):
+class ResourceVariableModule(tf.Module):
     """Holds the training state and offers `train`, `infer`, `save` and `restore`.
 
     Each variable starts from a marker and not from its value, see `markers`.

@@ -24,7 +24,7 @@ from tfplus_export.optimizers import Optimizer
 from tfplus_export.tf_types import Tensor
 from tfplus_export.tracing.checks import check_traced
 from tfplus_export.tracing.graph import ASSIGNMENTS, Graph, trace
-from tfplus_export.train_step.heads import SAMPLE_WEIGHT, Head, heads
+from tfplus_export.train_step.loss_heads import SAMPLE_WEIGHT, LossHead, loss_heads
 from tfplus_export.train_step.variables import Constant, Weight, divided
 
 # What `train` reports beside the metrics.
@@ -48,7 +48,7 @@ class Training:
       weights: what the step reads and changes.
       constants: what it only reads.
       optimizer: how it changes them.
-      heads: the outputs and their losses.
+      loss_heads: the outputs and their losses.
       sample_weights: whether the step takes a weight for each sample.
       train_graph: forward pass of a training batch.
       infer_graph: forward pass of an inference batch.
@@ -58,7 +58,7 @@ class Training:
     weights: tuple[Weight, ...]
     constants: tuple[Constant, ...]
     optimizer: Optimizer
-    heads: tuple[Head, ...]
+    loss_heads: tuple[LossHead, ...]
     sample_weights: bool
     train_graph: Graph
     infer_graph: Graph
@@ -89,7 +89,7 @@ class Training:
         """What `step` takes of a batch, in the order of the signature: name → shape and dtype."""
         batch = self.train_graph.batch_size
         taken = self.inputs(self.train_graph)
-        for head in self.heads:
+        for head in self.loss_heads:
             shape = tuple(int(d) for d in head.at(self.train_graph).shape)
             labels = head.loss.targets == "label"
             taken[head.target] = TensorInfo(
@@ -101,8 +101,8 @@ class Training:
 
     def reported(self) -> tuple[str, ...]:
         """Names of what `step` reports, each float32 [1]."""
-        metrics = [h.metric for h in self.heads]
-        losses = [f"{h.output}_{LOSS}" for h in self.heads] if len(self.heads) > 1 else []
+        metrics = [h.metric for h in self.loss_heads]
+        losses = [f"{h.output}_{LOSS}" for h in self.loss_heads] if len(self.loss_heads) > 1 else []
         return (LOSS, *metrics, *losses)
 
     def inputs(self, graph: Graph) -> dict[str, TensorInfo]:
@@ -160,14 +160,14 @@ class Training:
         """
         tape = replay(self.train_graph, self.rules, batch, self._by_index(weights), random)
         metrics, dy = self._losses(tape.values, batch)
-        self._penalize_activations(tape.values, metrics, dy)
+        self._regularize_activations(tape.values, metrics, dy)
         if factor is not None:
             with scope("update", self.optimizer.describe()["name"]):
                 dy = {name: gradient * factor for name, gradient in dy.items()}
         trainable = {w.index for w in self.weights if w.trainable}
         names = {w.index: w.name for w in self.weights}
         gradients = {names[i]: g for i, g in tape.gradients(dy, trainable).items()}
-        self._penalize_weights(weights, metrics, gradients, factor)
+        self._regularize_weights(weights, metrics, gradients, factor)
         return metrics, gradients, {names[i]: value for i, value in tape.updates.items()}
 
     def predictions(
@@ -184,7 +184,7 @@ class Training:
         logits where the loss takes the model's last softmax or sigmoid into itself.
         """
         found: dict[str, Tensor] = {}
-        for head in self.heads:
+        for head in self.loss_heads:
             found[head.output] = self.infer_graph.outputs[head.output]
             if head.logits:
                 found[head.logits] = head.at(self.infer_graph)
@@ -197,7 +197,7 @@ class Training:
         metrics: dict[str, Tensor] = {}
         dy: dict[str, Tensor] = {}
         total: Tensor = None
-        for head in self.heads:
+        for head in self.loss_heads:
             with scope("loss", head.output):
                 at = head.at(self.train_graph).name
                 found = of_batch(
@@ -213,22 +213,22 @@ class Training:
                 total = part if total is None else total + part
                 dy[at] = gradient if at not in dy else dy[at] + gradient
                 metrics[head.metric] = found.metric
-                if len(self.heads) > 1:
+                if len(self.loss_heads) > 1:
                     metrics[f"{head.output}_{LOSS}"] = found.loss
         return {LOSS: total, **metrics}, dy
 
-    def _penalize_activations(
+    def _regularize_activations(
         self, values: Mapping[str, Tensor], metrics: dict[str, Tensor], dy: dict[str, Tensor]
     ) -> None:
         share = 1.0 / self.train_graph.batch_size
-        for penalized in self.train_graph.penalized:
-            name, penalty = penalized.tensor.name, penalized.penalty
-            with scope("loss", self.train_graph.path_of(penalized.tensor.op)):
-                gradient = penalty.gradient(values[name]) * share
-                metrics[LOSS] = metrics[LOSS] + penalty.value(values[name]) * share
+        for regularized in self.train_graph.regularized:
+            name, regularizer = regularized.tensor.name, regularized.regularizer
+            with scope("loss", self.train_graph.path_of(regularized.tensor.op)):
+                gradient = regularizer.gradient(values[name]) * share
+                metrics[LOSS] = metrics[LOSS] + regularizer.value(values[name]) * share
                 dy[name] = gradient if name not in dy else dy[name] + gradient
 
-    def _penalize_weights(
+    def _regularize_weights(
         self,
         weights: Mapping[str, Tensor],
         metrics: dict[str, Tensor],
@@ -236,13 +236,13 @@ class Training:
         factor: Tensor | None,
     ) -> None:
         for weight in self.weights:
-            if weight.penalty is None:
+            if weight.regularizer is None:
                 continue
             with scope("loss", layer_of(weight.name)):
                 value = weights[weight.name]
-                gradient = weight.penalty.gradient(value)
+                gradient = weight.regularizer.gradient(value)
                 gradient = gradient if factor is None else gradient * factor
-                metrics[LOSS] = metrics[LOSS] + weight.penalty.value(value)
+                metrics[LOSS] = metrics[LOSS] + weight.regularizer.value(value)
                 found = gradients.get(weight.name)
                 gradients[weight.name] = gradient if found is None else found + gradient
 
@@ -289,7 +289,7 @@ def build(
         weights=weights,
         constants=constants,
         optimizer=optimizer,
-        heads=heads(train_graph, losses),
+        loss_heads=loss_heads(train_graph, losses),
         sample_weights=sample_weights,
         train_graph=train_graph,
         infer_graph=infer_graph,

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from tfplus.errors import ExportError
-from tfplus_export.regularization import constraints, penalties
+from tfplus_export.regularization import constraints, regularizers
 from tfplus_export.regularization.constraints import Constraint
-from tfplus_export.regularization.penalties import Penalty
+from tfplus_export.regularization.regularizers import Regularizer
 from tfplus_export.tracing.naming import variable_names
 
 
@@ -40,7 +40,7 @@ class Weight:
       shape: dimensions.
       trainable: whether the optimizer updates it. The step may write it nevertheless, as it does
         moving averages.
-      penalty: what its regularizer adds to the loss.
+      regularizer: what its regularizer adds to the loss.
       constraint: where it is put after each update.
     """
 
@@ -48,7 +48,7 @@ class Weight:
     index: int
     shape: tuple[int, ...]
     trainable: bool
-    penalty: Penalty | None = None
+    regularizer: Regularizer | None = None
     constraint: Constraint | None = None
 
 
@@ -91,7 +91,7 @@ def divided(
             index,
             tuple(variable.shape),
             trains,
-            penalties.of_variable(variable) if trains else None,
+            regularizers.of_variable(variable) if trains else None,
             constraints.of_variable(variable) if trains else None,
         )
     return tuple(weights.values()), tuple(constants.values())

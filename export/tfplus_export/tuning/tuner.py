@@ -1,7 +1,7 @@
-"""Measures the lowerings that the operations of a model may have, on the device that will run them.
+"""Autotuning: measures the kernel variants of a model's operations on the device that runs them.
 
-What counts is the whole step: a lowering changes what the arena holds and which operators XNNPACK
-takes together, too. So one operation at a time gets another lowering, and that step is timed in
+What counts is the whole step: a variant changes peak memory and which operators XNNPACK
+takes together, too. So one operation at a time gets another variant, and that step is timed in
 turn with the step of the defaults.
 """
 
@@ -22,11 +22,10 @@ from tfplus.measure.alternation import Limit, Plan, RunBlock, in_turn, timed
 from tfplus.measure.result import median_ms
 from tfplus.system import temporary
 from tfplus_export.costs.timed_step import runnable
-from tfplus_export.lowering.engine.candidates import Choice, choices
+from tfplus_export.lowering.engine.kernel_variants import Choice, choices
 from tfplus_export.passes.microbatching import choice as microbatches
-from tfplus_export.pipeline import api
-from tfplus_export.pipeline.options import Options, Progress
-from tfplus_export.pipeline.train_graph import lower, training_of
+from tfplus_export.pipeline import api, train_graph
+from tfplus_export.pipeline.stages.options import Options, Progress
 from tfplus_export.sources.source import Source
 from tfplus_export.tuning.tuning_file import Measurement, TuningFile
 
@@ -156,16 +155,16 @@ def tune(
         stack.enter_context(options.freeze.applied(source.model))
         left = [
             (choice, name)
-            for choice in problems(source, options)
+            for choice in workloads(source, options)
             for name in choice.names[1:]
-            if not tuning.has(choice.problem, name, choice.names[0])
+            if not tuning.has(choice.workload, name, choice.names[0])
         ]
         for number, (choice, name) in enumerate(left, 1):
-            progress(f"{number} of {len(left)}: {name} for {choice.problem} ({choice.layer})")
-            other = dataclasses.replace(options, lowerings={choice.problem: name})
+            progress(f"{number} of {len(left)}: {name} for {choice.workload} ({choice.layer})")
+            other = dataclasses.replace(options, lowerings={choice.workload: name})
             default_ms, step_ms = stopwatch.times(source, options, other)
             measured = Measurement(
-                problem=choice.problem,
+                problem=choice.workload,
                 layer=choice.layer,
                 model=source.name,
                 lowering=name,
@@ -178,16 +177,16 @@ def tune(
             yield tuning
 
 
-def problems(source: Source, options: Options) -> list[Choice]:
+def workloads(source: Source, options: Options) -> list[Choice]:
     """What can be lowered in several ways, each once: operations, and last the step's batch."""
-    step = training_of(source, source.model, options)
+    step = train_graph.training_of(source, source.model, options)
     found: dict[str, Choice] = {}
     for choice in choices(step.train_graph, step.rules):
-        found.setdefault(choice.problem, choice)
-    problem = microbatches.problem(source.name, options.batch_size)
-    parts = Choice(microbatches.EVERY_LAYER, problem, tuple(microbatches.NAMED))
-    return [*found.values(), parts]
+        found.setdefault(choice.workload, choice)
+    workload = microbatches.workload(source.name, options.batch_size)
+    of_batch = Choice(microbatches.EVERY_LAYER, workload, tuple(microbatches.NAMED))
+    return [*found.values(), of_batch]
 
 
 def _content(source: Source, options: Options) -> bytes:
-    return lower(source, source.model, options, lambda text: None).content
+    return train_graph.build(source, source.model, options, lambda text: None).content

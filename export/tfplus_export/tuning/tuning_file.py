@@ -45,7 +45,7 @@ class Measurement:
     """One lowering of one operation, against what the export would take without a tuning file.
 
     Attributes:
-      problem: the operation with its shapes.
+      problem: the workload: the operation with its shapes. Files have this name.
       layer: a Keras layer that has it.
       model: that was measured.
       lowering: its name.
@@ -82,10 +82,10 @@ class TuningFile:
     device: MeasuredOn
     measurements: tuple[Measurement, ...] = ()
 
-    def has(self, problem: str, lowering: str, default: str) -> bool:
+    def has(self, workload: str, lowering: str, default: str) -> bool:
         """Whether a lowering was compared with a default."""
         return any(
-            (m.problem, m.lowering, m.default) == (problem, lowering, default)
+            (m.problem, m.lowering, m.default) == (workload, lowering, default)
             for m in self.measurements
         )
 
@@ -96,8 +96,8 @@ class TuningFile:
             if found.problem not in best or found.ratio < best[found.problem].ratio:
                 best[found.problem] = found
         return {
-            problem: found.lowering
-            for problem, found in best.items()
+            workload: found.lowering
+            for workload, found in best.items()
             if found.ratio <= 1.0 - LEAST_GAIN
         }
 

@@ -1,4 +1,4 @@
-"""The stateless graph of a step for the GPU: does the delegate take it, and compute it right?"""
+"""The functional graph of a step for the GPU: does the delegate take it, and compute it right?"""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tfplus.runtime.gpu import CompileError, NoAcceleratorError, NotTakenError
 from tfplus.tensors.slices import Tensors
 from tfplus_export.conversion import convert
 from tfplus_export.conversion.distinct_inputs import distinct
-from tfplus_export.lowering.engine.candidates import for_accelerators
-from tfplus_export.parity.agreement import Agreement, agreement
-from tfplus_export.parity.samples import random_inputs, random_targets
-from tfplus_export.parity.warm_moments import settled
+from tfplus_export.lowering.engine.kernel_variants import for_accelerators
+from tfplus_export.parity.errors.agreement import Agreement, agreement
+from tfplus_export.parity.samples.draw import random_inputs, random_targets
+from tfplus_export.parity.warm_moments import warm
 from tfplus_export.targets import targets
-from tfplus_export.train_step.functional import StatelessModule
+from tfplus_export.train_step.functional import FunctionalModule
 from tfplus_export.train_step.training import Training
 
 State = Tensors
@@ -60,13 +60,13 @@ def graph(step: Training) -> bytes:
       ExportError: it cannot be lowered or converted.
     """
     portable = dataclasses.replace(step, rules=for_accelerators(step.rules))
-    converted = convert.to_flatbuffer(StatelessModule(portable))
+    converted = convert.to_flatbuffer(FunctionalModule(portable))
     return distinct(converted, targets.gpu_runtime().distinct_inputs)
 
 
 def gpu(
     step: Training,
-    stateful: bytes,
+    train_graph: bytes,
     values: dict[str, np.ndarray],
     seed: int,
     rounding: frozenset[str] = frozenset(),
@@ -75,7 +75,7 @@ def gpu(
 
     Args:
       step: the training step.
-      stateful: the flatbuffer with variables, which is the measure.
+      train_graph: the flatbuffer with variables, which is the measure.
       values: name of a variable → its initial value.
       seed: of the data for the comparison.
       rounding: weights whose gradient is rounding alone.
@@ -85,7 +85,7 @@ def gpu(
     """
     content = graph(step)
     runtime = targets.gpu_runtime()
-    steps, wanted = _steps(stateful, step, values, np.random.default_rng(seed), rounding)
+    steps, wanted = _steps(train_graph, step, values, np.random.default_rng(seed), rounding)
     results: dict[str, Sequence[State]] = {"CPU": _on_cpu(content, steps)}
     try:
         results[_GPU] = accelerator_process.run(content, steps, step.reported()).after
@@ -115,7 +115,7 @@ def gpu(
     measured = [compared(name, found) for name, found in results.items()]
     if not all(found.holds() for found in measured):
         # A step may be one that rounding alone leads elsewhere.
-        own = compared(_OTHER_KERNELS, _stateful_steps(stateful, steps))
+        own = compared(_OTHER_KERNELS, _with_other_kernels(train_graph, steps))
         for found in measured:
             if not found.holds(own.limits()):
                 raise ExportError(_complaint(found, own))
@@ -129,14 +129,14 @@ def gpu(
 
 
 def _steps(
-    stateful: bytes,
+    train_graph: bytes,
     step: Training,
     values: dict[str, np.ndarray],
     rng: np.random.Generator,
     rounding: frozenset[str],
 ) -> tuple[list[Step], list[State]]:
     """Steps along the path that the graph with variables takes, and where each leads there."""
-    interpreter = Interpreter(model_content=stateful, num_threads=2)
+    interpreter = Interpreter(model_content=train_graph, num_threads=2)
     train, save, restore = (
         interpreter.get_signature_runner(n) for n in ("train", "save", "restore")
     )
@@ -144,7 +144,7 @@ def _steps(
         random_inputs(step.train_graph, rng) | random_targets(step, rng) for _ in range(STEPS)
     ]
     train(**batches[0])
-    before: State = settled(values, save(), rounding)
+    before: State = warm(values, save(), step.optimizer.second_moments(), rounding)
     restore(**before)
     steps: list[Step] = []
     wanted: list[State] = []
@@ -157,10 +157,10 @@ def _steps(
     return steps, wanted
 
 
-def _stateful_steps(stateful: bytes, steps: Sequence[Step]) -> list[State]:
+def _with_other_kernels(train_graph: bytes, steps: Sequence[Step]) -> list[State]:
     """Where steps lead with TFLite's own kernels."""
     interpreter = Interpreter(
-        model_content=stateful,
+        model_content=train_graph,
         num_threads=2,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )

@@ -26,7 +26,7 @@ from tfplus.model_file.companion_graphs import InferenceConstant
 from tfplus.model_file.manifest import TensorInfo
 from tfplus_export.conversion import convert
 from tfplus_export.lowering.kernels.constants import FIXED
-from tfplus_export.parity.samples import random_inputs
+from tfplus_export.parity.samples.draw import random_inputs
 from tfplus_export.tf_types import Tensor
 from tfplus_export.train_step.signatures import concrete, tensor_specs
 from tfplus_export.train_step.training import Training
@@ -67,13 +67,13 @@ class _Function(tf.Module):
 
 
 def build(
-    step: Training, stateful: bytes, values: Mapping[str, np.ndarray], seed: int
+    step: Training, train_graph: bytes, values: Mapping[str, np.ndarray], seed: int
 ) -> Inference:
     """Builds both graphs, and compares `infer` with that of the graph with variables.
 
     Args:
       step: what was converted.
-      stateful: the flatbuffer with variables.
+      train_graph: the flatbuffer with variables.
       values: name of a variable → its initial value.
       seed: of the samples for the comparison.
 
@@ -114,7 +114,7 @@ def build(
     samples = random_inputs(step.infer_graph, rng)
     try:
         frozen = baking.filled(built, moved)
-        apart = baking.difference(frozen, stateful, moved, samples)
+        apart = baking.difference(frozen, train_graph, moved, samples)
     except TfplusError as error:
         raise ExportError(f"--freezable: {error}") from error
     if not apart <= baking.TOLERANCE:

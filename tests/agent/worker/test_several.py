@@ -21,7 +21,7 @@ from keras import layers
 from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.pipeline import api
 from tfplus_export.sources import source
-from tfplus_export.tracing import ports
+from tfplus_export.tracing import model_io
 from tfplus_export.losses.compiled import compiled
 keras.utils.set_random_seed(0)
 words = keras.Input((3,), dtype="int32", name="words")
@@ -30,7 +30,7 @@ x = layers.Concatenate()([layers.Flatten()(layers.Embedding(6, 4)(words)), sizes
 outputs = {"sum": layers.Dense(1)(x), "odd": layers.Dense(1, activation="sigmoid")(x)}
 model = keras.Model({"words": words, "sizes": sizes}, outputs)
 model.compile("sgd", {"sum": "mse", "odd": "binary_crossentropy"})
-losses = compiled(model, list(ports.outputs(model)))
+losses = compiled(model, list(model_io.outputs(model)))
 made = source.Source("test", model, None, None, losses, Preprocessing(), None)
 options = api.Options(8, parity_steps=1, sample_weights=True)
 api.export(made, Path(sys.argv[1]), options, lambda text: None)

@@ -21,7 +21,7 @@ from small import small
 from tfplus.model_file import artifact
 from tfplus.tensors.slices import schema_hash
 from tfplus_export.optimizers import Adam, RmsProp, Sgd
-from tfplus_export.parity.step_error import layer_rounding, update_error
+from tfplus_export.parity.errors.step_error import layer_rounding, update_error
 
 # Keras' own code, with a numpy newer than it knows.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable")

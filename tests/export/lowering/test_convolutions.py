@@ -12,7 +12,7 @@ from keras import layers
 from oracle import assert_equal
 
 from tfplus.errors import UsageError
-from tfplus_export.lowering.engine import candidates
+from tfplus_export.lowering.engine import kernel_variants
 from tfplus_export.lowering.engine.rule import Rules
 from tfplus_export.lowering.kernels.toom_cook import short_convolution
 from tfplus_export.lowering.ops.convolution.convolutions import CONV2D
@@ -94,17 +94,17 @@ def test_a_short_convolution_is_exact(outputs: int, taps: int) -> None:
 
 def test_a_named_lowering_is_taken_and_one_that_does_not_apply_is_passed_over() -> None:
     graph = trace(model((3, 3), (8, 8), "same", filters=32), 2, training=True)
-    (choice,) = candidates.choices(graph, RULES)
-    assert choice.layer == "conv" and choice.problem == "Conv2D 2x8x8x4 3x3x4x32 stride 1 SAME"
+    (choice,) = kernel_variants.choices(graph, RULES)
+    assert choice.layer == "conv" and choice.workload == "Conv2D 2x8x8x4 3x3x4x32 stride 1 SAME"
     assert set(choice.names) == set(LOWERINGS)
     for name in LOWERINGS:
-        rules = candidates.named(RULES, {choice.problem: name})
-        assert candidates.choices(graph, rules)[0].names[0] == name
+        rules = kernel_variants.named(RULES, {choice.workload: name})
+        assert kernel_variants.choices(graph, rules)[0].names[0] == name
     strided = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3, 2)])
-    (choice,) = candidates.choices(trace(strided, 2, training=True), RULES)
+    (choice,) = kernel_variants.choices(trace(strided, 2, training=True), RULES)
     assert choice.names == ("columns", "rows")
     grouped = keras.Sequential([keras.Input((8, 8, 4)), layers.Conv2D(4, 3, groups=2)])
-    (choice,) = candidates.choices(trace(grouped, 2, training=True), RULES)
+    (choice,) = kernel_variants.choices(trace(grouped, 2, training=True), RULES)
     assert choice.names == ("columns", "rows")
 
 
@@ -113,8 +113,8 @@ def test_a_named_lowering_is_taken_and_one_that_does_not_apply_is_passed_over() 
 )
 def test_a_lowering_that_does_not_exist_is_refused(lowerings: Mapping[str, str]) -> None:
     with pytest.raises(UsageError, match="expected one of"):
-        candidates.named(RULES, lowerings)
+        kernel_variants.named(RULES, lowerings)
 
 
 def test_accelerators_get_the_one_that_they_take() -> None:
-    assert candidates.for_accelerators(RULES)["Conv2D"] is CONV2D.rules["rows"]
+    assert kernel_variants.for_accelerators(RULES)["Conv2D"] is CONV2D.rules["rows"]

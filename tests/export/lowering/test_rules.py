@@ -271,10 +271,10 @@ def test_only_batch_statistics_make_a_batch_dependent() -> None:
 
 def test_a_function_within_a_model_is_traced_in_its_place() -> None:
     @tf.function(jit_compile=True, autograph=False)
-    def doubled(x: tf.Tensor) -> tf.Tensor:
+    def as_float64(x: tf.Tensor) -> tf.Tensor:
         return x + x
 
-    model = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.Lambda(doubled)])
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.Lambda(as_float64)])
     assert_equal(model, rng.normal(size=(3, 4)).astype(np.float32))
     assert not tf.config.functions_run_eagerly()
 

@@ -52,6 +52,25 @@ def test_what_it_keeps_has_a_range_on_devices(rule: str) -> None:
     assert {kind_of(name) for name in RULES[rule].state(SHAPES)} <= KINDS.keys()
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_what_divides_by_the_size_of_gradients_declares_its_second_moments(rule: str) -> None:
+    """From zeros such an optimizer makes the same step of any gradient: noise would move as far."""
+    optimizer = RULES[rule]
+    weights = {n: tf.zeros(s) for n, s in SHAPES.items()}
+    state = {n: tf.constant(v) for n, v in optimizer.state(SHAPES).items()}
+    factor = optimizer.factor(state)
+    moved: list[float] = []
+    for scale in (1.0, 1000.0):
+        gradients = {n: tf.constant(scale * g) for n, g in gradients_of(0).items()}
+        scaled = {n: g if factor is None else g * factor for n, g in gradients.items()}
+        changed, _ = optimizer.apply(weights, scaled, state)
+        moved.append(float(np.abs(changed["shared/a/kernel"]).mean()))
+    divides = moved[1] < 2 * moved[0]
+    assert divides == bool(optimizer.second_moments())
+    kept = {kind_of(name) for name in optimizer.state(SHAPES)}
+    assert optimizer.second_moments().keys() <= kept
+
+
 def gradients_of(step: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(step)
     found = {n: rng.normal(size=s).astype(np.float32) for n, s in SHAPES.items()}

@@ -15,8 +15,8 @@ from keras import layers
 from tfplus.errors import ExportError
 from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.parity.candidate import Candidate
-from tfplus_export.parity.samples import Batch
-from tfplus_export.parity.step_error import State
+from tfplus_export.parity.errors.step_error import State
+from tfplus_export.parity.samples.draw import Batch
 from tfplus_export.pipeline import api
 from tfplus_export.sources.source import Source
 

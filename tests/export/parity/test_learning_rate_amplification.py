@@ -17,7 +17,7 @@ from tfplus_export.lowering.engine.rule import Rule
 from tfplus_export.lowering.table import RULES
 from tfplus_export.optimizers import Sgd
 from tfplus_export.pipeline.api import export
-from tfplus_export.pipeline.options import Options
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source
 
 
@@ -59,7 +59,7 @@ def break_relu(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
         return [None if g is None else factor * g for g in rule.gradient(*arguments)]
 
     changed = dataclasses.replace(rule, gradient=wrong)
-    monkeypatch.setattr("tfplus_export.pipeline.train_graph.RULES", {**RULES, "Relu": changed})
+    monkeypatch.setattr("tfplus_export.pipeline.stages.trace.RULES", {**RULES, "Relu": changed})
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from keras import layers
 from tfplus.errors import ExportError
 from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.lowering.ops.convolution import conv2d
-from tfplus_export.parity.step_error import lower_median
+from tfplus_export.parity.errors.step_error import lower_median
 from tfplus_export.pipeline import api
 from tfplus_export.sources.source import Source
 

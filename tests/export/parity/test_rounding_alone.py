@@ -10,9 +10,9 @@ from keras import layers
 from tfplus_export.losses import compiled
 from tfplus_export.optimizers import Adam
 from tfplus_export.parity import rounding_alone
-from tfplus_export.parity.float32_noise import Found, measure
-from tfplus_export.parity.float32_noise import rounding_alone as of_batches
-from tfplus_export.tracing import ports
+from tfplus_export.parity.errors.float32_noise import Found, measure
+from tfplus_export.parity.errors.float32_noise import rounding_alone as of_batches
+from tfplus_export.tracing import model_io
 from tfplus_export.train_step import training
 
 
@@ -20,7 +20,7 @@ def named(model: keras.Model) -> frozenset[str]:
     built = training.build(
         model,
         Adam(),
-        losses=compiled.named("mse", list(ports.outputs(model))),
+        losses=compiled.named("mse", list(model_io.outputs(model))),
         batch_size=4,
         infer_batch_size=1,
     )

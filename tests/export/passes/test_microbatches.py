@@ -1,4 +1,4 @@
-"""A step in parts of the batch: every rule against TensorFlow, whole models against themselves."""
+"""A step on microbatches: every rule against TensorFlow, whole models against themselves."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from tfplus_export.passes import rewriting
 from tfplus_export.passes.ir import aliases, step_graph
 from tfplus_export.passes.ir.step_graph import Operator, StepGraph, Tensor
 from tfplus_export.passes.memory import peak
-from tfplus_export.passes.microbatching import counts, division
-from tfplus_export.passes.microbatching.counts import Sizes
+from tfplus_export.passes.microbatching import microbatched
+from tfplus_export.passes.microbatching import sizes as sizes_of
 from tfplus_export.passes.microbatching.cut import Cut, reshaped
-from tfplus_export.passes.microbatching.order import Placed, part_by_part
-from tfplus_export.passes.microbatching.rules import InParts
+from tfplus_export.passes.microbatching.order import Placed, microbatch_by_microbatch
+from tfplus_export.passes.microbatching.sizes import Sizes
+from tfplus_export.passes.microbatching.splits import Split
 from tfplus_export.passes.rematerialization import plans
-from tfplus_export.pipeline.options import Options
-from tfplus_export.pipeline.train_graph import lower
+from tfplus_export.pipeline import train_graph
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources import source
 
 BATCH = 6
@@ -128,10 +129,10 @@ CASES: Mapping[str, tuple[str, int, Callable[[Any, Any], Any]]] = {
 }
 
 
-def in_parts(content: bytes, batch: int, sizes: Sizes) -> bytes:
+def on_microbatches(content: bytes, batch: int, sizes: Sizes) -> bytes:
     graph = step_graph.read(content, "train")
     plain = plans.unchanged(graph, range(len(graph.operators)))
-    return rewriting.rewrite(content, division.divided(plain, batch, sizes))
+    return rewriting.rewrite(content, microbatched.in_microbatches(plain, batch, sizes))
 
 
 def names(content: bytes) -> Counter[str]:
@@ -139,11 +140,11 @@ def names(content: bytes) -> Counter[str]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_operator_on_parts_computes_what_tensorflow_does(name: str) -> None:
+def test_an_operator_on_microbatches_computes_what_tensorflow_does(name: str) -> None:
     operator, often, function = CASES[name]
     step = Step(function)
     whole = convert.to_flatbuffer(step)
-    content = in_parts(whole, BATCH, SAMPLES)
+    content = on_microbatches(whole, BATCH, SAMPLES)
     before, after = names(whole), names(content)
     assert after[operator] >= often * before[operator] > 0
     x = RNG.standard_normal((BATCH, 4, 4, 3)).astype(np.float32)
@@ -159,18 +160,18 @@ def test_what_every_part_would_read_anew_is_left_whole() -> None:
     def function(x: Any, y: Any) -> Any:
         return tf.matmul(tf.exp(tf.reshape(x, [6, 48])), tf.reshape(tf.exp(x), [48, 6]))
 
-    content = in_parts(convert.to_flatbuffer(Step(function)), BATCH, Sizes(1, 0, 0.0))
+    content = on_microbatches(convert.to_flatbuffer(Step(function)), BATCH, Sizes(1, 0, 0.0))
     assert names(content)["BATCH_MATMUL"] == 1
     assert names(content)["EXP"] == 6
 
 
-def test_few_data_are_not_divided() -> None:
+def test_few_data_stay_one_batch() -> None:
     whole = convert.to_flatbuffer(Step(lambda x, y: tf.exp(x) + tf.reshape(y, [6, 1, 1, 3])))
-    assert names(in_parts(whole, BATCH, Sizes())) == names(whole)
+    assert names(on_microbatches(whole, BATCH, Sizes())) == names(whole)
     # As many parts as are needed, of the numbers that divide the batch.
     size = BATCH * 4 * 4 * 3 * 4
     for most, number in ((size, 1), (size - 1, 2), (size // 2, 2), (size // 2 - 1, 6), (1, 6)):
-        assert names(in_parts(whole, BATCH, Sizes(most, 0)))["EXP"] == number
+        assert names(on_microbatches(whole, BATCH, Sizes(most, 0)))["EXP"] == number
 
 
 @pytest.mark.parametrize(
@@ -185,30 +186,30 @@ def test_few_data_are_not_divided() -> None:
         (1024, 4 << 20, 32),
     ],
 )
-def test_the_number_of_parts(batch: int, each_bytes: int, parts: int) -> None:
+def test_the_number_of_microbatches(batch: int, each_bytes: int, parts: int) -> None:
     image = Tensor((batch, each_bytes // 4), 4, is_float=True, is_constant=False)
     graph = StepGraph((Operator("EXP", (0,), (1,)),), (image, image), given=(0,), kept=(1,))
     (operator,) = graph.operators
-    how = InParts((Cut(0),), Cut(0))
-    found = counts.count(graph, operator, how, 1, counts.divisors(batch), Sizes())
+    how = Split((Cut(0),), Cut(0))
+    found = sizes_of.count(graph, operator, how, 1, sizes_of.divisors(batch), Sizes())
     assert found == parts
 
 
-def test_parts_that_became_small_are_put_together() -> None:
+def test_microbatches_that_became_small_are_put_together() -> None:
     def function(x: Any, y: Any) -> Any:
         return tf.exp(tf.reduce_sum(tf.exp(x), [1, 2]))
 
     whole = convert.to_flatbuffer(Step(function))
-    few = names(in_parts(whole, BATCH, Sizes(1 << 9, 1 << 5)))
+    few = names(on_microbatches(whole, BATCH, Sizes(1 << 9, 1 << 5)))
     assert (few["SUM"], few["EXP"]) == (6, 7)
-    assert names(in_parts(whole, BATCH, Sizes(1 << 9, 0)))["EXP"] == 12
+    assert names(on_microbatches(whole, BATCH, Sizes(1 << 9, 0)))["EXP"] == 12
 
 
 @pytest.mark.parametrize(
     ("batch", "found"), [(1, [1]), (7, [1, 7]), (32, [1, 2, 4, 8, 16, 32]), (60, [1, 2, 4, 12, 60])]
 )
-def test_parts_are_of_equal_size(batch: int, found: list[int]) -> None:
-    assert counts.divisors(batch) == found
+def test_microbatches_are_of_equal_size(batch: int, found: list[int]) -> None:
+    assert sizes_of.divisors(batch) == found
 
 
 @settings(max_examples=200)
@@ -249,7 +250,7 @@ def chain(*ends: int | None) -> list[Placed]:
 def test_one_part_runs_to_what_needs_the_whole_batch() -> None:
     tensors = [Tensor((1,), 4, is_float=True, is_constant=False)] * 100
     placed = chain(1, 2, 1, 2, None, 1, 2, 1, 2)
-    order = [p.source for p in part_by_part(placed, tensors)]
+    order = [p.source for p in microbatch_by_microbatch(placed, tensors)]
     assert order == [0, 2, 1, 3, 4, 5, 7, 6, 8]
 
 
@@ -259,20 +260,20 @@ def test_an_update_waits_for_the_last_part_and_stops_none() -> None:
     more = [Placed(Operator("ADD", (end + 1,), (end + 5,)), end + 5, end) for end in (1, 2)]
     for size, want in ((1, [0, 2, 6, 1, 3, 7, 4]), (1 << 20, [0, 2, 1, 3, 4, 6, 7])):
         tensors = [Tensor((size,), 4, is_float=True, is_constant=False)] * 100
-        found = part_by_part([*placed, update, *more], tensors)
+        found = microbatch_by_microbatch([*placed, update, *more], tensors)
         assert [p.source for p in found] == want
 
 
 @settings(max_examples=200)
 @given(st.data())
-def test_an_order_by_parts_runs(data: st.DataObject) -> None:
+def test_an_order_by_microbatches_runs(data: st.DataObject) -> None:
     tensors = [Tensor((1 << 14,), 4, is_float=True, is_constant=False)] * 40
     placed: list[Placed] = []
     for i in range(data.draw(st.integers(1, 30))):
         reads = data.draw(st.lists(st.integers(0, i - 1), max_size=3)) if i else []
         end = data.draw(st.sampled_from([None, 1, 2, 3]))
         placed.append(Placed(Operator("ADD", tuple(reads), (i,)), i, end))
-    found = part_by_part(placed, tensors)
+    found = microbatch_by_microbatch(placed, tensors)
     assert sorted(p.source for p in found) == list(range(len(placed)))
     made: set[int] = set()
     for one in found:
@@ -280,7 +281,7 @@ def test_an_order_by_parts_runs(data: st.DataObject) -> None:
         made.update(one.operator.writes)
 
 
-def test_parts_that_do_not_fit_into_a_limit_are_not_taken() -> None:
+def test_microbatches_that_do_not_fit_into_a_limit_are_not_taken() -> None:
     image = Tensor((2, 512), 4, is_float=True, is_constant=False)
     number = Tensor((512,), 4, is_float=True, is_constant=False)
     axes = Tensor((1,), 4, is_float=False, is_constant=True, integers=(0,))
@@ -291,12 +292,12 @@ def test_parts_that_do_not_fit_into_a_limit_are_not_taken() -> None:
         kept=(2,),
     )
     whole = plans.unchanged(graph, range(2))
-    parts = rewriting.in_parts(whole, LITERT, None, 2, SAMPLES)
+    parts = rewriting.on_microbatches(whole, LITERT, None, 2, SAMPLES)
     assert len(parts.graph.operators) > 2
     needs = [peak.most_bytes(p.graph, LITERT) for p in (whole, parts)]
     assert needs[0] < needs[1]
-    assert rewriting.in_parts(whole, LITERT, needs[1], 2, SAMPLES) == parts
-    assert rewriting.in_parts(whole, LITERT, needs[1] - 1, 2, SAMPLES) is whole
+    assert rewriting.on_microbatches(whole, LITERT, needs[1], 2, SAMPLES) == parts
+    assert rewriting.on_microbatches(whole, LITERT, needs[1] - 1, 2, SAMPLES) is whole
 
 
 @pytest.mark.parametrize(
@@ -310,11 +311,13 @@ def test_parts_that_do_not_fit_into_a_limit_are_not_taken() -> None:
         pytest.param("reduced-resnet", marks=pytest.mark.slow),
     ],
 )
-def test_a_step_on_parts_is_the_step(name: str) -> None:
+def test_a_step_on_microbatches_is_the_step(name: str) -> None:
     loaded = source.load(f"zoo:{name}", input_shape=None, classes=None, seed=0)
     options = Options(batch_size=6)
-    whole = lower(loaded, loaded.model, options, lambda text: None, arrange=False).content
-    content = in_parts(whole, 6, Sizes(1 << 10, 0, math.inf))
+    whole = train_graph.build(
+        loaded, loaded.model, options, lambda text: None, schedule=False
+    ).content
+    content = on_microbatches(whole, 6, Sizes(1 << 10, 0, math.inf))
     before, graph = (step_graph.read(c, "train") for c in (whole, content))
     assert len(graph.operators) > 1.5 * len(before.operators)
     assert aliases.overwritten(graph) <= aliases.overwritten(before)

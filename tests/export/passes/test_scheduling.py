@@ -1,4 +1,4 @@
-"""Order and repetition of operators: random graphs are interpreted, real files agree in bits."""
+"""Order and rematerialization: random graphs are interpreted, real files agree in bits."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tfplus_export.passes.ir import aliases, delegation, step_graph
 from tfplus_export.passes.ir.step_graph import Operator, StepGraph, Tensor
 from tfplus_export.passes.memory import peak
 from tfplus_export.passes.rematerialization import plans, selection
-from tfplus_export.pipeline.options import Options
-from tfplus_export.pipeline.train_graph import lower
+from tfplus_export.pipeline import train_graph
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources import source
 
 LITERT = ("ai-edge-litert",)
@@ -230,10 +230,12 @@ def tensor_bytes(content: bytes) -> int:
         pytest.param("reduced-mobilenet", marks=pytest.mark.slow),
     ],
 )
-def test_an_arranged_file_computes_the_same_bits_in_less_memory(name: str) -> None:
+def test_a_rewritten_file_computes_the_same_bits_in_less_memory(name: str) -> None:
     model = source.load(f"zoo:{name}", input_shape=None, classes=None, seed=0)
     options = Options(batch_size=4)
-    found = lower(model, model.model, options, lambda text: None, arrange=False).content
+    found = train_graph.build(
+        model, model.model, options, lambda text: None, schedule=False
+    ).content
     graph = step_graph.read(found, "train")
     free, least, again = (
         rewriting.rewrite(found, rewriting.plan(graph, LITERT, limit)) for limit in (None, 0, 0)

@@ -21,9 +21,9 @@ from tfplus.model_file import artifact
 from tfplus.model_file.preprocessing import Preprocessing
 from tfplus_export.losses import compiled
 from tfplus_export.optimizers import Sgd
-from tfplus_export.parity import real_data
-from tfplus_export.pipeline import declared, manifest_fields
-from tfplus_export.tracing import ports
+from tfplus_export.parity.samples import real_data
+from tfplus_export.pipeline.stages import declared, manifest_fields
+from tfplus_export.tracing import model_io
 from tfplus_export.tracing.graph import trace
 from tfplus_export.train_step import training
 
@@ -48,7 +48,7 @@ def classifier(*first: keras.Layer) -> keras.Model:
 
 
 def step_of(model: keras.Model) -> training.Training:
-    losses = compiled.compiled(model, list(ports.outputs(model)))
+    losses = compiled.compiled(model, list(model_io.outputs(model)))
     assert losses is not None
     return training.build(model, Sgd(), losses=losses, batch_size=8, infer_batch_size=8)
 
@@ -165,8 +165,8 @@ def test_what_a_header_announces_is_compared_before_it_is_allocated(tmp_path: Pa
 
 
 def test_regularizers_add_to_the_first_loss_what_keras_says() -> None:
-    penalty = keras.regularizers.L1L2(0.1, 0.3)
-    model = classifier(layers.Conv2D(3, 3, kernel_regularizer=penalty))
+    regularizer = keras.regularizers.L1L2(0.1, 0.3)
+    model = classifier(layers.Conv2D(3, 3, kernel_regularizer=regularizer))
     values = {w.name: np.asarray(model.variables[w.index]) for w in step_of(model).weights}
     want = float(sum(model.losses))
     assert want > 0.1

@@ -14,8 +14,9 @@ from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.lowering.engine.advice import OTHERWISE, advice
 from tfplus_export.lowering.engine.rule import Rule
 from tfplus_export.lowering.ops.elementwise import sigmoids
-from tfplus_export.pipeline import api, train_graph
-from tfplus_export.pipeline.stages import stage
+from tfplus_export.pipeline import api
+from tfplus_export.pipeline.stages import trace
+from tfplus_export.pipeline.stages.failures import guarded
 from tfplus_export.sources.source import Source
 from tfplus_export.train_step import training
 
@@ -37,7 +38,7 @@ def test_a_rule_that_fails_names_the_layer(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     tanh: Rule = dataclasses.replace(sigmoids.TANH, **{part: broken})
-    monkeypatch.setattr(train_graph, "RULES", {**train_graph.RULES, "Tanh": tanh})
+    monkeypatch.setattr(trace, "RULES", {**trace.RULES, "Tanh": tanh})
     with pytest.raises(ExportError, match=r"layer 'odd' \(Dense\), operation Tanh: .*nothing"):
         api.export(source, tmp_path / "x.tflite", api.Options(2), lambda text: None)
     assert list(tmp_path.iterdir()) == []
@@ -55,7 +56,7 @@ def test_what_nobody_foresaw_is_no_traceback(
 def test_a_batch_that_this_machine_cannot_hold_is_refused_before_conversion(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_graph.memory, "total_bytes", lambda: 10**9)
+    monkeypatch.setattr(trace.memory, "total_bytes", lambda: 10**9)
     told: list[str] = []
     with pytest.raises(ExportError, match=r"500000000 samples needs .* 1.0 GB of this") as raised:
         # 4 numbers a sample, no tensor of which TFLite could not count.
@@ -68,7 +69,7 @@ def test_a_batch_that_this_machine_cannot_hold_is_refused_before_conversion(
 
 @pytest.mark.parametrize("error", [ExportError("known"), OSError("disk"), MemoryError()])
 def test_what_has_words_of_its_own_keeps_them(error: Exception) -> None:
-    with pytest.raises(type(error)) as raised, stage("converting"):
+    with pytest.raises(type(error)) as raised, guarded("converting"):
         raise error
     assert raised.value is error
 

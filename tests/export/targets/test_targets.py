@@ -23,8 +23,7 @@ from tfplus_export.commands.values import parse_size
 from tfplus_export.costs import budget, cost
 from tfplus_export.costs.budget import MOST_SAMPLES
 from tfplus_export.costs.memory import peak_bytes
-from tfplus_export.pipeline import api
-from tfplus_export.pipeline.train_graph import lower
+from tfplus_export.pipeline import api, sizing, train_graph
 from tfplus_export.sources import source
 from tfplus_export.sources.source import Source
 from tfplus_export.targets import targets
@@ -88,10 +87,10 @@ def test_flops_are_two_for_each_multiply_add(exported: bytes) -> None:
 
 
 def test_a_preview_tells_what_a_conversion_shows(exported: bytes) -> None:
-    seen = api.preview_step(dense(), api.Options())
+    seen = sizing.preview_step(dense(), api.Options())
     variables = 4 * (32 * 16 + 16 + 16 * 4 + 4 + 1)
     told, shown = seen.memory(8), cost.step_memory(exported, variables)
-    assert (told.arenas, told.packed_bytes) == (shown.arenas, shown.packed_bytes)
+    assert (told.planned_bytes, told.packed_bytes) == (shown.planned_bytes, shown.packed_bytes)
     assert told.variables_bytes == shown.variables_bytes
     # Of a preview the converter writes the file, which stores more tables that are alike once.
     assert told.graph_bytes == pytest.approx(shown.graph_bytes, rel=0.05)
@@ -99,7 +98,7 @@ def test_a_preview_tells_what_a_conversion_shows(exported: bytes) -> None:
 
 
 def test_the_largest_batch_that_fits_is_chosen(exported: bytes) -> None:
-    seen = api.preview_step(dense(), api.Options())
+    seen = sizing.preview_step(dense(), api.Options())
     both = targets.RUNTIMES
     at_100 = budget.worst_peak(seen.memory(100), both)
     chosen = budget.choose_batch(seen, both, at_100)
@@ -111,7 +110,7 @@ def test_the_largest_batch_that_fits_is_chosen(exported: bytes) -> None:
 
 def test_a_target_refuses_what_needs_more_memory(exported: bytes) -> None:
     memory = dataclasses.replace(
-        cost.step_memory(exported, 0), arenas=dict.fromkeys(targets.RUNTIMES, 800_000_000)
+        cost.step_memory(exported, 0), planned_bytes=dict.fromkeys(targets.RUNTIMES, 800_000_000)
     )
     with pytest.raises(ExportError, match=r"target pi: a step needs about 84. MB at its peak"):
         targets.check(exported, memory, "pi", "ai-edge-litert")
@@ -172,7 +171,7 @@ def test_the_estimate_is_near_the_measured_peak(
     loaded = source.load(f"zoo:{name}", input_shape=None, classes=None, seed=0)
     options = api.Options(batch, freeze=select(loaded.model, [], train))
     with options.freeze.applied(loaded.model):
-        lowered = lower(loaded, loaded.model, options, lambda text: None)
+        lowered = train_graph.build(loaded, loaded.model, options, lambda text: None)
     path = tmp_path / "m.tflite"
     path.write_bytes(lowered.content)
     memory = cost.step_memory(lowered.content, lowered.variables_bytes)

@@ -17,13 +17,13 @@ from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.losses.compiled import compiled
 from tfplus_export.pipeline import api
 from tfplus_export.sources.source import Source
-from tfplus_export.tracing import ports
+from tfplus_export.tracing import model_io
 
 BATCH = 4
 
 
 def exported(model: keras.Model, path: Path, **options: Any) -> Artifact:
-    losses = compiled(model, list(ports.outputs(model)))
+    losses = compiled(model, list(model_io.outputs(model)))
     source = Source("test", model, None, None, losses, Preprocessing(), None)
     chosen = api.Options(BATCH, BATCH, parity_steps=1, **options)
     return api.export(source, path, chosen, lambda text: None)
@@ -86,7 +86,7 @@ CASES = {
 def test_infer_is_predict(name: str, tmp_path: Path) -> None:
     make, logits, kinds = CASES[name]
     model = make()
-    written = exported(model, tmp_path / "m.tflite", freezable=name == "several")
+    written = exported(model, tmp_path / "m.tflite", bakeable=name == "several")
     outputs = written.manifest.outputs
     assert {o.name: o.logits for o in outputs} == logits
     assert [o.kind for o in outputs] == kinds

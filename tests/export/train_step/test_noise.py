@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfplus_export.lowering.engine import noise
 from tfplus_export.lowering.engine.noise import PRIME
-from tfplus_export.parity.reference_noise import ReferenceNoise
+from tfplus_export.parity.reference.reference_noise import ReferenceNoise
 
 RATE = 0.3
 

@@ -17,9 +17,8 @@ from tfplus.errors import DataError, UsageError
 from tfplus.model_file import artifact
 from tfplus.model_file.manifest import Lowering, Preprocessing
 from tfplus.proto.v1 import agent_pb2 as pb
-from tfplus_export.pipeline import api
-from tfplus_export.pipeline.options import Options
-from tfplus_export.pipeline.train_graph import lower
+from tfplus_export.pipeline import api, train_graph
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source
 from tfplus_export.tuning import tuner, tuning_file
 from tfplus_export.tuning.tuning_file import MeasuredOn, Measurement, TuningFile
@@ -50,8 +49,8 @@ class Scripted:
         self.asked: list[tuple[str, str]] = []
 
     def times(self, source: Source, default: Options, other: Options) -> tuple[float, float]:
-        ((problem, name),) = other.lowerings.items()
-        self.asked.append((problem, name))
+        ((workload, name),) = other.lowerings.items()
+        self.asked.append((workload, name))
         if len(self.asked) == self.known.get("fails at"):
             raise KeyboardInterrupt
         return 1.0, self.known.get(name, 2.0)
@@ -65,14 +64,14 @@ def run(watch: Scripted, tuning: TuningFile, path: Path) -> Iterator[TuningFile]
 
 def test_each_operation_is_measured_once_and_the_fastest_is_taken(tmp_path: Path) -> None:
     # The first name is the default: the others are measured against it.
-    problems = tuner.problems(source(*MORE), Options(2))
-    assert [p.layer for p in problems] == ["first", "third", "every layer"]
-    every = [(p.problem, name) for p in problems for name in p.names[1:]]
-    fast = problems[0].names[-1]
+    workloads = tuner.workloads(source(*MORE), Options(2))
+    assert [p.layer for p in workloads] == ["first", "third", "every layer"]
+    every = [(p.workload, name) for p in workloads for name in p.names[1:]]
+    fast = workloads[0].names[-1]
     watch = Scripted({fast: 0.5})
     *_, last = run(watch, TuningFile(DEVICE), tmp_path / "t.json")
     assert watch.asked == every
-    assert last.lowerings() == {p.problem: fast for p in problems if fast in p.names[1:]}
+    assert last.lowerings() == {p.workload: fast for p in workloads if fast in p.names[1:]}
     assert tuning_file.read(tmp_path / "t.json") == last
     # What is known is not measured again.
     again = Scripted({})
@@ -95,9 +94,9 @@ def test_what_was_measured_before_a_kill_is_kept(tmp_path: Path) -> None:
 
 def test_the_same_file_takes_the_same_time() -> None:
     """A batch that is too small to be divided, into parts of any size."""
-    (*_, parts) = tuner.problems(source(), Options(2))
+    (*_, parts) = tuner.workloads(source(), Options(2))
     assert parts.names == ("parts of 4 MiB", "parts of 1 MiB", "parts of 16 MiB", "whole")
-    other = Options(2, lowerings={parts.problem: "whole"})
+    other = Options(2, lowerings={parts.workload: "whole"})
     default_ms, step_ms = tuner.LocalStopwatch(1).times(source(), Options(2), other)
     assert default_ms == step_ms > 0
 
@@ -128,8 +127,8 @@ class SlowingAgent:
 
 
 def test_an_agent_that_gets_slower_does_not_change_the_ratio() -> None:
-    problem = tuner.problems(source(), Options(2))[0]
-    other = Options(2, lowerings={problem.problem: problem.names[-1]})
+    workload = tuner.workloads(source(), Options(2))[0]
+    other = Options(2, lowerings={workload.workload: workload.names[-1]})
     agent = SlowingAgent()
     watch = tuner.AgentStopwatch(agent, threads=2, steps=20)  # type: ignore[arg-type]
     default_ms, step_ms = watch.times(source(), Options(2), other)
@@ -145,17 +144,19 @@ def test_parts_are_taken_as_they_are_asked_for(tmp_path: Path) -> None:
     given = keras.Input((256, 256, 4))
     model = keras.Sequential([given, layers.Conv2D(4, 1), layers.GlobalAveragePooling2D()])
     large = Source("test:large", model, None, None, None, Preprocessing(), None)
-    (*_, parts) = tuner.problems(large, Options(8))
+    (*_, parts) = tuner.workloads(large, Options(8))
     counts: list[int] = []
     for name in parts.names:
-        options = Options(8, parity_steps=1, lowerings={parts.problem: name, "Batch of 1, x": "?"})
+        options = Options(8, parity_steps=1, lowerings={parts.workload: name, "Batch of 1, x": "?"})
         written = api.export(large, tmp_path / "m.tflite", options, lambda text: None)
-        assert written.manifest.lowerings[-1] == Lowering("every layer", parts.problem, name)
+        assert written.manifest.lowerings[-1] == Lowering("every layer", parts.workload, name)
         counts.append(sum(written.manifest.operators.values()))
     default, small, big, whole = counts
     assert small > default > big == whole
     with pytest.raises(UsageError, match="has no lowering 'x', expected one of parts of 4 MiB"):
-        lower(large, model, Options(8, lowerings={parts.problem: "x"}), lambda text: None)
+        train_graph.build(
+            large, model, Options(8, lowerings={parts.workload: "x"}), lambda text: None
+        )
 
 
 @pytest.mark.parametrize(("step_ms", "taken"), [(0.97, True), (0.99, False), (1.5, False)])
@@ -234,7 +235,7 @@ def test_the_command_measures_and_an_export_takes_it(tmp_path: Path) -> None:
     assert named == fastest
     said = " ".join(exported.stdout.split())
     assert f"was measured for {len(named)} of {len(named)} operations" in said
-    # A problem has the batch size in it.
+    # A workload has the batch size in it.
     other = ["export", str(model), "-o", str(tmp_path / "n.tflite"), "--batch-size", "3"]
     said = " ".join(CliRunner().invoke(app, [*other, "--tuning", str(target)]).stdout.split())
     assert f"was measured for 0 of {len(named)} operations: it has no effect" in said

@@ -16,7 +16,7 @@ from tfplus.model_file import artifact
 from tfplus.model_file.manifest import Preprocessing
 from tfplus_export.optimizers import Adam
 from tfplus_export.pipeline import api
-from tfplus_export.pipeline.options import Options
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source
 from tfplus_export.targets import targets
 from tfplus_export.targets.targets import Runtime

@@ -12,10 +12,10 @@ from keras import layers, ops
 from oracle import assert_equal
 
 from tfplus.model_file.manifest import Preprocessing
-from tfplus_export.lowering.engine.candidates import for_accelerators
+from tfplus_export.lowering.engine.kernel_variants import for_accelerators
 from tfplus_export.lowering.table import RULES
 from tfplus_export.pipeline import train_graph
-from tfplus_export.pipeline.options import Options
+from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources.source import Source
 from tfplus_export.variants import gpu_graph
 

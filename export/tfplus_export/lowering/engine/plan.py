@@ -42,7 +42,7 @@ def plan(graph: Graph, rules: Rules) -> list[tuple[Op, Chosen | None]]:
 
 def divide(graph: Graph, rules: Rules) -> tuple[list[tuple[Op, Chosen | None]], list[Op]]:
     """As `plan`; and the operations that would have to run, but have no rule."""
-    needed = {t.name for t in graph.outputs.values()} | {p.tensor.name for p in graph.penalized}
+    needed = {t.name for t in graph.outputs.values()} | {p.tensor.name for p in graph.regularized}
     planned: list[tuple[Op, Chosen | None]] = []
     without: list[Op] = []
     for op in reversed(graph.operations):

@@ -20,7 +20,7 @@ from tfplus_export.lowering.engine.failures import of_rule
 from tfplus_export.lowering.engine.plan import of_inputs, plan, too_deep
 from tfplus_export.lowering.engine.rule import AnyRule, Rules
 from tfplus_export.lowering.engine.scopes import scope
-from tfplus_export.lowering.engine.shared_operands import Together
+from tfplus_export.lowering.engine.shared_operands import SharedOperands
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.tracing.folding import static_value
 from tfplus_export.tracing.graph import ASSIGNMENTS, RANDOM, Graph
@@ -74,14 +74,14 @@ class Tape:
             if any(name in wanted for name in step.sources):
                 wanted.update(step.names)
         arrived = dict(dy)
-        together = Together(self._steps)
+        shared = SharedOperands(self._steps)
         for step in reversed(self._steps):
             with scope("backward", step.layer):
-                self._back(step, wanted, arrived, together)
+                self._back(step, wanted, arrived, shared)
         total: dict[int, Tensor] = {}
         for name, (index, layer) in self._reads.items():
             with scope("backward", layer):
-                _add(arrived, name, together.release(name))
+                _add(arrived, name, shared.release(name))
                 # A shared layer reads its variable once for each use.
                 if name in arrived:
                     part = _spread(arrived[name], self.values[name].shape)
@@ -90,10 +90,10 @@ class Tape:
 
     @staticmethod
     def _back(
-        step: _Step, wanted: Collection[str], arrived: dict[str, Tensor], together: Together
+        step: _Step, wanted: Collection[str], arrived: dict[str, Tensor], shared: SharedOperands
     ) -> None:
         for name in step.names:
-            _add(arrived, name, together.release(name))
+            _add(arrived, name, shared.release(name))
         grads = [arrived.pop(name, None) for name in step.names]
         needs = [name in wanted for name in step.sources]
         if not any(needs) or all(g is None for g in grads):
@@ -102,7 +102,7 @@ class Tape:
             None if g is None else _spread(g, output.shape)
             for g, output in zip(grads, step.outputs, strict=True)
         ]
-        if len(needs) > 1 and needs[1] and together.keep(step, grads[0]):
+        if len(needs) > 1 and needs[1] and shared.keep(step, grads[0]):
             needs[1] = False
         if not any(needs):
             return

@@ -9,7 +9,7 @@ from tfplus_export.tf_types import Op, Tensor
 
 Forward = Callable[[Op, Sequence[Tensor]], Tensor]
 Gradient = Callable[[Op, Sequence[Tensor], Tensor, Tensor, Sequence[bool]], list[Tensor | None]]
-Together = Callable[[Op, Sequence[Sequence[Tensor]], Sequence[Tensor]], Tensor]
+Accumulate = Callable[[Op, Sequence[Sequence[Tensor]], Sequence[Tensor]], Tensor]
 Sources = Callable[[Op], Sequence[Tensor] | None]
 ManyForward = Callable[[Op, Sequence[Tensor]], list[Tensor]]
 ManyGradient = Callable[
@@ -34,14 +34,14 @@ class Rule:
         extent 1 along an axis where it is constant: adding it to another costs one pass less then.
       sources: op → the tensors of the traced graph that are the rule's inputs, or None where the
         rule does not apply. A rule that stands for several operations reaches past its own inputs.
-      together: (op, inputs of each, dy of each) → gradient of the second input that operations
+      accumulate: (op, inputs of each, dy of each) → gradient of the second input that operations
         alike share, all in one; None where it is only their sum.
     """
 
     forward: Forward
     gradient: Gradient
     sources: Sources = _own_inputs
-    together: Together | None = None
+    accumulate: Accumulate | None = None
 
     def run(self, op: Op, inputs: Sequence[Tensor]) -> list[Tensor]:
         """The operation's outputs."""
@@ -105,7 +105,7 @@ def unary(
     )
 
 
-def problem_of(op: Op) -> str:
+def workload_of(op: Op) -> str:
     """An operation with its shapes, such as `Conv2D 32x16x16x64 3x3x64x128 stride 1 SAME`."""
     shapes = ["x".join(str(int(d)) for d in t.shape) for t in op.inputs]
     attributes = op.node_def.attr
@@ -118,14 +118,14 @@ def problem_of(op: Op) -> str:
 
 
 @dataclass(frozen=True)
-class Candidates:
+class KernelVariants:
     """Rules that compute the same, at different speeds.
 
     Attributes:
       rules: name → rule; the last applies to every operation of the type, and is the one that
         accelerators take.
       order: op → names, the one that is likely fastest first.
-      named: problem, see `problem_of` → name of the rule to take instead.
+      named: workload, see `workload_of` → name of the rule to take instead.
     """
 
     rules: Mapping[str, AnyRule]
@@ -134,12 +134,12 @@ class Candidates:
 
     def names(self, op: Op) -> list[str]:
         """Names of the rules that apply to an operation, the one that it gets first."""
-        wanted = self.named.get(problem_of(op))
+        wanted = self.named.get(workload_of(op))
         every = list(self.order(op)) if wanted is None else [wanted, *self.order(op)]
         return [n for n in dict.fromkeys(every) if self.rules[n].sources(op) is not None]
 
 
-Entry = AnyRule | tuple[AnyRule, ...] | Candidates
+Entry = AnyRule | tuple[AnyRule, ...] | KernelVariants
 Rules = Mapping[str, Entry]
 
 
@@ -151,7 +151,7 @@ def choose(rules: Rules, op: Op) -> tuple[AnyRule, tuple[Tensor, ...]] | None:
       op: of the traced graph.
     """
     entry = rules.get(op.type, ())
-    if isinstance(entry, Candidates):
+    if isinstance(entry, KernelVariants):
         entry = tuple(entry.rules[name] for name in entry.names(op))
     for rule in entry if isinstance(entry, tuple) else (entry,):
         sources = rule.sources(op)

@@ -44,7 +44,7 @@ class Step(Protocol):
         ...
 
 
-class Together:
+class SharedOperands:
     """Keeps what operations send to an operand that they share, until all of them are known."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -69,16 +69,16 @@ class Together:
             # other gradients lay side by side, and TFLite's converter does so once.
             steps, dys = zip(*reversed(uses), strict=True)
             rule = steps[0].rule
-            if isinstance(rule, Rule) and rule.together is not None:
+            if isinstance(rule, Rule) and rule.accumulate is not None:
                 inputs = [step.inputs for step in steps]
-                gradients.append(rule.together(steps[0].op, inputs, dys))
+                gradients.append(rule.accumulate(steps[0].op, inputs, dys))
         return gradients
 
 
 def _key(step: Step) -> tuple[object, ...] | None:
     """Equal for steps whose gradients of the second operand can be one; None for those alone."""
     rule, attributes = step.rule, step.op.node_def.attr
-    if not isinstance(rule, Rule) or rule.together is None:
+    if not isinstance(rule, Rule) or rule.accumulate is None:
         return None
     left, right = step.inputs
     # Rows can be laid one after the other; a sum of tensors of one shape has none.

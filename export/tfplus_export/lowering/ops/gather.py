@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.lowering.engine.rule import Candidates, Rule
+from tfplus_export.lowering.engine.rule import KernelVariants, Rule
 from tfplus_export.lowering.kernels.matmul import batch_product
 from tfplus_export.lowering.kernels.window import crop, fit
 from tfplus_export.tf_types import Op, Tensor
@@ -142,7 +142,7 @@ def _order(op: Op) -> Sequence[str]:
     return ("index",)
 
 
-GATHER = Candidates(
+GATHER = KernelVariants(
     {
         "index": Rule(partial(_forward, _gathered), partial(_gradient, _scattered), _sources),
         "product": Rule(

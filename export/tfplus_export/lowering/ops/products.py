@@ -92,12 +92,14 @@ def _fitted(spec: Contraction, inputs: Sequence[Tensor]) -> list[Tensor]:
     return fitted
 
 
-def _matmul_together(op: Op, inputs: Sequence[Sequence[Tensor]], dys: Sequence[Tensor]) -> Tensor:
+def _accumulated_matmul(
+    op: Op, inputs: Sequence[Sequence[Tensor]], dys: Sequence[Tensor]
+) -> Tensor:
     spec = _matmul(op)
     rows = join([x for x, _ in inputs], spec.left.index("m"))
     return spec.gradients(rows, inputs[0][1], join(dys, 0), (False, True))[1]
 
 
-MATMUL = dataclasses.replace(_rule(_matmul), together=_matmul_together)
+MATMUL = dataclasses.replace(_rule(_matmul), accumulate=_accumulated_matmul)
 BATCH_MATMUL = _rule(_batch_matmul)
 EINSUM = _rule(_einsum)

@@ -1,1 +1,1 @@
-"""How much memory a step's tensors take: TFLite's arena and XNNPACK's workspace."""
+"""Peak memory of the tensors of a step: TFLite's arena and XNNPACK's workspace."""

@@ -15,7 +15,7 @@ from tfplus.tflite.operator_kinds import ELEMENTWISE, RESHAPING
 from tfplus.tflite.partitions import Partition
 from tfplus_export.passes.ir.delegation import partitions
 from tfplus_export.passes.ir.step_graph import Operator, StepGraph
-from tfplus_export.passes.memory.arena import Lifetime, arena_bytes
+from tfplus_export.passes.memory.planner import Lifetime, planned_bytes
 
 # XNNPACK lets their result take the place of an input.
 _IN_PLACE = ELEMENTWISE | RESHAPING | {"SOFTMAX"}
@@ -43,9 +43,9 @@ def _delegated(graph: StepGraph) -> int:
     found = partitions(graph)
     crossing = _crossing(graph, found)
     workspaces = [
-        arena_bytes(_inside(graph, part, set(crossing))) for part in found if part.delegated
+        planned_bytes(_inside(graph, part, set(crossing))) for part in found if part.delegated
     ]
-    return arena_bytes(list(crossing.values())) + max(workspaces, default=0)
+    return planned_bytes(list(crossing.values())) + max(workspaces, default=0)
 
 
 def _plain(graph: StepGraph) -> int:
@@ -58,7 +58,7 @@ def _plain(graph: StepGraph) -> int:
         if not o.transposes_right
     ]
     packed = max((graph.tensors[o.reads[0]].size_bytes for _, o in products), default=0)
-    return arena_bytes([*_crossing(graph, [everything]).values(), *transposed]) + packed
+    return planned_bytes([*_crossing(graph, [everything]).values(), *transposed]) + packed
 
 
 def scratch_bytes(graph: StepGraph, operator: Operator) -> int:

@@ -1,1 +1,1 @@
-"""A training step on one part of the batch after the other."""
+"""Microbatches: a training step on one part of the batch after the other."""

@@ -1,4 +1,4 @@
-"""How large the parts are, by name: what fits a processor's cache differs from device to device."""
+"""How large microbatches are, by name: what fits a cache differs from device to device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tfplus.errors import UsageError
-from tfplus_export.passes.microbatching.counts import Sizes
+from tfplus_export.passes.microbatching.sizes import Sizes
 
 WHOLE = "whole"
 EVERY_LAYER = "every layer"
@@ -20,31 +20,31 @@ NAMED: MappingProxyType[str, Sizes] = MappingProxyType(
         WHOLE: Sizes(most_bytes=sys.maxsize),
     }
 )
-_PROBLEM = "Batch of "
+_WORKLOAD = "Batch of "
 
 
-def problem(model: str, batch: int) -> str:
+def workload(model: str, batch: int) -> str:
     """What is chosen for, as lowerings and tuning files name it.
 
     Args:
       model: its name.
       batch: samples in a step.
     """
-    return f"{_PROBLEM}{batch}, {model}"
+    return f"{_WORKLOAD}{batch}, {model}"
 
 
 def chosen(lowerings: Mapping[str, str], model: str, batch: int) -> str:
     """The name that is asked for, or the default.
 
     Args:
-      lowerings: problem → name.
-      model: see `problem`.
-      batch: see `problem`.
+      lowerings: workload → name.
+      model: see `workload`.
+      batch: see `workload`.
 
     Raises:
       UsageError: there is no such name.
     """
-    asked = problem(model, batch)
+    asked = workload(model, batch)
     name = lowerings.get(asked, next(iter(NAMED)))
     if name not in NAMED:
         raise UsageError(f"'{asked}' has no lowering '{name}', expected one of {', '.join(NAMED)}")
@@ -53,4 +53,4 @@ def chosen(lowerings: Mapping[str, str], model: str, batch: int) -> str:
 
 def of_operations(lowerings: Mapping[str, str]) -> dict[str, str]:
     """Those of operations alone."""
-    return {p: name for p, name in lowerings.items() if not p.startswith(_PROBLEM)}
+    return {p: name for p, name in lowerings.items() if not p.startswith(_WORKLOAD)}

@@ -1,4 +1,4 @@
-"""How a tensor is cut into parts of equal extent."""
+"""How a tensor is cut into parts of equal extent, one for each microbatch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order in which operators on parts of a batch run: one part after the other."""
+"""The order in which operators run: one microbatch after the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_WAITING_BYTES = 256 << 10
 
 @dataclass(frozen=True)
 class Placed:
-    """An operator, and which part of the batch it is of.
+    """An operator, and which microbatch it is of.
 
     Attributes:
       operator: the operator.
@@ -26,8 +26,8 @@ class Placed:
     end: int | None
 
 
-def part_by_part(placed: Sequence[Placed], tensors: Sequence[Tensor]) -> list[Placed]:
-    """Runs all that can be run of one part before the next one.
+def microbatch_by_microbatch(placed: Sequence[Placed], tensors: Sequence[Tensor]) -> list[Placed]:
+    """Runs all that can be run of one microbatch before the next one.
 
     What takes the whole batch waits for the last part of what it depends on. Where it is an end,
     such as the update of a weight, the parts go on beyond it.
@@ -48,7 +48,7 @@ def part_by_part(placed: Sequence[Placed], tensors: Sequence[Tensor]) -> list[Pl
 
 
 class _Run:
-    """Operators that run part by part, and behind them what takes the whole batch."""
+    """Operators that run microbatch by microbatch, and behind them what takes the whole batch."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self._tensors = tensors

@@ -1,4 +1,4 @@
-"""When the tensors of a step live, and which ones to compute again so that less lives at once."""
+"""Liveness: when the tensors of a step live, and which to compute again so that less does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from tfplus.tflite.operator_kinds import COPYING, ELEMENTWISE, RESHAPING
 from tfplus_export.passes.ir.step_graph import Operator, StepGraph
 from tfplus_export.passes.memory import peak
-from tfplus_export.passes.rematerialization.plans import Plan, Repetition, moved_bytes
+from tfplus_export.passes.rematerialization.plans import Plan, Rematerialization, moved_bytes
 
 # They cost what they move, draw nothing and write no variable.
 _CHEAP = ELEMENTWISE | RESHAPING | COPYING | {"AVERAGE_POOL_2D", "MAX_POOL_2D", "SOFTMAX"}
@@ -20,7 +20,7 @@ _LONGEST_CHAIN = 24
 _SMALLEST_PART = 512
 
 
-class Timeline:
+class Liveness:
     """When the tensors of a plan live, and how many bytes of them at each operator."""
 
     def __init__(self, plan: Plan) -> None:
@@ -60,7 +60,7 @@ class Timeline:
         found = self.uses.get(tensor)
         return found[-1] if found else max(self.made[tensor], 0)
 
-    def best(self, target: int, refused: Collection[int]) -> list[Repetition]:
+    def best(self, target: int, refused: Collection[int]) -> list[Rematerialization]:
         """Choices that take most of what lies above a target, for what they cost.
 
         No two of them have to do with one tensor, and none is of a tensor that equals a refused
@@ -72,7 +72,7 @@ class Timeline:
             if self.plan.origins[choice.tensor] not in refused
         ]
         found = sorted((f for f in found if f[0] > 0), key=lambda f: -f[0])
-        chosen: list[Repetition] = []
+        chosen: list[Rematerialization] = []
         touched: set[int] = set()
         before, self.live = self.live, self.live.copy()
         for worth, choice in found:
@@ -87,7 +87,7 @@ class Timeline:
         self.live = before
         return chosen
 
-    def _choices(self, target: int) -> Iterator[Repetition]:
+    def _choices(self, target: int) -> Iterator[Rematerialization]:
         above = np.concatenate(([0], np.cumsum(self.live > target)))
         for t, made in self.made.items():
             small = self.sizes[t] * _SMALLEST_PART < target or not self.sizes[t]
@@ -99,13 +99,13 @@ class Timeline:
                     if choice is not None:
                         yield choice
 
-    def _worth(self, choice: Repetition, target: int) -> float:
+    def _worth(self, choice: Rematerialization, target: int) -> float:
         """Bytes above a target that go away, summed over all places, for each byte moved again."""
         return self._gain(choice, target) / moved_bytes(
             self.plan.graph, (self.operators[place] for place in choice.chain)
         )
 
-    def _choice(self, tensor: int, start: int, place: int, target: int) -> Repetition | None:
+    def _choice(self, tensor: int, start: int, place: int, target: int) -> Rematerialization | None:
         chain: set[int] = set()
         inputs: dict[int, int] = {}
         waiting = [tensor]
@@ -126,7 +126,7 @@ class Timeline:
                     inputs[t] = newest
                 else:
                     waiting.append(t)
-        return Repetition(tensor, start, place, tuple(sorted(chain)), inputs)
+        return Rematerialization(tensor, start, place, tuple(sorted(chain)), inputs)
 
     def _lives(self, tensor: int, place: int, target: int, size: int) -> bool:
         """Whether a tensor lives until a place, or may live until then."""
@@ -137,7 +137,7 @@ class Timeline:
         between = self.live[last + 1 : place]
         return more * 16 <= size or not len(between) or int(between.max()) + more <= target
 
-    def _live_after(self, choice: Repetition) -> tuple[int, np.ndarray]:
+    def _live_after(self, choice: Rematerialization) -> tuple[int, np.ndarray]:
         """Bytes that live at each place up to the choice's, and the first of these places."""
         kept = {v for v in choice.inputs.values() if self.last(v) < choice.place}
         first = min([choice.start, *(self.last(v) for v in kept)]) + 1
@@ -147,7 +147,7 @@ class Timeline:
             after[self.last(v) + 1 - first :] += self.sizes[v]
         return first, after
 
-    def _gain(self, choice: Repetition, target: int) -> int:
+    def _gain(self, choice: Rematerialization, target: int) -> int:
         """Bytes above the target, summed over all places, that go away."""
         place, size = choice.place, self.sizes[choice.tensor]
         first, after = self._live_after(choice)
@@ -155,11 +155,11 @@ class Timeline:
         gain = int(np.maximum(before - target, 0).sum() - np.maximum(after - target, 0).sum())
         made_there = sum(self.sizes[t] for t in self.operators[place].writes)
         beside = int(self.live[place]) - size - made_there - self.beside[place]
-        for living in self._while_repeating(choice):
+        for living in self._while_it_runs(choice):
             gain -= max(beside + living - target, 0)
         return gain
 
-    def _while_repeating(self, choice: Repetition) -> list[int]:
+    def _while_it_runs(self, choice: Rematerialization) -> list[int]:
         """Bytes that the repeated operators add, at each of them."""
         last = {t: i for i, p in enumerate(choice.chain) for t in self.operators[p].reads}
         last[choice.tensor] = len(choice.chain)

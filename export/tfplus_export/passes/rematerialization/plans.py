@@ -1,4 +1,4 @@
-"""A step in which some operators run a second time, on the same inputs."""
+"""Rematerialization as a plan: a step in which some operators run again, on the same inputs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def unchanged(graph: StepGraph, order: Sequence[int]) -> Plan:
 
 
 @dataclass(frozen=True)
-class Repetition:
+class Rematerialization:
     """A tensor to compute again before an operator.
 
     Attributes:
@@ -62,8 +62,8 @@ def moved_bytes(graph: StepGraph, operators: Iterable[Operator]) -> int:
     )
 
 
-def repeated(plan: Plan, choice: Repetition) -> Plan:
-    """The plan with a repetition carried out."""
+def rematerialized(plan: Plan, choice: Rematerialization) -> Plan:
+    """The plan with a tensor computed again."""
     graph = plan.graph
     tensors, origins = list(graph.tensors), list(plan.origins)
     names = dict(choice.inputs)

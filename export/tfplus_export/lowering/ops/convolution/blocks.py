@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus.errors import ExportError
-from tfplus_export.lowering.engine.rule import Candidates, Rule
+from tfplus_export.lowering.engine.rule import KernelVariants, Rule
 from tfplus_export.lowering.kernels.window import Axis, Window, crop, merge, phases
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.tracing.folding import static_value
@@ -79,7 +79,7 @@ def _order(op: Op) -> Sequence[str]:
     return ("builtin",)
 
 
-SPACE_TO_BATCH = Candidates(
+SPACE_TO_BATCH = KernelVariants(
     {
         "builtin": _rule(_builtin_to_batch, _builtin_to_space),
         "slices": _rule(
@@ -89,7 +89,7 @@ SPACE_TO_BATCH = Candidates(
     },
     _order,
 )
-BATCH_TO_SPACE = Candidates(
+BATCH_TO_SPACE = KernelVariants(
     {
         "builtin": _rule(_builtin_to_space, _builtin_to_batch),
         "slices": _rule(

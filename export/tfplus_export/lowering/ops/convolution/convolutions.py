@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfplus_export.lowering.engine.rule import Candidates
+from tfplus_export.lowering.engine.rule import KernelVariants
 from tfplus_export.lowering.ops.convolution.conv2d import COLUMNS, ROWS
 from tfplus_export.lowering.ops.convolution.winograd import winograd
 from tfplus_export.tf_types import Op
@@ -28,6 +28,6 @@ def _order(op: Op) -> Sequence[str]:
     return ("winograd2", "rows", "columns", "winograd4")
 
 
-CONV2D = Candidates(
+CONV2D = KernelVariants(
     {"winograd2": winograd(2), "winograd4": winograd(4), "columns": COLUMNS, "rows": ROWS}, _order
 )

@@ -30,7 +30,7 @@ def _add_gradient(
     return [unbroadcast(dy, t.shape) if w else None for t, w in zip(inputs, wanted, strict=True)]
 
 
-def _add_together(op: Op, inputs: Sequence[Sequence[Tensor]], dys: Sequence[Tensor]) -> Tensor:
+def _accumulated_add(op: Op, inputs: Sequence[Sequence[Tensor]], dys: Sequence[Tensor]) -> Tensor:
     return unbroadcast(join(dys, 0), inputs[0][1].shape)
 
 
@@ -105,20 +105,20 @@ def _bias_forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
 def _bias_gradient(
     op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
-    bias = _bias_together(op, [inputs], [dy]) if wanted[1] else None
+    bias = _accumulated_bias(op, [inputs], [dy]) if wanted[1] else None
     return [dy if wanted[0] else None, bias]
 
 
-def _bias_together(op: Op, inputs: Sequence[Sequence[Tensor]], dys: Sequence[Tensor]) -> Tensor:
+def _accumulated_bias(op: Op, inputs: Sequence[Sequence[Tensor]], dys: Sequence[Tensor]) -> Tensor:
     bias = inputs[0][1]
     every = join(dys, 0)
     return tf.reshape(unbroadcast(every, _bias_shape(op, bias)), bias.shape)
 
 
-ADD = Rule(lambda op, inputs: inputs[0] + inputs[1], _add_gradient, together=_add_together)
+ADD = Rule(lambda op, inputs: inputs[0] + inputs[1], _add_gradient, accumulate=_accumulated_add)
 SUB = Rule(lambda op, inputs: inputs[0] - inputs[1], _sub_gradient)
 MUL = Rule(lambda op, inputs: inputs[0] * inputs[1], _mul_gradient)
-BIAS_ADD = Rule(_bias_forward, _bias_gradient, together=_bias_together)
+BIAS_ADD = Rule(_bias_forward, _bias_gradient, accumulate=_accumulated_bias)
 DIV = Rule(lambda op, inputs: inputs[0] / inputs[1], _div_gradient)
 NEG = unary(lambda x: -x, lambda x, y, dy: -dy)
 MAXIMUM = Rule(lambda op, inputs: tf.maximum(inputs[0], inputs[1]), _choice_gradient(1.0))

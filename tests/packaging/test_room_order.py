@@ -33,7 +33,7 @@ ORDER = {
         passes.microbatching passes costs targets lowering.kernels regularization tracing
         lowering.engine lowering.ops lowering.ops.elementwise lowering.ops.convolution lowering
         losses optimizers train_step sources parity.errors parity.samples parity.reference parity
-        variants pipeline.stages pipeline tuning
+        variants pipeline.manifest pipeline.stages pipeline tuning
         commands cli
     """,
 }

@@ -22,7 +22,7 @@ from tfplus.model_file.preprocessing import Preprocessing
 from tfplus_export.losses import compiled
 from tfplus_export.optimizers import Sgd
 from tfplus_export.parity.samples import real_data
-from tfplus_export.pipeline.stages import declared, manifest_fields
+from tfplus_export.pipeline.manifest import declared, manifest_fields
 from tfplus_export.tracing import model_io
 from tfplus_export.tracing.graph import trace
 from tfplus_export.train_step import training

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tfplus.model_file.manifest import FrozenWeight, Signature, TensorInfo, Variable
-from tfplus_export.pipeline.stages.manifest_fields import architecture_hash
+from tfplus_export.pipeline.manifest.manifest_fields import architecture_hash
 
 WEIGHT = Variable("shared/a/kernel", (4, 3), "float32", "weight", trainable=True, offset=64)
 FROZEN = FrozenWeight("shared/b/kernel", (3,), "ab" * 32)

@@ -147,7 +147,7 @@ def choose(rules: Rules, op: Op) -> tuple[AnyRule, tuple[Tensor, ...]] | None:
     """The first rule of the table that applies to an operation, and its inputs; None without one.
 
     Args:
-      rules: operation type → its rule, several in order of preference, or candidates.
+      rules: operation type → its rule, several in order of preference, or kernel variants.
       op: of the traced graph.
     """
     entry = rules.get(op.type, ())

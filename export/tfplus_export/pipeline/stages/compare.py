@@ -7,7 +7,7 @@ from typing import Any
 from tfplus.errors import ExportError
 from tfplus_export.conversion import quantized_storage
 from tfplus_export.parity import parity
-from tfplus_export.pipeline.stages import declared, manifest_fields
+from tfplus_export.pipeline.manifest import declared, manifest_fields
 from tfplus_export.pipeline.stages.fill import TrainGraph
 from tfplus_export.pipeline.stages.request import Request
 from tfplus_export.pipeline.stages.samples import Samples

@@ -16,7 +16,8 @@ from tfplus_export.conversion import flatbuffer
 from tfplus_export.costs import cost
 from tfplus_export.parity.samples.draw import vocabularies
 from tfplus_export.passes.microbatching import choice
-from tfplus_export.pipeline.stages import accelerate, declared, manifest_fields
+from tfplus_export.pipeline.manifest import declared, manifest_fields
+from tfplus_export.pipeline.stages import accelerate
 from tfplus_export.pipeline.stages.accelerate import Graphs
 from tfplus_export.pipeline.stages.fill import TrainGraph
 from tfplus_export.pipeline.stages.limits import WithinLimits

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tfplus.model_file.preprocessing import Preprocessing
 from tfplus_export.parity.samples import real_data
 from tfplus_export.parity.samples.real_data import RealSamples
-from tfplus_export.pipeline.stages import declared, manifest_fields
+from tfplus_export.pipeline.manifest import declared, manifest_fields
 from tfplus_export.pipeline.stages.request import Request
 from tfplus_export.train_step.training import Training
 

@@ -123,3 +123,5 @@ VARIANCE = Rule(_variance_forward, _variance_gradient, _moments)
 MEAN = Rule(_mean_forward, _mean_gradient)
 MIN = Rule(_min_forward, _min_gradient)
 MAX = Rule(_max_forward, _max_gradient)
+# Of two, the first that applies.
+MEAN_OR_VARIANCE = (VARIANCE, MEAN)

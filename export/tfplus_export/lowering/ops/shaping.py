@@ -12,6 +12,7 @@ from tfplus_export.lowering.engine.rule import Rule
 from tfplus_export.lowering.kernels.joining import join
 from tfplus_export.lowering.kernels.window import crop
 from tfplus_export.lowering.kernels.zeros import zero_padded
+from tfplus_export.lowering.ops.rank_reduction import PERMUTED, REPEATED
 from tfplus_export.tf_types import Op, Tensor
 from tfplus_export.tracing.folding import static_value
 
@@ -82,6 +83,8 @@ def _static(op: Op, index: int) -> np.ndarray:
 
 # Squeeze and ExpandDims are reshapes once every shape is known.
 RESHAPE = Rule(_reshape_forward, _reshape_gradient)
+# Of three, the first that applies.
+RESHAPES = (REPEATED, PERMUTED, RESHAPE)
 CONCAT = Rule(_concat_forward, _concat_gradient)
 STOP_GRADIENT = Rule(lambda op, inputs: inputs[0], _stop_gradient)
 PAD = Rule(_pad_forward, _pad_gradient)

@@ -12,7 +12,6 @@ from typing import Any
 import grpc
 import numpy as np
 
-from tfplus.errors import BusyError
 from tfplus.gossip.membership.topology import ring
 from tfplus.gossip.transport.grpc_link import Backoff
 from tfplus.model_file.manifest import Manifest, Variable
@@ -21,6 +20,7 @@ from tfplus.proto.v1 import gossip_pb2_grpc
 from tfplus.tensors.slices import Tensors
 from tfplus.wire.tls import server_options
 from tfplus_agent.gossip.runner import GossipRunner
+from tfplus_agent.jobs.owner import DeviceOwner
 from tfplus_agent.results import EvaluateResult, MemoryReading, TrainSummary
 
 NAMES = ("a", "b", "c", "d")
@@ -63,13 +63,14 @@ class FakeDevice:
         self.training = threading.Event()
         self.seeds: list[int] = []
         self.failure: Exception | None = None
-        self.busy = 0
+        self.owner = DeviceOwner()
         self.on_train: Callable[[], object] = lambda: None
 
     def train(self, epochs: int, seed: int, *, cancelled: Callable[[], bool]) -> TrainSummary:
-        if self.busy:
-            self.busy -= 1
-            raise BusyError("training cannot begin")
+        with self.owner.operation("training", changes=True, long=True):
+            return self._train(seed, cancelled)
+
+    def _train(self, seed: int, cancelled: Callable[[], bool]) -> TrainSummary:
         self.training.set()
         self.on_train()
         while self.hold is not None and not self.hold.wait(0.01):
@@ -82,12 +83,18 @@ class FakeDevice:
         return TrainSummary(3, 30, 0.5, 1.0, 0.25, 3, MemoryReading(), {"accuracy": 0.75})
 
     def weights(self) -> dict[str, np.ndarray]:
-        return dict(self.values)
+        with self.owner.operation("reading weights"):
+            return dict(self.values)
 
     def set_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
-        self.values = dict(tensors)
+        with self.owner.operation("setting weights", changes=True):
+            self.values = dict(tensors)
 
     def evaluate(self) -> EvaluateResult | None:
+        with self.owner.operation("evaluating"):
+            return self._evaluate()
+
+    def _evaluate(self) -> EvaluateResult | None:
         return EvaluateResult(10, {"accuracy": 0.5}, 0.1, 5, 1.0) if self.name == "a" else None
 
     @property

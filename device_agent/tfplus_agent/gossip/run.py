@@ -8,9 +8,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from tfplus.errors import BusyError, TfplusError
+from tfplus.errors import TfplusError
 from tfplus.gossip.core import machine
 from tfplus.gossip.messages import (
     Answer,
@@ -35,6 +35,7 @@ from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slices import check_against
 from tfplus.wire.tls import TlsFiles
+from tfplus_agent.jobs.owner import Reservation, WithdrawnError
 from tfplus_agent.results import TrainSummary
 from tfplus_agent.storage.gossip_journal import RunJournal
 
@@ -42,10 +43,8 @@ if TYPE_CHECKING:
     from tfplus_agent.device.device import Device
 
 _LOG = logging.getLogger(__name__)
-_BUSY_RETRY_S = 0.2
 _WATCH_POLL_S = 0.5
 _MAX_ERROR_CHARS = 1000
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,20 @@ class GossipRun:
       journal: of this run.
       resumed: the journal was there before, so the run goes on.
       link: how to reach neighbours.
+      held: the device, reserved for this run; given back at its end.
 
     Raises:
       UsageError: a neighbour's address is malformed, or plaintext would leave this machine.
     """
 
-    def __init__(self, device: Device, journal: RunJournal, resumed: bool, link: Link) -> None:
+    def __init__(
+        self,
+        device: Device,
+        journal: RunJournal,
+        resumed: bool,
+        link: Link,
+        held: Reservation,
+    ) -> None:
         plan = journal.plan
         self.plan = plan
         self.journal = journal
@@ -89,6 +96,7 @@ class GossipRun:
         self.events = list(journal.events)
         self.running = False
         self._device = device
+        self._held = held
         self._expected = device.manifest.expected(weights_only=True)
         self._traffic = Traffic()
         self._notes: dict[str, str] = {}
@@ -142,6 +150,7 @@ class GossipRun:
             self._state, _ = machine.step(self._state, Started(time.monotonic()))
             for link in self._links.values():
                 link.close()
+            self._held.release()
             return
         self.running = True
         self._outbox = Outbox(self._links, self._cancelled, self._report)
@@ -153,6 +162,7 @@ class GossipRun:
             was_running = self.running
             self._cancelled.set()
             self._changed.notify_all()
+        self._held.withdraw()
         if was_running:
             self._thread.join(timeout_s)
         return was_running
@@ -205,12 +215,13 @@ class GossipRun:
         end = pb.GossipEvent(state=pb.GossipEvent.STOPPED)
         try:
             self._feed(Started(time.monotonic()))
-            while end.state == pb.GossipEvent.STOPPED:
-                effect = self._next_effect()
-                self._perform(effect)
-                if isinstance(effect, Finished):
-                    end = self._finish()
-        except _CancelledError:
+            with self._held.here():
+                while end.state == pb.GossipEvent.STOPPED:
+                    effect = self._next_effect()
+                    self._perform(effect)
+                    if isinstance(effect, Finished):
+                        end = self._finish()
+        except (_CancelledError, WithdrawnError):
             pass
         except TfplusError as error:
             end = pb.GossipEvent(state=pb.GossipEvent.FAILED, error=str(error)[:_MAX_ERROR_CHARS])
@@ -221,6 +232,8 @@ class GossipRun:
         finally:
             if self._outbox is not None:
                 self._outbox.close()
+            # Before the end is told: who waits for it may begin the next run at once.
+            self._held.release()
             with self._changed:
                 end.round = self.round
                 self.events.append(end)
@@ -254,23 +267,21 @@ class GossipRun:
                 pass
 
     def _train(self, round: int) -> None:
-        self._summary = self._patiently(
-            lambda: self._device.train(
-                self.plan.epochs_per_round,
-                round_seed(self.plan.seed, round),
-                cancelled=self._cancelled.is_set,
-            )
+        self._summary = self._device.train(
+            self.plan.epochs_per_round,
+            round_seed(self.plan.seed, round),
+            cancelled=self._cancelled.is_set,
         )
         if self._cancelled.is_set():
             raise _CancelledError
-        tensors = self._patiently(self._device.weights)
+        tensors = self._device.weights()
         check_against(tensors, self._expected)
         self._feed(LocalDone(time.monotonic(), round, tensors, self._slice_weights()))
 
     def _round_done(self, done: RoundDone) -> None:
         self.journal.save_snapshot(done.round, done.tensors)
-        self._patiently(lambda: self._device.set_weights(done.tensors))
-        result = self._patiently(self._device.evaluate)
+        self._device.set_weights(done.tensors)
+        result = self._device.evaluate()
         sent, received = self._traffic.take()
         with self._changed:
             notes, self._notes = self._notes, {}
@@ -316,14 +327,6 @@ class GossipRun:
 
     def _slice_weights(self) -> dict[str, float]:
         return slice_weights(self._expected, self._device.train_samples)
-
-    def _patiently(self, call: Callable[[], _T]) -> _T:
-        while True:
-            try:
-                return call()
-            except BusyError:
-                if self._cancelled.wait(_BUSY_RETRY_S):
-                    raise _CancelledError from None
 
 
 def round_seed(seed: int, round: int) -> int:

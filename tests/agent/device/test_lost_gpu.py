@@ -226,7 +226,8 @@ _UNDER_A_LIMIT = """
 import sys
 from pathlib import Path
 from tfplus.model_file import artifact
-from tfplus_agent.device.device import Device, DeviceConfig
+from tfplus_agent.device.config import DeviceConfig
+from tfplus_agent.device.device import Device
 model = artifact.read(Path(sys.argv[1]))
 state, samples = Path(sys.argv[2]), Path(sys.argv[3])
 device = Device(DeviceConfig("a", state, samples, threads=1, accelerator="gpu"))

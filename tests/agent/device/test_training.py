@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfplus_agent.device import training
-from tfplus_agent.device.session import AcceleratorLostError
+from tfplus_agent.device.supervisor import AcceleratorLostError
 from tfplus_agent.device.training import Course
 from tfplus_agent.worker.client import EpochPlan, EpochResult
 

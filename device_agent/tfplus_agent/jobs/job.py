@@ -39,17 +39,13 @@ class Job:
         self._root = root
         self._record = record
         self._changed = threading.Condition()
-        self._events = JobEvents(root / record.id, resumed=resumed)
+        self._events = JobEvents(root / record.id)
         self._closed = False
         self._reservation: Reservation | None = None
         self._withdrawn = False
-        self.steps_done = 0
-        last = self._events.last
-        if last is not None:
-            self.steps_done = last.steps_done
-            if record.unfinished and last.kind in _STATES:
-                # It was told that it had ended, and then the agent was killed.
-                self._save(state=_STATES[last.kind], ended_s=last.time_s, error=last.reason)
+        self.steps_done = record.steps_done
+        if resumed and record.unfinished:
+            self._go_on()
 
     @property
     def record(self) -> JobRecord:
@@ -111,7 +107,9 @@ class Job:
             state, reason = _STATES[kind], str(fields.get("reason", ""))
             try:
                 self.tell(kind, **fields)
-                self._save(state=state, ended_s=time.time(), error=reason)
+                self._save(
+                    state=state, ended_s=time.time(), error=reason, steps_done=self.steps_done
+                )
             except StorageError as error:
                 _LOG.error(
                     "job '%s' ends, and the disk does not take it: %s", self._record.id, error
@@ -180,6 +178,17 @@ class Job:
             reservation = self._reservation
         if reservation is not None:
             reservation.withdraw()
+
+    def _go_on(self) -> None:
+        self._events.go_on()
+        last = self._events.last
+        if last is None:
+            return
+        self.steps_done = last.steps_done
+        if last.kind in _STATES:
+            # It was told that it had ended, and then the agent was killed.
+            state, steps = _STATES[last.kind], last.steps_done
+            self._save(state=state, ended_s=last.time_s, error=last.reason, steps_done=steps)
 
     def _save(self, **changes: Any) -> None:
         record = replace(self._record, **changes)

@@ -31,21 +31,19 @@ class JobEvents:
 
     Args:
       directory: of the job.
-      resumed: whether an earlier life of the agent may have written some.
 
     Attributes:
-      end: of what is written, in bytes from the beginning.
-      last: the event written last; None for none.
+      end: of what is written, in bytes from the beginning; of a file that an earlier life of the
+        agent left, up to its last whole line.
+      last: the event written last; None for none, and for one of an earlier life.
     """
 
-    def __init__(self, directory: Path, *, resumed: bool = False) -> None:
+    def __init__(self, directory: Path) -> None:
         self._path = directory / EVENTS
         self._unsynced = 0
-        self.end = 0
+        self.end = _whole_bytes(self._path)
         self.last: pb.JobEvent | None = None
         self._next = 1
-        if resumed:
-            self._take_up()
 
     def append(self, event: pb.JobEvent) -> None:
         """Numbers an event and writes it; all but steps are synced when this returns.
@@ -91,7 +89,8 @@ class JobEvents:
         except OSError as error:
             _LOG.warning("%s: cannot be read: %s", self._path, error.strerror)
 
-    def _take_up(self) -> None:
+    def go_on(self) -> None:
+        """Makes ready to write behind what an earlier life left; damage is set aside."""
         try:
             events = read_lines(self._path, _event, mend=True)
             self.end = _whole_bytes(self._path)
@@ -111,12 +110,14 @@ def _event(line: bytes) -> pb.JobEvent:
 
 
 def _whole_bytes(path: Path) -> int:
-    """Length of a file up to its last whole line."""
+    """Length of a file up to its last whole line; 0 where it cannot be read."""
+    whole = 0
     try:
         with path.open("rb") as file:
-            whole = 0
             for line in file:
                 whole += len(line) if line.endswith(b"\n") else 0
-            return whole
     except FileNotFoundError:
-        return 0
+        pass
+    except OSError as error:
+        _LOG.warning("%s: cannot be read: %s", path, error.strerror)
+    return whole

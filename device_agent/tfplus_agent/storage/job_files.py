@@ -3,8 +3,8 @@
     jobs/<id>/job.json        what to do, with which model, and how far it has come
     jobs/<id>/events.jsonl    see `job_events`
 
-How many steps of a training are done is not in here: it is what the model's last checkpoint has
-more than the model had when the job began, so that the two cannot disagree.
+How many steps of a training under way are done is not in here: it is what the model's last
+checkpoint has more than the model had when the job began, so that the two cannot disagree.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class JobRecord:
       first_step: steps that stood behind the weights when a training began; None before.
       samples: that the training began with.
       steps_total: that the training takes; 0 before it began.
+      steps_done: of the training when it ended; 0 before.
       restarts: how often its worker died and it went on.
       error: why it failed.
       cancel_asked: whether it is to end as soon as it can.
@@ -65,6 +66,7 @@ class JobRecord:
     first_step: int | None = None
     samples: int = 0
     steps_total: int = 0
+    steps_done: int = 0
     restarts: int = 0
     error: str = ""
     cancel_asked: bool = False
@@ -172,6 +174,7 @@ def _record(content: bytes, job_id: str) -> JobRecord:
         first_step=fields.integer_or_none("first_step"),
         samples=fields.integer("samples"),
         steps_total=fields.integer("steps_total"),
+        steps_done=fields.integer("steps_done"),
         restarts=fields.integer("restarts"),
         error=fields.text("error"),
         cancel_asked=fields.boolean("cancel_asked"),

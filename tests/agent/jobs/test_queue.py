@@ -496,17 +496,44 @@ def test_a_damaged_job_is_set_aside_and_the_others_go_on(opened: Opener, damage:
     assert queue.submit(EVALUATION).id == "3"
 
 
-def test_a_torn_or_damaged_line_costs_that_line(opened: Opener) -> None:
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_torn_or_damaged_line_costs_that_line(opened: Opener, ended: bool) -> None:
     queue = opened(FakeDevice())
     queue.submit(training(checkpoint_every=5))
     whole = events_of(queue, "1")
     file = opened.root / "1" / "events.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)
     lines[3] = b"\xff" + lines[3][1:]
+    if not ended:
+        record = opened.root / "1" / "job.json"
+        record.write_text(record.read_text().replace("FINISHED", "RUNNING"))
+        del lines[-1], whole[-1]
     file.write_bytes(b"".join(lines) + b'{"sequence": "9')
-    again = opened(FakeDevice())
-    assert events_of(again, "1") == [e for i, e in enumerate(whole) if i != 3]
-    assert (opened.root / "1" / "events.jsonl.damaged").exists()
+    again = opened(FakeDevice(saved=20))
+    found = events_of(again, "1")
+    del whole[3]
+    assert found[: len(whole)] == whole
+    assert kinds(found[len(whole) :]) == (
+        [] if ended else [Kind.RESUMED, Kind.CHECKPOINT, Kind.FINISHED]
+    )
+    assert status_of(again, "1").steps_done == 20
+    if not ended:
+        assert found[len(whole)].sequence > whole[-1].sequence
+        assert (opened.root / "1" / "events.jsonl.damaged").exists()
+
+
+def test_an_end_that_was_told_is_an_end(opened: Opener) -> None:
+    queue = opened(FakeDevice())
+    queue.submit(training())
+    events = events_of(queue, "1")
+    record = opened.root / "1" / "job.json"
+    # Killed after the last event was written, before the record was.
+    record.write_text(record.read_text().replace("FINISHED", "RUNNING"))
+    device = FakeDevice(saved=20)
+    again = opened(device)
+    assert events_of(again, "1") == events
+    assert status_of(again, "1").state == State.FINISHED
+    assert device.calls == []
 
 
 def test_only_the_last_that_ended_stay(opened: Opener) -> None:

@@ -14,6 +14,8 @@ from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus_agent.jobs.owner import DeviceOwner
 from tfplus_agent.jobs.queue import JobQueue
 from tfplus_agent.results import EvaluateResult, MemoryReading, StepEvent, TrainSummary
+from tfplus_agent.storage import job_events
+from tfplus_agent.storage.checkpoints import StorageError
 from tfplus_agent.storage.directory import LoadedModel
 
 TIMEOUT_S = 20
@@ -301,20 +303,24 @@ def test_a_job_that_was_killed_goes_on_from_its_checkpoint(opened: Opener) -> No
     never.set()
 
 
-def test_a_job_is_taken_up_before_anybody_can_ask(opened: Opener) -> None:
+def test_a_job_is_taken_up_before_anybody_can_ask(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     interrupted(opened)
-    second = FakeDevice(saved=4)
-    go_on = threading.Event()
-    second.before_step = lambda _: go_on.wait(TIMEOUT_S)
-    queue = opened(second)
+    device = FakeDevice(saved=4)
+    queue = opened(device, start=False)
+    with monkeypatch.context() as patch:
+        # As if its thread came to nothing before the first call.
+        patch.setattr(queue._thread, "start", lambda: None)
+        queue.start()
     with (
         pytest.raises(BusyError, match="job '1' is under way"),
-        second.owner.operation("training", changes=True, long=True),
+        device.owner.operation("training", changes=True, long=True),
     ):
         pass
-    go_on.set()
+    queue._thread.start()
     assert events_of(queue, "1")[-1].kind == Kind.FINISHED
-    assert second.calls[0][1] == 4
+    assert device.calls[0][1] == 4
 
 
 def test_the_end_of_the_agent_leaves_a_job_to_the_next_life(opened: Opener) -> None:
@@ -522,6 +528,15 @@ def test_a_torn_or_damaged_line_costs_that_line(opened: Opener, ended: bool) -> 
         assert (opened.root / "1" / "events.jsonl.damaged").exists()
 
 
+def test_no_number_is_given_twice_where_a_power_cut_takes_events(opened: Opener) -> None:
+    interrupted(opened)
+    # What was told after the second event, and was not synced, is gone.
+    told = 2 + job_events._UNSYNCED - 1
+    found = events_of(opened(FakeDevice()), "1")
+    assert [e.sequence for e in found[:2]] == [1, 2]
+    assert found[2].sequence > told
+
+
 def test_an_end_that_was_told_is_an_end(opened: Opener) -> None:
     queue = opened(FakeDevice())
     queue.submit(training())
@@ -548,9 +563,6 @@ def test_only_the_last_that_ended_stay(opened: Opener) -> None:
 def test_a_full_disk_refuses_a_job_and_costs_no_steps(
     opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tfplus_agent.storage import job_events
-    from tfplus_agent.storage.checkpoints import StorageError
-
     device = FakeDevice()
     queue = opened(device)
     real = job_events.JobEvents.append

@@ -10,14 +10,24 @@ import typer
 from tfplus.cli import encryption
 from tfplus.data import scaling
 from tfplus_agent import daemon
+from tfplus_agent.commands.agent_group import ServeOrCommand, is_for_a_command
 from tfplus_agent.commands.doctor import doctor
+from tfplus_agent.commands.health import health
+from tfplus_agent.commands.install import PASS_ON, install
+from tfplus_agent.commands.sensors import sensors
 
 app = typer.Typer(add_completion=False)
 app.command()(doctor)
+app.command()(sensors)
+agent_app = typer.Typer(cls=ServeOrCommand, subcommand_metavar="[COMMAND]")
+agent_app.command(context_settings=PASS_ON)(install)
+agent_app.command()(health)
+app.add_typer(agent_app, name="agent")
 
 
-@app.command()
+@agent_app.callback(invoke_without_command=True)
 def agent(
+    context: typer.Context,
     data: Annotated[
         Path,
         typer.Option(help="Training data: an .npz with x and y, or a directory with x.npy, y.npy."),
@@ -92,6 +102,14 @@ def agent(
             "those of gossip runs that can be gone on with are never removed.",
         ),
     ] = 10,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Serve sensors and progress to Prometheus there, under /metrics, with the agent's "
+            "own certificate (extra `metrics`).",
+        ),
+    ] = None,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the ready line here once it serves.")
     ] = None,
@@ -109,7 +127,10 @@ def agent(
           --listen 0.0.0.0:50051 --tls-dir certs/pi-3
       tfplus agent --data pixels.npz --scale 1/255
       tfplus agent --data digits.npz --listen 127.0.0.1:0 --json
+      tfplus agent --data digits.npz --metrics 127.0.0.1:9464
     """
+    if is_for_a_command(context):
+        return
     scaling.parse(scale, offset)
     encryption.tls_files(tls_dir, insecure=insecure)
     daemon.become(
@@ -130,6 +151,7 @@ def agent(
             "insecure": insecure,
             "keep_runs": keep_runs,
             "keep_models": keep_models,
+            "metrics": metrics,
             "ready_file": ready_file,
             "as_json": as_json,
         }

@@ -53,6 +53,7 @@ def run(
     insecure: bool,
     keep_runs: int,
     keep_models: int,
+    metrics: str | None,
     ready_file: str | None,
     as_json: bool,
 ) -> None:
@@ -65,7 +66,7 @@ def run(
     # gRPC's C core would write its own line about a port in use beside the error message.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        from tfplus.runtime import gpu_model
+        from tfplus.runtime import accelerators
         from tfplus_agent.server import agent_server
         from tfplus_agent.storage import naming
     except ModuleNotFoundError as error:
@@ -77,7 +78,7 @@ def run(
     from tfplus.wire.tls import TlsFiles
     from tfplus_agent.device.config import DeviceConfig
 
-    gpu_model.check_name(accelerator)
+    accelerators.check_name(accelerator)
     tls = TlsFiles.load(Path(tls_dir)) if tls_dir else None
     name = naming.own_name(name, tls)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
@@ -102,13 +103,26 @@ def run(
     )
 
     def on_ready(serving: AgentServer) -> None:
-        line = json.dumps({"address": serving.address, "name": name, "pid": os.getpid()})
+        about = {"address": serving.address, "name": name, "pid": os.getpid()}
+        if metrics is not None:
+            from tfplus_agent.server.metrics import MetricsPage
+            from tfplus_agent.telemetry.sensors.registry import SENSORS
+
+            about["metrics"] = MetricsPage(
+                metrics,
+                SENSORS,
+                lambda: {"trained_steps": float(serving.device.trained_steps)},
+                tls,
+                insecure,
+            ).address
+        line = json.dumps(about)
         if ready_file is not None:
             write_atomic(Path(ready_file), f"{line}\n".encode())
         found = serving.device.runtime
+        page = f", metrics on {about['metrics']}" if metrics else ""
         text = (
             f"agent '{name}' serves on {serving.address} ({found.name} {found.version}, "
-            f"{serving.device.train_samples} samples); Ctrl-C ends it"
+            f"{serving.device.train_samples} samples){page}; Ctrl-C ends it"
         )
         # Flushed, so that a reader of a pipe sees the line at once.
         print(line if as_json else text, flush=True)  # noqa: T201 (the command's own output)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# What `train` reports beside the metrics.
-LOSS = "loss"
+from tfplus.training.epoch import StepEvent
+from tfplus.training.stepping import LOSS
+
+__all__ = ["LOSS", "EvaluateResult", "MemoryReading", "StepEvent", "TrainSummary"]
 
 
 @dataclass(frozen=True)
@@ -18,27 +20,6 @@ class MemoryReading:
     daemon_rss_bytes: int = 0
     worker_rss_bytes: int = 0
     worker_peak_rss_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class StepEvent:
-    """One training step.
-
-    Attributes:
-      step: counted from 1 within this call; goes back to the last checkpoint where a GPU is lost.
-      steps_total: steps that the call will take.
-      epoch: counted from 0 within this call.
-      loss: mean over the step's samples.
-      milliseconds: time in the interpreter; where not every step is read, a mean.
-      metrics: before the update, by name, such as accuracy or mae.
-    """
-
-    step: int
-    steps_total: int
-    epoch: int
-    loss: float
-    milliseconds: float
-    metrics: dict[str, float]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from rich.markup import escape
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.data.scaling import parse as parse_scaling
 from tfplus.errors import UsageError
-from tfplus.model_file.manifest import Accelerator
+from tfplus.model_file.companion_graphs import Accelerator
 from tfplus_export.commands import (
     arguments,
     check,

@@ -12,16 +12,20 @@ from typing import Any
 import grpc
 import numpy as np
 
+from tfplus.errors import DataError
 from tfplus.gossip.membership.topology import ring
 from tfplus.gossip.transport.grpc_link import Backoff
 from tfplus.model_file.manifest import Manifest, Variable
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.proto.v1 import gossip_pb2_grpc
+from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensors
 from tfplus.wire.tls import server_options
 from tfplus_agent.gossip.runner import GossipRunner
 from tfplus_agent.jobs.owner import DeviceOwner
 from tfplus_agent.results import EvaluateResult, MemoryReading, TrainSummary
+from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore
+from tfplus_agent.storage.gossip_journal import Keep
 
 NAMES = ("a", "b", "c", "d")
 # The paper's ring, and how many samples of each class a device has.
@@ -64,31 +68,51 @@ class FakeDevice:
         self.seeds: list[int] = []
         self.failure: Exception | None = None
         self.owner = DeviceOwner()
+        self.steps = 0
         self.on_train: Callable[[], object] = lambda: None
 
-    def train(self, epochs: int, seed: int, *, cancelled: Callable[[], bool]) -> TrainSummary:
+    def train_round(
+        self, epochs: int, seed: int, *, cancelled: Callable[[], bool]
+    ) -> tuple[TrainSummary, Checkpoint | None]:
         with self.owner.operation("training", changes=True, long=True):
             return self._train(seed, cancelled)
 
-    def _train(self, seed: int, cancelled: Callable[[], bool]) -> TrainSummary:
+    def _train(
+        self, seed: int, cancelled: Callable[[], bool]
+    ) -> tuple[TrainSummary, Checkpoint | None]:
         self.training.set()
         self.on_train()
         while self.hold is not None and not self.hold.wait(0.01):
             if cancelled():
-                break
+                return TrainSummary(0, 0, 0.0, 0.0, 0.0, 0, MemoryReading(), {}), None
         if self.failure is not None:
             raise self.failure
         self.seeds.append(seed)
         self.values = trained(self.name, seed, self.values)
-        return TrainSummary(3, 30, 0.5, 1.0, 0.25, 3, MemoryReading(), {"accuracy": 0.75})
+        self.steps += 3
+        summary = TrainSummary(3, 30, 0.5, 1.0, 0.25, 3, MemoryReading(), {"accuracy": 0.75})
+        taken = Checkpoint(self.steps, SliceSet(self.values))
+        if all(np.isfinite(value).all() for value in self.values.values()):
+            return summary, taken
+        raise DataError("training diverged: NaN")
 
-    def weights(self) -> dict[str, np.ndarray]:
-        with self.owner.operation("reading weights"):
-            return dict(self.values)
+    def commit(self, state: Checkpoint, keep: Keep) -> None:
+        with self.owner.operation("writing a round down", changes=True):
+            self.values, self.steps = dict(state.tensors), state.step
+            keep(self.store().save(state))
 
-    def set_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
+    def settle(self, keep: Keep) -> None:
+        with self.owner.operation("writing what was learned"):
+            keep(self.store().save(Checkpoint(self.steps, SliceSet(self.values))))
+
+    def set_weights(self, tensors: Mapping[str, np.ndarray], *, step: int | None) -> None:
         with self.owner.operation("setting weights", changes=True):
             self.values = dict(tensors)
+            self.steps = self.steps if step is None else step
+
+    def store(self) -> CheckpointStore:
+        shapes = {n: (t.shape, t.dtype.name) for n, t in self.values.items()}
+        return CheckpointStore(self.state_dir / "checkpoints", self.model_sha256, shapes)
 
     def evaluate(self) -> EvaluateResult | None:
         with self.owner.operation("evaluating"):

@@ -27,6 +27,7 @@ def test_scripts_parse_and_can_be_run(script: Path) -> None:
         "protos",
         "arm64-root",
         "arm64-run",
+        "test-arm64",
         "software-vulkan",
         "doctor-model",
         "test-runtimes",

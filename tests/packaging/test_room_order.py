@@ -20,13 +20,13 @@ SOURCES = {
 }
 ORDER = {
     "tfplus": """
-        errors proto proto.v1 system tensors wire tflite model_file data measure runtime profiling
-        gossip gossip.mixing gossip.core gossip.membership gossip.transport gossip.simulation
-        fleet report demo cli __main__
+        errors proto proto.v1 system tensors codecs wire tflite model_file data measure runtime
+        training profiling gossip gossip.mixing gossip.core gossip.membership gossip.transport
+        gossip.simulation fleet report demo cli __main__
     """,
     "tfplus_agent": """
-        results storage telemetry gpu worker jobs device gossip doctor server commands daemon cli
-        __main__
+        results storage telemetry telemetry.sensors install gpu worker jobs device gossip doctor
+        server commands daemon cli __main__
     """,
     "tfplus_export": """
         tf_types system zoo conversion passes.ir passes.memory passes.rematerialization

@@ -19,7 +19,8 @@ from tfplus.data import scaling
 from tfplus.errors import RemoteError, UsageError
 
 if TYPE_CHECKING:
-    from tfplus.fleet.gossip_run import GossipSession, RunOptions
+    from tfplus.fleet.gossip_run import GossipSession
+    from tfplus.fleet.run_options import RunOptions
 
 app = typer.Typer(add_completion=False)
 
@@ -97,12 +98,12 @@ def gossip(
       tfplus gossip --agents-file ring.txt --model lenet.tflite --rounds 20 -o run \\
           --resume 20260131-120000-1f2e3d
     """
-    from tfplus.fleet.gossip_run import GossipSession, RunOptions
+    from tfplus.fleet import addresses
+    from tfplus.fleet.gossip_run import GossipSession
+    from tfplus.fleet.run_options import RunOptions
 
     tls = encryption.tls_files(tls_dir, insecure=insecure)
-    addresses = [*(agent or []), *(_agents_in(agents_file) if agents_file else [])]
-    if not addresses:
-        raise UsageError("no agent given: expected --agent HOST:PORT or --agents-file FILE")
+    asked = addresses.gather(agent or [], agents_file)
     _check_files(model, recompose)
     options = RunOptions(
         run_id=resume or f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}",
@@ -117,7 +118,7 @@ def gossip(
         scaling=scaling.parse(scale, offset),
     )
     output.mkdir(parents=True, exist_ok=True)
-    with GossipSession(addresses, options) as session:
+    with GossipSession(asked, options) as session:
         summary = _run(session, model, output, recompose)
     if as_json:
         print_json(summary)
@@ -196,7 +197,7 @@ def _write(
 ) -> tuple[list[Path], list[str]]:
     from safetensors.numpy import save
 
-    from tfplus.fleet.gossip_run import write_global
+    from tfplus.fleet.global_model import write_global
     from tfplus.system.files import write_atomic
 
     values = session.recompose()
@@ -241,11 +242,6 @@ def _models_by_name(models: Sequence[str], names: Sequence[str]) -> Mapping[str,
             raise UsageError(f"agent '{name}' has no model: give --model {name}=FILE")
         chosen[name] = model
     return chosen
-
-
-def _agents_in(path: Path) -> list[str]:
-    lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
-    return [line for line in lines if line]
 
 
 def _command_to_go_on(options: RunOptions) -> str:

@@ -43,6 +43,7 @@ class Dataset:
     Attributes:
       inputs: name → [n, ...], floats or integers; may be memory-mapped.
       targets: name → int32 or float32 [n, ...], as the model takes them; -1 for a class it lacks.
+        None of them where samples are only to be predicted.
       weights: float32 [n], of each sample; None where the model takes none.
     """
 
@@ -147,6 +148,43 @@ def load(path: Path, manifest: Manifest, *, for_training: bool) -> Dataset:
     )
 
 
+def load_inputs(path: Path, manifest: Manifest) -> Dataset:
+    """Opens samples without targets, and checks them against the model.
+
+    Args:
+      path: an `.npz`, or a directory of `.npy` files, with the model's inputs; others are left.
+      manifest: of the model.
+
+    Raises:
+      DataError: an input is missing, empty or truncated, or does not fit the model.
+    """
+    if not path.is_file() and not path.is_dir():
+        raise DataError(f"{path}: no such data; expected an .npz or a directory of .npy files")
+    wanted = list(manifest.inputs)
+    return of_arrays({n: npy.array(path, n, wanted) for n in wanted}, manifest, str(path))
+
+
+def of_arrays(inputs: Arrays, manifest: Manifest, where: str) -> Dataset:
+    """Checks samples without targets against the model.
+
+    Args:
+      inputs: name → [samples, ...].
+      manifest: of the model.
+      where: they come from, for messages.
+
+    Raises:
+      DataError: they do not fit the model, or there are none.
+    """
+    lengths = {name: len(array) if array.ndim else 0 for name, array in inputs.items()}
+    if len(set(lengths.values())) != 1 or not next(iter(lengths.values())):
+        raise DataError(
+            f"{where}: expected as many samples in all inputs, at least 1, got {lengths}"
+        )
+    for name, array in inputs.items():
+        _check_input(where, name, array, manifest)
+    return Dataset(inputs, {})
+
+
 def batches(
     data: Dataset,
     manifest: Manifest,
@@ -175,7 +213,7 @@ def batches(
             for name, array in data.inputs.items()
         }
         marked: dict[str, npt.NDArray[Any]] = {}
-        for output in manifest.outputs:
+        for output in manifest.outputs if data.targets else ():
             values = data.targets[output.target]
             y = np.full((size, *values.shape[1:]), output.padding, values.dtype)
             y[: len(rows)] = values[rows]
@@ -203,7 +241,7 @@ def steps_per_epoch(samples: int, size: int) -> int:
     return -(-samples // size)
 
 
-def _check_input(path: Path, name: str, x: npt.NDArray[Any], manifest: Manifest) -> None:
+def _check_input(path: Path | str, name: str, x: npt.NDArray[Any], manifest: Manifest) -> None:
     info = manifest.inputs[name]
     if x.shape[1:] != info.shape:
         raise DataError(
@@ -221,7 +259,7 @@ def _check_input(path: Path, name: str, x: npt.NDArray[Any], manifest: Manifest)
         _check_finite(path, name, x)
 
 
-def _check_range(path: Path, name: str, x: npt.NDArray[Any], low: int, end: int) -> None:
+def _check_range(path: Path | str, name: str, x: npt.NDArray[Any], low: int, end: int) -> None:
     wrong = (x < low) | (x >= end)
     if wrong.any():
         at = int(np.argwhere(wrong)[0][0])
@@ -230,7 +268,7 @@ def _check_range(path: Path, name: str, x: npt.NDArray[Any], low: int, end: int)
         )
 
 
-def _check_finite(path: Path, name: str, x: npt.NDArray[Any]) -> None:
+def _check_finite(path: Path | str, name: str, x: npt.NDArray[Any]) -> None:
     at = first_not_finite(x)
     if at is not None:
         raise DataError(

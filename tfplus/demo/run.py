@@ -23,7 +23,9 @@ from tfplus.demo.agents import LocalAgents, last_line
 from tfplus.demo.children import Children, interrupt_deferred
 from tfplus.errors import ExportError, MissingExtraError
 from tfplus.fleet.client import AgentClient
-from tfplus.fleet.gossip_run import GossipSession, RunOptions, write_global
+from tfplus.fleet.global_model import write_global
+from tfplus.fleet.gossip_run import GossipSession
+from tfplus.fleet.run_options import RunOptions
 from tfplus.fleet.updates import Round, Update
 from tfplus.gossip.mixing.sample_weights import slice_weights
 from tfplus.system.files import write_atomic

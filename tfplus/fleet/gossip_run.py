@@ -9,57 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from tfplus.data.scaling import Scaling
-from tfplus.errors import RemoteError, TensorError, TfplusError, UsageError
+from tfplus.errors import RemoteError, TfplusError, UsageError
 from tfplus.fleet.client import AgentClient
 from tfplus.fleet.follower import Follower
+from tfplus.fleet.run_options import RunOptions
 from tfplus.fleet.updates import Ended, Rejoined, Update
+from tfplus.gossip.membership.static import static_network
 from tfplus.gossip.membership.topology import ring
-from tfplus.model_file import artifact
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors import slices
-from tfplus.tensors.slices import Tensor, Tensors
-from tfplus.wire.tls import TlsFiles
+from tfplus.tensors.slices import Tensor
 
 _CALL_S = 10.0
 # Later than every round: whether a run is known is asked without its events.
 _NO_ROUND = 2**31
 _T = TypeVar("_T")
 _U = TypeVar("_U")
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What a run is.
-
-    Attributes:
-      run_id: new for a new run; the same to go on with one.
-      rounds: how often to average.
-      epochs: local epochs before each average.
-      seed: shuffles the samples.
-      round_timeout_s: how long an agent waits for neighbours before it averages without them.
-      resume: go on from the agents' own weights and journals instead of the models' weights.
-      keep_snapshots: agents keep the weights of every round.
-      tls: own certificate; None for plaintext.
-      insecure: plaintext also beyond loopback.
-      scaling: of the values of the agents' data, instead of what their models' files declare.
-    """
-
-    run_id: str
-    rounds: int
-    epochs: int = 1
-    seed: int = 0
-    round_timeout_s: float = 30.0
-    resume: bool = False
-    keep_snapshots: bool = False
-    tls: TlsFiles | None = None
-    insecure: bool = False
-    scaling: Scaling | None = None
 
 
 class GossipSession:
@@ -186,8 +156,8 @@ class GossipSession:
         return pb.GossipPlan(
             run_id=options.run_id,
             neighbours=[
-                pb.GossipNeighbour(name=n, address=self.addresses[n])
-                for n in ring(self.names)[name]
+                pb.GossipNeighbour(name=member.name, address=member.address)
+                for member in static_network(self.addresses, ring)[name].neighbours(0.0)
             ],
             rounds=options.rounds,
             epochs_per_round=options.epochs,
@@ -303,30 +273,3 @@ class GossipSession:
             return []
         with ThreadPoolExecutor(min(16, len(items))) as pool:
             return list(pool.map(call, items))
-
-
-def write_global(model: Path, values: Tensors, path: Path) -> list[str]:
-    """Writes a copy of a global model with recomposed weights.
-
-    Args:
-      model: an exported file; its weights are those that `values` lacks.
-      values: what `GossipSession.recompose` gave; slices that the model lacks are left out.
-      path: where to.
-
-    Returns:
-      Weights that no agent holds, so that they stay as they were.
-
-    Raises:
-      ArtifactError: `model` is no exported file.
-      TensorError: a slice has another shape there, or the two have nothing in common.
-    """
-    read = artifact.read(model)
-    names = list(read.manifest.expected(weights_only=True))
-    common = {n: values[n] for n in names if n in values}
-    if not common:
-        raise TensorError(
-            f"{model}: none of its {len(names)} weights is a slice of this run: expected the model "
-            "that the agents' sub-models were cut from"
-        )
-    artifact.with_values(read, common, path)
-    return [n for n in names if n not in values]

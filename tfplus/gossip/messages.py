@@ -11,7 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TypeAlias
 
-from tfplus.tensors.slices import Tensor, Tensors
+from tfplus.tensors.slice_set import SliceSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class RoundContribution:
       incarnation: grows with every start of that peer.
       round: 1 for the first.
       degree: how many neighbours the peer has.
-      tensors: the slices it holds, read-only.
+      tensors: the slices it holds.
       slice_weights: samples behind each slice; the same keys.
       schema_hash: `slices.schema_hash` as the peer stated it; empty when it said none.
     """
@@ -32,23 +32,12 @@ class RoundContribution:
     incarnation: int
     round: int
     degree: int
-    tensors: Tensors
+    tensors: SliceSet
     slice_weights: Mapping[str, float]
     schema_hash: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tensors", read_only(self.tensors))
         object.__setattr__(self, "slice_weights", MappingProxyType(dict(self.slice_weights)))
-
-
-def read_only(tensors: Tensors) -> Tensors:
-    """Returns views that refuse to be written: what two nodes look at, neither may change."""
-    views: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        view = tensor.view()
-        view.flags.writeable = False
-        views[name] = view
-    return MappingProxyType(views)
 
 
 class Outcome(Enum):
@@ -76,7 +65,7 @@ class LocalDone:
 
     now: float
     round: int
-    tensors: Tensors
+    tensors: SliceSet
     slice_weights: Mapping[str, float]
 
 
@@ -153,7 +142,7 @@ class RoundDone:
     """
 
     round: int
-    tensors: Tensors
+    tensors: SliceSet
     counted: tuple[Counted, ...]
     missing: tuple[str, ...]
     waited_s: float

@@ -17,16 +17,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
 
 import numpy as np
 
+from tfplus.codecs.codec import Encoded
+from tfplus.codecs.registry import codec
 from tfplus.errors import ArtifactError
-from tfplus.model_file import baking, storage
+from tfplus.model_file import baking
 from tfplus.model_file.baking import Inference
-from tfplus.model_file.manifest import InferenceGraph, Manifest
+from tfplus.model_file.companion_graphs import InferenceGraph
+from tfplus.model_file.manifest import Manifest
 from tfplus.model_file.manifest_reader import from_json
-from tfplus.model_file.storage import Storage
 from tfplus.system.files import sha256_of, write_atomic
 from tfplus.tensors.slices import Tensor, Tensors, check_against
 
@@ -223,7 +224,7 @@ def initial_values(artifact: Artifact) -> dict[str, Tensor]:
                 if variable.scale_offset:
                     file.seek(variable.scale_offset)
                     scale = float(np.frombuffer(file.read(_SCALE_BYTES), "<f4")[0])
-                flat = storage.decode(raw, cast("Storage", variable.storage), scale)
+                flat = codec(variable.storage).decode(Encoded(raw, scale), variable.elements)
             values[variable.name] = flat.reshape(variable.shape)
     return values
 
@@ -252,9 +253,10 @@ def with_values(artifact: Artifact, values: Tensors, path: Path) -> Artifact:
         if variable.dtype != "float32":
             raw = np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes()
         else:
-            raw, scale = storage.encode(variable.name, value, cast("Storage", variable.storage))
+            encoded = codec(variable.storage).encode(variable.name, value)
+            raw = encoded.raw
             if variable.scale_offset:
-                scale_bytes = np.array([scale], "<f4").tobytes()
+                scale_bytes = np.array([encoded.scale], "<f4").tobytes()
                 content[variable.scale_offset : variable.scale_offset + _SCALE_BYTES] = scale_bytes
         content[variable.offset : variable.offset + len(raw)] = raw
     graphs = {
@@ -271,7 +273,7 @@ def _graph_name(accelerator: str) -> str:
 def _check_layout(path: Path, manifest: Manifest) -> None:
     parts = [(v.offset, v.stored_bytes, v.name) for v in manifest.variables]
     for variable in manifest.variables:
-        if (variable.scale_offset > 0) != (variable.storage == "int8"):
+        if (variable.scale_offset > 0) != codec(variable.storage).scaled:
             raise ArtifactError(
                 f"{path}: variable '{variable.name}': expected a scale with int8 and none else"
             )

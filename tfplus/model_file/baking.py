@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfplus.errors import ArtifactError, MissingExtraError, TensorError
-from tfplus.model_file.manifest import InferenceConstant
+from tfplus.model_file.companion_graphs import InferenceConstant
 from tfplus.tensors.slices import Tensors
 
 # Of what `infer` computes with the graph of training: filters are multiplied by scales before the

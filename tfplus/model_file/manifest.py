@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tfplus.codecs.registry import codec
+from tfplus.model_file.companion_graphs import AcceleratedGraph, InferenceGraph
 from tfplus.model_file.preprocessing import Preprocessing
 
 SCHEMA_VERSION = 3
 
-Accelerator = Literal["gpu"]
 Role = Literal["weight", "optimizer", "hyperparameter"]
 # What a loss takes from a model, and `infer` returns.
 Kind = Literal["logits", "probabilities", "values"]
@@ -69,13 +70,19 @@ class Variable:
     @property
     def size_bytes(self) -> int:
         """Bytes of its value."""
-        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+        return self.elements * np.dtype(self.dtype).itemsize
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
 
     @property
     def stored_bytes(self) -> int:
         """Bytes of its initial value in the file."""
-        form = self.storage if self.dtype == "float32" else self.dtype
-        return math.prod(self.shape) * np.dtype(form).itemsize
+        if self.dtype != "float32":
+            return self.size_bytes
+        return codec(self.storage).size_bytes(self.elements)
 
 
 @dataclass(frozen=True)
@@ -154,71 +161,6 @@ class CheckedTarget:
     runtime: str
     runtime_version: str
     peak_memory_bytes: int
-
-
-@dataclass(frozen=True)
-class AcceleratedGraph:
-    """A stateless graph of the same step, for an accelerator that takes no variables.
-
-    It lies in the file's ZIP, see `artifact.accelerated_graph`. Its signature `train` takes
-    a batch and every variable and returns the metrics and the variables that change; its `infer`
-    takes the inputs and the weights that it reads.
-
-    Attributes:
-      accelerator: what it is for.
-      size_bytes: of the graph.
-      sha256: of the graph (hex).
-      checked_by: what said that the accelerator takes every operator.
-      rounding: weights whose gradient is float32's rounding and nothing else, such as that of a
-        bias in front of a batch normalization: two devices that are right may move them apart.
-    """
-
-    accelerator: Accelerator
-    size_bytes: int
-    sha256: str
-    checked_by: str
-    rounding: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class InferenceConstant:
-    """A constant of the graph of inference that is computed from weights; see `baking`.
-
-    Attributes:
-      name: of it, among the outputs of the graph that computes it.
-      offset: where it lies in the graph of inference, bytes from the start; float32, little-endian.
-      shape: as it is computed.
-      order: its axes in the order in which they lie there.
-    """
-
-    name: str
-    offset: int
-    shape: tuple[int, ...]
-    order: tuple[int, ...]
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of its value."""
-        return math.prod(self.shape) * 4
-
-
-@dataclass(frozen=True)
-class InferenceGraph:
-    """A graph of inference with constant weights, for `tfplus freeze`.
-
-    It lies in the file's ZIP without its constants, beside the graph that computes those.
-
-    Attributes:
-      size_bytes: of the graph with its constants.
-      sha256: of the graph without them (hex).
-      constants_sha256: of the graph that computes them (hex).
-      constants: where they belong.
-    """
-
-    size_bytes: int
-    sha256: str
-    constants_sha256: str
-    constants: tuple[InferenceConstant, ...]
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 
 from tfplus.errors import ArtifactError, DamagedFileError
-from tfplus.model_file.manifest import (
-    SCHEMA_VERSION,
+from tfplus.model_file.companion_graphs import (
     AcceleratedGraph,
     Accelerator,
-    CheckedTarget,
-    FrozenWeight,
     InferenceConstant,
     InferenceGraph,
+)
+from tfplus.model_file.manifest import (
+    SCHEMA_VERSION,
+    CheckedTarget,
+    FrozenWeight,
     Kind,
     Lowering,
     Manifest,
@@ -26,14 +28,11 @@ from tfplus.model_file.manifest import (
     TensorInfo,
     Variable,
 )
+from tfplus.model_file.manifest_fields import ManifestFields
 from tfplus.model_file.preprocessing import InputRange, Preprocessing, RangeSource
 from tfplus.model_file.storage import STORAGES
-from tfplus.system.checked_json import Fields, parse
+from tfplus.system.checked_json import parse
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
-
-DTYPES = frozenset({"bool", "float16", "float32", "float64", "int8", "int32", "int64", "uint8"})
-# Of an input of a Keras model; a file takes it as float32 or int32.
-DECLARED_DTYPES = ("float64", "int8", "int16", "int64", "uint8", "uint16", "uint32")
 
 
 def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
@@ -54,7 +53,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         raw = parse(text.encode(errors="surrogatepass"))
     except DamagedFileError as error:
         raise ArtifactError(f"tfplus.json: {error}") from None
-    fields = _Fields(raw)
+    fields = ManifestFields(raw)
     version = fields.integer("schema_version", minimum=1)
     if version > SCHEMA_VERSION:
         raise ArtifactError(
@@ -107,7 +106,7 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
     return manifest
 
 
-def _check_interface(fields: _Fields, manifest: Manifest) -> None:
+def _check_interface(fields: ManifestFields, manifest: Manifest) -> None:
     """Checks that signatures, outputs, batch sizes and classes say the same."""
     signatures = manifest.signatures
     for name in ("train", "infer", "save", "restore"):
@@ -137,7 +136,7 @@ def _check_interface(fields: _Fields, manifest: Manifest) -> None:
             raise fields.wrong("classes", f"{shape[-1]} labels of one output", manifest.classes)
 
 
-def _output(fields: _Fields) -> Output:
+def _output(fields: ManifestFields) -> Output:
     return Output(
         name=fields.text("name"),
         kind=cast("Kind", fields.choice("kind", get_args(Kind))),
@@ -151,7 +150,7 @@ def _output(fields: _Fields) -> Output:
     )
 
 
-def _preprocessing(fields: _Fields) -> Preprocessing:
+def _preprocessing(fields: ManifestFields) -> Preprocessing:
     return Preprocessing(
         scale=fields.single("scale"),
         offset=fields.single("offset"),
@@ -160,7 +159,7 @@ def _preprocessing(fields: _Fields) -> Preprocessing:
     )
 
 
-def _range(fields: _Fields) -> InputRange:
+def _range(fields: ManifestFields) -> InputRange:
     low, high = fields.single("low"), fields.single("high")
     if low > high:
         raise fields.wrong("high", f"at least {low:g}", high)
@@ -175,22 +174,22 @@ def _range(fields: _Fields) -> InputRange:
     )
 
 
-def _name(fields: _Fields, limits: Limits) -> str:
+def _name(fields: ManifestFields, limits: Limits) -> str:
     name = fields.text("name")
     if not name or len(name) > limits.name_chars or not name.isprintable():
         raise fields.wrong("name", f"1 to {limits.name_chars} printable characters", name)
     return name
 
 
-def _frozen(fields: _Fields, limits: Limits) -> FrozenWeight:
+def _frozen(fields: ManifestFields, limits: Limits) -> FrozenWeight:
     return FrozenWeight(_name(fields, limits), fields.shape(limits), fields.text("sha256"))
 
 
-def _lowering(fields: _Fields) -> Lowering:
+def _lowering(fields: ManifestFields) -> Lowering:
     return Lowering(fields.text("layer"), fields.text("problem"), fields.text("name"))
 
 
-def _target(fields: _Fields) -> CheckedTarget:
+def _target(fields: ManifestFields) -> CheckedTarget:
     return CheckedTarget(
         name=fields.text("name"),
         runtime=fields.text("runtime"),
@@ -199,7 +198,7 @@ def _target(fields: _Fields) -> CheckedTarget:
     )
 
 
-def _accelerated(fields: _Fields) -> AcceleratedGraph:
+def _accelerated(fields: ManifestFields) -> AcceleratedGraph:
     return AcceleratedGraph(
         accelerator=cast("Accelerator", fields.choice("accelerator", get_args(Accelerator))),
         size_bytes=fields.integer("size_bytes", minimum=1),
@@ -209,7 +208,7 @@ def _accelerated(fields: _Fields) -> AcceleratedGraph:
     )
 
 
-def _inference(fields: _Fields, limits: Limits) -> InferenceGraph:
+def _inference(fields: ManifestFields, limits: Limits) -> InferenceGraph:
     size = fields.integer("size_bytes", minimum=1)
     if size > limits.model_bytes:
         raise fields.wrong("size_bytes", f"at most {limits.model_bytes} bytes", size)
@@ -222,14 +221,14 @@ def _inference(fields: _Fields, limits: Limits) -> InferenceGraph:
     return InferenceGraph(size, fields.text("sha256"), fields.text("constants_sha256"), constants)
 
 
-def _constant(fields: _Fields, limits: Limits) -> InferenceConstant:
+def _constant(fields: ManifestFields, limits: Limits) -> InferenceConstant:
     shape, order = fields.shape(limits), fields.integers("order", minimum=0)
     if sorted(order) != list(range(len(shape))):
         raise fields.wrong("order", f"an order of {len(shape)} axes", list(order))
     return InferenceConstant(fields.text("name"), fields.integer("offset"), shape, order)
 
 
-def _variable(fields: _Fields, limits: Limits) -> Variable:
+def _variable(fields: ManifestFields, limits: Limits) -> Variable:
     name = _name(fields, limits)
     variable = Variable(
         name=name,
@@ -246,56 +245,17 @@ def _variable(fields: _Fields, limits: Limits) -> Variable:
     return variable
 
 
-def _signature(fields: _Fields) -> Signature:
+def _signature(fields: ManifestFields) -> Signature:
     return Signature(_tensors(fields.object("inputs")), _tensors(fields.object("outputs")))
 
 
-def _tensors(fields: _Fields) -> dict[str, TensorInfo]:
+def _tensors(fields: ManifestFields) -> dict[str, TensorInfo]:
     return {n: _tensor(f, DEFAULT_LIMITS) for n, f in fields.members()}
 
 
-def _tensor(fields: _Fields, limits: Limits) -> TensorInfo:
+def _tensor(fields: ManifestFields, limits: Limits) -> TensorInfo:
     info = TensorInfo(fields.shape(limits), fields.dtype())
     size_bytes = math.prod(info.shape) * np.dtype(info.dtype).itemsize
     if size_bytes > limits.tensor_bytes:
         raise fields.wrong("shape", f"at most {limits.tensor_bytes} bytes", size_bytes)
     return info
-
-
-class _Fields(Fields):
-    """An object of the manifest."""
-
-    document = "tfplus.json"
-    error = ArtifactError
-
-    def single(self, name: str) -> float:
-        """A number that float32 holds: samples are multiplied by it."""
-        value = self.number(name)
-        if abs(value) > float(np.finfo(np.float32).max):
-            raise self.wrong(name, "a number that float32 holds", value)
-        return value
-
-    def settings(self) -> dict[str, Any]:
-        """A name, a learning rate, and further numbers, texts, truths and lists of texts."""
-        self.text("name")
-        self.number("learning_rate")
-        for name, value in self._raw.items():
-            if isinstance(value, list):
-                self.texts(name)
-            elif isinstance(value, float):
-                self.number(name)
-            elif not isinstance(value, (bool, int, str)):
-                raise self.wrong(name, "a number, a text, true, false or a list of texts", value)
-        return self._raw
-
-    def dtypes(self) -> dict[str, str]:
-        return {n: self.choice(n, DECLARED_DTYPES) for n in self._raw}
-
-    def shape(self, limits: Limits) -> tuple[int, ...]:
-        shape = self.integers("shape", minimum=0)
-        if len(shape) > limits.rank:
-            raise self.wrong("shape", f"at most {limits.rank} dimensions", len(shape))
-        return shape
-
-    def dtype(self) -> str:
-        return self.choice("dtype", DTYPES)

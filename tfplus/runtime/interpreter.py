@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,11 @@ from tfplus.errors import (
     ArtifactError,
     MissingExtraError,
     RuntimeVersionError,
-    TensorError,
     UsageError,
 )
 from tfplus.model_file.manifest import Manifest, TensorInfo
-from tfplus.runtime import versions
+from tfplus.runtime import accelerators, versions
+from tfplus.runtime.batch_checks import check_batch, check_tensors
 from tfplus.system import cores
 from tfplus.tensors.slices import Tensor, Tensors, check_against
 
@@ -118,13 +117,14 @@ def find(name: str = AUTO) -> Runtime:
 
 
 class Model:
-    """An open model: its training state lives in the interpreter and dies with it.
+    """A `TrainableModel` on the CPU: its state lives in the interpreter and dies with it.
 
     Every shape and dtype is checked before the interpreter sees it: the signature runner would
     resize the graph to whatever comes, and variables are copied without a look at their size.
     """
 
-    accelerator = "cpu"
+    accelerator = accelerators.CPU
+    runs_ahead = False
 
     def __init__(self, interpreter: Any, manifest: Manifest) -> None:
         self.manifest = manifest
@@ -150,48 +150,34 @@ class Model:
         self._check_outputs("infer", self._infer.outputs)
 
     def step(self, batch: Tensors) -> None:
-        """Takes one training step; `metrics` tells what it reports.
-
-        Args:
-          batch: as the signature `train` says. A row whose target holds `Output.padding` counts for
-            nothing.
-
-        Raises:
-          TensorError: a name, shape or dtype differs, or a label is out of range.
-        """
+        """Takes one training step, see `TrainableModel`; it is computed when this returns."""
         check_batch(batch, self.manifest)
         out = self._runners["train"](**batch)
         self._reported = {name: float(out[name].reshape(-1)[0]) for name in self._train.outputs}
 
     def metrics(self) -> dict[str, float]:
-        """What the last step reported by name, the loss among it: means over the rows that count.
-
-        Empty before the first step.
-        """
+        """What the last step reported, see `TrainableModel`; empty before the first."""
         return dict(self._reported)
 
     def infer(self, inputs: Tensors) -> dict[str, npt.NDArray[np.float32]]:
-        """Returns what the model makes of one inference batch: name → float32 [batch, ...].
-
-        Raises:
-          TensorError: a name, shape or dtype differs.
-        """
+        """Returns what the model makes of one inference batch, see `TrainableModel`."""
         check_tensors(inputs, self._infer.inputs)
         return self._runners["infer"](**inputs)
 
     def save(self) -> dict[str, Tensor]:
-        """Returns a copy of every variable: name → array."""
+        """Returns a copy of every variable, see `TrainableModel`."""
         values = self._runners["save"]()
         return {v.name: values[v.name] for v in self.manifest.variables}
 
     def restore(self, tensors: Tensors) -> None:
-        """Sets every variable.
-
-        Raises:
-          TensorError: they are not exactly the model's variables, or not finite.
-        """
+        """Sets every variable, see `TrainableModel`."""
         check_against(tensors, self.manifest.expected())
         self._runners["restore"](**{n: np.ascontiguousarray(t) for n, t in tensors.items()})
+
+    def close(self) -> None:
+        """Drops the interpreter, and with it the state."""
+        self._runners.clear()
+        self._interpreter = None
 
     def _check_inputs(self, signature: str, expected: dict[str, TensorInfo]) -> None:
         found = _described(self._runners[signature].get_input_details())
@@ -217,37 +203,3 @@ def _described(details: dict[str, Any]) -> dict[str, TensorInfo]:
         name: TensorInfo(tuple(int(d) for d in item["shape"]), np.dtype(item["dtype"]).name)
         for name, item in details.items()
     }
-
-
-def check_batch(batch: Tensors, manifest: Manifest) -> None:
-    """Checks what a training step is given.
-
-    Raises:
-      TensorError: a name, shape or dtype differs, or a label is out of range.
-    """
-    check_tensors(batch, manifest.signatures["train"].inputs)
-    for output in manifest.outputs:
-        if output.targets == "label":
-            predictions = manifest.signatures["infer"].outputs[output.name]
-            y, count = batch[output.target], predictions.shape[-1]
-            if y.min() < -1 or y.max() >= count:
-                raise TensorError(f"{output.target}: expected -1 to {count - 1}, got {y}")
-
-
-def check_tensors(given: Tensors, expected: Mapping[str, TensorInfo]) -> None:
-    """Checks names, shapes and dtypes.
-
-    Raises:
-      TensorError: naming the first that differs.
-    """
-    for name, info in expected.items():
-        if name not in given:
-            raise TensorError(f"{name}: expected {info.dtype}{list(info.shape)}, got none")
-        tensor = given[name]
-        if tensor.shape != info.shape or tensor.dtype.name != info.dtype:
-            raise TensorError(
-                f"{name}: expected {info.dtype}{list(info.shape)}, "
-                f"got {tensor.dtype.name}{list(tensor.shape)}"
-            )
-    if unknown := sorted(set(given) - set(expected)):
-        raise TensorError(f"{unknown[0]}: expected nothing but {', '.join(expected)}")

@@ -18,6 +18,7 @@ from tfplus.errors import DamagedFileError
 
 PART = ".part"
 _SET_ASIDE = ".damaged"
+_PIECE_BYTES = 1 << 20
 
 
 def write_atomic(
@@ -55,6 +56,37 @@ def write_atomic(
             raise _of(error, path) from None
         raise
     sync_directory(path.parent)
+
+
+def link_atomic(source: Path, target: Path) -> None:
+    """Gives a file that is whole and on disk a second name, as `write_atomic` gives one.
+
+    Where the file system has no hard links, or the kernel forbids them as Android's does, the file
+    is copied.
+
+    Args:
+      source: the file; nobody writes to it any more.
+      target: its other name; what was there before is replaced.
+
+    Raises:
+      OSError: as `write_atomic`; the old file stays.
+    """
+    temporary = target.with_name(f".{target.name}.link{PART}")
+    try:
+        temporary.unlink(missing_ok=True)
+        os.link(source, temporary)
+    except OSError:
+        with source.open("rb") as file:
+            write_atomic(target, iter(lambda: file.read(_PIECE_BYTES), b""))
+        return
+    try:
+        temporary.replace(target)
+    except OSError as error:
+        raise _of(error, target) from None
+    finally:
+        # Of two names of one file, renaming one to the other leaves both.
+        temporary.unlink(missing_ok=True)
+    sync_directory(target.parent)
 
 
 def _of(error: OSError, path: Path) -> OSError:
@@ -117,6 +149,6 @@ def sha256_of(path: Path) -> str:
     """SHA-256 (hex) of a whole file, read in pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(1 << 20):
+        while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
     return digest.hexdigest()

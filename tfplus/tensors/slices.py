@@ -74,6 +74,11 @@ def task_of(name: str) -> str | None:
     return rest.partition("/")[0] if kind == TASK else None
 
 
+def is_slice(name: str) -> bool:
+    """Whether a variable is a slice, rather than state that stays on its device."""
+    return name.partition("/")[0] in (SHARED, TASK)
+
+
 def select(names: Iterable[str], prefixes: Sequence[str]) -> list[str]:
     """Returns the slices under any of `prefixes` (whole path components); all when none is given.
 
@@ -180,12 +185,27 @@ def check_against(tensors: Tensors, expected: Mapping[str, tuple[tuple[int, ...]
             f"tensors do not match the model: missing {missing[:4]}, unknown {unknown[:4]} "
             f"({len(expected)} expected, {len(tensors)} came)"
         )
+    check_held(tensors, expected)
     for name, tensor in tensors.items():
-        shape, dtype = expected[name]
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise TensorError(f"tensor '{name}': expected finite values, got NaN or infinity")
+
+
+def check_held(tensors: Tensors, expected: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """Checks that `tensors` hold the expected ones; others and values are not looked at.
+
+    Raises:
+      TensorError: naming the first tensor that is missing, or of another shape or dtype.
+    """
+    missing = sorted(set(expected) - set(tensors))
+    if missing:
+        raise TensorError(
+            f"tensors do not match the model: missing {missing[:4]} ({len(expected)} expected)"
+        )
+    for name, (shape, dtype) in expected.items():
+        tensor = tensors[name]
         if tuple(tensor.shape) != tuple(shape) or tensor.dtype.name != dtype:
             raise TensorError(
                 f"tensor '{name}': expected {dtype}{list(shape)}, "
                 f"got {tensor.dtype.name}{list(tensor.shape)}"
             )
-        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
-            raise TensorError(f"tensor '{name}': expected finite values, got NaN or infinity")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tfplus.errors import MissingExtraError, UsageError
 from tfplus.system.files import write_atomic
+from tfplus.wire.roles import Role, uri_of
 from tfplus.wire.tls import CA_FILE, CERT_FILE, KEY_FILE
 
 try:
@@ -84,6 +85,7 @@ def issue(
     now: datetime.datetime,
     *,
     days: int = DEVICE_DAYS,
+    role: Role = "owner",
     force: bool = False,
 ) -> None:
     """Makes a device's certificate and key, next to a copy of the CA's certificate.
@@ -95,6 +97,7 @@ def issue(
       directory: where to; made if it is missing.
       now: current time with time zone.
       days: how long it is valid; never longer than the CA.
+      role: what its holder may ask of agents, see `tfplus.wire.roles`.
       force: replaces files that are there.
 
     Raises:
@@ -110,8 +113,10 @@ def issue(
         )
     if not hosts:
         raise UsageError("expected at least one --host: the name or address that peers connect to")
-    alternatives = x509.SubjectAlternativeName([_host(h) for h in dict.fromkeys(hosts)])
-    ca, ca_key = _load_ca(ca_directory)
+    named = [_host(h) for h in dict.fromkeys(hosts)]
+    says = x509.UniformResourceIdentifier(uri_of(role))
+    alternatives = x509.SubjectAlternativeName([*named, says])
+    ca, ca_key = load_ca(ca_directory)
     if ca.not_valid_after_utc <= now:
         raise UsageError(
             f"{ca_directory / CA_FILE}: the CA expired on {ca.not_valid_after_utc:%Y-%m-%d}; make "
@@ -161,7 +166,12 @@ def _host(host: str) -> x509.GeneralName:
     return x509.DNSName(host)
 
 
-def _load_ca(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def load_ca(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """Reads what `create_ca` wrote.
+
+    Raises:
+      UsageError: it is missing or damaged.
+    """
     for file in (directory / CA_FILE, directory / CA_KEY_FILE):
         if not file.is_file():
             raise UsageError(f"{file}: no such file; make a CA with `tfplus certs init`")

@@ -26,8 +26,30 @@ def certified_name(files: TlsFiles) -> str:
       UsageError: no peer would accept them: the key is of another certificate, the certificate of
         another CA, expired, not yet valid, or without a name.
     """
+    for part in _told(files).get("subject", ()):
+        for kind, value in part:
+            if kind == "commonName":
+                return str(value)
+    raise UsageError(f"{files.cert}: expected a common name in the certificate, found none")
+
+
+def certified_host(files: TlsFiles) -> str:
+    """The first host name or address that the certificate is for: what a client expects there.
+
+    Args:
+      files: own CA, certificate and key.
+
+    Raises:
+      UsageError: see `certified_name`, or the certificate is for no host.
+    """
+    for _, value in _told(files).get("subjectAltName", ()):
+        return str(value)
+    raise UsageError(f"{files.cert}: expected a host in the certificate, found none")
+
+
+def _told(files: TlsFiles) -> dict[str, Any]:
     try:
-        told = _handshake(files)
+        return _handshake(files)
     except ssl.SSLCertVerificationError as error:
         raise UsageError(
             f"{files.cert}: peers would refuse this certificate: {error.verify_message}: issue "
@@ -37,11 +59,6 @@ def certified_name(files: TlsFiles) -> str:
         raise UsageError(
             f"{files.cert}, {files.key}: not a certificate and its key: {error}"
         ) from None
-    for part in told.get("subject", ()):
-        for kind, value in part:
-            if kind == "commonName":
-                return str(value)
-    raise UsageError(f"{files.cert}: expected a common name in the certificate, found none")
 
 
 def _handshake(files: TlsFiles) -> dict[str, Any]:

@@ -15,12 +15,11 @@ import numpy as np
 
 from tfplus.errors import TensorError
 from tfplus.proto.v1 import tensors_pb2 as pb
+from tfplus.tensors.hashing import TensorHasher, raw_bytes
+from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensor, Tensors
 from tfplus.wire.growing import GrowingBuffer
-from tfplus.wire.hashing import TensorHasher, hashes_of, raw_bytes, tensor_hash
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
-
-__all__ = ["MissingTensorsError", "Received", "from_parts", "receive", "tensor_hash", "to_parts"]
 
 _DTYPES: dict[int, np.dtype[np.generic]] = {
     pb.DTYPE_FLOAT32: np.dtype("<f4"),
@@ -33,15 +32,13 @@ def to_parts(
     tensors: Tensors,
     *,
     known: Container[bytes] = frozenset(),
-    hashes: Mapping[str, bytes] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[pb.TensorSetPart]:
     """Cuts tensors into a header and chunks.
 
     Args:
-      tensors: name → float32 or int32 array.
+      tensors: name → float32 or int32 array; in a `SliceSet` none is hashed twice.
       known: hashes that the receiver already holds; those tensors are named but not sent.
-      hashes: name → hash of tensors whose hash is known here; they are not hashed again.
       limits: gives the size of a chunk.
 
     Raises:
@@ -54,7 +51,7 @@ def to_parts(
             raise TensorError(
                 f"tensor '{name}': expected one of {sorted(_CODES)}, got {tensor.dtype.name}"
             )
-    digests = hashes_of(tensors, hashes or {})
+    digests = SliceSet.of(tensors).hashes()
     for name, tensor in tensors.items():
         digest = digests[name]
         unchanged = digest in known
@@ -93,21 +90,8 @@ def from_parts(
     held: Mapping[bytes, Tensor] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> dict[str, Tensor]:
-    """Rebuilds tensors from their parts, as `receive` does: name → array, in the header's order."""
-    return receive(parts, held=held, limits=limits).tensors
-
-
-@dataclass(frozen=True)
-class Received:
-    """What came in one stream.
-
-    Attributes:
-      tensors: name → array, in the order of the header.
-      hashes: name → SHA-256 of the array's bytes; each was checked.
-    """
-
-    tensors: dict[str, Tensor]
-    hashes: dict[str, bytes]
+    """Rebuilds tensors as `receive` does: name → array, in the header's order, free to write to."""
+    return _rebuilt(parts, held or {}, limits)[0]
 
 
 def receive(
@@ -115,7 +99,7 @@ def receive(
     *,
     held: Mapping[bytes, Tensor] | None = None,
     limits: Limits = DEFAULT_LIMITS,
-) -> Received:
+) -> SliceSet:
     """Rebuilds tensors from their parts; nothing is returned before every check has passed.
 
     Args:
@@ -123,16 +107,24 @@ def receive(
       held: hash → tensor, for those marked unchanged.
       limits: caps that the header is held to.
 
+    Returns:
+      The tensors in the order of the header, with their hashes, each of which was checked.
+
     Raises:
       MissingTensorsError: a tensor is marked unchanged and not in `held`.
       TensorError: a cap is passed, a hash differs, or the stream is short, long or out of order.
     """
+    return SliceSet(*_rebuilt(parts, held or {}, limits))
+
+
+def _rebuilt(
+    parts: Iterable[pb.TensorSetPart], held: Mapping[bytes, Tensor], limits: Limits
+) -> tuple[dict[str, Tensor], dict[str, bytes]]:
     stream = iter(parts)
     first = next(stream, None)
     if first is None or first.WhichOneof("part") != "header":
         raise TensorError("tensor stream: expected a header first")
     entries = _check_header(first.header, limits)
-    held = held or {}
     absent = [e.name for e in entries if e.unchanged and e.sha256 not in held]
     if absent:
         raise MissingTensorsError(
@@ -158,7 +150,7 @@ def receive(
             tensor = np.frombuffer(raw, entry.dtype).reshape(entry.shape)
             offset += entry.size_bytes
         tensors[entry.name] = tensor
-    return Received(tensors, {e.name: e.sha256 for e in entries})
+    return tensors, {e.name: e.sha256 for e in entries}
 
 
 class MissingTensorsError(TensorError):

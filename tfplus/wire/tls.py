@@ -16,6 +16,7 @@ import grpc
 
 from tfplus.errors import UsageError
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
+from tfplus.wire.roles import REVOKED_FILE
 
 CA_FILE = "ca.pem"
 CERT_FILE = "cert.pem"
@@ -38,6 +39,11 @@ class TlsFiles:
     ca: Path
     cert: Path
     key: Path
+
+    @property
+    def revoked(self) -> Path:
+        """Where a list of revoked certificates lies, if there is one."""
+        return self.cert.parent / REVOKED_FILE
 
     @classmethod
     def load(cls, directory: Path) -> TlsFiles:
@@ -90,6 +96,7 @@ def channel(
     *,
     insecure: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    expected_host: str = "",
 ) -> grpc.Channel:
     """Opens a channel to an agent.
 
@@ -98,12 +105,13 @@ def channel(
       tls: own files; None for plaintext.
       insecure: allows plaintext to a host that is not loopback.
       limits: gives the size of a message.
+      expected_host: what the server's certificate must name; empty for the address's host.
 
     Raises:
       UsageError: the address has no port, or plaintext would leave this machine.
     """
     host, _ = split_address(address)
-    options = [
+    options: list[tuple[str, int | str]] = [
         *_message_options(limits),
         ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
@@ -115,6 +123,8 @@ def channel(
     if tls is None:
         require_loopback_or_insecure(host, insecure)
         return grpc.insecure_channel(address, options=options)
+    if expected_host:
+        options.append(("grpc.ssl_target_name_override", expected_host))
     credentials = grpc.ssl_channel_credentials(_read(tls.ca), _read(tls.key), _read(tls.cert))
     return grpc.secure_channel(address, credentials, options=options)
 

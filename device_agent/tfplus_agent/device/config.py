@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfplus.data.scaling import Scaling
-from tfplus.runtime import gpu_model, interpreter
+from tfplus.runtime import accelerators, interpreter
 from tfplus.runtime.gpu import Precision
 from tfplus_agent.storage import retention
 
@@ -36,7 +36,7 @@ class DeviceConfig:
     eval_data: Path | None = None
     runtime: str = interpreter.AUTO
     threads: int = 0
-    accelerator: str = gpu_model.AUTO
+    accelerator: str = accelerators.AUTO
     loss_every: int = 1
     gpu_precision: Precision = "float32"
     keep_models: int = retention.KEEP_MODELS

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from tfplus.data import device_data
 from tfplus.data.scaling import Scaling
@@ -13,12 +14,14 @@ from tfplus.errors import UsageError
 from tfplus.model_file.manifest import Manifest
 from tfplus.runtime import interpreter
 from tfplus.tensors import slices
-from tfplus.tensors.slices import Tensor
+from tfplus.tensors.slice_set import SliceSet
+from tfplus.tensors.slices import Tensors
 from tfplus_agent.device import summary, training
 from tfplus_agent.device.config import DeviceConfig
 from tfplus_agent.device.slot import ModelSlot
 from tfplus_agent.jobs.owner import DeviceOwner
 from tfplus_agent.results import EvaluateResult, MemoryReading, StepEvent, TrainSummary
+from tfplus_agent.storage.checkpoints import Checkpoint
 from tfplus_agent.storage.directory import LoadedModel, StateDirectory
 from tfplus_agent.storage.models import ModelStore
 
@@ -197,7 +200,67 @@ class Device:
           UsageError: neither epochs nor steps are given.
           WorkerError: the worker died on the CPU; the next call starts from the last checkpoint.
         """
-        training.check_length(epochs, max_steps)
+        return self._train(
+            (epochs, max_steps),
+            seed,
+            on_step,
+            report_every,
+            cancelled,
+            done_steps=done_steps,
+            checkpoint_every=checkpoint_every,
+            on_checkpoint=on_checkpoint,
+        )
+
+    def train_round(
+        self, epochs: int, seed: int, *, cancelled: Callable[[], bool]
+    ) -> tuple[TrainSummary, Checkpoint | None]:
+        """Trains as `train` does, and takes the state out instead of writing it.
+
+        Returns:
+          The summary, and every variable with the steps behind them, for `commit`; None where it
+          was stopped, and then the checkpoint is on disk.
+        """
+        taken: list[Checkpoint] = []
+        done = self._train((epochs, 0), seed, cancelled=cancelled, take=taken.append)
+        return done, taken[-1] if taken else None
+
+    def commit(self, state: Checkpoint, keep: Callable[[Path], None]) -> None:
+        """Makes `state` what the loaded model stands at, in one file; on disk when this returns.
+
+        Args:
+          state: every variable, and the steps behind them.
+          keep: called with the file, which it may link to; no other operation begins meanwhile.
+
+        Raises:
+          StorageError: the disk is full.
+        """
+        with self.owner.operation("writing a round down", changes=True):
+            self._slot.loaded().commit(state, keep)
+
+    def settle(self, keep: Callable[[Path], None] = lambda _: None) -> None:
+        """Brings all that was learned to disk where it is not there yet.
+
+        Args:
+          keep: called with the file that holds it, as in `commit`.
+
+        Raises:
+          StorageError: the disk is full.
+        """
+        with self.owner.operation("writing what was learned"):
+            keep(self._slot.loaded().settled())
+
+    def _train(
+        self,
+        length: tuple[int, int],
+        seed: int,
+        on_step: Callable[[StepEvent], None] | None = None,
+        report_every: int = 1,
+        cancelled: Callable[[], bool] | None = None,
+        take: Callable[[Checkpoint], None] | None = None,
+        on_checkpoint: Callable[[int], None] = lambda _: None,
+        **resumed: int,
+    ) -> TrainSummary:
+        training.check_length(*length)
 
         def stop() -> bool:
             return self._closing.is_set() or (cancelled is not None and cancelled())
@@ -207,22 +270,26 @@ class Device:
             started = time.monotonic()
             course = training.course(
                 session,
-                (epochs, max_steps),
+                length,
                 seed=seed,
                 report_every=max(1, report_every),
                 loss_every=self._config.loss_every,
-                done_steps=done_steps,
-                checkpoint_every=checkpoint_every,
+                **resumed,
             )
             untrained = session.steps == 0
-            done = training.train(session, course, on_step, stop, on_checkpoint)
+
+            def finish() -> None:
+                if take is None or stop():
+                    session.checkpoint()
+                else:
+                    take(session.take())
+
+            done = training.train(session, course, on_step, stop, finish, on_checkpoint)
             told = self.warnings + (summary.of_first_loss(session, done) if untrained else ())
             return summary.of_training(session, done, time.monotonic() - started, told)
 
-    def weights(
-        self, prefixes: Sequence[str] = (), include_optimizer: bool = False
-    ) -> dict[str, Tensor]:
-        """Returns the weights under `prefixes`, all when none is given.
+    def weights(self, prefixes: Sequence[str] = (), include_optimizer: bool = False) -> SliceSet:
+        """Returns the weights under `prefixes`, all when none is given; hashes that are known, too.
 
         Args:
           prefixes: such as `shared` or `task/3`.
@@ -231,30 +298,17 @@ class Device:
         Raises:
           TensorError: a prefix matches nothing.
         """
-        return self.hashed_weights(prefixes, include_optimizer)[0]
-
-    def hashed_weights(
-        self, prefixes: Sequence[str] = (), include_optimizer: bool = False
-    ) -> tuple[dict[str, Tensor], dict[str, bytes]]:
-        """Returns what `weights` does, and by name the SHA-256 of those whose hash is known."""
         with self.owner.operation("reading weights"):
             session = self._slot.loaded()
             names = session.manifest.expected(weights_only=not include_optimizer)
             return session.some(slices.select(names, prefixes))
 
-    def set_weights(
-        self,
-        tensors: Mapping[str, Tensor],
-        *,
-        step: int | None = None,
-        hashes: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def set_weights(self, tensors: Tensors, *, step: int | None = None) -> None:
         """Sets some or all variables; the rest keeps its value. On disk when this returns.
 
         Args:
           tensors: name → array.
           step: what `trained_steps` becomes; None leaves it.
-          hashes: name → SHA-256 of tensors whose hash is known; they are not hashed again.
 
         Raises:
           TensorError: a name, shape or dtype that the model does not have, NaN, or a value that
@@ -262,7 +316,7 @@ class Device:
           StorageError: the disk is full; nothing was set.
         """
         with self.owner.operation("setting weights", changes=True):
-            self._slot.loaded().set_values(tensors, step, hashes)
+            self._slot.loaded().set_values(tensors, step)
 
     def evaluate(self) -> EvaluateResult | None:
         """Measures every metric on the evaluation data; None when there is none."""

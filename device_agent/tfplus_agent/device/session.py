@@ -7,17 +7,18 @@ again until the model is loaded anew: the fresh worker trains on the CPU. Not th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tfplus.errors import DataError, TensorError, WorkerError
 from tfplus.model_file.manifest import Manifest
 from tfplus.model_file.state_ranges import check_ranges
-from tfplus.tensors.slices import Tensor, check_against
-from tfplus.wire.hashing import tensor_hash
+from tfplus.tensors.slice_set import SliceSet
+from tfplus.tensors.slices import Tensors, check_against
 from tfplus_agent.device.supervisor import AcceleratorLostError, Supervisor
-from tfplus_agent.results import LOSS, StepEvent
+from tfplus_agent.results import StepEvent
 from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore, StorageError
 from tfplus_agent.storage.directory import LoadedModel
 from tfplus_agent.worker.client import EpochPlan, EpochResult, WorkerClient, WorkerSetup
@@ -106,35 +107,30 @@ class Session:
 
     def start_over(self) -> None:
         """Goes back to the weights in the file; on disk when this returns."""
-        self._begin(lambda worker: self._save(Checkpoint(0, worker.save())))
+        self._begin(lambda worker: self._save(Checkpoint(0, SliceSet(worker.save()))))
 
-    def values(self) -> dict[str, Tensor]:
-        """Returns every variable: name → array."""
-        return self._ask(lambda worker: worker.save())
+    def values(self) -> SliceSet:
+        """Returns every variable, taken out of the worker."""
+        return SliceSet(self._ask(lambda worker: worker.save()))
 
-    def some(self, names: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, bytes]]:
-        """Returns some variables by name, and the hash of each where it is known.
+    def some(self, names: Sequence[str]) -> SliceSet:
+        """Returns some variables, with the hash of each where it is known.
 
         Weights that are those of the last checkpoint are read from its file: the worker would take
         them out of the interpreter and send them over a pipe.
         """
-        if self.steps == self._saved_steps and (found := self._checkpoints.again(names)):
-            return found
-        values = self.values()
-        return {name: values[name] for name in names}, {}
+        if self.steps == self._saved_steps:
+            found = self._checkpoints.again(names)
+            if found is not None:
+                return found
+        return self.values().only(names)
 
-    def set_values(
-        self,
-        tensors: Mapping[str, Tensor],
-        steps: int | None,
-        hashes: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def set_values(self, tensors: Tensors, steps: int | None) -> None:
         """Sets some or all variables; on disk when this returns, in the worker at its next use.
 
         Args:
           tensors: name → array.
           steps: that stand behind them; None for as many as before.
-          hashes: name → SHA-256 of tensors whose hash is known.
 
         Raises:
           TensorError: a name, shape or dtype that the model does not have, NaN, or a value that
@@ -146,15 +142,12 @@ class Session:
         expected = self.manifest.expected()
         check_against(tensors, {n: e for n, e in expected.items() if n in tensors})
         check_ranges(tensors, self.manifest.variables)
-        rest, known = self.some([name for name in expected if name not in tensors])
-        if any(tensor_hash(rest[name]) != digest for name, digest in known.items()):
+        rest = self.some([name for name in expected if name not in tensors])
+        if rest.damaged():
             # The file was damaged behind our back.
-            values = self.values()
-            rest, known = {name: values[name] for name in rest}, {}
-        whole = {name: tensors[name] if name in tensors else rest[name] for name in expected}
-        self._save(
-            Checkpoint(self.steps if steps is None else steps, whole), {**known, **(hashes or {})}
-        )
+            rest = self.values().only(rest)
+        whole = SliceSet.of(tensors).joined(rest).only(expected)
+        self._save(Checkpoint(self.steps if steps is None else steps, whole))
         self._behind = True
 
     def train_epoch(
@@ -171,21 +164,11 @@ class Session:
         """
         reached = plan.first_step
 
-        def report(event: Mapping[str, Any]) -> None:
+        def report(event: StepEvent) -> None:
             nonlocal reached
-            reached = int(event["step"])
-            reported: Mapping[str, float] = event["reported"]
+            reached = event.step
             if on_step is not None:
-                on_step(
-                    StepEvent(
-                        step=reached,
-                        steps_total=plan.steps_total,
-                        epoch=plan.epoch,
-                        loss=reported[LOSS],
-                        milliseconds=float(event["milliseconds"]),
-                        metrics={n: v for n, v in reported.items() if n != LOSS},
-                    )
-                )
+                on_step(event)
 
         try:
             result = self._ask_once(lambda worker: worker.train(plan, report, cancelled))
@@ -196,7 +179,8 @@ class Session:
 
     def evaluate(self) -> tuple[int, int, dict[str, float]]:
         """Returns samples, samples of known classes, and the sum of each metric over all."""
-        return self._ask(lambda worker: worker.evaluate())
+        found = self._ask(lambda worker: worker.evaluate())
+        return found.samples, found.known_samples, found.sums
 
     def checkpoint(self) -> None:
         """Writes what was learned to disk.
@@ -205,15 +189,53 @@ class Session:
           StorageError: the disk is full; it stays in memory.
           DataError: a weight is not finite; the last checkpoint holds again.
         """
-        try:
+        with self._unless_diverged():
             self._save(Checkpoint(self.steps, self.values()))
-        except TensorError as error:
+
+    def take(self) -> Checkpoint:
+        """Takes out all that was learned; writes nothing.
+
+        Raises:
+          DataError: a weight is not finite; the last checkpoint holds again.
+        """
+        with self._unless_diverged():
+            values = self.values()
+            check_against(values, self.manifest.expected())
+            return Checkpoint(self.steps, values)
+
+    def commit(self, state: Checkpoint, keep: Callable[[Path], None]) -> None:
+        """Makes `state` what the model stands at; on disk when this returns, in a single file.
+
+        The worker takes it up at once, from memory. Whether it lives does not matter: a fresh one
+        starts from the file.
+
+        Args:
+          state: every variable, and the steps behind them.
+          keep: called with the file once it is on disk.
+
+        Raises:
+          StorageError: the disk is full. Where `keep` says so, the state stands nevertheless.
+        """
+        path = self._save(state)
+        self._behind = True
+        keep(path)
+        worker = self._supervisor.worker
+        if worker is None or not worker.alive:
+            return
+        try:
+            worker.restore(state.tensors)
+        except WorkerError as error:
+            self._failed(worker, error)
+        except BaseException:
             self.close()
-            text = (
-                f"training diverged: {error}; the weights are put back to the last checkpoint: "
-                "scale the data, or set a smaller learning rate"
-            )
-            raise DataError("; ".join((text, *self.misfits))) from None
+            raise
+        else:
+            self._behind = False
+
+    def settled(self) -> Path:
+        """The file that holds all that was learned; written first where there is none."""
+        path = self._checkpoints.newest() if self.steps == self._saved_steps else None
+        return path or self._save(self.take())
 
     def keep(self, what: str) -> None:
         """Writes steps that are in memory alone, if there are any, before they would be dropped.
@@ -247,9 +269,23 @@ class Session:
         self.steps, self._behind = self._saved_steps, False
         self._supervisor.close()
 
-    def _save(self, checkpoint: Checkpoint, hashes: Mapping[str, bytes] | None = None) -> None:
-        self._checkpoints.save(checkpoint, hashes)
+    @contextlib.contextmanager
+    def _unless_diverged(self) -> Generator[None]:
+        """Makes what is wrong with tensors of the worker's the fault of the training."""
+        try:
+            yield
+        except TensorError as error:
+            self.close()
+            text = (
+                f"training diverged: {error}; the weights are put back to the last checkpoint: "
+                "scale the data, or set a smaller learning rate"
+            )
+            raise DataError("; ".join((text, *self.misfits))) from None
+
+    def _save(self, checkpoint: Checkpoint) -> Path:
+        path = self._checkpoints.save(checkpoint)
         self.steps = self._saved_steps = checkpoint.step
+        return path
 
     def _catch_up(self, worker: WorkerClient) -> None:
         try:
@@ -286,7 +322,7 @@ class Session:
             self.close()
             raise
 
-    def _begin(self, begin: Callable[[WorkerClient], None]) -> WorkerClient:
+    def _begin(self, begin: Callable[[WorkerClient], object]) -> WorkerClient:
         self.close()
         return self._supervisor.start(begin)
 

@@ -10,8 +10,8 @@ from tfplus.model_file.manifest import Manifest
 from tfplus_agent.device.session import Session
 from tfplus_agent.device.training import Trained
 from tfplus_agent.results import LOSS, EvaluateResult, MemoryReading, TrainSummary
-from tfplus_agent.telemetry.process_memory import PEAK_RSS, RSS, ProcessMemory
 from tfplus_agent.telemetry.sensor import value_of
+from tfplus_agent.telemetry.sensors.process_memory import PEAK_RSS, RSS, ProcessMemory
 
 _LOG = logging.getLogger(__name__)
 _ACCURACY = "accuracy"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tfplus.errors import MissingExtraError, TfplusError, WorkerError
-from tfplus.runtime.interpreter import Model
+from tfplus.runtime.accelerators import CPU
 from tfplus_agent.worker.client import WorkerClient, WorkerSetup
 
 _LOG = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Supervisor:
         self.misfits: tuple[str, ...] = ()
         self.guess_loss: float | None = None
 
-    def start(self, begin: Callable[[WorkerClient], None]) -> WorkerClient:
+    def start(self, begin: Callable[[WorkerClient], object]) -> WorkerClient:
         """Starts a worker and brings it to its first state; where the GPU fails, on the CPU.
 
         Args:
@@ -85,7 +85,7 @@ class Supervisor:
     def failed(self, worker: WorkerClient, error: WorkerError) -> WorkerError:
         """Leaves the GPU if the worker that failed was on it; returns what to raise."""
         _LOG.error("worker %d: %s", worker.pid, error)
-        if worker.accelerator == Model.accelerator:
+        if worker.accelerator == CPU:
             return error
         self._leave_the_gpu(str(error))
         return AcceleratorLostError(str(error))
@@ -96,14 +96,14 @@ class Supervisor:
         if worker is not None:
             worker.close()
 
-    def _start_at(self, begin: Callable[[WorkerClient], None]) -> WorkerClient:
+    def _start_at(self, begin: Callable[[WorkerClient], object]) -> WorkerClient:
         self.close()
         worker = self._start()
         try:
             begin(worker)
         except WorkerError as error:
             worker.close()
-            if worker.accelerator == Model.accelerator:
+            if worker.accelerator == CPU:
                 raise
             self._leave_the_gpu(str(error))
             return self._start_at(begin)
@@ -119,12 +119,12 @@ class Supervisor:
         try:
             return WorkerClient(self._setup, self._log_path)
         except WorkerError as error:
-            if self._setup.accelerator == Model.accelerator or not self._may_leave_gpu:
+            if self._setup.accelerator == CPU or not self._may_leave_gpu:
                 raise
             self._leave_the_gpu(str(error))
             return WorkerClient(self._setup, self._log_path)
 
     def _leave_the_gpu(self, reason: str) -> None:
         self._gpu_failure = f"the GPU was lost: {reason}"
-        self._setup = replace(self._setup, accelerator=Model.accelerator)
+        self._setup = replace(self._setup, accelerator=CPU)
         _LOG.warning("goes on on the CPU: %s", self._gpu_failure)

@@ -93,6 +93,7 @@ def train(
     course: Course,
     on_step: Callable[[StepEvent], None] | None,
     stop: Callable[[], bool],
+    finish: Callable[[], None] | None = None,
     on_checkpoint: Callable[[int], None] = lambda _: None,
 ) -> Trained:
     """Trains; the checkpoint is on disk when this returns.
@@ -102,7 +103,9 @@ def train(
       course: what to do.
       on_step: called with every reported step.
       stop: asked every now and then; once true, training stops after the step under way.
-      on_checkpoint: told how many steps stand behind a checkpoint that is on disk.
+      finish: called in the place of the last checkpoint, as part of the training: where the GPU is
+        lost in it, the steps are redone, and it is called again.
+      on_checkpoint: told how many steps stand behind a checkpoint, or `finish`.
 
     Raises:
       DataError: the training diverged.
@@ -125,7 +128,7 @@ def train(
                     session.checkpoint()
                     saved, saved_at = len(results), time.monotonic()
                     on_checkpoint(reached())
-            session.checkpoint()
+            (finish or session.checkpoint)()
         except AcceleratorLostError as lost:
             lost_at = max(reached(), lost.step)
             del results[saved:]

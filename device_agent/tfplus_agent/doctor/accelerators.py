@@ -17,13 +17,15 @@ from tfplus.errors import MissingExtraError, RuntimeVersionError, TfplusError
 from tfplus.model_file import artifact
 from tfplus.runtime import accelerator_process, interpreter
 from tfplus.runtime.accelerator_process import Ran, Step
+from tfplus.runtime.accelerators import GPU
 from tfplus.runtime.gpu import PRECISIONS, NoAcceleratorError, Precision
-from tfplus.runtime.gpu_model import GPU
 from tfplus.system import temporary
+from tfplus.training.epoch import EpochPlan
 from tfplus_agent.doctor.patient import STEPS, Patient, State
 from tfplus_agent.gpu import calibration, vulkan
 from tfplus_agent.results import LOSS
-from tfplus_agent.worker.client import EpochPlan, WorkerClient, WorkerSetup
+from tfplus_agent.worker.client import WorkerClient
+from tfplus_agent.worker.protocol import WorkerSetup
 
 Status = Literal["right", "wrong", "fails", "absent"]
 # The first steps also set things up; the last is timed.

@@ -20,8 +20,8 @@ from tfplus_agent.doctor.accelerators import Tried, try_all
 from tfplus_agent.doctor.patient import Patient
 from tfplus_agent.gpu import vulkan
 from tfplus_agent.telemetry import processor
-from tfplus_agent.telemetry.registry import SENSORS
 from tfplus_agent.telemetry.sensor import Reading
+from tfplus_agent.telemetry.sensors.registry import SENSORS
 
 # A model, two checkpoints and a log.
 _DISK_LOW_BYTES = 100_000_000

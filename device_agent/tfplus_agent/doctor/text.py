@@ -8,9 +8,9 @@ from rich.text import Text
 
 from tfplus_agent.doctor.accelerators import Tried
 from tfplus_agent.doctor.examination import Examination
-from tfplus_agent.telemetry import power_supply, system_memory, thermal
 from tfplus_agent.telemetry.processor import Cluster
 from tfplus_agent.telemetry.sensor import reason_of, value_of
+from tfplus_agent.telemetry.sensors import power_supply, system_memory, thermal
 
 _STYLES = {"right": "green", "wrong": "red", "fails": "red", "absent": "dim"}
 

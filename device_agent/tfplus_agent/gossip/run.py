@@ -7,11 +7,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tfplus.errors import TfplusError
 from tfplus.gossip.core import machine
+from tfplus.gossip.membership.member import Member
+from tfplus.gossip.membership.static import StaticMembership
 from tfplus.gossip.messages import (
     Answer,
     Effect,
@@ -27,16 +28,15 @@ from tfplus.gossip.messages import (
     Tick,
     TrainLocally,
 )
-from tfplus.gossip.mixing.sample_weights import slice_weights
-from tfplus.gossip.transport.grpc_link import Backoff, Delivered, Delivery, PeerLink
 from tfplus.gossip.transport.grpc_service import Mailbox
 from tfplus.gossip.transport.outbox import Outbox
+from tfplus.gossip.transport.protocol import Delivered, Delivery
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
-from tfplus.tensors.slices import check_against
-from tfplus.wire.tls import TlsFiles
+from tfplus_agent.gossip.links import Link
+from tfplus_agent.gossip.rounds import CancelledRunError, Rounds
 from tfplus_agent.jobs.owner import Reservation, WithdrawnError
-from tfplus_agent.results import TrainSummary
+from tfplus_agent.results import EvaluateResult, TrainSummary
 from tfplus_agent.storage.gossip_journal import RunJournal
 
 if TYPE_CHECKING:
@@ -45,25 +45,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _WATCH_POLL_S = 0.5
 _MAX_ERROR_CHARS = 1000
-
-
-@dataclass(frozen=True)
-class Link:
-    """How this device reaches its neighbours.
-
-    Attributes:
-      tls: own certificate; None for plaintext.
-      insecure: plaintext also beyond loopback.
-      backoff: of attempts that reach nobody.
-    """
-
-    tls: TlsFiles | None = None
-    insecure: bool = False
-    backoff: Backoff = field(default_factory=Backoff)
-
-
-class _CancelledError(Exception):
-    """The run was stopped in the middle of something."""
 
 
 class GossipRun:
@@ -95,17 +76,18 @@ class GossipRun:
         self.resumed_at = first_round if resumed else 0
         self.events = list(journal.events)
         self.running = False
-        self._device = device
         self._held = held
-        self._expected = device.manifest.expected(weights_only=True)
         self._traffic = Traffic()
         self._notes: dict[str, str] = {}
         self._summary: TrainSummary | None = None
         self._warned: set[str] = set()
         self._cancelled = threading.Event()
+        self._rounds = Rounds(device, journal, self._cancelled)
         self._changed = threading.Condition()
         self._todo: deque[Effect] = deque()
-        neighbours = tuple(n.name for n in plan.neighbours)
+        members = [Member(n.name, n.address) for n in plan.neighbours]
+        members = StaticMembership(device.name, members).neighbours(time.monotonic())
+        neighbours = tuple(member.name for member in members)
         self.mailbox = Mailbox(neighbours, self._deliver, self._traffic)
         self._state = machine.initial_state(
             machine.NodeConfig(
@@ -114,24 +96,12 @@ class GossipRun:
                 neighbours=neighbours,
                 rounds=plan.rounds,
                 round_timeout_s=plan.round_timeout_s,
-                schema=self._expected,
+                schema=self._rounds.expected,
             ),
             first_round,
         )
         self._outbox: Outbox | None = None
-        self._links = {
-            n.name: PeerLink(
-                plan.run_id,
-                n.name,
-                n.address,
-                tls=link.tls,
-                insecure=link.insecure,
-                backoff=link.backoff,
-                cancelled=self._cancelled,
-                traffic=self._traffic,
-            )
-            for n in plan.neighbours
-        }
+        self._links = link.to(members, plan.run_id, self._cancelled, self._traffic)
         self._thread = threading.Thread(target=self._main, name="gossip", daemon=True)
 
     @property
@@ -221,7 +191,7 @@ class GossipRun:
                     self._perform(effect)
                     if isinstance(effect, Finished):
                         end = self._finish()
-        except (_CancelledError, WithdrawnError):
+        except (CancelledRunError, WithdrawnError):
             pass
         except TfplusError as error:
             end = pb.GossipEvent(state=pb.GossipEvent.FAILED, error=str(error)[:_MAX_ERROR_CHARS])
@@ -232,6 +202,8 @@ class GossipRun:
         finally:
             if self._outbox is not None:
                 self._outbox.close()
+            with self._held.here(last=True):
+                self._rounds.close()
             # Before the end is told: who waits for it may begin the next run at once.
             self._held.release()
             with self._changed:
@@ -251,7 +223,7 @@ class GossipRun:
                     self._changed.wait(None if deadline is None else deadline - now)
                     continue
             self._feed(Tick(time.monotonic()))
-        raise _CancelledError
+        raise CancelledRunError
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -267,28 +239,27 @@ class GossipRun:
                 pass
 
     def _train(self, round: int) -> None:
-        self._summary = self._device.train(
-            self.plan.epochs_per_round,
-            round_seed(self.plan.seed, round),
-            cancelled=self._cancelled.is_set,
-        )
-        if self._cancelled.is_set():
-            raise _CancelledError
-        tensors = self._device.weights()
-        check_against(tensors, self._expected)
-        self._feed(LocalDone(time.monotonic(), round, tensors, self._slice_weights()))
+        self._summary, tensors = self._rounds.train(round)
+        weights = self._rounds.slice_weights
+        self._feed(LocalDone(time.monotonic(), round, tensors, weights))
 
     def _round_done(self, done: RoundDone) -> None:
-        self.journal.save_snapshot(done.round, done.tensors)
-        self._device.set_weights(done.tensors)
-        result = self._device.evaluate()
+        event = self._event_of(done, self._rounds.commit(done))
+        self.journal.append(event)
+        if not self.plan.keep_snapshots:
+            self.journal.drop_snapshots_before(done.round)
+        with self._changed:
+            self.events.append(event)
+            self._changed.notify_all()
+
+    def _event_of(self, done: RoundDone, result: EvaluateResult | None) -> pb.GossipEvent:
         sent, received = self._traffic.take()
         with self._changed:
             notes, self._notes = self._notes, {}
         summary = self._summary
         warnings = [w for w in summary.warnings if w not in self._warned] if summary else []
         self._warned.update(warnings)
-        event = pb.GossipEvent(
+        return pb.GossipEvent(
             state=pb.GossipEvent.ROUND_DONE,
             round=done.round,
             train_loss=summary.mean_loss if summary else 0.0,
@@ -303,12 +274,6 @@ class GossipRun:
             error="; ".join(notes[peer] for peer in sorted(notes))[:_MAX_ERROR_CHARS],
             warnings=warnings,
         )
-        self.journal.append(event)
-        if not self.plan.keep_snapshots:
-            self.journal.drop_snapshots_before(done.round)
-        with self._changed:
-            self.events.append(event)
-            self._changed.notify_all()
 
     def _finish(self) -> pb.GossipEvent:
         # The neighbours still want what was sent for the last round.
@@ -320,15 +285,7 @@ class GossipRun:
             round=self.plan.rounds,
             bytes_sent=sent,
             bytes_received=received,
-            slice_weights=self._slice_weights(),
+            slice_weights=self._rounds.slice_weights,
         )
         self.journal.append(end)
         return end
-
-    def _slice_weights(self) -> dict[str, float]:
-        return slice_weights(self._expected, self._device.train_samples)
-
-
-def round_seed(seed: int, round: int) -> int:
-    """The seed that shuffles the samples of one round."""
-    return (seed * 1_000_003 + round) % 2**63

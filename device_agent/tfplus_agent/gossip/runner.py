@@ -15,9 +15,10 @@ from tfplus.errors import BusyError, DataError, UsageError
 from tfplus.gossip.transport.grpc_link import MAX_CALL_S, Backoff
 from tfplus.gossip.transport.grpc_service import GossipService, Mailbox
 from tfplus.proto.v1 import agent_pb2 as pb
-from tfplus.tensors.slices import Tensor
+from tfplus.tensors.slice_set import SliceSet
 from tfplus.wire.tls import TlsFiles
-from tfplus_agent.gossip.run import GossipRun, Link
+from tfplus_agent.gossip.links import Link
+from tfplus_agent.gossip.run import GossipRun
 from tfplus_agent.jobs.owner import Reservation
 from tfplus_agent.storage.gossip_journal import RunJournal, valid_run_id, without_addresses
 from tfplus_agent.storage.gossip_runs import drop_finished, read_last, set_last
@@ -142,7 +143,7 @@ class GossipRunner:
             return last.plan.run_id, last.last_done, False
         return "", 0, False
 
-    def snapshot(self, round: int) -> dict[str, Tensor]:
+    def snapshot(self, round: int) -> SliceSet:
         """Returns the weights as they stood after a round of the last run; 0: before the first.
 
         Raises:
@@ -173,14 +174,14 @@ class GossipRunner:
         manifest = self._device.manifest
         found = RunJournal.read(self._root, plan.run_id)
         if found is None:
-            weights = self._device.weights()
-            model = self._device.model_sha256
-            return RunJournal.create(self._root, plan, manifest, weights, model), False
+            model, settle = self._device.model_sha256, self._device.settle
+            return RunJournal.create(self._root, plan, manifest, settle, model), False
         found.check_resumable(plan, manifest)
         found.plan = plan
         if not found.finished:
             # Training of the round that was cut off is done over: from where that round began.
-            self._device.set_weights(found.resume_weights(manifest))
+            tensors, step = found.resume_state(manifest, self._device.model_sha256)
+            self._device.set_weights(tensors, step=step)
         return found, True
 
     def _of(self, run_id: str) -> GossipRun | None:

@@ -19,9 +19,9 @@ from tfplus.model_file import artifact
 from tfplus.model_file.artifact import Artifact
 from tfplus.runtime import accelerator_process
 from tfplus.runtime.accelerator_process import Step
+from tfplus.runtime.accelerators import GPU
 from tfplus.runtime.gpu import Precision
-from tfplus.runtime.gpu_model import GPU
-from tfplus.runtime.interpreter import Model
+from tfplus.runtime.trainable_model import TrainableModel
 from tfplus.tensors.slices import Tensor, Tensors, weight_of
 from tfplus_agent.results import LOSS
 
@@ -85,10 +85,10 @@ NONE = Errors()
 
 def of(
     read: Artifact,
-    on_cpu: Model,
+    on_cpu: TrainableModel,
     batch: Tensors,
     precision: Precision = "float32",
-    with_other_kernels: Callable[[], Model] | None = None,
+    with_other_kernels: Callable[[], TrainableModel] | None = None,
 ) -> Trial:
     """Tries the GPU with one model.
 
@@ -180,7 +180,7 @@ def errors(
 
 
 def _own_errors(
-    other: Model,
+    other: TrainableModel,
     before: Tensors,
     batch: Tensors,
     want: Tensors,

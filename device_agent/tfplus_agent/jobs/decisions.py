@@ -13,7 +13,8 @@ what it works on. Who asks is let in, waits, or is refused, by what is in the wa
     a withdrawal of it                        refuse         refuse         refuse
     the end of the agent  refuse    refuse    refuse         refuse         refuse
 
-(*) as if it were not there. Where two things are in the way, the lower line counts. Who waits is
+(*) as if it were not there; for what must be done at its end, a withdrawal is not there either.
+Where two things are in the way, the lower line counts. Who waits is
 asked about again, in the order of arrival, whenever something begins or ends.
 """
 
@@ -50,6 +51,7 @@ class Ask:
       long: whether others had better be refused than wait for its end.
       patient: whether it waits where others are refused.
       under: number of the reservation that it is an operation of; None for nobody's.
+      last: whether it must be done at the end of that, also where it was withdrawn.
     """
 
     number: int
@@ -58,6 +60,7 @@ class Ask:
     long: bool = False
     patient: bool = False
     under: int | None = None
+    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def decide(use: Use, ask: Ask) -> Decision:
     """Decides by the table above."""
     if use.ending:
         return Decision(Verdict.REFUSE, "closing is under way on this agent")
-    if ask.number in use.withdrawn or ask.under in use.withdrawn:
+    if not ask.last and (ask.number in use.withdrawn or ask.under in use.withdrawn):
         return Decision(Verdict.REFUSE, "it was stopped", withdrawn=True)
     own = use.reserved is not None and ask.under == use.reserved.number
     patient = ask.patient or own

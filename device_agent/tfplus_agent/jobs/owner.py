@@ -46,9 +46,9 @@ class DeviceOwner:
           BusyError: something else is under way, or short operations did not end in time.
           WithdrawnError: the reservation that it belongs to was withdrawn.
         """
-        under: int | None = getattr(self._this_thread, "number", None)
+        under, last = self._behalf()
         kind = Kind.CHANGE if changes else Kind.READ
-        ask = Ask(next(self._numbers), what, kind, long, under=under)
+        ask = Ask(next(self._numbers), what, kind, long, under=under, last=last)
         self.admit(ask)
         try:
             yield
@@ -64,14 +64,17 @@ class DeviceOwner:
         return Reservation(self, next(self._numbers), what)
 
     @contextmanager
-    def on_behalf_of(self, number: int) -> Generator[None]:
+    def on_behalf_of(self, number: int, *, last: bool) -> Generator[None]:
         """Makes this thread's operations, while the body runs, those of a reservation."""
-        before: int | None = getattr(self._this_thread, "number", None)
-        self._this_thread.number = number
+        before = self._behalf()
+        self._this_thread.behalf = (number, last)
         try:
             yield
         finally:
-            self._this_thread.number = before
+            self._this_thread.behalf = before
+
+    def _behalf(self) -> tuple[int | None, bool]:
+        return getattr(self._this_thread, "behalf", (None, False))
 
     def end(self, timeout_s: float) -> bool:
         """Lets nobody begin any more; returns whether the operation under way ended in time."""
@@ -139,9 +142,13 @@ class Reservation:
         self._owner.admit(self._ask)
 
     @contextmanager
-    def here(self) -> Generator[None]:
-        """Makes the operations of this thread, while the body runs, this reservation's own."""
-        with self._owner.on_behalf_of(self._number):
+    def here(self, *, last: bool = False) -> Generator[None]:
+        """Makes the operations of this thread, while the body runs, this reservation's own.
+
+        Args:
+          last: they are what must be done at its end, also where it was withdrawn.
+        """
+        with self._owner.on_behalf_of(self._number, last=last):
             yield
 
     def withdraw(self) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from signal import Signals
-from typing import Any
+from typing import Any, cast
 
 import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
@@ -24,6 +25,8 @@ from tfplus_agent.server.agent_service import AgentService
 from tfplus_agent.server.calls import Calls
 from tfplus_agent.server.event_loop import EventLoop
 from tfplus_agent.server.idle_streams import Pace
+from tfplus_agent.server.permissions import Permissions
+from tfplus_agent.server.service_manager import ServiceManager
 from tfplus_agent.server.signals import StopSignals
 
 _GRACE_S = 5.0
@@ -83,7 +86,8 @@ class AgentServer:
             gossip_pb2.DESCRIPTOR.services_by_name["Gossip"].full_name,
         ]
         self._health = health.Health(services)
-        self._calls = Calls(pace=config.pace)
+        permissions = Permissions(config.tls.revoked if config.tls else None)
+        self._calls = Calls(permissions, pace=config.pace)
         self._loop = EventLoop()
         try:
             self._server, port = self._loop.run(self._served(config, services))
@@ -94,8 +98,8 @@ class AgentServer:
 
     async def _served(self, config: ServerConfig, services: list[str]) -> tuple[Any, int]:
         server: Any = grpc.aio.server(interceptors=[self._calls], options=wire_tls.server_options())
-        service = AgentService(self.device, self._runner, self._jobs)
-        agent_pb2_grpc.add_AgentServicer_to_server(service, server)
+        self._agent = AgentService(self.device, self._runner, self._jobs)
+        agent_pb2_grpc.add_AgentServicer_to_server(self._agent, server)
         gossip_pb2_grpc.add_GossipServicer_to_server(self._runner.servicer(), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
@@ -109,6 +113,14 @@ class AgentServer:
         self._loop.run(self._server.start())
         # Says at once how it stands, and again whenever a worker starts, or does not.
         self.device.on_worker(lambda works: self._loop.soon(self._health.set_serving, works))
+
+    def answer_to(self, manager: ServiceManager) -> None:
+        """Tells a service manager that it serves, and from now on that it still answers."""
+        # What a peer would ask, without a call around it.
+        context = cast("grpc.ServicerContext", None)
+        answers = functools.partial(self._agent.GetStatus, agent_pb2.GetStatusRequest(), context)
+        self._loop.start(manager.beat(answers))
+        manager.tell("READY=1", f"STATUS=agent '{self.device.name}' serves on {self.address}")
 
     def stop(self) -> None:
         """Ends calls under way, keeps what training learned, ends the worker; then returns."""
@@ -130,13 +142,16 @@ def serve(config: ServerConfig, on_ready: Callable[[AgentServer], None]) -> Sign
       config: what the daemon is started with.
       on_ready: called once it serves.
     """
+    manager = ServiceManager()
     with StopSignals() as signals:
         server = AgentServer(config)
         try:
             server.start()
+            server.answer_to(manager)
             on_ready(server)
             return signals.wait()
         finally:
+            manager.tell("STOPPING=1")
             server.stop()
 
 

@@ -16,7 +16,8 @@ from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.proto.v1 import agent_pb2_grpc
 from tfplus.proto.v1 import tensors_pb2 as tensors_pb
 from tfplus.system import cores
-from tfplus.tensors.slices import Tensor, select
+from tfplus.tensors.slice_set import SliceSet
+from tfplus.tensors.slices import select
 from tfplus.wire import tensors
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 from tfplus_agent.device.device import Device
@@ -24,8 +25,8 @@ from tfplus_agent.jobs import messages
 from tfplus_agent.jobs.queue import JobQueue
 from tfplus_agent.server.calls import CallContext
 from tfplus_agent.server.event_stream import Mailbox
-from tfplus_agent.telemetry.power_supply import CHARGE, PLUGGED_IN, PowerSupply
 from tfplus_agent.telemetry.sensor import Reading, value_of
+from tfplus_agent.telemetry.sensors.power_supply import CHARGE, PLUGGED_IN, PowerSupply
 
 
 class GossipControl(Protocol):
@@ -49,7 +50,7 @@ class GossipControl(Protocol):
         """Returns run id, round and whether it is under way; of the last run, if any."""
         ...
 
-    def snapshot(self, round: int) -> dict[str, Tensor]:
+    def snapshot(self, round: int) -> SliceSet:
         """Returns the weights as they stood after that round."""
         ...
 
@@ -180,21 +181,18 @@ class AgentService(agent_pb2_grpc.AgentServicer):
         """Streams weights out."""
         if request.HasField("gossip_round"):
             held = self._gossip.snapshot(request.gossip_round)
-            values = {name: held[name] for name in select(held, request.prefixes)}
-            hashes: dict[str, bytes] = {}
+            values = held.only(select(held, request.prefixes))
         else:
-            values, hashes = self._device.hashed_weights(
-                request.prefixes, request.include_optimizer
-            )
-        yield from tensors.to_parts(values, hashes=hashes, limits=self._limits)
+            values = self._device.weights(request.prefixes, request.include_optimizer)
+        yield from tensors.to_parts(values, limits=self._limits)
 
     def SetWeights(  # noqa: N802
         self, request_iterator: Iterator[tensors_pb.TensorSetPart], context: grpc.ServicerContext
     ) -> pb.SetWeightsResponse:
         """Takes weights in; answers when they are on disk."""
         came = tensors.receive(request_iterator, limits=self._limits)
-        self._device.set_weights(came.tensors, hashes=came.hashes)
-        return pb.SetWeightsResponse(tensors=len(came.tensors), saved=True)
+        self._device.set_weights(came)
+        return pb.SetWeightsResponse(tensors=len(came), saved=True)
 
     def StartGossip(  # noqa: N802
         self, request: pb.GossipPlan, context: grpc.ServicerContext

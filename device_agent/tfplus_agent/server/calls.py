@@ -15,15 +15,18 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent import futures
+from functools import partial
 from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
 
+from tfplus.wire.roles import Auth
 from tfplus_agent.server.admission import GROUPS, WATCHES, Group, Places, peer_of
 from tfplus_agent.server.call_streams import Feed, Incoming, Outgoing
 from tfplus_agent.server.grpc_errors import MalformedRequestError, RefusedCallError, status_of
 from tfplus_agent.server.idle_streams import Pace
+from tfplus_agent.server.permissions import Permissions
 
 
 class CallContext:
@@ -74,6 +77,7 @@ class Calls(grpc.aio.ServerInterceptor):
     """Takes every call of a server.
 
     Args:
+      permissions: who may call what.
       groups: method → the group that its calls are of; others are watches.
       pace: what is expected of callers.
       clock: monotonic seconds.
@@ -81,10 +85,12 @@ class Calls(grpc.aio.ServerInterceptor):
 
     def __init__(
         self,
+        permissions: Permissions,
         groups: Mapping[str, Group] = GROUPS,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._permissions = permissions
         self._groups = groups
         self._pace = pace or Pace()
         self._clock = clock
@@ -99,7 +105,8 @@ class Calls(grpc.aio.ServerInterceptor):
             return None
         if name not in self._handlers:
             places, threads = self._of(self._groups.get(name, WATCHES))
-            method = _Method(name, handler, places, threads, self._pace, self._clock)
+            check = partial(self._permissions.check, name)
+            method = _Method(name, handler, check, places, threads, self._pace, self._clock)
             self._handlers[name] = method.handler()
         return self._handlers[name]
 
@@ -122,6 +129,7 @@ class _Method:
         self,
         name: str,
         handler: Any,
+        check: Callable[[Auth], None],
         places: Places,
         threads: futures.ThreadPoolExecutor,
         pace: Pace,
@@ -129,6 +137,7 @@ class _Method:
     ) -> None:
         self._name = name.rpartition("/")[2]
         self._handler = handler
+        self._check = check
         self._places = places
         self._threads = threads
         self._pace = pace
@@ -149,6 +158,7 @@ class _Method:
 
     async def _serve(self, _: Any, context: Any) -> Any:
         try:
+            self._check(context.auth_context())
             peer = peer_of(context)
             self._places.take(peer)
             with contextlib.ExitStack() as at_the_end:

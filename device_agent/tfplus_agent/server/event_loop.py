@@ -22,6 +22,10 @@ class EventLoop:
         """Runs a coroutine to its end, from any other thread, and returns its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Starts a coroutine that ends by itself or, at the latest, when the loop is closed."""
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
     def soon(self, call: Callable[..., object], *arguments: object) -> None:
         """Makes the loop call something soon; does nothing once it is closed."""
         soon(self._loop, call, *arguments)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from tfplus.errors import TensorError
+from tfplus.tensors.hashing import raw_bytes
 from tfplus.tensors.slices import Tensor, Tensors
-from tfplus.wire.hashing import raw_bytes
 
 _ALIGNMENT = 8
 _DTYPES = {"float32": "F32", "int32": "I32"}

@@ -16,8 +16,8 @@ from pathlib import Path
 from tfplus.errors import DamagedFileError, TensorError, TfplusError
 from tfplus.system.checked_json import shown
 from tfplus.system.files import set_aside_name, write_atomic
-from tfplus.tensors.slices import Tensor, check_against
-from tfplus.wire.hashing import hashes_of
+from tfplus.tensors.slice_set import SliceSet
+from tfplus.tensors.slices import Tensors, check_against
 from tfplus_agent.storage import checkpoint_file, state_files
 from tfplus_agent.storage.checkpoint_file import content_hash, pieces
 
@@ -46,7 +46,7 @@ class Checkpoint:
     """
 
     step: int
-    tensors: dict[str, Tensor]
+    tensors: SliceSet
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,11 @@ class CheckpointStore:
         self._expected = expected
         self._known: _Known | None = None
 
-    def save(self, checkpoint: Checkpoint, hashes: Mapping[str, bytes] | None = None) -> None:
+    def save(self, checkpoint: Checkpoint) -> Path:
         """Writes a checkpoint; it is on disk when this returns.
 
-        Args:
-          checkpoint: what to keep.
-          hashes: name → SHA-256 of tensors whose hash is known; they are not hashed again.
+        Returns:
+          The file, which stays until two newer checkpoints have been written.
 
         Raises:
           StorageError: it cannot be written; those before it are untouched.
@@ -91,7 +90,7 @@ class CheckpointStore:
         """
         check_against(checkpoint.tensors, self._expected)
         tensors = checkpoint.tensors
-        digests = hashes_of(tensors, hashes or {})
+        digests = tensors.hashes()
         metadata = {
             "model_sha256": self._model_sha256,
             "step": str(checkpoint.step),
@@ -106,32 +105,41 @@ class CheckpointStore:
                 self._path(old).unlink(missing_ok=True)
                 set_aside_name(self._path(old)).unlink(missing_ok=True)
         except OSError as error:
-            size_bytes = sum(tensor.nbytes for tensor in tensors.values())
             raise StorageError(
-                f"{self._directory}: cannot write a checkpoint of {size_bytes} bytes: "
+                f"{self._directory}: cannot write a checkpoint of {tensors.size_bytes} bytes: "
                 f"{error.strerror or error}; the last one, if any, is intact: free some space and "
                 "try again"
             ) from None
         self._know(path, digests)
+        return path
 
-    def again(self, names: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, bytes]] | None:
+    def newest(self) -> Path | None:
+        """The file that was written, or read whole, last; None where somebody has touched it."""
+        known = self._known
+        try:
+            intact = known is not None and _identity(known.path) == known.identity
+        except OSError:
+            intact = False
+        return known.path if known is not None and intact else None
+
+    def again(self, names: Sequence[str]) -> SliceSet | None:
         """Reads tensors of the checkpoint that was written, or read whole, last.
 
         Args:
           names: of the tensors.
 
         Returns:
-          The tensors by name, unchecked, and the hash that each must have; None where there is no
-          such checkpoint, or somebody has touched its file since.
+          The tensors, unchecked, under the hashes that they must have; None where there is no such
+          checkpoint, or somebody has touched its file since.
         """
         known = self._known
+        if known is None or self.newest() is None:
+            return None
         try:
-            if known is None or _identity(known.path) != known.identity:
-                return None
             tensors = checkpoint_file.read(known.path, names, self._expected)
         except (TensorError, OSError):
             return None
-        return tensors, {name: known.hashes[name] for name in names}
+        return SliceSet(tensors, known.hashes)
 
     def load(self) -> Checkpoint | None:
         """Reads the newest checkpoint that is whole, or None when there is none.
@@ -149,18 +157,12 @@ class CheckpointStore:
         return None
 
     def _read(self, path: Path) -> Checkpoint:
-        tensors, about = state_files.tensors(path, self._expected)
+        values, about = state_files.tensors(path, self._expected)
         if about.get("model_sha256") != self._model_sha256:
             raise DamagedFileError("it belongs to another model")
-        text = about.get("step", "")
-        if not _STEP.fullmatch(text):
-            raise DamagedFileError(f"step: expected an integer, got {shown(text)}")
-        step = int(text)
-        digests = hashes_of(tensors, {})
-        if about.get("content_sha256") != content_hash(step, digests):
-            raise DamagedFileError("its content does not match its SHA-256")
-        self._know(path, digests)
-        return Checkpoint(step, tensors)
+        checkpoint = checked(values, about)
+        self._know(path, checkpoint.tensors.hashes())
+        return checkpoint
 
     def _know(self, path: Path, hashes: dict[str, bytes]) -> None:
         try:
@@ -174,6 +176,25 @@ class CheckpointStore:
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:010d}{_SUFFIX}"
+
+
+def checked(values: Tensors, about: Mapping[str, str]) -> Checkpoint:
+    """Makes a checkpoint of what was read of its file.
+
+    Args:
+      values: name → array.
+      about: what the file says of itself.
+
+    Raises:
+      DamagedFileError: the values are not those that were written.
+    """
+    text = about.get("step", "")
+    if not _STEP.fullmatch(text):
+        raise DamagedFileError(f"step: expected an integer, got {shown(text)}")
+    tensors = SliceSet(values)
+    if about.get("content_sha256") != content_hash(int(text), tensors.hashes()):
+        raise DamagedFileError("its content does not match its SHA-256")
+    return Checkpoint(int(text), tensors)
 
 
 def _identity(path: Path) -> tuple[int, int, int]:

@@ -1,15 +1,20 @@
-"""Reading what a gossip run left on disk: its plan and its events, whatever has become of them."""
+"""The files of a gossip run: appending an event; reading back whatever has become of any."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from google.protobuf import json_format
 
 from tfplus.errors import DamagedFileError
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.system.checked_json import Fields, parse, shown
-from tfplus.system.files import set_aside_name
+from tfplus.system.files import set_aside_name, sync_directory
+from tfplus.tensors.slice_set import SliceSet
 from tfplus_agent.storage import state_files
+from tfplus_agent.storage.checkpoints import checked
 from tfplus_agent.storage.event_lines import message_from, read_lines
 
 EVENTS = "events.jsonl"
@@ -58,6 +63,41 @@ def read_events(directory: Path, *, mend: bool) -> list[pb.GossipEvent]:
       OSError: it cannot be read now.
     """
     return read_lines(directory / EVENTS, _event, mend=mend)
+
+
+def append_event(directory: Path, event: pb.GossipEvent) -> None:
+    """Appends a line to the events of a run; it is on disk when this returns.
+
+    Raises:
+      OSError: the disk is full.
+    """
+    line = json_format.MessageToJson(event, indent=None) + "\n"
+    path = directory / EVENTS
+    with path.open("ab") as file:
+        torn = file.tell() > 0 and not _ends_whole(path)
+        file.write((b"\n" if torn else b"") + line.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    sync_directory(directory)
+
+
+def _ends_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def read_round(path: Path) -> tuple[SliceSet, Mapping[str, str]]:
+    """Reads the file of a round: its tensors, and what it says of itself.
+
+    Raises:
+      DamagedFileError: it is damaged.
+      OSError: there is none, or it cannot be read now.
+    """
+    values, about = state_files.tensors(path)
+    # Earlier versions wrote the weights alone, without a hash.
+    held = checked(values, about).tensors if "content_sha256" in about else SliceSet(values)
+    return held, about
 
 
 def has_finished(events: Iterable[pb.GossipEvent]) -> bool:

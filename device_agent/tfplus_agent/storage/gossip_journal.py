@@ -4,34 +4,50 @@
     gossip/<run id>/events.jsonl    one line for every round that is done, and for the end
     gossip/<run id>/round-0007.safetensors
 
-A round counts as done once its line is on disk; its weights were written before. The last line may
-be torn by a crash and is then as good as not written. What all runs of a device have in common is
-in `gossip_runs`.
+The file of a round is that of the checkpoint under a second name: a state is written once. A round
+is committed in this order, and each step is synced before the next one begins:
+
+    1. checkpoint   written aside, renamed; the oldest is removed
+    2. round file   linked to it aside, renamed
+    3. line         appended to the events; with it the round is done
+    4. earlier round files removed, unless the plan keeps them
+
+Cut off before 3, the run goes on from the file of the round before, which nothing has touched: it
+is a name of its own. A last line that is torn is as good as not written. What all runs of a device
+have in common is in `gossip_runs`.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from google.protobuf import json_format
-from safetensors.numpy import save as to_safetensors
 
 from tfplus.errors import DamagedFileError, DataError, UsageError
 from tfplus.model_file.manifest import Manifest
 from tfplus.proto.v1 import agent_pb2 as pb
-from tfplus.system.files import sync_directory, write_atomic
-from tfplus.tensors.slices import Tensor, Tensors, check_against
+from tfplus.system.files import link_atomic, sync_directory, write_atomic
+from tfplus.tensors.slice_set import SliceSet
+from tfplus.tensors.slices import check_against, is_slice
 from tfplus_agent.storage import state_files
 from tfplus_agent.storage.checkpoints import StorageError
-from tfplus_agent.storage.gossip_files import EVENTS, PLAN, has_finished, read_events, read_plan
+from tfplus_agent.storage.gossip_files import (
+    PLAN,
+    append_event,
+    has_finished,
+    read_events,
+    read_plan,
+    read_round,
+)
 
 _LOG = logging.getLogger(__name__)
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+Keep = Callable[[Path], None]
 _LINE_LOST = "its line in the journal was damaged; what it said is lost, its weights are not"
 
 
@@ -80,7 +96,7 @@ class RunJournal:
         root: Path,
         plan: pb.GossipPlan,
         manifest: Manifest,
-        weights: Tensors,
+        settle: Callable[[Keep], None],
         model_sha256: str = "",
     ) -> RunJournal:
         """Begins a run.
@@ -89,7 +105,7 @@ class RunJournal:
           root: directory of all runs.
           plan: what the agent was told.
           manifest: of the model.
-          weights: those that the run starts from.
+          settle: calls what it is given with the file of the state that the run starts from.
           model_sha256: address of the model, whose checkpoints the run needs to go on.
 
         Raises:
@@ -107,7 +123,7 @@ class RunJournal:
             for left in directory.iterdir():
                 left.unlink()
             journal = cls(directory, plan, manifest.architecture_hash)
-            journal.save_snapshot(0, weights)
+            settle(journal.keeper(0))
             write_atomic(directory / PLAN, json.dumps(content, indent=1).encode())
             sync_directory(root)
         except OSError as error:
@@ -174,50 +190,48 @@ class RunJournal:
         Raises:
           StorageError: the disk is full.
         """
-        line = json_format.MessageToJson(event, indent=None) + "\n"
-        path = self._directory / EVENTS
         try:
-            with path.open("ab") as file:
-                torn = file.tell() > 0 and not _ends_whole(path)
-                file.write((b"\n" if torn else b"") + line.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            sync_directory(self._directory)
+            append_event(self._directory, event)
         except OSError as error:
             raise full(self._directory, error) from None
         self.events.append(event)
 
-    def save_snapshot(self, round: int, tensors: Tensors) -> None:
-        """Writes the weights after a round; 0 for those that the run starts from.
+    def keeper(self, round: int) -> Keep:
+        """What takes the file of the state after a round; 0 for that which the run starts from.
 
-        Raises:
-          StorageError: the disk is full.
+        It gives the file a second name here, and raises StorageError where the disk is full.
         """
-        content = to_safetensors({n: t.copy() for n, t in tensors.items()})
+        return partial(self._keep, round)
+
+    def _keep(self, round: int, checkpoint: Path) -> None:
         try:
-            write_atomic(self._path(round), content)
+            link_atomic(checkpoint, self._path(round))
         except OSError as error:
             raise full(self._directory, error) from None
 
     def drop_snapshots_before(self, round: int) -> None:
-        """Removes the weights of earlier rounds."""
+        """Removes the files of earlier rounds."""
         for earlier in [r for r in self.kept_rounds() if r < round]:
             self._path(earlier).unlink(missing_ok=True)
 
     def kept_rounds(self) -> list[int]:
-        """Rounds whose weights are here."""
+        """Rounds whose files are here."""
         found = [p.stem.removeprefix("round-") for p in self._directory.glob("round-*.safetensors")]
         return sorted(int(text) for text in found if text.isascii() and text.isdigit())
 
-    def snapshot(self, round: int) -> dict[str, Tensor]:
+    def snapshot(self, round: int) -> SliceSet:
         """Reads the weights after a round.
 
         Raises:
           DataError: they are not kept, or damaged.
         """
+        state, _ = self._state(round)
+        return state.only(filter(is_slice, state))
+
+    def _state(self, round: int) -> tuple[SliceSet, Mapping[str, str]]:
         path = self._path(round)
         try:
-            return state_files.guarded(path, lambda: state_files.tensors(path)[0])
+            return state_files.guarded(path, lambda: read_round(path))
         except FileNotFoundError:
             raise DataError(
                 f"run '{self.plan.run_id}': the weights after round {round} are not kept here; "
@@ -228,16 +242,27 @@ class RunJournal:
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
-    def resume_weights(self, manifest: Manifest) -> dict[str, Tensor]:
-        """Reads the weights that the run goes on from, checked against the model.
+    def resume_state(self, manifest: Manifest, model_sha256: str) -> tuple[SliceSet, int | None]:
+        """Reads the state that the run goes on from, checked against the model.
+
+        Args:
+          manifest: of the loaded model.
+          model_sha256: its address.
+
+        Returns:
+          Every variable, and the steps behind them. Of a model that is not the very file that the
+          round was trained with, and of a round that an earlier version wrote, the weights, and
+          None.
 
         Raises:
-          DataError: they are missing or damaged.
-          TensorError: they are not those of the model.
+          DataError: it is missing or damaged.
+          TensorError: it is not that of the model.
         """
-        tensors = self.snapshot(self.last_done)
-        check_against(tensors, manifest.expected(weights_only=True))
-        return tensors
+        state, about = self._state(self.last_done)
+        whole = about.get("model_sha256") == model_sha256 and "step" in about
+        tensors = state if whole else state.only(filter(is_slice, state))
+        check_against(tensors, manifest.expected(weights_only=not whole))
+        return tensors, int(about["step"]) if whole else None
 
     def _take_what_was_done(self) -> None:
         """Holds the events to the weights that are there: a round's are written before its line.
@@ -263,12 +288,6 @@ def without_addresses(plan: pb.GossipPlan) -> pb.GossipPlan:
     for neighbour in copy.neighbours:
         neighbour.address = ""
     return copy
-
-
-def _ends_whole(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
 
 
 def full(where: Path, error: OSError) -> StorageError:

@@ -6,103 +6,40 @@ import contextlib
 import logging
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from tfplus import errors
-from tfplus.data.scaling import Scaling
 from tfplus.errors import TfplusError, WorkerError
-from tfplus.runtime import gpu_model
-from tfplus.runtime.gpu import Precision
 from tfplus.system import child_process
 from tfplus.tensors.slices import Tensor, Tensors
-from tfplus_agent.worker.framing import FramingError, read_message, write_message
-from tfplus_agent.worker.tensor_blob import packed, unpacked
+from tfplus.training.epoch import EpochPlan, EpochResult, StepEvent
+from tfplus.training.evaluation import Evaluation
+from tfplus_agent.worker import protocol
+from tfplus_agent.worker.framing import FramingError
+from tfplus_agent.worker.protocol import (
+    Alive,
+    Cancel,
+    Done,
+    Evaluate,
+    Failed,
+    Loaded,
+    Message,
+    Predict,
+    Request,
+    Restore,
+    Save,
+    Variables,
+    WorkerSetup,
+)
 from tfplus_agent.worker.watched_pipe import SilentWorkerError, WatchedPipe
 
+_R = TypeVar("_R", Loaded, EpochResult, Evaluation, Variables, Done)
 _LOG = logging.getLogger(__name__)
 # A small device that swaps may keep a worker from its heartbeat for seconds.
 _SILENCE_LIMIT_S = 60.0
 _EXIT_TIMEOUT_S = 5.0
 _LOG_TAIL_BYTES = 2000
-
-
-@dataclass(frozen=True)
-class WorkerSetup:
-    """What a worker loads.
-
-    Attributes:
-      model: an exported file.
-      data: training data.
-      eval_data: evaluation data, if any.
-      runtime: its distribution.
-      threads: of the interpreter; 0 for every core.
-      xnnpack: whether XNNPACK is used.
-      accelerator: `auto`, `cpu` or `gpu`.
-      gpu_precision: of a GPU's arithmetic.
-      scaling: of the data's values, instead of what the model's file declares.
-    """
-
-    model: Path
-    data: Path
-    eval_data: Path | None
-    runtime: str
-    threads: int
-    xnnpack: bool
-    accelerator: str = gpu_model.AUTO
-    gpu_precision: Precision = "float32"
-    scaling: Scaling | None = None
-
-
-@dataclass(frozen=True)
-class EpochPlan:
-    """One epoch, or a piece of one.
-
-    Attributes:
-      seed: of the whole call.
-      epoch: counted from 0.
-      first_step: steps taken before this epoch.
-      steps_total: steps of the whole call.
-      report_every: steps from event to event.
-      max_steps: stop after so many steps.
-      skip: batches of the epoch that were taken before.
-      loss_every: on a GPU, read the loss after so many steps.
-      max_seconds: stop after the first step that ends later.
-    """
-
-    seed: int
-    epoch: int
-    first_step: int
-    steps_total: int
-    report_every: int
-    max_steps: int
-    skip: int = 0
-    loss_every: int = 1
-    max_seconds: float = 30.0
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """What came of one request to train.
-
-    Attributes:
-      samples: behind all steps.
-      read_samples: behind the steps that were read.
-      sums: of what `train` reported over `read_samples`, by name.
-      step_ms: float64 [steps], the time of each step.
-      first_loss: of the first step that was read; None without steps.
-    """
-
-    samples: int
-    read_samples: int
-    sums: dict[str, float]
-    step_ms: npt.NDArray[np.float64]
-    first_loss: float | None = None
 
 
 class WorkerClient:
@@ -112,6 +49,9 @@ class WorkerClient:
       setup: what it loads.
       log_path: where its error output goes.
       silence_limit_s: ends it when it gives no sign of life for so long, in seconds.
+
+    Attributes:
+      loaded: what it loaded.
 
     Raises:
       TfplusError: the model or the data cannot be loaded.
@@ -140,30 +80,39 @@ class WorkerClient:
         self._requests = WatchedPipe(self._process.stdin, silence_limit_s)
         self._replies = WatchedPipe(self._process.stdout, silence_limit_s)
         try:
-            about, _ = self._ask(
-                "load",
-                model=str(setup.model),
-                data=str(setup.data),
-                eval_data=str(setup.eval_data) if setup.eval_data else "",
-                runtime=setup.runtime,
-                threads=setup.threads,
-                xnnpack=setup.xnnpack,
-                accelerator=setup.accelerator,
-                gpu_precision=setup.gpu_precision,
-                scaling=None if setup.scaling is None else astuple(setup.scaling),
-            )
+            self.loaded = self._ask(setup, Loaded)
         except BaseException:
             self.close()
             raise
-        self.train_samples = int(about["train_samples"])
-        self.accelerator = str(about["accelerator"])
-        self.accelerator_note = str(about["note"])
         if self.accelerator_note:
             _LOG.warning("trains on the CPU, not on the GPU: %s", self.accelerator_note)
-        self.misfits = tuple(str(text) for text in about["misfits"])
-        self.guess_loss: float | None = about["guess_loss"]
         for text in self.misfits:
             _LOG.warning("%s", text)
+
+    @property
+    def train_samples(self) -> int:
+        """Samples in the training data."""
+        return self.loaded.train_samples
+
+    @property
+    def accelerator(self) -> str:
+        """What it trains on, `cpu` or `gpu`."""
+        return self.loaded.accelerator
+
+    @property
+    def accelerator_note(self) -> str:
+        """Why it is not the one that was asked for; empty otherwise."""
+        return self.loaded.note
+
+    @property
+    def misfits(self) -> tuple[str, ...]:
+        """Where the data are not what the model was made for."""
+        return self.loaded.misfits
+
+    @property
+    def guess_loss(self) -> float | None:
+        """The loss of a model that knows nothing of the data; None where it is not known."""
+        return self.loaded.guess_loss
 
     @property
     def pid(self) -> int:
@@ -178,40 +127,33 @@ class WorkerClient:
     def train(
         self,
         plan: EpochPlan,
-        on_step: Callable[[dict[str, Any]], None],
+        on_step: Callable[[StepEvent], None],
         cancelled: Callable[[], bool],
     ) -> EpochResult:
         """Trains one epoch.
 
         Args:
           plan: which one.
-          on_step: called with the fields of each event.
+          on_step: called with each event.
           cancelled: asked every now and then; once true, training stops after the step under way.
         """
-        about, blob = self._ask("train", on_step=on_step, cancelled=cancelled, **vars(plan))
-        return EpochResult(
-            int(about["samples"]),
-            int(about["read_samples"]),
-            {str(name): float(value) for name, value in about["sums"].items()},
-            np.frombuffer(blob, "<f8"),
-            about["first_loss"],
-        )
+        return self._ask(plan, EpochResult, on_step=on_step, cancelled=cancelled)
 
-    def evaluate(self) -> tuple[int, int, dict[str, float]]:
-        """Returns samples, samples of known classes, and the sum of each metric over all."""
-        about, _ = self._ask("evaluate")
-        sums = {str(name): float(value) for name, value in about["sums"].items()}
-        return int(about["samples"]), int(about["known_samples"]), sums
+    def evaluate(self) -> Evaluation:
+        """Measures the model on the evaluation data."""
+        return self._ask(Evaluate(), Evaluation)
+
+    def predict(self, data: Path) -> dict[str, Tensor]:
+        """Runs the model on the samples of a file: name of an output → [samples, ...]."""
+        return dict(self._ask(Predict(data), Variables).tensors)
 
     def save(self) -> dict[str, Tensor]:
         """Returns every variable."""
-        about, blob = self._ask("save")
-        return unpacked(about["tensors"], blob)
+        return dict(self._ask(Save(), Variables).tensors)
 
     def restore(self, tensors: Tensors) -> None:
         """Sets every variable."""
-        layout, blob = packed(tensors)
-        self._ask("restore", blob, tensors=layout)
+        self._ask(Restore(tensors), Done)
 
     def kill(self) -> None:
         """Ends the process at once; a request under way raises WorkerError in its own thread."""
@@ -230,46 +172,50 @@ class WorkerClient:
 
     def _ask(
         self,
-        command: str,
-        blob: Sequence[memoryview] = (),
+        request: Request,
+        expected: type[_R],
         *,
-        on_step: Callable[[dict[str, Any]], None] | None = None,
+        on_step: Callable[[StepEvent], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
-        **fields: Any,
-    ) -> tuple[dict[str, Any], memoryview]:
-        self._send(command, {"command": command, **fields}, blob)
+    ) -> _R:
+        command = protocol.kind_of(request)
+        self._send(command, request)
         asked_to_stop = False
 
         def stop_if_asked() -> None:
             nonlocal asked_to_stop
             if cancelled is not None and not asked_to_stop and cancelled():
                 asked_to_stop = True
-                self._send(command, {"command": "cancel"})
+                self._send(command, Cancel())
 
         self._replies.on_idle = stop_if_asked
         while True:
             stop_if_asked()
-            header, out = self._receive(command)
-            if "error" in header:
-                raise _error(header, command)
-            if header.get("event") == "alive":
-                continue
-            if header.get("event") != "step":
-                return header, out
-            if on_step is not None:
-                on_step(header)
+            message = self._receive(command)
+            if isinstance(message, expected):
+                return message
+            if isinstance(message, StepEvent):
+                if on_step is not None:
+                    on_step(message)
+            elif isinstance(message, Failed):
+                raise _error(message, command)
+            elif not isinstance(message, Alive):
+                raise WorkerError(
+                    f"the worker answered '{command}' with '{protocol.kind_of(message)}', expected "
+                    f"{expected.__name__}"
+                )
 
-    def _send(self, command: str, header: dict[str, Any], blob: Sequence[memoryview] = ()) -> None:
+    def _send(self, command: str, message: Message) -> None:
         try:
-            write_message(self._requests, header, blob)
+            protocol.send(self._requests, message)
         except SilentWorkerError as error:
             raise self._given_up(command, error) from None
         except (OSError, ValueError):
             raise WorkerError(self.how_it_died(command)) from None
 
-    def _receive(self, command: str) -> tuple[dict[str, Any], memoryview]:
+    def _receive(self, command: str) -> Message:
         try:
-            message = read_message(self._replies)
+            message = protocol.receive(self._replies)
         except SilentWorkerError as error:
             raise self._given_up(command, error) from None
         except (OSError, ValueError, FramingError):
@@ -309,11 +255,8 @@ class WorkerClient:
         return ""
 
 
-def _error(header: dict[str, Any], command: str) -> TfplusError:
-    kind = getattr(errors, str(header["error"]), None)
-    if not (isinstance(kind, type) and issubclass(kind, TfplusError)):
-        kind = WorkerError
-    message = str(header.get("message"))
+def _error(reply: Failed, command: str) -> TfplusError:
+    kind = protocol.ERRORS[reply.error]
     if kind is WorkerError:
-        message = f"the worker failed during '{command}': {message}"
-    return kind(message)
+        return WorkerError(f"the worker failed during '{command}': {reply.message}")
+    return kind(reply.message)

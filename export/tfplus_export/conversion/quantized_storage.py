@@ -16,7 +16,8 @@ import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated
 
-from tfplus.model_file.storage import Storage, decode, encode
+from tfplus.codecs.registry import codec
+from tfplus.model_file.storage import Storage
 from tfplus_export.conversion import flatbuffer
 from tfplus_export.conversion.markers import index_of
 
@@ -116,9 +117,10 @@ def shrink(
             if name is not None:
                 source = graph.tensors[operator.inputs[1]]
                 form = forms[name]
-                raw, scale = encode(name, values[name], form)
-                kept[name] = decode(raw, form, scale).reshape(values[name].shape)
-                model.buffers[source.buffer].data = np.frombuffer(raw, np.uint8)
+                encoded = codec(form).encode(name, values[name])
+                decoded = codec(form).decode(encoded, values[name].size)
+                kept[name] = decoded.reshape(values[name].shape)
+                model.buffers[source.buffer].data = np.frombuffer(encoded.raw, np.uint8)
                 buffers[name] = source.buffer
                 if form != "float32":
                     tensors[name] = (place, int(operator.inputs[1]))
@@ -130,7 +132,7 @@ def shrink(
                     source.type = _TYPES[form]
                     if form == "int8":
                         source.quantization = schema.QuantizationParametersT()
-                        source.quantization.scale = np.array([scale], np.float32)
+                        source.quantization.scale = np.array([encoded.scale], np.float32)
                         source.quantization.zeroPoint = np.array([0], np.int64)
                     dequantize = schema.OperatorT()
                     dequantize.opcodeIndex = _code(model, codes, _VERSIONS[form])

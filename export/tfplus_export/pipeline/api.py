@@ -14,12 +14,8 @@ from tfplus import __version__
 from tfplus.errors import ArtifactError, ExportError, UsageError
 from tfplus.model_file import artifact, manifest_reader
 from tfplus.model_file.artifact import Artifact
-from tfplus.model_file.manifest import (
-    AcceleratedGraph,
-    Accelerator,
-    Lowering,
-    Manifest,
-)
+from tfplus.model_file.companion_graphs import AcceleratedGraph, Accelerator
+from tfplus.model_file.manifest import Lowering, Manifest
 from tfplus_export.conversion import flatbuffer, quantized_storage
 from tfplus_export.costs import budget, cost, savings
 from tfplus_export.costs.preview import Preview, preview

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfplus.data.scaling import Scaling
-from tfplus.model_file.manifest import (
-    Accelerator,
-)
+from tfplus.model_file.companion_graphs import Accelerator
 from tfplus.model_file.storage import Storage
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.train_step.trainable import Freeze

@@ -22,7 +22,8 @@ from ai_edge_litert import schema_py_generated as schema
 from tfplus.errors import ExportError, TfplusError
 from tfplus.model_file import baking
 from tfplus.model_file.baking import Inference
-from tfplus.model_file.manifest import InferenceConstant, TensorInfo
+from tfplus.model_file.companion_graphs import InferenceConstant
+from tfplus.model_file.manifest import TensorInfo
 from tfplus_export.conversion import convert
 from tfplus_export.lowering.kernels.constants import FIXED
 from tfplus_export.parity.samples import random_inputs

@@ -89,7 +89,7 @@ def test_checkpoints_come_every_so_many_steps_of_the_whole(clock: list[float]) -
     session = Session(clock, [(1, 1.0), (2, 1.0), (6, 1.0), (4, 1.0), (4, 1.0), (1, 1.0)])
     told: list[int] = []
     course = Course(7, 10, 25, 1, 1, done_steps=7, checkpoint_every=8)
-    done = training.train(session, course, None, lambda: False, told.append)
+    done = training.train(session, course, None, lambda: False, on_checkpoint=told.append)
     assert session.plans == [
         (0, 7, 7, 1),
         (0, 8, 8, 8),
@@ -115,5 +115,8 @@ def test_a_training_that_was_done_before_takes_no_step(clock: list[float]) -> No
     session = Session(clock, [])
     told: list[int] = []
     course = Course(7, 10, 20, 1, 1, done_steps=20, checkpoint_every=8)
-    assert training.train(session, course, None, lambda: False, told.append).results == []
+    assert (
+        training.train(session, course, None, lambda: False, on_checkpoint=told.append).results
+        == []
+    )
     assert (session.saved, told) == ([0], [20])

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tfplus.wire.hashing import tensor_hash
+from tfplus.tensors.hashing import tensor_hash
+from tfplus.tensors.slice_set import SliceSet
 from tfplus_agent.device.device import Device
 
 KERNEL = "task/3/logit/kernel"
@@ -31,7 +32,7 @@ def test_what_is_set_is_on_disk_at_once_and_in_the_worker_at_its_next_use(
     device = open_device()
     before = device.weights(include_optimizer=True)
     ones = np.ones((16, 1), np.float32)
-    device.set_weights({KERNEL: ones}, hashes={KERNEL: tensor_hash(ones)})
+    device.set_weights(SliceSet({KERNEL: ones}, {KERNEL: tensor_hash(ones)}))
     assert ones.tobytes() in newest(tmp_path).read_bytes()
     held = worker_values(device)
     for name, value in {**before, KERNEL: ones}.items():
@@ -41,9 +42,10 @@ def test_what_is_set_is_on_disk_at_once_and_in_the_worker_at_its_next_use(
 
 def test_weights_at_rest_come_with_their_hashes_and_equal_the_workers(open_device: Open) -> None:
     device = open_device()
-    assert device.hashed_weights()[1] == {}
+    assert device.weights().known_hashes == {}
     device.train(1, seed=1)
-    values, hashes = device.hashed_weights(include_optimizer=True)
+    values = device.weights(include_optimizer=True)
+    hashes = values.known_hashes
     held = worker_values(device)
     assert set(values) == set(hashes) == set(held)
     for name, value in values.items():

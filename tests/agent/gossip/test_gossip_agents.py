@@ -18,7 +18,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from tfplus.errors import RemoteError, UsageError
-from tfplus.fleet.gossip_run import GossipSession, RunOptions
+from tfplus.fleet.gossip_run import GossipSession
+from tfplus.fleet.run_options import RunOptions
 from tfplus.fleet.updates import Ended, Rejoined, Round
 from tfplus.gossip.membership.topology import ring
 from tfplus.gossip.mixing.sample_weights import slice_weights
@@ -31,7 +32,7 @@ from tfplus.wire.certs import create_ca, issue
 from tfplus.wire.tls import TlsFiles
 from tfplus_agent.device.config import DeviceConfig
 from tfplus_agent.device.device import Device
-from tfplus_agent.gossip.run import round_seed
+from tfplus_agent.gossip.rounds import round_seed
 
 NAMES = ("a", "b", "c", "d")
 StartAgents = Callable[[], dict[str, Any]]

@@ -26,9 +26,11 @@ from gossip_ring import (
 
 from tfplus.errors import DataError, UsageError
 from tfplus.gossip.messages import RoundContribution
-from tfplus.gossip.transport.grpc_link import Delivered, PeerLink
+from tfplus.gossip.transport.grpc_link import PeerLink
+from tfplus.gossip.transport.protocol import Delivered
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import schema_hash
 from tfplus_agent.gossip.runner import GossipRunner
 
@@ -148,7 +150,7 @@ def test_last_contribution_reaches_a_neighbour_that_is_late(agents: dict[str, Ag
     a, b = agents["a"], agents["b"]
     pair = {"a": a, "b": b}
     a.runner.start(plan_of(pair, "a", rounds=1))
-    tensors = b.device.weights()
+    tensors = SliceSet(b.device.values)
     said = RoundContribution(
         "b", 0, 1, 1, tensors, dict.fromkeys(tensors, 1.0), schema_hash(tensors)
     )

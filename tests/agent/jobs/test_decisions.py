@@ -31,23 +31,24 @@ OTHER_RUN = Ask(13, "gossip run 'y'", Kind.RESERVATION)
 JOB = Ask(14, "job 1", Kind.RESERVATION, patient=True)
 OWN_READ = Ask(15, "reading weights", Kind.READ, under=1)
 OWN_TRAIN = Ask(16, "training", Kind.CHANGE, long=True, under=1)
-ASKS = (READ, CHANGE, TRAIN, OTHER_RUN, JOB, OWN_READ, OWN_TRAIN)
+OWN_LAST = replace(OWN_TRAIN, number=17, last=True)
+ASKS = (READ, CHANGE, TRAIN, OTHER_RUN, JOB, OWN_READ, OWN_TRAIN, OWN_LAST)
 
 FREE = Use()
 HELD = Use(reserved=RUN)
 WITHDRAWN = Use(reserved=RUN, withdrawn=frozenset({1}))
 ENDING = Use(ending=True)
 TABLE = [
-    (FREE, (S, S, S, S, S, None, None)),
-    (Use(running=SHORT), (W, W, W, W, W, None, None)),
-    (Use(running=LONG), (R, R, R, R, W, None, None)),
-    (HELD, (S, R, R, R, W, S, S)),
-    (replace(HELD, running=SHORT), (W, R, R, R, W, W, W)),
-    (replace(HELD, running=ITS_SHORT), (W, R, R, R, W, W, W)),
-    (replace(HELD, running=ITS_LONG), (R, R, R, R, W, W, W)),
-    (WITHDRAWN, (S, R, R, R, W, R, R)),
-    (ENDING, (R, R, R, R, R, R, R)),
-    (replace(HELD, ending=True), (R, R, R, R, R, R, R)),
+    (FREE, (S, S, S, S, S, None, None, None)),
+    (Use(running=SHORT), (W, W, W, W, W, None, None, None)),
+    (Use(running=LONG), (R, R, R, R, W, None, None, None)),
+    (HELD, (S, R, R, R, W, S, S, S)),
+    (replace(HELD, running=SHORT), (W, R, R, R, W, W, W, W)),
+    (replace(HELD, running=ITS_SHORT), (W, R, R, R, W, W, W, W)),
+    (replace(HELD, running=ITS_LONG), (R, R, R, R, W, W, W, W)),
+    (WITHDRAWN, (S, R, R, R, W, R, R, S)),
+    (ENDING, (R, R, R, R, R, R, R, R)),
+    (replace(HELD, ending=True), (R, R, R, R, R, R, R, R)),
 ]
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def training(**fields: int) -> pb.JobSpec:
 @pytest.fixture(scope="module")
 def undisturbed(
     model: Artifact, train_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, np.ndarray]:
+) -> Mapping[str, np.ndarray]:
     """What the training comes to where nothing happens; with the optimizer's state."""
     device = Device(DeviceConfig("b", tmp_path_factory.mktemp("state"), train_data, threads=1))
     try:
@@ -63,7 +63,7 @@ def worker_of(agent: Any) -> int:
     return int(child)
 
 
-def check(client: AgentClient, events: list[pb.JobEvent], expected: dict[str, Any]) -> None:
+def check(client: AgentClient, events: list[pb.JobEvent], expected: Mapping[str, Any]) -> None:
     """Checks that a training came to its end, and to those weights."""
     assert events[-1].kind == Kind.FINISHED, events[-1]
     assert events[-1].steps_done == STEPS
@@ -82,7 +82,7 @@ def check(client: AgentClient, events: list[pb.JobEvent], expected: dict[str, An
 def test_an_agent_that_ends_takes_its_job_up_and_ends_with_the_same_weights(
     start_agent: Start,
     model: Artifact,
-    undisturbed: dict[str, np.ndarray],
+    undisturbed: Mapping[str, np.ndarray],
     number: signal.Signals,
 ) -> None:
     first = loaded(start_agent(), model)
@@ -113,7 +113,7 @@ def test_an_agent_that_ends_takes_its_job_up_and_ends_with_the_same_weights(
 
 
 def test_a_job_goes_on_after_its_worker_was_killed_and_its_client_left(
-    start_agent: Start, model: Artifact, undisturbed: dict[str, np.ndarray]
+    start_agent: Start, model: Artifact, undisturbed: Mapping[str, np.ndarray]
 ) -> None:
     agent = loaded(start_agent(), model)
     with AgentClient(agent.ready["address"]) as leaver:

@@ -21,6 +21,7 @@ from tfplus_agent.server.admission import Group
 from tfplus_agent.server.calls import Calls
 from tfplus_agent.server.event_loop import EventLoop
 from tfplus_agent.server.idle_streams import Pace
+from tfplus_agent.server.permissions import Permissions
 
 TIMEOUT_S = 30
 AGENT = "/tfplus.proto.v1.Agent/"
@@ -101,7 +102,7 @@ def serve() -> Iterator[Callable[..., tuple[Waiting, grpc.Channel]]]:
     opened: list[Any] = []
 
     def start(**changes: Any) -> tuple[Waiting, grpc.Channel]:
-        served = Served(Calls(**{"pace": PATIENT, **changes}))
+        served = Served(Calls(Permissions(None), **{"pace": PATIENT, **changes}))
         opened.append(served)
         opened.append(grpc.insecure_channel(f"127.0.0.1:{served.port}"))
         return served.servicer, opened[-1]
@@ -251,7 +252,7 @@ def test_peers_are_who_their_certificates_say(tmp_path: Path) -> None:
         certs.issue(name, ["localhost"], tmp_path / "ca", tmp_path / name, now)
         files[name] = TlsFiles.load(tmp_path / name)
     groups = {f"{AGENT}SetWeights": NARROW}
-    served = Served(Calls(groups, PATIENT), files["server"])
+    served = Served(Calls(Permissions(None), groups, PATIENT), files["server"])
     address = f"localhost:{served.port}"
     streams = [held() for _ in range(NARROW.per_peer + 1)]
     try:

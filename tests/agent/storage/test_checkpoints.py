@@ -10,7 +10,8 @@ import pytest
 from safetensors import safe_open
 
 from tfplus.errors import TensorError
-from tfplus.wire.hashing import tensor_hash
+from tfplus.tensors.hashing import tensor_hash
+from tfplus.tensors.slice_set import SliceSet
 from tfplus_agent.storage import checkpoint_file
 from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore, StorageError
 
@@ -18,11 +19,14 @@ SHA = "a" * 64
 EXPECTED = {"shared/d/kernel": ((3, 2), "float32"), "optimizer/step": ((1,), "int32")}
 
 
-def values(seed: float) -> dict[str, Any]:
-    return {
-        "shared/d/kernel": np.full((3, 2), seed, np.float32),
-        "optimizer/step": np.array([int(seed)], np.int32),
-    }
+def values(seed: float, **changes: Any) -> SliceSet:
+    return SliceSet(
+        {
+            "shared/d/kernel": np.full((3, 2), seed, np.float32),
+            "optimizer/step": np.array([int(seed)], np.int32),
+            **changes,
+        }
+    )
 
 
 def store(path: Path, sha: str = SHA) -> CheckpointStore:
@@ -131,18 +135,17 @@ def test_the_checkpoint_of_another_model_is_not_taken(tmp_path: Path) -> None:
 
 def test_tensors_of_another_model_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(TensorError, match=r"float32\[3, 2\], got float32\[2, 3\]"):
-        store(tmp_path).save(
-            Checkpoint(1, {**values(1), "shared/d/kernel": np.zeros((2, 3), np.float32)})
-        )
+        turned = np.zeros((2, 3), np.float32)
+        store(tmp_path).save(Checkpoint(1, values(1, **{"shared/d/kernel": turned})))
     with pytest.raises(TensorError, match="finite"):
         nan = np.full((3, 2), np.nan, np.float32)
-        store(tmp_path).save(Checkpoint(1, {**values(1), "shared/d/kernel": nan}))
+        store(tmp_path).save(Checkpoint(1, values(1, **{"shared/d/kernel": nan})))
     assert store(tmp_path).load() is None
 
 
 def test_tensors_that_are_not_contiguous_keep_their_values(tmp_path: Path) -> None:
     kernel = np.arange(6, dtype=np.float32).reshape(2, 3).T
-    store(tmp_path).save(Checkpoint(1, {**values(1), "shared/d/kernel": kernel}))
+    store(tmp_path).save(Checkpoint(1, values(1, **{"shared/d/kernel": kernel})))
     checkpoint = store(tmp_path).load()
     assert checkpoint is not None
     np.testing.assert_array_equal(checkpoint.tensors["shared/d/kernel"], kernel)
@@ -152,15 +155,12 @@ def test_what_was_written_is_read_again_with_its_hashes(tmp_path: Path) -> None:
     kept = store(tmp_path)
     assert kept.again(list(EXPECTED)) is None
     kept.save(Checkpoint(1, values(1)))
-    kept.save(
-        Checkpoint(2, values(2)), {"optimizer/step": tensor_hash(values(2)["optimizer/step"])}
-    )
+    kept.save(Checkpoint(2, values(2)))
     for reader in (kept, reloaded(tmp_path)):
         found = reader.again(["shared/d/kernel"])
         assert found is not None
-        tensors, hashes = found
-        np.testing.assert_array_equal(tensors["shared/d/kernel"], values(2)["shared/d/kernel"])
-        assert hashes == {"shared/d/kernel": tensor_hash(values(2)["shared/d/kernel"])}
+        np.testing.assert_array_equal(found["shared/d/kernel"], values(2)["shared/d/kernel"])
+        assert found.known_hashes == {"shared/d/kernel": tensor_hash(values(2)["shared/d/kernel"])}
 
 
 def test_a_checkpoint_that_somebody_touched_is_not_read_again(tmp_path: Path) -> None:

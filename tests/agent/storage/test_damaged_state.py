@@ -17,13 +17,14 @@ from tfplus.errors import DataError
 from tfplus.model_file import artifact
 from tfplus.model_file.artifact import Artifact
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.tensors.slice_set import SliceSet
 from tfplus_agent.device.config import DeviceConfig
 from tfplus_agent.device.device import Device
 from tfplus_agent.gossip.runner import GossipRunner
 from tfplus_agent.storage import retention
 from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore
 from tfplus_agent.storage.directory import LoadedModel, StateDirectory
-from tfplus_agent.storage.gossip_journal import RunJournal
+from tfplus_agent.storage.gossip_journal import Keep, RunJournal
 from tfplus_agent.storage.gossip_runs import set_last
 
 PLAN = pb.GossipPlan(run_id="run", rounds=5, epochs_per_round=1, round_timeout_s=1)
@@ -52,12 +53,15 @@ class State:
         checkpoints = retention.checkpoints_of(path, toy.sha256)
         for step in (10, 20):
             store = CheckpointStore(checkpoints, toy.sha256, toy.manifest.expected())
-            store.save(Checkpoint(step, values))
+            file = store.save(Checkpoint(step, SliceSet(values)))
         old, new = sorted(checkpoints.iterdir())
-        weights = {v.name: values[v.name] for v in toy.manifest.weights}
-        journal = RunJournal.create(path / "gossip", PLAN, toy.manifest, weights, toy.sha256)
+
+        def settle(keep: Keep) -> None:
+            keep(file)
+
+        journal = RunJournal.create(path / "gossip", PLAN, toy.manifest, settle, toy.sha256)
         for number in (1, 2, 3):
-            journal.save_snapshot(number, weights)
+            journal.keeper(number)(file)
             done = pb.GossipEvent.ROUND_DONE
             journal.append(pb.GossipEvent(state=done, round=number, train_loss=0.5))
             journal.drop_snapshots_before(number)

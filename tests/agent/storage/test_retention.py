@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tfplus.model_file import artifact
 from tfplus.model_file.artifact import Artifact
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus_agent.storage import job_files
 from tfplus_agent.storage.directory import LoadedModel
-from tfplus_agent.storage.gossip_journal import RunJournal
+from tfplus_agent.storage.gossip_journal import Keep, RunJournal
 from tfplus_agent.storage.models import ModelStore
 from tfplus_agent.storage.retention import checkpoints_of, note_use
 
@@ -47,8 +46,9 @@ class Disk:
     def run(self, index: int, run_id: str, model_sha256: str) -> RunJournal:
         model = self.models[index]
         plan = pb.GossipPlan(run_id=run_id, rounds=2, epochs_per_round=1, round_timeout_s=1)
-        weights = artifact.initial_values(model)
-        return RunJournal.create(self.path / "gossip", plan, model.manifest, weights, model_sha256)
+        file = max(checkpoints_of(self.path, model.sha256).iterdir())
+        settle: Callable[[Keep], None] = lambda keep: keep(file)  # noqa: E731
+        return RunJournal.create(self.path / "gossip", plan, model.manifest, settle, model_sha256)
 
 
 @pytest.fixture

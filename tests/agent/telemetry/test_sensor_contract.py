@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
 
-from tfplus_agent.telemetry.registry import SENSORS
 from tfplus_agent.telemetry.sensor import Sensor
+from tfplus_agent.telemetry.sensors.registry import SENSORS
 
-UNITS = ("_bytes", "_celsius", "_percent", "_hertz", "_seconds", "_watts", "_joules", "_count")
+UNITS = (
+    *("_bytes", "_celsius", "_percent", "_hertz", "_seconds", "_watts", "_joules", "_count"),
+    *("_volts", "_amperes"),
+)
 # Yes or no, which has no unit.
-FLAGS = {"plugged_in"}
+FLAGS = {"plugged_in", "throttled", "under_voltage", "frequency_capped", "temperature_limited"}
 PLACES = (
+    "data/data/com.termux/files/usr/bin/termux-battery-status",
+    "proc/loadavg",
     "proc/meminfo",
+    "proc/pressure/memory",
+    f"proc/{os.getpid()}/smaps_rollup",
+    f"proc/{os.getpid()}/stat",
     "proc/self/status",
+    "proc/stat",
+    "sys/class/hwmon/hwmon0/name",
+    "sys/class/hwmon/hwmon0/power1_input",
     "sys/class/power_supply/BAT0/type",
     "sys/class/power_supply/BAT0/capacity",
+    "sys/class/power_supply/BAT0/current_now",
+    "sys/class/powercap/intel-rapl:0/energy_uj",
+    "sys/devices/platform/soc/soc:firmware/get_throttled",
+    "sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count",
+    "sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq",
     "sys/class/thermal/thermal_zone0/type",
     "sys/class/thermal/thermal_zone0/temp",
     "sys/fs/cgroup/memory.max",
@@ -69,6 +86,17 @@ def test_where_files_are_damaged(sensor: Sensor, content: bytes, tmp_path: Path)
         path = tmp_path / place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+    held_to_the_contract(sensor, tmp_path)
+
+
+@every_sensor
+@pytest.mark.parametrize("says", ["", "echo '{}'", "echo x; exit 3", "echo throttled=0xfffffffff"])
+def test_where_programs_are_strange(sensor: Sensor, says: str, tmp_path: Path) -> None:
+    for place in ("data/data/com.termux/files/usr/bin/termux-battery-status", "usr/bin/vcgencmd"):
+        path = tmp_path / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{says}\n")
+        path.chmod(0o755)
     held_to_the_contract(sensor, tmp_path)
 
 

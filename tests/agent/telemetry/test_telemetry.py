@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tfplus_agent.telemetry.power_supply import CHARGE, PLUGGED_IN, PowerSupply
-from tfplus_agent.telemetry.process_memory import PEAK_RSS, RSS, ProcessMemory
 from tfplus_agent.telemetry.sensor import Reading, reason_of, value_of
-from tfplus_agent.telemetry.system_memory import AVAILABLE, LIMIT, SWAP, TOTAL, SystemMemory
-from tfplus_agent.telemetry.thermal import TEMPERATURE, ThermalZones
+from tfplus_agent.telemetry.sensors.power_supply import CHARGE, PLUGGED_IN, PowerSupply
+from tfplus_agent.telemetry.sensors.process_memory import PEAK_RSS, RSS, ProcessMemory
+from tfplus_agent.telemetry.sensors.system_memory import AVAILABLE, LIMIT, SWAP, TOTAL, SystemMemory
+from tfplus_agent.telemetry.sensors.thermal import TEMPERATURE, ThermalZones
 
 
 def tree(root: Path, **files: str) -> Path:

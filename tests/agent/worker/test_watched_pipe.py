@@ -15,8 +15,10 @@ import pytest
 from tfplus.errors import WorkerError
 from tfplus.model_file.artifact import Artifact
 from tfplus.runtime import interpreter
-from tfplus_agent.worker.client import EpochPlan, WorkerClient, WorkerSetup
+from tfplus.training.epoch import EpochPlan
+from tfplus_agent.worker.client import WorkerClient
 from tfplus_agent.worker.heartbeat import Heartbeat
+from tfplus_agent.worker.protocol import WorkerSetup
 from tfplus_agent.worker.watched_pipe import SilentWorkerError, WatchedPipe
 
 TIMEOUT_S = 30

@@ -17,8 +17,11 @@ import pytest
 from tfplus.errors import ArtifactError, DataError, TensorError, WorkerError
 from tfplus.model_file.artifact import Artifact
 from tfplus.runtime import interpreter
-from tfplus_agent.worker.client import EpochPlan, WorkerClient, WorkerSetup
-from tfplus_agent.worker.framing import read_message, write_message
+from tfplus.training.epoch import EpochPlan, StepEvent
+from tfplus.training.evaluation import Evaluation
+from tfplus_agent.worker import protocol
+from tfplus_agent.worker.client import WorkerClient
+from tfplus_agent.worker.protocol import Done, Evaluate, WorkerSetup
 
 TIMEOUT_S = 30
 
@@ -40,8 +43,8 @@ def plan(**changes: int) -> EpochPlan:
     return EpochPlan(**{**fields, "max_steps": 1000, **changes})
 
 
-def train(worker: WorkerClient, **changes: int) -> list[dict[str, Any]]:
-    events: list[dict[str, Any]] = []
+def train(worker: WorkerClient, **changes: int) -> list[StepEvent]:
+    events: list[StepEvent] = []
     worker.train(plan(**changes), events.append, lambda: False)
     return events
 
@@ -61,8 +64,8 @@ def test_it_trains_as_the_interpreter_itself_does(
         bx[: len(rows)], by[: len(rows)] = x[rows], y[rows]
         it.step({"x": bx, "y": by})
         expected.append(it.metrics()["loss"])
-    assert [e["step"] for e in events] == list(range(1, 11))
-    assert [e["reported"]["loss"] for e in events] == expected
+    assert [e.step for e in events] == list(range(1, 11))
+    assert [e.loss for e in events] == expected
     for name, value in it.save().items():
         np.testing.assert_array_equal(worker.save()[name], value)
 
@@ -72,7 +75,7 @@ def test_epochs_have_orders_of_their_own_and_seeds_repeat_them(worker: WorkerCli
     runs: list[list[float]] = []
     for changes in ({}, {}, {"epoch": 1}, {"seed": 8}):
         worker.restore(start)
-        runs.append([e["reported"]["loss"] for e in train(worker, **changes)])
+        runs.append([e.loss for e in train(worker, **changes)])
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
     assert runs[0] != runs[3]
@@ -85,8 +88,8 @@ def test_an_epoch_in_pieces_equals_a_whole_one(worker: WorkerClient) -> None:
     worker.restore(start)
     pieces = train(worker, max_steps=4)
     pieces += train(worker, skip=4, first_step=4, max_steps=1000)
-    assert [(e["step"], e["reported"]) for e in pieces] == [
-        (e["step"], e["reported"]) for e in whole
+    assert [(e.step, e.loss, e.metrics) for e in pieces] == [
+        (e.step, e.loss, e.metrics) for e in whole
     ]
     for name, value in worker.save().items():
         np.testing.assert_array_equal(value, after[name])
@@ -105,7 +108,7 @@ def test_a_loss_that_is_no_number_ends_it_at_its_step(worker: WorkerClient) -> N
 
 
 def test_it_reports_every_so_many_steps_and_the_last(worker: WorkerClient) -> None:
-    assert [e["step"] for e in train(worker, report_every=4)] == [4, 8, 10]
+    assert [e.step for e in train(worker, report_every=4)] == [4, 8, 10]
 
 
 def test_it_counts_right_answers_as_the_interpreter_does(
@@ -121,7 +124,8 @@ def test_it_counts_right_answers_as_the_interpreter_does(
     logits = np.concatenate([it.infer({"x": padded[i : i + 24]})["logits"] for i in (0, 24, 48)])[
         :50
     ]
-    assert worker.evaluate() == (50, 50, {"accuracy": float((logits.argmax(1) == y).sum())})
+    right = float((logits.argmax(1) == y).sum())
+    assert worker.evaluate() == Evaluation(50, 50, {"accuracy": right})
 
 
 def test_a_cancel_stops_it_in_mid_epoch_and_it_goes_on_afterwards(
@@ -129,7 +133,7 @@ def test_a_cancel_stops_it_in_mid_epoch_and_it_goes_on_afterwards(
 ) -> None:
     large = WorkerSetup(setup.model, make_data(80_000), None, setup.runtime, 1, True)
     worker = WorkerClient(large, tmp_path / "log")
-    events: list[dict[str, Any]] = []
+    events: list[StepEvent] = []
     try:
         whole = plan(max_steps=5000, steps_total=5000)
         result = worker.train(whole, events.append, lambda: len(events) >= 2)
@@ -144,8 +148,8 @@ def test_a_cancel_stops_it_in_mid_epoch_and_it_goes_on_afterwards(
 def test_a_worker_that_dies_in_mid_training_says_of_what(
     worker: WorkerClient, number: signal.Signals
 ) -> None:
-    def die(event: dict[str, Any]) -> None:
-        if event["step"] == 3:
+    def die(event: StepEvent) -> None:
+        if event.step == 3:
             os.kill(worker.pid, signal.SIGSTOP)
             os.kill(worker.pid, number)
             os.kill(worker.pid, signal.SIGCONT)
@@ -161,7 +165,8 @@ def test_a_worker_that_dies_in_mid_training_says_of_what(
 def test_it_ends_when_its_parent_is_killed(setup: WorkerSetup, tmp_path: Path) -> None:
     code = (
         "import sys, threading; from pathlib import Path\n"
-        "from tfplus_agent.worker.client import WorkerClient, WorkerSetup\n"
+        "from tfplus_agent.worker.client import WorkerClient\n"
+        "from tfplus_agent.worker.protocol import WorkerSetup\n"
         f"w = WorkerClient(WorkerSetup(Path({str(setup.model)!r}), Path({str(setup.data)!r}), "
         f"None, {setup.runtime!r}, 1, True), Path({str(tmp_path / 'log')!r}))\n"
         "print(w.pid, flush=True); threading.Event().wait()"
@@ -182,10 +187,10 @@ def test_what_the_c_library_prints_does_not_get_between_messages() -> None:
     chatter = (
         "import os, sys; from tfplus_agent.worker import process as worker\n"
         "original = worker.Worker.answer\n"
-        "def loud(self, request, blob):\n"
+        "def loud(self, request):\n"
         "    os.write(1, b'INFO: noise'); print('more noise', flush=True)\n"
         "    assert sys.stdin.read() == ''\n"
-        "    return {'fine': True}, b'blob'\n"
+        "    return worker.Done()\n"
         "worker.Worker.answer = loud\n"
         "worker.main()"
     )
@@ -199,8 +204,8 @@ def test_what_the_c_library_prints_does_not_get_between_messages() -> None:
         assert process.stdin
         assert process.stdout
         assert process.stderr
-        write_message(process.stdin, {"command": "anything"})
-        assert read_message(process.stdout) == ({"fine": True, "event": "reply"}, b"blob")
+        protocol.send(process.stdin, Evaluate())
+        assert protocol.receive(process.stdout) == Done()
         process.stdin.close()
         assert process.wait(TIMEOUT_S) == 0
         assert b"more noise" in process.stderr.read()

@@ -40,11 +40,23 @@ def errors(got: list[np.ndarray], want: list[np.ndarray]) -> list[float]:
     return found
 
 
+def started(index: int, variable: keras.Variable) -> np.ndarray:
+    """A variable's value as a model would have it after some training.
+
+    With biases of exactly 0, whatever a transposed convolution does not reach, or zeros pad, stands
+    at the corner of the ReLU behind it, where a slope is half of either side's.
+    """
+    value = np.asarray(variable)
+    if not variable.trainable or value.any():
+        return value
+    return np.random.default_rng(index).normal(scale=0.1, size=value.shape).astype(value.dtype)
+
+
 def check(recipe: Recipe) -> None:
     note(repr(recipe))
     keras.utils.set_random_seed(3)
     model = recipe.build()
-    start = [np.asarray(v) for v in model.variables]
+    start = [started(i, v) for i, v in enumerate(model.variables)]
     trainable = [i for i, v in enumerate(model.variables) if v.trainable]
     found: list[tuple[float, float]] = []
     for seed in range(BATCHES):

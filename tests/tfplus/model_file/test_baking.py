@@ -11,7 +11,7 @@ import pytest
 from tfplus.errors import ArtifactError
 from tfplus.model_file import baking
 from tfplus.model_file.baking import Inference
-from tfplus.model_file.manifest import InferenceConstant
+from tfplus.model_file.companion_graphs import InferenceConstant
 
 
 class Interpreter:

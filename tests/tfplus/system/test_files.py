@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tfplus.system.files import sha256_of, write_atomic
+from tfplus.system.files import link_atomic, sha256_of, write_atomic
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -111,3 +111,42 @@ def test_sha256_of_a_file_longer_than_one_piece(tmp_path: Path) -> None:
     content = bytes(range(256)) * 5000
     (tmp_path / "file").write_bytes(content)
     assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_second_name_of_a_file_and_again(tmp_path: Path) -> None:
+    first, other, name = tmp_path / "first", tmp_path / "other", tmp_path / "name"
+    write_atomic(first, b"one")
+    write_atomic(other, b"two")
+    for source in (first, first, other):
+        link_atomic(source, name)
+        assert name.samefile(source)
+        assert sorted(tmp_path.iterdir()) == [first, name, other]
+    other.unlink()
+    assert name.read_bytes() == b"two"
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EACCES])
+def test_where_there_are_no_links_a_file_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", no_links)
+    first, name = tmp_path / "first", tmp_path / "name"
+    write_atomic(first, bytes(3_000_000))
+    link_atomic(first, name)
+    assert name.read_bytes() == bytes(3_000_000)
+    assert not name.samefile(first)
+    with pytest.raises(FileNotFoundError):
+        link_atomic(tmp_path / "none", name)
+    assert name.read_bytes() == bytes(3_000_000)
+    assert sorted(tmp_path.iterdir()) == [first, name]
+
+
+def test_a_link_left_by_a_crash_is_in_nobodys_way(tmp_path: Path) -> None:
+    first, name = tmp_path / "first", tmp_path / "name"
+    write_atomic(first, b"one")
+    os.link(first, tmp_path / ".name.link.part")
+    link_atomic(first, name)
+    assert sorted(tmp_path.iterdir()) == [first, name]

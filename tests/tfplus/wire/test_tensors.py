@@ -14,9 +14,10 @@ from hypothesis.extra import numpy as hnp
 
 from tfplus.errors import TensorError
 from tfplus.proto.v1 import tensors_pb2 as pb
+from tfplus.tensors.hashing import tensor_hash
 from tfplus.tensors.slices import Tensor
 from tfplus.wire.limits import MIB, Limits
-from tfplus.wire.tensors import MissingTensorsError, from_parts, tensor_hash, to_parts
+from tfplus.wire.tensors import MissingTensorsError, from_parts, to_parts
 
 SMALL = Limits(chunk_bytes=16, tensors=4, rank=3, tensor_bytes=64, set_bytes=128, name_chars=20)
 

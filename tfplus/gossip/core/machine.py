@@ -43,9 +43,8 @@ from tfplus.gossip.messages import (
     Started,
     Tick,
     TrainLocally,
-    read_only,
 )
-from tfplus.gossip.mixing.metropolis import mix
+from tfplus.gossip.mixing.registry import METROPOLIS, Mixing
 from tfplus.tensors.slices import schema_hash
 
 Phase = Literal["new", "training", "waiting", "finished"]
@@ -66,6 +65,7 @@ class NodeConfig:
       schema: name → (shape, dtype) of the slices that it holds.
       max_staleness: how many rounds old a contribution may be when used. 1 takes back a neighbour
         that was just too late; more mixes in weights that the others have left behind.
+      mixing: how it averages.
     """
 
     name: str
@@ -75,6 +75,7 @@ class NodeConfig:
     round_timeout_s: float
     schema: Schema
     max_staleness: int = 1
+    mixing: Mixing = METROPOLIS
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +202,7 @@ def _average_when_ready(state: State, now: float) -> tuple[State, tuple[Effect, 
     present = [c for c in counted if c is not None]
     done = RoundDone(
         round=round,
-        tensors=read_only(mix(state.own, present)),
+        tensors=config.mixing.mix(state.own, present),
         counted=tuple(Counted(c.peer, c.incarnation, c.round) for c in present),
         missing=tuple(name for name in sorted(used) if used[name] is None),
         waited_s=max(0.0, now - state.local_done_at),

@@ -13,11 +13,7 @@ modulus. On a ring of n >= 3 nodes M is circulant with rows (1/3, 1/3, 1/3), and
 
 Each slice is mixed over the nodes that hold it, with the same m_ij: a neighbour that lacks the
 slice is left out and its share stays with the node itself, so the matrix of each slice remains
-symmetric and doubly stochastic over its holders. With sample weights w (samples behind a slice)
-
-    x_i' = Σ_j m_ij w_j x_j / Σ_j m_ij w_j,
-
-which is the unweighted rule where all w are equal. Where every weight is zero, m_ij alone decides.
+symmetric and doubly stochastic over its holders. `rule.weighted_average` weighs by samples besides.
 
 References:
   Xiao, Boyd, "Fast linear iterations for distributed averaging", Systems & Control Letters 2004.
@@ -27,10 +23,11 @@ References:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from tfplus.gossip.messages import RoundContribution
-from tfplus.tensors import slices
-from tfplus.tensors.slices import Tensor
+from tfplus.gossip.mixing.rule import weighted_average
+from tfplus.tensors.slice_set import SliceSet
 
 
 def metropolis_weights(degree: int, answered: Mapping[str, int]) -> dict[str, float]:
@@ -46,46 +43,13 @@ def metropolis_weights(degree: int, answered: Mapping[str, int]) -> dict[str, fl
     return {peer: 1.0 / (1.0 + max(degree, theirs)) for peer, theirs in answered.items()}
 
 
-def mix(own: RoundContribution, received: Sequence[RoundContribution]) -> dict[str, Tensor]:
-    """Averages the node's slices with those received.
+@dataclass(frozen=True)
+class Metropolis:
+    """Mixes by Metropolis weights; keeps the mean on any symmetric network, regular or not."""
 
-    The node comes first, then the peers by name, so that equal input gives equal bits whatever the
-    order of arrival.
+    name: str = "metropolis"
 
-    Args:
-      own: what the node trained itself.
-      received: at most one contribution a neighbour; slices that `own` lacks are ignored.
-
-    Returns:
-      The slices of `own`, mixed, in its order and dtypes.
-
-    Raises:
-      TensorError: a slice held in common differs in shape or dtype, or a weight is no weight.
-    """
-    received = sorted(received, key=lambda c: c.peer)
-    shares = metropolis_weights(own.degree, {c.peer: c.degree for c in received})
-    coefficients: dict[str, dict[str, float]] = {c.peer: {} for c in (own, *received)}
-    for name in own.tensors:
-        holders = [c for c in received if name in c.tensors]
-        for peer, weight in _coefficients(name, own, holders, shares).items():
-            coefficients[peer][name] = weight
-    return slices.average(
-        [
-            slices.Contribution({n: c.tensors[n] for n in own.tensors if n in c.tensors}, weights)
-            for c, weights in zip((own, *received), coefficients.values(), strict=True)
-        ]
-    )
-
-
-def _coefficients(
-    name: str,
-    own: RoundContribution,
-    holders: Sequence[RoundContribution],
-    shares: Mapping[str, float],
-) -> dict[str, float]:
-    mixing = {own.peer: 1.0 - sum(shares[c.peer] for c in holders)}
-    mixing.update({c.peer: shares[c.peer] for c in holders})
-    samples = {c.peer: float(c.slice_weights[name]) for c in (own, *holders)}
-    if not any(samples.values()):
-        return mixing
-    return {peer: mixing[peer] * samples[peer] for peer in mixing}
+    def mix(self, own: RoundContribution, received: Sequence[RoundContribution]) -> SliceSet:
+        """Averages the node's slices with those received, see `rule.Mixing`."""
+        shares = metropolis_weights(own.degree, {c.peer: c.degree for c in received})
+        return weighted_average(own, received, shares)

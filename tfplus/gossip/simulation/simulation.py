@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,9 +21,12 @@ from tfplus.gossip.messages import (
     Started,
     Tick,
     TrainLocally,
-    read_only,
 )
-from tfplus.gossip.simulation.network import Faults, arrivals
+from tfplus.gossip.simulation.clock import VirtualClock
+from tfplus.gossip.simulation.network import Faults
+from tfplus.gossip.simulation.virtual_transport import VirtualNetwork, VirtualTransport
+from tfplus.gossip.transport.protocol import Transport
+from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensors
 
 Trainer: TypeAlias = Callable[[int, Tensors], Tensors]
@@ -84,6 +86,7 @@ class Result:
 class _Live:
     state: State
     tensors: Tensors
+    transport: Transport
     alive: bool = True
     done: list[RoundDone] = field(default_factory=list[RoundDone])
     waiting_room: list[Event] = field(default_factory=list[Event])
@@ -124,45 +127,39 @@ class _Simulation:
         seed: int,
     ) -> None:
         self._nodes = nodes
-        self._faults = faults
-        self._rng = random.Random(seed)  # noqa: S311  a replayable simulation, no secret
-        self._queue: list[tuple[float, int, Callable[[], None]]] = []
-        self._count = 0
-        self._now = 0.0
+        self._clock = VirtualClock()
+        rng = random.Random(seed)  # noqa: S311  a replayable simulation, no secret
+        network = VirtualNetwork(self._clock, faults, rng)
         self._live: dict[str, _Live] = {}
         for name, node in nodes.items():
             schema = {n: (tuple(t.shape), t.dtype.name) for n, t in node.tensors.items()}
             config = NodeConfig(
                 name, 1, node.neighbours, rounds, round_timeout_s, schema, max_staleness
             )
-            self._live[name] = _Live(initial_state(config), read_only(node.tensors))
+            # The core is not told of who cannot be reached: its own patience is what is tried here.
+            transport = VirtualTransport(network, name, node.neighbours, lambda *_: None)
+            network.join(name, partial(self._arrive, name))
+            self._live[name] = _Live(initial_state(config), SliceSet.of(node.tensors), transport)
 
     def run(self, crashes: Sequence[Crash]) -> Result:
         for name, node in self._nodes.items():
-            self._at(node.start_s, lambda name=name: self._start(name))
+            self._clock.at(node.start_s, lambda name=name: self._start(name))
         for crash in crashes:
-            self._at(crash.at_s, lambda crash=crash: self._crash(crash))
-            self._at(crash.back_s, lambda crash=crash: self._return(crash))
-        while self._queue:
-            self._now, _, action = heapq.heappop(self._queue)
-            action()
+            self._clock.at(crash.at_s, lambda crash=crash: self._crash(crash))
+            self._clock.at(crash.back_s, lambda crash=crash: self._return(crash))
+        self._clock.run()
         return Result(
             {n: live.tensors for n, live in self._live.items()},
             {n: live.done for n, live in self._live.items()},
             frozenset(n for n, live in self._live.items() if live.state.phase == "finished"),
-            self._now,
+            self._clock.now,
         )
-
-    def _at(self, time_s: float, action: Callable[[], None]) -> None:
-        # The count makes equal times run in the order in which they were planned.
-        self._count += 1
-        heapq.heappush(self._queue, (time_s, self._count, action))
 
     def _start(self, name: str) -> None:
         live = self._live[name]
         if not live.alive or live.state.phase != "new":
             return
-        self._feed(name, Started(self._now))
+        self._feed(name, Started(self._clock.now))
         early, live.waiting_room = live.waiting_room, []
         for event in early:
             self._feed(name, event)
@@ -182,43 +179,48 @@ class _Simulation:
         live.state, live.alive = initial_state(born, done + 1), True
         self._start(crash.node)
 
-    def _arrive(self, name: str, contribution: RoundContribution) -> None:
+    def _arrive(self, name: str, contribution: RoundContribution) -> Answer | None:
         live = self._live[name]
         if not live.alive:
-            return
-        event = Received(self._now, contribution)
+            return None
+        event = Received(self._clock.now, contribution)
         if live.state.phase == "new":
             live.waiting_room.append(event)
-        else:
-            self._feed(name, event)
+            return None
+        return self._feed(name, event)
 
-    def _feed(self, name: str, event: Event) -> None:
+    def _feed(self, name: str, event: Event) -> Answer | None:
         live = self._live[name]
         live.state, effects = step(live.state, event)
+        answer: Answer | None = None
         for effect in effects:
             match effect:
                 case TrainLocally(round=round):
                     self._train(name, round)
                 case Send(contribution=contribution):
-                    self._at(
-                        self._now + live.state.config.round_timeout_s,
-                        lambda: self._feed_life(name, contribution.incarnation, Tick(self._now)),
+                    deadline = self._clock.now + live.state.config.round_timeout_s
+                    self._clock.at(
+                        deadline,
+                        lambda: self._feed_life(
+                            name, contribution.incarnation, Tick(self._clock.now)
+                        ),
                     )
-                    for peer in live.state.config.neighbours:
-                        for time_s in arrivals(self._faults, self._rng, name, peer, self._now):
-                            self._at(time_s, partial(self._arrive, peer, contribution))
+                    live.transport.put(contribution, deadline)
                 case RoundDone():
                     live.tensors = effect.tensors
                     live.done.append(effect)
-                case Answer() | Finished():
+                case Answer():
+                    answer = effect
+                case Finished():
                     pass
+        return answer
 
     def _train(self, name: str, round: int) -> None:
         live, node = self._live[name], self._nodes[name]
         life = live.state.config.incarnation
-        trained = read_only(node.train(round, live.tensors))
-        done_at = self._now + node.train_s
-        self._at(
+        trained = SliceSet.of(node.train(round, live.tensors))
+        done_at = self._clock.now + node.train_s
+        self._clock.at(
             done_at,
             lambda: self._feed_life(
                 name, life, LocalDone(done_at, round, trained, node.slice_weights)

@@ -7,17 +7,17 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, TypeAlias, cast
 
 import grpc
 
 from tfplus.gossip.messages import RoundContribution
+from tfplus.gossip.transport.protocol import Delivered, Delivery
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import gossip_pb2 as pb
 from tfplus.proto.v1 import gossip_pb2_grpc
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
-from tfplus.wire.tensors import tensor_hash, to_parts
+from tfplus.wire.tensors import to_parts
 from tfplus.wire.tls import TlsFiles, channel
 
 MAX_CALL_S = 600.0
@@ -36,37 +36,11 @@ _FINAL_CODES = frozenset(
 )
 
 
-class Delivered(Enum):
-    """What became of a sending."""
-
-    ACCEPTED = "accepted"
-    DUPLICATE = "duplicate"
-    LATE = "late"
-    REFUSED = "refused"
-    UNREACHABLE = "unreachable"
-    CANCELLED = "cancelled"
-
-
 _DELIVERED = {
     pb.ExchangeReply.ACCEPTED: Delivered.ACCEPTED,
     pb.ExchangeReply.DUPLICATE: Delivered.DUPLICATE,
     pb.ExchangeReply.LATE: Delivered.LATE,
 }
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """The end of one sending.
-
-    Attributes:
-      outcome: what became of it.
-      round: the neighbour's own round; 0 if it did not say.
-      reason: why it was refused or could not be reached; empty otherwise.
-    """
-
-    outcome: Delivered
-    round: int = 0
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -237,9 +211,9 @@ class PeerLink:
 
 def _layouts(contribution: RoundContribution) -> dict[bytes, set[_Layout]]:
     layouts: dict[bytes, set[_Layout]] = {}
-    for tensor in contribution.tensors.values():
-        layout = (tensor.shape, tensor.dtype.name)
-        layouts.setdefault(tensor_hash(tensor), set()).add(layout)
+    for name, digest in contribution.tensors.hashes().items():
+        tensor = contribution.tensors[name]
+        layouts.setdefault(digest, set()).add((tensor.shape, tensor.dtype.name))
     return layouts
 
 

@@ -21,7 +21,7 @@ from tfplus.proto.v1 import gossip_pb2 as pb
 from tfplus.proto.v1 import gossip_pb2_grpc, tensors_pb2
 from tfplus.tensors.slices import Tensor
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
-from tfplus.wire.tensors import MissingTensorsError, from_parts, tensor_hash
+from tfplus.wire.tensors import MissingTensorsError, receive
 from tfplus.wire.tls import peer_name
 
 _OUTCOMES = {
@@ -68,9 +68,8 @@ class Mailbox:
         """Hands a contribution on and keeps its tensors for those that stay the same."""
         answer = self._deliver(contribution)
         if answer.outcome in (Outcome.ACCEPTED, Outcome.LATE):
-            self._held[contribution.peer] = {
-                tensor_hash(t): t for t in contribution.tensors.values()
-            }
+            tensors = contribution.tensors
+            self._held[contribution.peer] = {h: tensors[n] for n, h in tensors.hashes().items()}
         return answer
 
 
@@ -144,7 +143,7 @@ class GossipService(gossip_pb2_grpc.GossipServicer):
     ) -> pb.ExchangeReply:
         mailbox.traffic.add(received_bytes=header_bytes)
         try:
-            tensors = from_parts(
+            tensors = receive(
                 _tensor_parts(parts, mailbox.traffic),
                 held=mailbox.held(header.peer),
                 limits=self._limits,

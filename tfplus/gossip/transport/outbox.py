@@ -1,4 +1,4 @@
-"""Brings a node's contributions to its neighbours, each by a thread of its own.
+"""A transport over links: each neighbour has a link, and a thread of its own.
 
 A slow or dead neighbour holds nobody else up. Where one falls behind, older contributions make room
 for newer ones.
@@ -10,20 +10,31 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 from tfplus.errors import TfplusError
 from tfplus.gossip.messages import RoundContribution
-from tfplus.gossip.transport.grpc_link import Delivered, Delivery, PeerLink
+from tfplus.gossip.transport.protocol import Delivered, Delivery, Report
 
 _LOG = logging.getLogger(__name__)
 _MAX_QUEUED = 2
 
-Report = Callable[[str, Delivery], None]
+
+class Link(Protocol):
+    """Brings contributions to one neighbour, one after the other, and waits for its answer."""
+
+    def send(self, contribution: RoundContribution, give_up_at: float) -> Delivery:
+        """Sends until the neighbour has answered, or until `give_up_at`, monotonic seconds."""
+        ...
+
+    def close(self) -> None:
+        """Ends the connection, and a call under way; from any thread."""
+        ...
 
 
 class Outbox:
-    """Sends to all neighbours of one run.
+    """Sends to all neighbours of one run: a `Transport`.
 
     Args:
       links: neighbour → its link; closed here.
@@ -32,7 +43,7 @@ class Outbox:
     """
 
     def __init__(
-        self, links: Mapping[str, PeerLink], cancelled: threading.Event, report: Report
+        self, links: Mapping[str, Link], cancelled: threading.Event, report: Report
     ) -> None:
         self._links = links
         self._cancelled = cancelled
@@ -93,7 +104,7 @@ class Outbox:
             self._report(name, self._send(link, contribution, give_up_at))
         link.close()
 
-    def _send(self, link: PeerLink, contribution: RoundContribution, give_up_at: float) -> Delivery:
+    def _send(self, link: Link, contribution: RoundContribution, give_up_at: float) -> Delivery:
         try:
             return link.send(contribution, give_up_at)
         except TfplusError as error:

@@ -23,6 +23,7 @@ from tfplus.gossip.messages import (
     Tick,
     TrainLocally,
 )
+from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import schema_hash
 
 NAME = "shared/k"
@@ -45,7 +46,7 @@ class Node:
 
     def trained(self, round: int, now: float, value: float = 0.0) -> tuple[Effect, ...]:
         tensors = {NAME: np.array([value], np.float32)}
-        return self.feed(LocalDone(now, round, tensors, {NAME: 1.0}))
+        return self.feed(LocalDone(now, round, SliceSet(tensors), {NAME: 1.0}))
 
     def hears(self, peer: str, round: int, now: float = 0.0, **more: object) -> Answer:
         answer = self.feed(Received(now, contribution(peer, round, **more)))[0]  # type: ignore[arg-type]
@@ -77,7 +78,7 @@ def contribution(
         tensors = {NAME: np.array([value], np.float32)}
     if weights is None:
         weights = dict.fromkeys(tensors, 1.0)
-    return RoundContribution(peer, incarnation, round, degree, tensors, weights, schema)
+    return RoundContribution(peer, incarnation, round, degree, SliceSet(tensors), weights, schema)
 
 
 def started(**more: int) -> Node:
@@ -297,7 +298,7 @@ def test_no_neighbours_trains_alone() -> None:
     state = initial_state(NodeConfig("me", 1, (), 2, 10.0, {NAME: ((1,), "float32")}))
     state, _ = step(state, Started(0.0))
     tensors = {NAME: np.array([4.0], np.float32)}
-    state, effects = step(state, LocalDone(1.0, 1, tensors, {NAME: 0.0}))
+    state, effects = step(state, LocalDone(1.0, 1, SliceSet(tensors), {NAME: 0.0}))
     assert isinstance(effects[1], RoundDone)
     assert effects[1].tensors[NAME][0] == 4.0
     assert effects[2] == TrainLocally(2)

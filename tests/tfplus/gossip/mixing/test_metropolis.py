@@ -8,13 +8,16 @@ import pytest
 from tfplus.errors import TensorError
 from tfplus.gossip.membership.topology import mesh, ring
 from tfplus.gossip.messages import RoundContribution
-from tfplus.gossip.mixing.metropolis import metropolis_weights, mix
+from tfplus.gossip.mixing.metropolis import Metropolis, metropolis_weights
+from tfplus.tensors.slice_set import SliceSet
+
+mix = Metropolis().mix
 
 
 def contribution(
     peer: str, tensors: dict[str, object], degree: int = 2, weights: dict[str, float] | None = None
 ) -> RoundContribution:
-    arrays = {n: np.asarray(t, np.float32) for n, t in tensors.items()}
+    arrays = SliceSet({n: np.asarray(t, np.float32) for n, t in tensors.items()})
     return RoundContribution(peer, 1, 1, degree, arrays, weights or dict.fromkeys(arrays, 1.0))
 
 

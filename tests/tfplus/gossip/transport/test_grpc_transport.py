@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from tfplus.gossip.messages import Answer, Outcome, RoundContribution
-from tfplus.gossip.transport.grpc_link import Backoff, Delivered, PeerLink
+from tfplus.gossip.transport.grpc_link import Backoff, PeerLink
 from tfplus.gossip.transport.grpc_service import GossipService, Mailbox
 from tfplus.gossip.transport.outbox import Outbox
+from tfplus.gossip.transport.protocol import Delivered
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import gossip_pb2 as pb
 from tfplus.proto.v1 import gossip_pb2_grpc
+from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import schema_hash
 from tfplus.wire.certs import create_ca, issue
 from tfplus.wire.limits import Limits
@@ -28,14 +30,14 @@ RUN = "run-1"
 QUICK = Backoff(first_s=0.01, longest_s=0.04, attempts=4)
 
 
-def tensors(**values: float) -> dict[str, np.ndarray]:
-    return {f"shared/{n}": np.full(1000, v, np.float32) for n, v in values.items()}
+def tensors(**values: float) -> SliceSet:
+    return SliceSet({f"shared/{n}": np.full(1000, v, np.float32) for n, v in values.items()})
 
 
 def contribution(
     round: int = 1, held: Mapping[str, np.ndarray] | None = None, peer: str = "a"
 ) -> RoundContribution:
-    held = tensors(k=1.0, b=2.0) if held is None else held
+    held = tensors(k=1.0, b=2.0) if held is None else SliceSet.of(held)
     return RoundContribution(peer, 7, round, 2, held, dict.fromkeys(held, 3.0), schema_hash(held))
 
 

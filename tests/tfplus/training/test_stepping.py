@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from tfplus.data.device_data import Batch
-from tfplus.runtime.gpu_model import GpuModel
-from tfplus_agent.worker import stepping
-from tfplus_agent.worker.stepping import Stepper
+from tfplus.training import stepping
+from tfplus.training.stepping import Stepper
 
 
-class Gpu(GpuModel):
+class Gpu:
     """Takes a step in no time, and waits for it when its loss is read."""
+
+    accelerator = "gpu"
+    runs_ahead = True
 
     def __init__(self, clock: list[float], tell_s: float, step_s: list[float]) -> None:
         self.manifest: Any = SimpleNamespace(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tfplus_agent.worker.prefetch import ahead
+from tfplus.training.prefetch import ahead
 
 TIMEOUT_S = 20.0
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfplus.wire import hashing
+from tfplus.tensors import hashing
+from tfplus.tensors.hashing import TensorHasher
+from tfplus.tensors.slice_set import SliceSet
 from tfplus.wire.growing import GrowingBuffer
-from tfplus.wire.hashing import TensorHasher, hashes_of
 
 
 @pytest.mark.parametrize("worth", [0, 1 << 30], ids=["thread", "no thread"])
@@ -33,8 +34,9 @@ def test_hashes_by_several_threads_are_those_of_one(monkeypatch: pytest.MonkeyPa
     expected = {name: hashlib.sha256(t.tobytes()).digest() for name, t in tensors.items()}
     for worth in (0, 1 << 30):
         monkeypatch.setattr(hashing, "_WORTH_A_THREAD_BYTES", worth)
-        assert hashes_of(tensors, {}) == expected
-        assert hashes_of(tensors, {"3": b"known", "x": b""}) == {**expected, "3": b"known"}
+        assert SliceSet(tensors).hashes() == expected
+        known = SliceSet(tensors, {"3": b"known", "x": b""})
+        assert known.hashes() == {**expected, "3": b"known"}
 
 
 def test_a_stream_that_is_given_up_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import time
 
 from tfplus.data.device_data import Batch
-from tfplus.model_file.manifest import Manifest
-from tfplus.runtime.gpu_model import GpuModel
-from tfplus.runtime.interpreter import Model
-from tfplus_agent.results import LOSS
+from tfplus.runtime.trainable_model import TrainableModel
 
+# What `train` reports beside the metrics.
+LOSS = "loss"
 # LiteRT keeps Python's lock while it waits for a GPU: a wait must stay well below the silence after
 # which the daemon takes the worker for hung.
 _WAIT_LIMIT_S = 10.0
@@ -38,14 +37,13 @@ class Stepper:
       unread: steps since the last read.
     """
 
-    def __init__(self, model: Model | GpuModel, every: int) -> None:
-        manifest: Manifest = model.manifest
+    def __init__(self, model: TrainableModel, every: int) -> None:
         self._model = model
-        self._every = every if isinstance(model, GpuModel) else 1
+        self._every = every if model.runs_ahead else 1
         self._spent_s = 0.0
         self._valid = 0
         self.steps = self.samples = self.read_samples = self.unread = 0
-        self.sums = dict.fromkeys(manifest.signatures["train"].outputs, 0.0)
+        self.sums = dict.fromkeys(model.manifest.signatures["train"].outputs, 0.0)
         self.reported: dict[str, float] = {}
         self.first_loss: float | None = None
         self.times_ms: list[float] = []

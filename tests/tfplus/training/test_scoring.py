@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfplus.model_file.manifest import Kind, Output, Targets
-from tfplus_agent.worker.scoring import score
+from tfplus.training.scoring import score
 
 
 def output(targets: Targets, kind: Kind = "logits") -> Output:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 
 from tfplus.system import cores
-from tfplus.tensors.slices import Tensor, Tensors
+from tfplus.tensors.slices import Tensor
 
 # Below this much a thread costs more than it saves.
 _WORTH_A_THREAD_BYTES = 4 << 20
 _THREADS = 4
 # Chunks that may wait to be hashed.
 _AHEAD = 8
+_T = TypeVar("_T")
 
 
 def tensor_hash(tensor: Tensor) -> bytes:
@@ -32,24 +34,24 @@ def raw_bytes(tensor: Tensor) -> memoryview:
     return memoryview(little.reshape(-1).view(np.uint8).data)
 
 
-def hashes_of(tensors: Tensors, known: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The hash of each tensor by name.
+def in_parallel(
+    hash_one: Callable[[_T], bytes], items: Sequence[_T], size_bytes: int
+) -> list[bytes]:
+    """Hashes items, on several cores where that is worth it.
 
     Args:
-      tensors: name → array.
-      known: hashes by name that need not be computed.
+      hash_one: gives the hash of one.
+      items: what to hash.
+      size_bytes: of all of them.
+
+    Returns:
+      Their hashes, in order.
     """
-    names = [name for name in tensors if name not in known]
     threads = min(_THREADS, cores.usable())
-    if threads == 1 or sum(tensors[n].nbytes for n in names) < _WORTH_A_THREAD_BYTES:
-        computed = [tensor_hash(tensors[name]) for name in names]
-    else:
-        with ThreadPoolExecutor(threads, thread_name_prefix="hash") as pool:
-            computed = list(pool.map(tensor_hash, (tensors[name] for name in names)))
-    return {
-        **dict(zip(names, computed, strict=True)),
-        **{n: known[n] for n in tensors if n in known},
-    }
+    if threads == 1 or size_bytes < _WORTH_A_THREAD_BYTES:
+        return [hash_one(item) for item in items]
+    with ThreadPoolExecutor(threads, thread_name_prefix="hash") as pool:
+        return list(pool.map(hash_one, items))
 
 
 class TensorHasher:

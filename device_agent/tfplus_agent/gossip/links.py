@@ -1,0 +1,53 @@
+"""How a device reaches its neighbours in a gossip run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tfplus.gossip.membership.member import Member
+from tfplus.gossip.transport.grpc_link import Backoff, PeerLink
+from tfplus.gossip.transport.traffic import Traffic
+from tfplus.wire.tls import TlsFiles
+
+
+@dataclass(frozen=True)
+class Link:
+    """How this device reaches its neighbours.
+
+    Attributes:
+      tls: own certificate; None for plaintext.
+      insecure: plaintext also beyond loopback.
+      backoff: of attempts that reach nobody.
+    """
+
+    tls: TlsFiles | None = None
+    insecure: bool = False
+    backoff: Backoff = field(default_factory=Backoff)
+
+    def to(
+        self,
+        members: Iterable[Member],
+        run_id: str,
+        cancelled: threading.Event,
+        traffic: Traffic,
+    ) -> dict[str, PeerLink]:
+        """Opens a link to each neighbour: name → link, not connected yet.
+
+        Raises:
+          UsageError: an address is malformed, or plaintext would leave this machine.
+        """
+        return {
+            member.name: PeerLink(
+                run_id,
+                member.name,
+                member.address,
+                tls=self.tls,
+                insecure=self.insecure,
+                backoff=self.backoff,
+                cancelled=cancelled,
+                traffic=traffic,
+            )
+            for member in members
+        }

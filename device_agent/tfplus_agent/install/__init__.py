@@ -1,0 +1,1 @@
+"""What keeps an agent running on a device: a systemd unit, or a script for Termux at boot."""

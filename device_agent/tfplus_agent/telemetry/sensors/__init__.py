@@ -1,0 +1,1 @@
+"""One sensor a file; `tfplus_agent.telemetry.sensors.registry` lists them."""

@@ -74,6 +74,10 @@ class RemoteError(TfplusError):
     status = "UNAVAILABLE"
 
 
+class UnreachableError(RemoteError):
+    """An agent or a peer cannot be reached, or went away; later it may be there again."""
+
+
 class MissingExtraError(TfplusError):
     """A command needs packages that are not installed."""
 

@@ -76,7 +76,7 @@ def run(
     from tfplus.data import scaling
     from tfplus.runtime.gpu import precision_named
     from tfplus.wire.tls import TlsFiles
-    from tfplus_agent.device.device import DeviceConfig
+    from tfplus_agent.device.config import DeviceConfig
 
     accelerators.check_name(accelerator)
     tls = TlsFiles.load(Path(tls_dir)) if tls_dir else None

@@ -13,7 +13,8 @@ import pytest
 
 from tfplus.fleet.client import AgentClient
 from tfplus.model_file.artifact import Artifact
-from tfplus_agent.device.device import Device, DeviceConfig
+from tfplus_agent.device.config import DeviceConfig
+from tfplus_agent.device.device import Device
 
 # Helpers lie beside the tests.
 sys.path.insert(0, str(Path(__file__).parent))

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import numpy as np
 
-from tfplus.errors import BusyError, DataError
+from tfplus.errors import DataError
 from tfplus.gossip.membership.topology import ring
 from tfplus.gossip.transport.grpc_link import Backoff
 from tfplus.model_file.manifest import Manifest, Variable
@@ -22,6 +22,7 @@ from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensors
 from tfplus.wire.tls import server_options
 from tfplus_agent.gossip.runner import GossipRunner
+from tfplus_agent.jobs.owner import DeviceOwner
 from tfplus_agent.results import EvaluateResult, MemoryReading, TrainSummary
 from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore
 from tfplus_agent.storage.gossip_journal import Keep
@@ -66,16 +67,19 @@ class FakeDevice:
         self.training = threading.Event()
         self.seeds: list[int] = []
         self.failure: Exception | None = None
-        self.busy = 0
+        self.owner = DeviceOwner()
         self.steps = 0
         self.on_train: Callable[[], object] = lambda: None
 
     def train_round(
         self, epochs: int, seed: int, *, cancelled: Callable[[], bool]
     ) -> tuple[TrainSummary, Checkpoint | None]:
-        if self.busy:
-            self.busy -= 1
-            raise BusyError("training cannot begin")
+        with self.owner.operation("training", changes=True, long=True):
+            return self._train(seed, cancelled)
+
+    def _train(
+        self, seed: int, cancelled: Callable[[], bool]
+    ) -> tuple[TrainSummary, Checkpoint | None]:
         self.training.set()
         self.on_train()
         while self.hold is not None and not self.hold.wait(0.01):
@@ -93,21 +97,28 @@ class FakeDevice:
         raise DataError("training diverged: NaN")
 
     def commit(self, state: Checkpoint, keep: Keep) -> None:
-        self.values, self.steps = dict(state.tensors), state.step
-        keep(self.store().save(state))
+        with self.owner.operation("writing a round down", changes=True):
+            self.values, self.steps = dict(state.tensors), state.step
+            keep(self.store().save(state))
 
     def settle(self, keep: Keep) -> None:
-        keep(self.store().save(Checkpoint(self.steps, SliceSet(self.values))))
+        with self.owner.operation("writing what was learned"):
+            keep(self.store().save(Checkpoint(self.steps, SliceSet(self.values))))
 
     def set_weights(self, tensors: Mapping[str, np.ndarray], *, step: int | None) -> None:
-        self.values = dict(tensors)
-        self.steps = self.steps if step is None else step
+        with self.owner.operation("setting weights", changes=True):
+            self.values = dict(tensors)
+            self.steps = self.steps if step is None else step
 
     def store(self) -> CheckpointStore:
         shapes = {n: (t.shape, t.dtype.name) for n, t in self.values.items()}
         return CheckpointStore(self.state_dir / "checkpoints", self.model_sha256, shapes)
 
     def evaluate(self) -> EvaluateResult | None:
+        with self.owner.operation("evaluating"):
+            return self._evaluate()
+
+    def _evaluate(self) -> EvaluateResult | None:
         return EvaluateResult(10, {"accuracy": 0.5}, 0.1, 5, 1.0) if self.name == "a" else None
 
     @property

@@ -11,7 +11,7 @@ from types import TracebackType
 import grpc
 
 from tfplus.data.scaling import Scaling
-from tfplus.errors import RemoteError
+from tfplus.errors import RemoteError, UnreachableError
 from tfplus.model_file import artifact
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.proto.v1 import agent_pb2_grpc
@@ -73,12 +73,12 @@ class AgentClient:
         """Waits until the agent can be reached.
 
         Raises:
-          RemoteError: it cannot, within `timeout_s`.
+          UnreachableError: it cannot, within `timeout_s`.
         """
         try:
             grpc.channel_ready_future(self._channel).result(timeout_s)
         except grpc.FutureTimeoutError:
-            raise RemoteError(
+            raise UnreachableError(
                 f"agent {self.address}: not reached within {timeout_s:g} s: is it running, and do "
                 "both sides use TLS, or neither?"
             ) from None
@@ -202,6 +202,41 @@ class AgentClient:
             request = pb.StopGossipRequest(run_id=run_id)
             return self._stub.StopGossip(request, timeout=self._timeout_s).was_running
 
+    def submit_job(self, spec: pb.JobSpec, job_id: str = "") -> pb.JobStatus:
+        """Puts a job into the agent's queue; it is on the agent's disk when this returns.
+
+        Args:
+          spec: what to do with the model that is loaded now.
+          job_id: names it, so that the same request twice makes one job; empty for a number.
+        """
+        with self._errors():
+            request = pb.SubmitJobRequest(id=job_id, spec=spec)
+            return self._stub.SubmitJob(request, timeout=self._timeout_s)
+
+    def jobs(self) -> list[pb.JobStatus]:
+        """The agent's jobs, in the order of submission."""
+        with self._errors():
+            return list(self._stub.ListJobs(pb.ListJobsRequest(), timeout=self._timeout_s).jobs)
+
+    def watch_job(self, job_id: str, from_sequence: int = 0) -> Iterator[pb.JobEvent]:
+        """Yields a job's events from a number on, then what follows, until the job or agent ends.
+
+        To leave stops nothing; `tfplus.fleet.job_events.follow` also comes back.
+        """
+        request = pb.WatchJobRequest(id=job_id, from_sequence=from_sequence)
+        with self._errors():
+            call = self._stub.WatchJob(request)
+            try:
+                yield from call
+            finally:
+                call.cancel()
+
+    def cancel_job(self, job_id: str) -> bool:
+        """Ends a job, keeping what it learned; returns whether it had not ended before."""
+        with self._errors():
+            request = pb.CancelJobRequest(id=job_id)
+            return self._stub.CancelJob(request, timeout=self._timeout_s).was_unfinished
+
     def _sending_s(self, size_bytes: int) -> float:
         return self._timeout_s + size_bytes / SLOWEST_BYTES_PER_S
 
@@ -226,10 +261,10 @@ def _remote(address: str, error: grpc.RpcError) -> RemoteError:
         return RemoteError(f"agent {address}: {error}")
     code, details = error.code(), error.details() or "no details"
     if code is grpc.StatusCode.UNAVAILABLE:
-        details = (
-            f"cannot be reached, or went away ({details}): is it running, and do both sides use "
-            "TLS, or neither?"
+        return UnreachableError(
+            f"agent {address}: cannot be reached, or went away ({details}): is it running, and do "
+            "both sides use TLS, or neither?"
         )
-    elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         details = "did not answer in time: is it overloaded, or the link slow?"
     return RemoteError(f"agent {address}: {details}")

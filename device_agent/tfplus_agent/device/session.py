@@ -8,38 +8,22 @@ again until the model is loaded anew: the fresh worker trains on the CPU. Not th
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from tfplus.errors import DataError, MissingExtraError, TensorError, TfplusError, WorkerError
+from tfplus.errors import DataError, TensorError, WorkerError
 from tfplus.model_file.manifest import Manifest
 from tfplus.model_file.state_ranges import check_ranges
-from tfplus.runtime.accelerators import CPU
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensors, check_against
+from tfplus_agent.device.supervisor import AcceleratorLostError, Supervisor
 from tfplus_agent.results import StepEvent
 from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore, StorageError
 from tfplus_agent.storage.directory import LoadedModel
 from tfplus_agent.worker.client import EpochPlan, EpochResult, WorkerClient, WorkerSetup
 
-_LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
-
-
-class AcceleratorLostError(WorkerError):
-    """The GPU failed; the model is at its last checkpoint, and its next use is on the CPU.
-
-    Args:
-      message: how it failed.
-      step: the last step of the call that was reported.
-    """
-
-    def __init__(self, message: str, step: int = 0) -> None:
-        super().__init__(message)
-        self.step = step
 
 
 class Session:
@@ -55,10 +39,6 @@ class Session:
 
     Attributes:
       steps: that stand behind the weights.
-      accelerator: what the worker that was started last trains on, `cpu` or `gpu`, and why it is
-        not the one that was asked for; empty before the first.
-      misfits: where the data are not what the model was made for, as that worker found.
-      guess_loss: the loss of a model that knows nothing of the data; None where it is not known.
     """
 
     def __init__(
@@ -72,25 +52,38 @@ class Session:
     ) -> None:
         self.request = request
         self.manifest = manifest
-        self._setup = setup
         self._checkpoints = checkpoints
-        self._log_path = log_path
-        self._on_start = on_start
-        self._worker: WorkerClient | None = None
+        self._supervisor = Supervisor(
+            setup, log_path, on_start, may_leave_gpu=bool(manifest.accelerated)
+        )
         # Whether the checkpoint holds weights that were set and that the worker was not given yet.
         self._behind = False
-        self._gpu_failure = ""
-        self.accelerator = ("", "")
-        self.misfits: tuple[str, ...] = ()
-        self.guess_loss: float | None = None
         checkpoint = checkpoints.load()
         self._saved_steps = checkpoint.step if checkpoint else 0
         self.steps = self._saved_steps
 
     @property
+    def accelerator(self) -> tuple[str, str]:
+        """What the last worker trains on, `cpu` or `gpu`, and why it is not what was asked for.
+
+        Both are empty before the first.
+        """
+        return self._supervisor.accelerator
+
+    @property
+    def misfits(self) -> tuple[str, ...]:
+        """Where the data are not what the model was made for, as the last worker found."""
+        return self._supervisor.misfits
+
+    @property
+    def guess_loss(self) -> float | None:
+        """The loss of a model that knows nothing of the data; None where it is not known."""
+        return self._supervisor.guess_loss
+
+    @property
     def worker_pid(self) -> int | None:
         """Process id of the worker, if one was started."""
-        worker = self._worker
+        worker = self._supervisor.worker
         return worker.pid if worker else None
 
     def worker(self) -> WorkerClient:
@@ -100,15 +93,16 @@ class Session:
           TfplusError: the model or the data cannot be loaded.
           WorkerError: it cannot be started, or died with steps that no checkpoint holds.
         """
-        if self._worker is not None and self._worker.alive:
+        worker = self._supervisor.worker
+        if worker is not None and worker.alive:
             if self._behind:
-                self._catch_up(self._worker)
-            return self._worker
-        if self._worker is not None and self.steps > self._saved_steps:
+                self._catch_up(worker)
+            return worker
+        if worker is not None and self.steps > self._saved_steps:
             # Nobody may take a fresh worker for the one that had learned more.
-            lost, died = self.steps - self._saved_steps, self._worker.how_it_died("idle")
+            lost, died = self.steps - self._saved_steps, worker.how_it_died("idle")
             message = f"{died}; {lost} steps that no checkpoint holds are lost"
-            raise self._failed(self._worker, WorkerError(message))
+            raise self._failed(worker, WorkerError(message))
         return self._begin(self._restored)
 
     def start_over(self) -> None:
@@ -225,7 +219,7 @@ class Session:
         path = self._save(state)
         self._behind = True
         keep(path)
-        worker = self._worker
+        worker = self._supervisor.worker
         if worker is None or not worker.alive:
             return
         try:
@@ -266,16 +260,14 @@ class Session:
 
     def kill_worker(self) -> None:
         """Ends the worker at once, from any thread."""
-        worker = self._worker
+        worker = self._supervisor.worker
         if worker is not None:
             worker.kill()
 
     def close(self) -> None:
         """Ends the worker and goes back to the last checkpoint; what is not on disk is gone."""
-        worker, self._worker = self._worker, None
         self.steps, self._behind = self._saved_steps, False
-        if worker is not None:
-            worker.close()
+        self._supervisor.close()
 
     @contextlib.contextmanager
     def _unless_diverged(self) -> Generator[None]:
@@ -311,45 +303,6 @@ class Session:
         self.steps = self._saved_steps = checkpoint.step if checkpoint else 0
         self._behind = False
 
-    def _begin(self, begin: Callable[[WorkerClient], object]) -> WorkerClient:
-        try:
-            worker = self._start_at(begin)
-        except TfplusError as error:
-            # Any other error was the answer of a worker that had started.
-            self._on_start(not isinstance(error, (MissingExtraError, WorkerError)))
-            raise
-        self._on_start(True)
-        return worker
-
-    def _start_at(self, begin: Callable[[WorkerClient], object]) -> WorkerClient:
-        """Starts a worker and brings it to its first state; where the GPU fails, on the CPU."""
-        self.close()
-        worker = self._start()
-        try:
-            begin(worker)
-        except WorkerError as error:
-            worker.close()
-            if worker.accelerator == CPU:
-                raise
-            self._leave_the_gpu(str(error))
-            return self._start_at(begin)
-        except BaseException:
-            worker.close()
-            raise
-        self._worker = worker
-        self.accelerator = (worker.accelerator, self._gpu_failure or worker.accelerator_note)
-        self.misfits, self.guess_loss = worker.misfits, worker.guess_loss
-        return worker
-
-    def _start(self) -> WorkerClient:
-        try:
-            return WorkerClient(self._setup, self._log_path)
-        except WorkerError as error:
-            if self._setup.accelerator == CPU or not self.manifest.accelerated:
-                raise
-            self._leave_the_gpu(str(error))
-            return WorkerClient(self._setup, self._log_path)
-
     def _ask(self, ask: Callable[[WorkerClient], _T]) -> _T:
         nothing_to_lose = self.steps == self._saved_steps
         try:
@@ -369,16 +322,11 @@ class Session:
             self.close()
             raise
 
-    def _failed(self, worker: WorkerClient, error: WorkerError) -> WorkerError:
-        """Goes back to the last checkpoint, off the GPU if it was on it; returns what to raise."""
-        _LOG.error("worker %d: %s", worker.pid, error)
+    def _begin(self, begin: Callable[[WorkerClient], object]) -> WorkerClient:
         self.close()
-        if worker.accelerator == CPU:
-            return error
-        self._leave_the_gpu(str(error))
-        return AcceleratorLostError(str(error))
+        return self._supervisor.start(begin)
 
-    def _leave_the_gpu(self, reason: str) -> None:
-        self._gpu_failure = f"the GPU was lost: {reason}"
-        self._setup = replace(self._setup, accelerator=CPU)
-        _LOG.warning("goes on on the CPU: %s", self._gpu_failure)
+    def _failed(self, worker: WorkerClient, error: WorkerError) -> WorkerError:
+        """Goes back to the last checkpoint; returns what to raise."""
+        self.close()
+        return self._supervisor.failed(worker, error)

@@ -10,7 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tfplus_agent.device.session import AcceleratorLostError, Session
+from tfplus.data import device_data
+from tfplus.errors import UsageError
+from tfplus_agent.device.session import Session
+from tfplus_agent.device.supervisor import AcceleratorLostError
 from tfplus_agent.results import StepEvent
 from tfplus_agent.worker.client import EpochPlan, EpochResult
 
@@ -27,6 +30,8 @@ class Course:
       steps_total: steps of the call.
       report_every: steps from event to event.
       loss_every: on a GPU, steps from read to read.
+      done_steps: steps of it that were taken before, by a call that did not get to its end.
+      checkpoint_every: steps from checkpoint to checkpoint; 0 for time alone.
     """
 
     seed: int
@@ -34,6 +39,40 @@ class Course:
     steps_total: int
     report_every: int
     loss_every: int
+    done_steps: int = 0
+    checkpoint_every: int = 0
+
+
+def check_length(epochs: int, max_steps: int) -> None:
+    """Checks that a call has an end, and a beginning.
+
+    Raises:
+      UsageError: neither epochs nor steps are given.
+    """
+    if epochs < 1 and max_steps < 1:
+        raise UsageError("train: expected at least one epoch or one step, got none")
+
+
+def steps_total(epochs: int, max_steps: int, samples: int, batch_size: int) -> int:
+    """How many steps `epochs` and `max_steps` come to; 0 of one of them leaves it to the other."""
+    of_epochs = epochs * device_data.steps_per_epoch(samples, batch_size)
+    return min(of_epochs or max_steps, max_steps or of_epochs)
+
+
+def course(session: Session, length: tuple[int, int], **fields: int) -> Course:
+    """What a call is to do.
+
+    Args:
+      session: a loaded model.
+      length: epochs and steps, as `steps_total` takes them.
+      fields: of `Course`, beside the two that follow from these.
+    """
+    samples, batch_size = session.worker().train_samples, session.manifest.batch_size
+    return Course(
+        steps_per_epoch=device_data.steps_per_epoch(samples, batch_size),
+        steps_total=steps_total(*length, samples, batch_size),
+        **fields,
+    )
 
 
 @dataclass(frozen=True)
@@ -55,6 +94,7 @@ def train(
     on_step: Callable[[StepEvent], None] | None,
     stop: Callable[[], bool],
     finish: Callable[[], None] | None = None,
+    on_checkpoint: Callable[[int], None] = lambda _: None,
 ) -> Trained:
     """Trains; the checkpoint is on disk when this returns.
 
@@ -65,6 +105,7 @@ def train(
       stop: asked every now and then; once true, training stops after the step under way.
       finish: called in the place of the last checkpoint, as part of the training: where the GPU is
         lost in it, the steps are redone, and it is called again.
+      on_checkpoint: told how many steps stand behind a checkpoint, or `finish`.
 
     Raises:
       DataError: the training diverged.
@@ -75,22 +116,33 @@ def train(
     saved = 0
     redone_steps = 0
     saved_at = time.monotonic()
+
+    def reached() -> int:
+        return course.done_steps + _steps(results)
+
     while True:
         try:
-            while (steps := _steps(results)) < course.steps_total and not stop():
-                plan = _next(course, steps)
-                results.append(session.train_epoch(plan, on_step, stop))
-                late = time.monotonic() - saved_at > CHECKPOINT_EVERY_S
-                if late and _steps(results) < course.steps_total:
+            while (steps := reached()) < course.steps_total and not stop():
+                results.append(session.train_epoch(_next(course, steps), on_step, stop))
+                if _is_due(course, reached(), time.monotonic() - saved_at):
                     session.checkpoint()
                     saved, saved_at = len(results), time.monotonic()
+                    on_checkpoint(reached())
             (finish or session.checkpoint)()
         except AcceleratorLostError as lost:
-            reached = max(_steps(results), lost.step)
+            lost_at = max(reached(), lost.step)
             del results[saved:]
-            redone_steps += reached - _steps(results)
+            redone_steps += lost_at - reached()
         else:
+            on_checkpoint(reached())
             return Trained(results, redone_steps)
+
+
+def _is_due(course: Course, steps: int, seconds: float) -> bool:
+    if steps >= course.steps_total:
+        return False  # The last one follows anyway.
+    every = course.checkpoint_every
+    return seconds > CHECKPOINT_EVERY_S or (every > 0 and steps % every == 0)
 
 
 def _steps(results: list[EpochResult]) -> int:
@@ -99,13 +151,14 @@ def _steps(results: list[EpochResult]) -> int:
 
 def _next(course: Course, steps: int) -> EpochPlan:
     epoch, skip = divmod(steps, course.steps_per_epoch)
+    left, every = course.steps_total - steps, course.checkpoint_every
     return EpochPlan(
         seed=course.seed,
         epoch=epoch,
         first_step=steps,
         steps_total=course.steps_total,
         report_every=course.report_every,
-        max_steps=course.steps_total - steps,
+        max_steps=min(left, every - steps % every) if every else left,
         skip=skip,
         loss_every=course.loss_every,
         max_seconds=CHECKPOINT_EVERY_S,

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from tfplus.errors import BusyError, TfplusError
+from tfplus.errors import TfplusError
 from tfplus.gossip.messages import RoundDone
 from tfplus.gossip.mixing.sample_weights import slice_weights
 from tfplus.tensors.slice_set import SliceSet
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from tfplus_agent.device.device import Device
 
 _LOG = logging.getLogger(__name__)
-_BUSY_RETRY_S = 0.2
-_T = TypeVar("_T")
 
 
 class CancelledRunError(Exception):
@@ -65,12 +62,10 @@ class Rounds:
           TfplusError: the training failed.
         """
         plan = self._journal.plan
-        summary, state = self._patiently(
-            lambda: self._device.train_round(
-                plan.epochs_per_round,
-                round_seed(plan.seed, round),
-                cancelled=self._cancelled.is_set,
-            )
+        summary, state = self._device.train_round(
+            plan.epochs_per_round,
+            round_seed(plan.seed, round),
+            cancelled=self._cancelled.is_set,
         )
         if state is None:
             raise CancelledRunError
@@ -92,8 +87,8 @@ class Rounds:
             raise RuntimeError(f"round {done.round} has an average, and was not trained")
         mixed = Checkpoint(trained.step, trained.tensors.replaced(done.tensors))
         keep = self._journal.keeper(done.round)
-        self._patiently(lambda: self._device.commit(mixed, keep))
-        return self._patiently(self._device.evaluate)
+        self._device.commit(mixed, keep)
+        return self._device.evaluate()
 
     def close(self) -> None:
         """Brings to disk what was learned in a round that has no average; never raises."""
@@ -104,14 +99,6 @@ class Rounds:
             self._device.commit(trained, lambda _: None)
         except TfplusError as error:
             _LOG.warning("the round that was cut off stays in memory: %s", error)
-
-    def _patiently(self, call: Callable[[], _T]) -> _T:
-        while True:
-            try:
-                return call()
-            except BusyError:
-                if self._cancelled.wait(_BUSY_RETRY_S):
-                    raise CancelledRunError from None
 
 
 def round_seed(seed: int, round: int) -> int:

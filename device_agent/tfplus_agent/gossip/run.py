@@ -35,6 +35,7 @@ from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus_agent.gossip.links import Link
 from tfplus_agent.gossip.rounds import CancelledRunError, Rounds
+from tfplus_agent.jobs.owner import Reservation, WithdrawnError
 from tfplus_agent.results import EvaluateResult, TrainSummary
 from tfplus_agent.storage.gossip_journal import RunJournal
 
@@ -54,12 +55,20 @@ class GossipRun:
       journal: of this run.
       resumed: the journal was there before, so the run goes on.
       link: how to reach neighbours.
+      held: the device, reserved for this run; given back at its end.
 
     Raises:
       UsageError: a neighbour's address is malformed, or plaintext would leave this machine.
     """
 
-    def __init__(self, device: Device, journal: RunJournal, resumed: bool, link: Link) -> None:
+    def __init__(
+        self,
+        device: Device,
+        journal: RunJournal,
+        resumed: bool,
+        link: Link,
+        held: Reservation,
+    ) -> None:
         plan = journal.plan
         self.plan = plan
         self.journal = journal
@@ -67,6 +76,7 @@ class GossipRun:
         self.resumed_at = first_round if resumed else 0
         self.events = list(journal.events)
         self.running = False
+        self._held = held
         self._traffic = Traffic()
         self._notes: dict[str, str] = {}
         self._summary: TrainSummary | None = None
@@ -110,6 +120,7 @@ class GossipRun:
             self._state, _ = machine.step(self._state, Started(time.monotonic()))
             for link in self._links.values():
                 link.close()
+            self._held.release()
             return
         self.running = True
         self._outbox = Outbox(self._links, self._cancelled, self._report)
@@ -121,6 +132,7 @@ class GossipRun:
             was_running = self.running
             self._cancelled.set()
             self._changed.notify_all()
+        self._held.withdraw()
         if was_running:
             self._thread.join(timeout_s)
         return was_running
@@ -173,12 +185,13 @@ class GossipRun:
         end = pb.GossipEvent(state=pb.GossipEvent.STOPPED)
         try:
             self._feed(Started(time.monotonic()))
-            while end.state == pb.GossipEvent.STOPPED:
-                effect = self._next_effect()
-                self._perform(effect)
-                if isinstance(effect, Finished):
-                    end = self._finish()
-        except CancelledRunError:
+            with self._held.here():
+                while end.state == pb.GossipEvent.STOPPED:
+                    effect = self._next_effect()
+                    self._perform(effect)
+                    if isinstance(effect, Finished):
+                        end = self._finish()
+        except (CancelledRunError, WithdrawnError):
             pass
         except TfplusError as error:
             end = pb.GossipEvent(state=pb.GossipEvent.FAILED, error=str(error)[:_MAX_ERROR_CHARS])
@@ -189,7 +202,10 @@ class GossipRun:
         finally:
             if self._outbox is not None:
                 self._outbox.close()
-            self._rounds.close()
+            with self._held.here(last=True):
+                self._rounds.close()
+            # Before the end is told: who waits for it may begin the next run at once.
+            self._held.release()
             with self._changed:
                 end.round = self.round
                 self.events.append(end)

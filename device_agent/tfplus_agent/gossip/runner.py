@@ -19,6 +19,7 @@ from tfplus.tensors.slice_set import SliceSet
 from tfplus.wire.tls import TlsFiles
 from tfplus_agent.gossip.links import Link
 from tfplus_agent.gossip.run import GossipRun
+from tfplus_agent.jobs.owner import Reservation
 from tfplus_agent.storage.gossip_journal import RunJournal, valid_run_id, without_addresses
 from tfplus_agent.storage.gossip_runs import drop_finished, read_last, set_last
 
@@ -77,7 +78,7 @@ class GossipRunner:
           finished.
 
         Raises:
-          BusyError: another run is under way.
+          BusyError: another run, a job or a training is under way.
           DataError: no model is loaded, or what the run left on disk is damaged.
           UsageError: the plan makes no sense, or is not the one that the run was started with.
         """
@@ -86,19 +87,20 @@ class GossipRunner:
             if self._closed:
                 raise BusyError("this agent is shutting down")
             running = self._run
-            if running is not None and running.running:
-                same = without_addresses(running.plan) == without_addresses(plan)
-                if not same:
-                    raise BusyError(
-                        f"gossip run '{running.plan.run_id}' is under way on this agent: wait for "
-                        "its end, or stop it"
-                    )
+            if (
+                running is not None
+                and running.running
+                and without_addresses(running.plan) == without_addresses(plan)
+            ):
                 return running.resumed_at
-            journal, resumed = self._journal(plan)
-            run = GossipRun(self._device, journal, resumed, self._link)
-            set_last(self._root, plan.run_id)
-            drop_finished(self._root, self._keep_runs, but=plan.run_id)
-            run.start()
+            held = self._device.owner.reservation(f"gossip run '{plan.run_id}'")
+            held.take()
+            try:
+                with held.here():
+                    run = self._begun(plan, held)
+            except BaseException:
+                held.release()
+                raise
             self._run, self._last = run, run.journal
             return run.resumed_at
 
@@ -159,6 +161,14 @@ class GossipRunner:
             run = self._run
         if run is not None:
             run.stop()
+
+    def _begun(self, plan: pb.GossipPlan, held: Reservation) -> GossipRun:
+        journal, resumed = self._journal(plan)
+        run = GossipRun(self._device, journal, resumed, self._link, held)
+        set_last(self._root, plan.run_id)
+        drop_finished(self._root, self._keep_runs, but=plan.run_id)
+        run.start()
+        return run
 
     def _journal(self, plan: pb.GossipPlan) -> tuple[RunJournal, bool]:
         manifest = self._device.manifest

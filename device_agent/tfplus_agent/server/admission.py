@@ -42,6 +42,7 @@ TRANSFERS = Group("transfers of weights and models", per_peer=8, threads=16, pac
 # Neighbours without certificates may all be of one address.
 EXCHANGES = Group("contributions", per_peer=32, threads=64)
 GOSSIP_WATCHES = Group("watches of gossip runs", per_peer=16, threads=32)
+JOB_WATCHES = Group("watches of jobs", per_peer=32, threads=128)
 # Health watches and reflection run without a thread.
 WATCHES = Group("watches", per_peer=1024, threads=1)
 
@@ -50,6 +51,10 @@ GROUPS: Mapping[str, Group] = {
     "/grpc.health.v1.Health/Check": CONTROL,
     f"{_AGENT}GetStatus": CONTROL,
     f"{_AGENT}FindModel": CONTROL,
+    f"{_AGENT}SubmitJob": CONTROL,
+    f"{_AGENT}ListJobs": CONTROL,
+    f"{_AGENT}CancelJob": CONTROL,
+    f"{_AGENT}WatchJob": JOB_WATCHES,
     f"{_AGENT}LoadModel": WORK,
     f"{_AGENT}Train": WORK,
     f"{_AGENT}Evaluate": WORK,

@@ -16,8 +16,10 @@ from tfplus.errors import RemoteError
 from tfplus.proto.v1 import agent_pb2, agent_pb2_grpc, gossip_pb2, gossip_pb2_grpc
 from tfplus.wire import tls as wire_tls
 from tfplus.wire.tls import TlsFiles
-from tfplus_agent.device.device import Device, DeviceConfig
+from tfplus_agent.device.config import DeviceConfig
+from tfplus_agent.device.device import Device
 from tfplus_agent.gossip.runner import KEEP_RUNS, GossipRunner
+from tfplus_agent.jobs.queue import JobQueue
 from tfplus_agent.server import health
 from tfplus_agent.server.agent_service import AgentService
 from tfplus_agent.server.calls import Calls
@@ -78,6 +80,7 @@ class AgentServer:
         self._runner = GossipRunner(
             self.device, config.tls, insecure=config.insecure, keep_runs=config.keep_runs
         )
+        self._jobs = JobQueue(self.device, self.device.state_dir / "jobs")
         services = [
             agent_pb2.DESCRIPTOR.services_by_name["Agent"].full_name,
             gossip_pb2.DESCRIPTOR.services_by_name["Gossip"].full_name,
@@ -95,7 +98,7 @@ class AgentServer:
 
     async def _served(self, config: ServerConfig, services: list[str]) -> tuple[Any, int]:
         server: Any = grpc.aio.server(interceptors=[self._calls], options=wire_tls.server_options())
-        self._agent = AgentService(self.device, self._runner)
+        self._agent = AgentService(self.device, self._runner, self._jobs)
         agent_pb2_grpc.add_AgentServicer_to_server(self._agent, server)
         gossip_pb2_grpc.add_GossipServicer_to_server(self._runner.servicer(), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -105,7 +108,8 @@ class AgentServer:
         return server, _bind(server, config)
 
     def start(self) -> None:
-        """Serves."""
+        """Goes on with the jobs that an earlier life left, and serves."""
+        self._jobs.start()
         self._loop.run(self._server.start())
         # Says at once how it stands, and again whenever a worker starts, or does not.
         self.device.on_worker(lambda works: self._loop.soon(self._health.set_serving, works))
@@ -123,6 +127,7 @@ class AgentServer:
         self._loop.soon(self._health.end)
         # Gossip first: a round whose training is cut short must not reach the neighbours.
         self._runner.close()
+        self._jobs.close()
         self.device.stop()
         self._loop.run(self._server.stop(_GRACE_S))
         self._calls.close()

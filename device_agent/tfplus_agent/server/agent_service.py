@@ -5,14 +5,13 @@ from __future__ import annotations
 import platform
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Protocol
 
 import grpc
 
 import tfplus
 from tfplus.data.scaling import Scaling
-from tfplus.errors import ArtifactError, BusyError, DataError
+from tfplus.errors import ArtifactError, DataError
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.proto.v1 import agent_pb2_grpc
 from tfplus.proto.v1 import tensors_pb2 as tensors_pb
@@ -22,7 +21,9 @@ from tfplus.tensors.slices import select
 from tfplus.wire import tensors
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 from tfplus_agent.device.device import Device
-from tfplus_agent.results import MemoryReading, StepEvent, TrainSummary
+from tfplus_agent.jobs import messages
+from tfplus_agent.jobs.queue import JobQueue
+from tfplus_agent.server.calls import CallContext
 from tfplus_agent.server.event_stream import Mailbox
 from tfplus_agent.telemetry.sensor import Reading, value_of
 from tfplus_agent.telemetry.sensors.power_supply import CHARGE, PLUGGED_IN, PowerSupply
@@ -60,14 +61,20 @@ class AgentService(agent_pb2_grpc.AgentServicer):
     Args:
       device: does the work.
       gossip: the gossip on it.
+      jobs: those of the device.
       limits: caps on what comes in.
     """
 
     def __init__(
-        self, device: Device, gossip: GossipControl, limits: Limits = DEFAULT_LIMITS
+        self,
+        device: Device,
+        gossip: GossipControl,
+        jobs: JobQueue,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._device = device
         self._gossip = gossip
+        self._jobs = jobs
         self._limits = limits
 
     def GetStatus(  # noqa: N802
@@ -87,7 +94,7 @@ class AgentService(agent_pb2_grpc.AgentServicer):
             trained_steps=device.trained_steps,
             train_samples=device.train_samples,
             eval_samples=device.eval_samples,
-            memory=_memory(device.memory()),
+            memory=messages.memory(device.memory()),
             battery=_battery(PowerSupply().read()),
             incarnation=device.incarnation,
             gossip_run_id=run_id,
@@ -118,7 +125,6 @@ class AgentService(agent_pb2_grpc.AgentServicer):
         self, request: pb.LoadModelRequest, context: grpc.ServicerContext
     ) -> pb.LoadModelResponse:
         """Loads a model and goes on from its checkpoint."""
-        self._refuse_during_gossip("loading a model")
         step = self._device.load(
             request.sha256,
             threads=request.threads,
@@ -143,19 +149,18 @@ class AgentService(agent_pb2_grpc.AgentServicer):
         self, request: pb.TrainRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.TrainEvent]:
         """Trains and streams the steps; a caller that leaves stops it at the next step."""
-        self._refuse_during_gossip("training")
         mailbox: Mailbox[pb.TrainEvent] = Mailbox()
 
         def work() -> pb.TrainEvent:
             summary = self._device.train(
                 request.epochs,
                 request.seed,
-                on_step=lambda step: mailbox.put(_step_event(step)),
+                on_step=lambda step: mailbox.put(pb.TrainEvent(step=messages.step(step))),
                 report_every=request.report_every or 1,
                 max_steps=request.max_steps,
                 cancelled=lambda: not context.is_active(),
             )
-            return _summary_event(summary)
+            return pb.TrainEvent(summary=messages.trained(summary))
 
         # In a thread of its own: it must save what it learned even if nobody takes the events.
         threading.Thread(target=mailbox.run, args=(work,), name="train", daemon=True).start()
@@ -168,7 +173,7 @@ class AgentService(agent_pb2_grpc.AgentServicer):
         result = self._device.evaluate()
         if result is None:
             raise DataError("no evaluation data on this agent: start it with --eval-data")
-        return pb.EvaluateResponse(**asdict(result))
+        return messages.evaluated(result)
 
     def GetWeights(  # noqa: N802
         self, request: pb.GetWeightsRequest, context: grpc.ServicerContext
@@ -185,7 +190,6 @@ class AgentService(agent_pb2_grpc.AgentServicer):
         self, request_iterator: Iterator[tensors_pb.TensorSetPart], context: grpc.ServicerContext
     ) -> pb.SetWeightsResponse:
         """Takes weights in; answers when they are on disk."""
-        self._refuse_during_gossip("setting weights")
         came = tensors.receive(request_iterator, limits=self._limits)
         self._device.set_weights(came)
         return pb.SetWeightsResponse(tensors=len(came), saved=True)
@@ -208,13 +212,30 @@ class AgentService(agent_pb2_grpc.AgentServicer):
         """Stops a run."""
         return pb.StopGossipResponse(was_running=self._gossip.stop(request.run_id))
 
-    def _refuse_during_gossip(self, what: str) -> None:
-        run_id, _, running = self._gossip.progress()
-        if running:
-            raise BusyError(
-                f"{what} cannot begin: gossip run '{run_id}' is under way on this agent: "
-                "wait for its end, or stop it"
-            )
+    def SubmitJob(  # noqa: N802
+        self, request: pb.SubmitJobRequest, context: grpc.ServicerContext
+    ) -> pb.JobStatus:
+        """Queues a job; it is on disk when this answers."""
+        return self._jobs.submit(request.spec, request.id)
+
+    def ListJobs(  # noqa: N802
+        self, request: pb.ListJobsRequest, context: grpc.ServicerContext
+    ) -> pb.ListJobsResponse:
+        """Jobs that wait, run or have ended."""
+        return pb.ListJobsResponse(jobs=self._jobs.statuses())
+
+    def WatchJob(  # noqa: N802
+        self, request: pb.WatchJobRequest, context: CallContext
+    ) -> Iterator[pb.JobEvent]:
+        """Streams the events of a job, from the first or from a number on."""
+        context.add_callback(lambda: self._jobs.wake(request.id))
+        yield from self._jobs.watch(request.id, request.from_sequence, context.is_active)
+
+    def CancelJob(  # noqa: N802
+        self, request: pb.CancelJobRequest, context: grpc.ServicerContext
+    ) -> pb.CancelJobResponse:
+        """Ends a job."""
+        return pb.CancelJobResponse(was_unfinished=self._jobs.cancel(request.id))
 
 
 def _chunks(requests: Iterator[pb.UploadModelRequest]) -> Iterator[bytes]:
@@ -222,19 +243,6 @@ def _chunks(requests: Iterator[pb.UploadModelRequest]) -> Iterator[bytes]:
         if request.WhichOneof("part") != "chunk":
             raise ArtifactError("upload: expected chunks after the header")
         yield request.chunk
-
-
-def _memory(reading: MemoryReading) -> pb.MemoryReading:
-    return pb.MemoryReading(**asdict(reading))
-
-
-def _step_event(step: StepEvent) -> pb.TrainEvent:
-    return pb.TrainEvent(step=pb.TrainStep(**asdict(step)))
-
-
-def _summary_event(summary: TrainSummary) -> pb.TrainEvent:
-    fields: dict[str, Any] = {**vars(summary), "memory": _memory(summary.memory)}
-    return pb.TrainEvent(summary=pb.TrainSummary(**fields))
 
 
 def _battery(readings: Sequence[Reading]) -> pb.BatteryReading:

@@ -37,6 +37,8 @@ class CallContext:
         self._until = None if remaining_s is None else time.monotonic() + remaining_s
         self._auth: Mapping[str, Sequence[bytes]] = context.auth_context()
         self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], object]] = []
 
     def is_active(self) -> bool:
         """Whether somebody waits for the answer."""
@@ -54,9 +56,21 @@ class CallContext:
         """Ends the call with a status."""
         raise RefusedCallError(code, details)
 
+    def add_callback(self, callback: Callable[[], object]) -> bool:
+        """Calls `callback` when nobody waits any more; returns false where nobody does now."""
+        with self._lock:
+            if self._ended.is_set():
+                return False
+            self._callbacks.append(callback)
+            return True
+
     def end(self) -> None:
         """Nobody waits any more."""
-        self._ended.set()
+        with self._lock:
+            self._ended.set()
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
 
 
 class Calls(grpc.aio.ServerInterceptor):

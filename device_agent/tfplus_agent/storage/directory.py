@@ -32,6 +32,7 @@ _HALF_WRITTEN = (
     f"checkpoints/*/.*{PART}",
     f"gossip/.last.*{PART}",
     f"gossip/*/.*{PART}",
+    f"jobs/*/.*{PART}",
 )
 
 
@@ -116,7 +117,9 @@ class StateDirectory:
 
     def loaded(self) -> LoadedModel | None:
         """Which model was loaded last, or None."""
-        return state_files.optional(self.path / "loaded.json", _loaded)
+        return state_files.optional(
+            self.path / "loaded.json", lambda content: loaded_model(Fields(parse(content)))
+        )
 
     def release(self) -> None:
         """Lets another agent use the directory."""
@@ -144,8 +147,12 @@ def _incarnation(content: bytes) -> int:
     return int(text)
 
 
-def _loaded(content: bytes) -> LoadedModel:
-    fields = Fields(parse(content))
+def loaded_model(fields: Fields) -> LoadedModel:
+    """Reads what `asdict` made of a LoadedModel.
+
+    Raises:
+      DamagedFileError: it holds something else.
+    """
     sha256 = fields.text("sha256")
     if not is_address(sha256):
         raise fields.wrong("sha256", "64 hex digits", sha256)

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from tfplus_agent.storage.gossip_runs import resumable_models
+from tfplus_agent.storage.job_files import models_in_use
 from tfplus_agent.storage.models import ModelStore, is_address
 
 _LOG = logging.getLogger(__name__)
@@ -28,8 +29,8 @@ def note_use(models: ModelStore, state_dir: Path, loaded: str, keep: int) -> lis
       models: of the device.
       state_dir: of the device.
       loaded: address of the model.
-      keep: how many others stay. Those of gossip runs that can be gone on with stay besides; where
-        these cannot be told, all do.
+      keep: how many others stay. Those of gossip runs that can be gone on with, and of jobs that
+        have not ended, stay besides; where these cannot be told, all do.
 
     Returns:
       Addresses of what was removed, also logged.
@@ -37,9 +38,11 @@ def note_use(models: ModelStore, state_dir: Path, loaded: str, keep: int) -> lis
     removed: list[str] = []
     try:
         models.use(loaded)
-        needed = resumable_models(state_dir / "gossip")
-        if needed is None:
+        of_runs = resumable_models(state_dir / "gossip")
+        of_jobs = models_in_use(state_dir / "jobs")
+        if of_runs is None or of_jobs is None:
             return removed
+        needed = of_runs | of_jobs
         parent = checkpoints_of(state_dir, loaded).parent
         held = {path.name for path in parent.glob("*/") if is_address(path.name)}
         others = {*models.addresses(), *held} - {loaded, *needed}

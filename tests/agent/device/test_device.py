@@ -39,7 +39,7 @@ def full_disk(handle: int) -> None:
 
 
 def kill_worker(device: Device) -> None:
-    session = device._session
+    session = device._slot.session
     assert session is not None
     assert session.worker_pid is not None
     os.kill(session.worker_pid, signal.SIGKILL)
@@ -177,7 +177,7 @@ def test_a_worker_killed_between_two_epochs_is_not_replaced_in_silence(open_devi
     device = open_device()
     device.train(1, seed=1)
     values = all_values(device)
-    session = device._session
+    session = device._slot.session
     assert session is not None
     # As between the epochs of one call: ten steps more, and no checkpoint of them yet.
     session.train_epoch(EpochPlan(2, 0, 0, 20, 1, 10), None, lambda: False)

@@ -21,7 +21,7 @@ import tfplus_agent
 from tfplus.errors import WorkerError
 from tfplus.model_file import artifact
 from tfplus.model_file.artifact import Artifact
-from tfplus_agent.device import session
+from tfplus_agent.device import supervisor
 from tfplus_agent.device.device import Device
 from tfplus_agent.gpu import calibration
 from tfplus_agent.results import StepEvent
@@ -95,7 +95,7 @@ def test_a_gpu_lost_in_mid_training_leaves_what_was_acknowledged(
     says: str,
 ) -> None:
     monkeypatch.setattr(
-        session, "WorkerClient", functools.partial(WorkerClient, silence_limit_s=3.0)
+        supervisor, "WorkerClient", functools.partial(WorkerClient, silence_limit_s=3.0)
     )
     # Ten steps are acknowledged; of the next call five are reported before the GPU is lost.
     faulty(f"{fault} 15")
@@ -206,7 +206,7 @@ def test_a_worker_that_does_not_start_with_the_gpu_starts_without(
                 raise WorkerError("the driver hung")
             super().__init__(setup, log_path)
 
-    monkeypatch.setattr(session, "WorkerClient", Client)
+    monkeypatch.setattr(supervisor, "WorkerClient", Client)
     device = open_device(load=probe, accelerator="gpu")
     assert device.accelerator == ("cpu", "the GPU was lost: the driver hung")
 
@@ -226,7 +226,8 @@ _UNDER_A_LIMIT = """
 import sys
 from pathlib import Path
 from tfplus.model_file import artifact
-from tfplus_agent.device.device import Device, DeviceConfig
+from tfplus_agent.device.config import DeviceConfig
+from tfplus_agent.device.device import Device
 model = artifact.read(Path(sys.argv[1]))
 state, samples = Path(sys.argv[2]), Path(sys.argv[3])
 device = Device(DeviceConfig("a", state, samples, threads=1, accelerator="gpu"))

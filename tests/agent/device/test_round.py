@@ -35,8 +35,8 @@ def mixed(state: Checkpoint) -> Checkpoint:
 
 def held(device: Device) -> dict[str, Any]:
     """What the worker has."""
-    assert device._session is not None
-    return device._session.worker().save()
+    assert device._slot.session is not None
+    return device._slot.session.worker().save()
 
 
 def assert_holds(device: Device, state: Checkpoint) -> None:
@@ -109,8 +109,8 @@ def test_a_worker_that_dies_after_training_costs_nothing(
 
 
 def kill(device: Device) -> None:
-    assert device._session is not None
-    worker = device._session._worker
+    assert device._slot.session is not None
+    worker = device._slot.session._supervisor.worker
     assert worker is not None
     os.kill(worker.pid, signal.SIGKILL)
     worker._process.wait()
@@ -123,8 +123,8 @@ def test_a_worker_that_dies_while_it_takes_the_average_takes_it_later(
     _, state = device.train_round(1, seed=1, cancelled=NEVER)
     assert state is not None
     average = mixed(state)
-    assert device._session is not None
-    worker = device._session._worker
+    assert device._slot.session is not None
+    worker = device._slot.session._supervisor.worker
     assert worker is not None
     os.kill(worker.pid, signal.SIGSTOP)
     # It is alive when it is asked, and dies with the request unread.

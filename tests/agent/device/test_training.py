@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfplus_agent.device import training
-from tfplus_agent.device.session import AcceleratorLostError
+from tfplus_agent.device.supervisor import AcceleratorLostError
 from tfplus_agent.device.training import Course
 from tfplus_agent.worker.client import EpochPlan, EpochResult
 
@@ -82,3 +82,41 @@ def test_a_stop_ends_it_with_a_checkpoint(clock: list[float]) -> None:
     done = training.train(session, Course(7, 10, 30, 1, 1), None, lambda: bool(session.plans))
     assert session.saved == [1]
     assert len(done.results) == 1
+
+
+def test_checkpoints_come_every_so_many_steps_of_the_whole(clock: list[float]) -> None:
+    # Epochs of 10 steps; 7 of the 25 were taken before, and checkpoints come at 8, 16 and 24.
+    session = Session(clock, [(1, 1.0), (2, 1.0), (6, 1.0), (4, 1.0), (4, 1.0), (1, 1.0)])
+    told: list[int] = []
+    course = Course(7, 10, 25, 1, 1, done_steps=7, checkpoint_every=8)
+    done = training.train(session, course, None, lambda: False, on_checkpoint=told.append)
+    assert session.plans == [
+        (0, 7, 7, 1),
+        (0, 8, 8, 8),
+        (1, 0, 10, 6),
+        (1, 6, 16, 8),
+        (2, 0, 20, 4),
+        (2, 4, 24, 1),
+    ]
+    assert (session.saved, told) == ([1, 3, 5, 6], [8, 16, 24, 25])
+    assert len(done.results) == 6
+
+
+def test_a_gpu_lost_after_steps_of_before_counts_its_own_alone(clock: list[float]) -> None:
+    lost = AcceleratorLostError("gone", step=29)
+    session = Session(clock, [(4, 1.0), (4, 1.0), (lost, 1.0), (4, 1.0)])
+    course = Course(7, 100, 32, 1, 1, done_steps=20, checkpoint_every=4)
+    done = training.train(session, course, None, lambda: False)
+    assert done.redone_steps == 1
+    assert session.plans[3] == (0, 28, 28, 4)
+
+
+def test_a_training_that_was_done_before_takes_no_step(clock: list[float]) -> None:
+    session = Session(clock, [])
+    told: list[int] = []
+    course = Course(7, 10, 20, 1, 1, done_steps=20, checkpoint_every=8)
+    assert (
+        training.train(session, course, None, lambda: False, on_checkpoint=told.append).results
+        == []
+    )
+    assert (session.saved, told) == ([0], [20])

@@ -18,8 +18,8 @@ Open = Callable[..., Device]
 
 
 def worker_values(device: Device) -> dict[str, Any]:
-    assert device._session is not None
-    return device._session.worker().save()
+    assert device._slot.session is not None
+    return device._slot.session.worker().save()
 
 
 def newest(tmp_path: Path) -> Path:

@@ -30,7 +30,8 @@ from tfplus.tensors import slices
 from tfplus.tensors.slices import Tensors
 from tfplus.wire.certs import create_ca, issue
 from tfplus.wire.tls import TlsFiles
-from tfplus_agent.device.device import Device, DeviceConfig
+from tfplus_agent.device.config import DeviceConfig
+from tfplus_agent.device.device import Device
 from tfplus_agent.gossip.rounds import round_seed
 
 NAMES = ("a", "b", "c", "d")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gossip_ring import (
+    ACTIVE,
     COUNTS,
     NAMES,
     Agent,
@@ -23,6 +24,8 @@ from tfplus.gossip.membership.topology import ring
 from tfplus.gossip.mixing.sample_weights import slice_weights
 from tfplus.gossip.simulation import simulation
 from tfplus.proto.v1 import agent_pb2 as pb
+
+TIMEOUT_S = 20
 
 
 def test_ring_equals_the_simulation_bit_for_bit(agents: dict[str, Agent]) -> None:
@@ -112,12 +115,122 @@ def test_diverged_training_is_not_sent(agents: dict[str, Agent]) -> None:
     assert "NaN" in end.error
 
 
-def test_busy_device_is_waited_for(agents: dict[str, Agent]) -> None:
+def test_a_read_in_the_way_is_waited_for(agents: dict[str, Agent]) -> None:
     a = agents["a"]
-    a.device.busy = 2
+    reading, asked = threading.Event(), threading.Event()
+    train = a.device.train_round
+
+    def train_while_someone_reads(*given: Any, **named: Any) -> Any:
+        reader.start()
+        assert reading.wait(TIMEOUT_S)
+        asked.set()
+        return train(*given, **named)
+
+    def read() -> None:
+        with a.device.owner.operation("reading weights"):
+            reading.set()
+            assert asked.wait(TIMEOUT_S)
+
+    reader = threading.Thread(target=read)
+    a.device.train_round = train_while_someone_reads  # type: ignore[method-assign]
     plan = pb.GossipPlan(run_id="busy", rounds=1, epochs_per_round=1, round_timeout_s=1)
     a.runner.start(plan)
     assert a.events("busy")[-1].state == pb.GossipEvent.FINISHED
+    reader.join(TIMEOUT_S)
+
+
+def test_a_run_keeps_the_device_and_lets_reads_through(agents: dict[str, Agent]) -> None:
+    a = agents["a"]
+    trained = threading.Event()
+    train = a.device.train_round
+
+    def train_and_say(*given: Any, **named: Any) -> Any:
+        found = train(*given, **named)
+        trained.set()
+        return found
+
+    a.device.train_round = train_and_say  # type: ignore[method-assign]
+    for name in ("b", "d"):
+        agents[name].device.hold = threading.Event()
+    start_all(agents)
+    assert trained.wait(TIMEOUT_S)
+    # From here on it waits for its neighbours, who wait for us.
+    assert a.device.evaluate()
+    values, steps = a.device.values, a.device.steps
+    with pytest.raises(BusyError, match="setting weights cannot begin: gossip run 'run' is under"):
+        a.device.set_weights(values, step=steps)
+    with pytest.raises(BusyError, match=r"training cannot begin: .* wait for its end, or stop it"):
+        train(1, 1, cancelled=ACTIVE)
+    for agent in agents.values():
+        agent.device.hold = None
+    assert a.events()[-1].state == pb.GossipEvent.FINISHED
+    a.device.set_weights(a.device.values, step=None)
+
+
+def test_a_run_cannot_begin_during_a_training(agents: dict[str, Agent]) -> None:
+    a = agents["a"]
+    with (
+        a.device.owner.operation("training", changes=True, long=True),
+        pytest.raises(BusyError, match="'run' cannot begin: training is under way"),
+    ):
+        a.runner.start(plan_of(agents, "a"))
+    with pytest.raises(UsageError, match="host:port"):
+        a.runner.start(
+            pb.GossipPlan(
+                run_id="x",
+                rounds=1,
+                epochs_per_round=1,
+                round_timeout_s=1,
+                neighbours=[{"name": "b", "address": "nowhere"}],
+            )
+        )
+    # Neither holds the device afterwards.
+    a.device.set_weights(a.device.values, step=None)
+
+
+def test_a_run_that_waits_for_the_device_can_be_stopped(agents: dict[str, Agent]) -> None:
+    a = agents["a"]
+    waits, reading, stopped = threading.Event(), threading.Event(), threading.Event()
+    train = a.device.train_round
+
+    def train_behind_a_reader(*given: Any, **named: Any) -> Any:
+        waits.set()
+        assert reading.wait(TIMEOUT_S)
+        return train(*given, **named)
+
+    a.device.train_round = train_behind_a_reader  # type: ignore[method-assign]
+    a.runner.start(pb.GossipPlan(run_id="w", rounds=1, epochs_per_round=1, round_timeout_s=1))
+    assert waits.wait(TIMEOUT_S)
+    with a.device.owner.operation("reading weights"):
+        reading.set()
+        assert a.runner.stop("w")
+        stopped.set()
+    assert a.events("w")[-1].state == pb.GossipEvent.STOPPED
+    assert not a.device.seeds
+
+
+def test_what_a_stopped_run_learned_is_brought_to_disk(agents: dict[str, Agent]) -> None:
+    a = agents["a"]
+    trained = threading.Event()
+    train = a.device.train_round
+
+    def train_and_say(*given: Any, **named: Any) -> Any:
+        found = train(*given, **named)
+        trained.set()
+        return found
+
+    a.device.train_round = train_and_say  # type: ignore[method-assign]
+    for name in ("b", "d"):
+        agents[name].device.hold = threading.Event()
+    start_all(agents)
+    assert trained.wait(TIMEOUT_S)
+    assert a.runner.stop("run")
+    assert a.events()[-1].state == pb.GossipEvent.STOPPED
+    found = a.device.store().load()
+    assert found is not None
+    assert found.step == 3
+    for agent in agents.values():
+        agent.device.hold = None
 
 
 def test_start_of_the_run_under_way_changes_nothing_and_of_another_is_refused(

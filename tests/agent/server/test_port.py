@@ -19,7 +19,7 @@ from tfplus.fleet.client import AgentClient
 from tfplus.model_file.artifact import Artifact
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.proto.v1 import agent_pb2_grpc, gossip_pb2_grpc
-from tfplus_agent.device.device import DeviceConfig
+from tfplus_agent.device.config import DeviceConfig
 from tfplus_agent.server.agent_server import AgentServer, ServerConfig
 from tfplus_agent.server.health import Health
 from tfplus_agent.server.idle_streams import Pace

@@ -18,7 +18,8 @@ from tfplus.model_file import artifact
 from tfplus.model_file.artifact import Artifact
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slice_set import SliceSet
-from tfplus_agent.device.device import Device, DeviceConfig
+from tfplus_agent.device.config import DeviceConfig
+from tfplus_agent.device.device import Device
 from tfplus_agent.gossip.runner import GossipRunner
 from tfplus_agent.storage import retention
 from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore

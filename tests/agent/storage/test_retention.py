@@ -10,6 +10,8 @@ import pytest
 
 from tfplus.model_file.artifact import Artifact
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus_agent.storage import job_files
+from tfplus_agent.storage.directory import LoadedModel
 from tfplus_agent.storage.gossip_journal import Keep, RunJournal
 from tfplus_agent.storage.models import ModelStore
 from tfplus_agent.storage.retention import checkpoints_of, note_use
@@ -78,6 +80,16 @@ def test_a_run_that_can_be_gone_on_with_keeps_its_model(disk: Disk) -> None:
     assert disk.left() == [0, 3, 4]
     open_run.append(pb.GossipEvent(state=pb.GossipEvent.FINISHED, round=2))
     assert disk.load(4, keep=1) == [0]
+
+
+def test_a_job_that_has_not_ended_keeps_its_model(disk: Disk) -> None:
+    root = disk.path / "jobs"
+    for index, state in ((0, pb.JobStatus.QUEUED), (1, pb.JobStatus.FINISHED)):
+        model = LoadedModel(disk.models[index].sha256, 1, False)
+        spec = pb.JobSpec(evaluate=pb.EvaluateJob())
+        job_files.write(root, job_files.JobRecord(str(index), index, spec, model, state=state))
+    assert disk.load(4, keep=1) == [2, 1]
+    assert disk.left() == [0, 3, 4]
 
 
 def test_a_run_that_does_not_say_its_model_keeps_all(disk: Disk) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tfplus.model_file import artifact
-from tfplus_agent.device.device import Device, DeviceConfig
+from tfplus_agent.device.config import DeviceConfig
+from tfplus_agent.device.device import Device
 
 # In a process of its own: TensorFlow's start-up warnings would count as errors here.
 _EXPORT = """

@@ -61,16 +61,18 @@ def test_version() -> None:
 def test_help_names_every_command() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for name in ("agent", "certs", "demo", "export", "gossip", "inspect"):
+    for name in ("agent", "certs", "demo", "export", "gossip", "inspect", "jobs"):
         assert f" {name} " in done.stdout
     assert "cannot be loaded" not in done.stdout
 
 
-@pytest.mark.parametrize("command", ["agent", "certs", "demo", "export", "gossip", "inspect"])
+@pytest.mark.parametrize(
+    "command", ["agent", "certs", "demo", "export", "gossip", "inspect", "jobs"]
+)
 def test_every_command_explains_itself_with_examples(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0, done.stderr
-    assert ("Commands" if command == "certs" else "Examples:") in done.stdout
+    assert ("Commands" if command in ("certs", "jobs") else "Examples:") in done.stdout
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -132,6 +134,7 @@ TREE = [
     (errors.UnsupportedOperationError, 4),
     (errors.UnexpectedExportError, 4),
     (errors.RemoteError, 5),
+    (errors.UnreachableError, 5),
     (errors.BusyError, 5),
     (errors.MissingExtraError, 6),
     (errors.RuntimeVersionError, 6),

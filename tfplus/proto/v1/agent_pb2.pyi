@@ -382,3 +382,149 @@ class StopGossipResponse(_message.Message):
     WAS_RUNNING_FIELD_NUMBER: _ClassVar[int]
     was_running: bool
     def __init__(self, was_running: bool = ...) -> None: ...
+
+class TrainJob(_message.Message):
+    __slots__ = ("epochs", "max_steps", "seed", "checkpoint_every", "report_every", "max_restarts")
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    MAX_STEPS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_EVERY_FIELD_NUMBER: _ClassVar[int]
+    REPORT_EVERY_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    epochs: int
+    max_steps: int
+    seed: int
+    checkpoint_every: int
+    report_every: int
+    max_restarts: int
+    def __init__(self, epochs: _Optional[int] = ..., max_steps: _Optional[int] = ..., seed: _Optional[int] = ..., checkpoint_every: _Optional[int] = ..., report_every: _Optional[int] = ..., max_restarts: _Optional[int] = ...) -> None: ...
+
+class EvaluateJob(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class JobSpec(_message.Message):
+    __slots__ = ("train", "evaluate")
+    TRAIN_FIELD_NUMBER: _ClassVar[int]
+    EVALUATE_FIELD_NUMBER: _ClassVar[int]
+    train: TrainJob
+    evaluate: EvaluateJob
+    def __init__(self, train: _Optional[_Union[TrainJob, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateJob, _Mapping]] = ...) -> None: ...
+
+class SubmitJobRequest(_message.Message):
+    __slots__ = ("id", "spec")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    spec: JobSpec
+    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ...) -> None: ...
+
+class JobStatus(_message.Message):
+    __slots__ = ("id", "state", "spec", "model_sha256", "steps_done", "steps_total", "restarts", "error", "submitted_s", "started_s", "ended_s")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[JobStatus.State]
+        QUEUED: _ClassVar[JobStatus.State]
+        RUNNING: _ClassVar[JobStatus.State]
+        FINISHED: _ClassVar[JobStatus.State]
+        FAILED: _ClassVar[JobStatus.State]
+        CANCELLED: _ClassVar[JobStatus.State]
+    STATE_UNSPECIFIED: JobStatus.State
+    QUEUED: JobStatus.State
+    RUNNING: JobStatus.State
+    FINISHED: JobStatus.State
+    FAILED: JobStatus.State
+    CANCELLED: JobStatus.State
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    STEPS_DONE_FIELD_NUMBER: _ClassVar[int]
+    STEPS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTED_S_FIELD_NUMBER: _ClassVar[int]
+    STARTED_S_FIELD_NUMBER: _ClassVar[int]
+    ENDED_S_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    state: JobStatus.State
+    spec: JobSpec
+    model_sha256: str
+    steps_done: int
+    steps_total: int
+    restarts: int
+    error: str
+    submitted_s: float
+    started_s: float
+    ended_s: float
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[JobStatus.State, str]] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., model_sha256: _Optional[str] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., restarts: _Optional[int] = ..., error: _Optional[str] = ..., submitted_s: _Optional[float] = ..., started_s: _Optional[float] = ..., ended_s: _Optional[float] = ...) -> None: ...
+
+class ListJobsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListJobsResponse(_message.Message):
+    __slots__ = ("jobs",)
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    jobs: _containers.RepeatedCompositeFieldContainer[JobStatus]
+    def __init__(self, jobs: _Optional[_Iterable[_Union[JobStatus, _Mapping]]] = ...) -> None: ...
+
+class WatchJobRequest(_message.Message):
+    __slots__ = ("id", "from_sequence")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    from_sequence: int
+    def __init__(self, id: _Optional[str] = ..., from_sequence: _Optional[int] = ...) -> None: ...
+
+class JobEvent(_message.Message):
+    __slots__ = ("sequence", "kind", "time_s", "steps_done", "reason", "step", "trained", "evaluated")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[JobEvent.Kind]
+        QUEUED: _ClassVar[JobEvent.Kind]
+        STARTED: _ClassVar[JobEvent.Kind]
+        STEP: _ClassVar[JobEvent.Kind]
+        CHECKPOINT: _ClassVar[JobEvent.Kind]
+        RESUMED: _ClassVar[JobEvent.Kind]
+        FINISHED: _ClassVar[JobEvent.Kind]
+        FAILED: _ClassVar[JobEvent.Kind]
+        CANCELLED: _ClassVar[JobEvent.Kind]
+    KIND_UNSPECIFIED: JobEvent.Kind
+    QUEUED: JobEvent.Kind
+    STARTED: JobEvent.Kind
+    STEP: JobEvent.Kind
+    CHECKPOINT: JobEvent.Kind
+    RESUMED: JobEvent.Kind
+    FINISHED: JobEvent.Kind
+    FAILED: JobEvent.Kind
+    CANCELLED: JobEvent.Kind
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TIME_S_FIELD_NUMBER: _ClassVar[int]
+    STEPS_DONE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    TRAINED_FIELD_NUMBER: _ClassVar[int]
+    EVALUATED_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    kind: JobEvent.Kind
+    time_s: float
+    steps_done: int
+    reason: str
+    step: TrainStep
+    trained: TrainSummary
+    evaluated: EvaluateResponse
+    def __init__(self, sequence: _Optional[int] = ..., kind: _Optional[_Union[JobEvent.Kind, str]] = ..., time_s: _Optional[float] = ..., steps_done: _Optional[int] = ..., reason: _Optional[str] = ..., step: _Optional[_Union[TrainStep, _Mapping]] = ..., trained: _Optional[_Union[TrainSummary, _Mapping]] = ..., evaluated: _Optional[_Union[EvaluateResponse, _Mapping]] = ...) -> None: ...
+
+class CancelJobRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class CancelJobResponse(_message.Message):
+    __slots__ = ("was_unfinished",)
+    WAS_UNFINISHED_FIELD_NUMBER: _ClassVar[int]
+    was_unfinished: bool
+    def __init__(self, was_unfinished: bool = ...) -> None: ...

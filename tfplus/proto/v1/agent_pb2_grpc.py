@@ -91,6 +91,26 @@ class AgentStub(object):
                 request_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.StopGossipRequest.SerializeToString,
                 response_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.StopGossipResponse.FromString,
                 _registered_method=True)
+        self.SubmitJob = channel.unary_unary(
+                '/tfplus.proto.v1.Agent/SubmitJob',
+                request_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.SubmitJobRequest.SerializeToString,
+                response_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.JobStatus.FromString,
+                _registered_method=True)
+        self.ListJobs = channel.unary_unary(
+                '/tfplus.proto.v1.Agent/ListJobs',
+                request_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.ListJobsRequest.SerializeToString,
+                response_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.ListJobsResponse.FromString,
+                _registered_method=True)
+        self.WatchJob = channel.unary_stream(
+                '/tfplus.proto.v1.Agent/WatchJob',
+                request_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.WatchJobRequest.SerializeToString,
+                response_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.JobEvent.FromString,
+                _registered_method=True)
+        self.CancelJob = channel.unary_unary(
+                '/tfplus.proto.v1.Agent/CancelJob',
+                request_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.CancelJobRequest.SerializeToString,
+                response_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.CancelJobResponse.FromString,
+                _registered_method=True)
 
 
 class AgentServicer(object):
@@ -164,6 +184,31 @@ class AgentServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitJob(self, request, context):
+        """Jobs: work that the agent keeps on disk and carries out one after the other, whoever listens.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobs(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchJob(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelJob(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -221,6 +266,26 @@ def add_AgentServicer_to_server(servicer, server):
                     servicer.StopGossip,
                     request_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.StopGossipRequest.FromString,
                     response_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.StopGossipResponse.SerializeToString,
+            ),
+            'SubmitJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitJob,
+                    request_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.SubmitJobRequest.FromString,
+                    response_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.JobStatus.SerializeToString,
+            ),
+            'ListJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobs,
+                    request_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.ListJobsRequest.FromString,
+                    response_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'WatchJob': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchJob,
+                    request_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.WatchJobRequest.FromString,
+                    response_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.JobEvent.SerializeToString,
+            ),
+            'CancelJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelJob,
+                    request_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.CancelJobRequest.FromString,
+                    response_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.CancelJobResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -521,6 +586,114 @@ class Agent(object):
             '/tfplus.proto.v1.Agent/StopGossip',
             tfplus_dot_proto_dot_v1_dot_agent__pb2.StopGossipRequest.SerializeToString,
             tfplus_dot_proto_dot_v1_dot_agent__pb2.StopGossipResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tfplus.proto.v1.Agent/SubmitJob',
+            tfplus_dot_proto_dot_v1_dot_agent__pb2.SubmitJobRequest.SerializeToString,
+            tfplus_dot_proto_dot_v1_dot_agent__pb2.JobStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tfplus.proto.v1.Agent/ListJobs',
+            tfplus_dot_proto_dot_v1_dot_agent__pb2.ListJobsRequest.SerializeToString,
+            tfplus_dot_proto_dot_v1_dot_agent__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tfplus.proto.v1.Agent/WatchJob',
+            tfplus_dot_proto_dot_v1_dot_agent__pb2.WatchJobRequest.SerializeToString,
+            tfplus_dot_proto_dot_v1_dot_agent__pb2.JobEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tfplus.proto.v1.Agent/CancelJob',
+            tfplus_dot_proto_dot_v1_dot_agent__pb2.CancelJobRequest.SerializeToString,
+            tfplus_dot_proto_dot_v1_dot_agent__pb2.CancelJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

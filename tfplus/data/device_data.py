@@ -133,19 +133,32 @@ def load(path: Path, manifest: Manifest, *, for_training: bool) -> Dataset:
     for name, array in stored.items():
         if len(array) != samples:
             raise DataError(f"{path}: {name}: expected {samples} samples, got {len(array)}")
-    inputs = {name: stored[name] for name in manifest.inputs}
-    for name, array in inputs.items():
-        _check_input(path, name, array, manifest)
-    return Dataset(
-        inputs,
-        {
-            output.target: targets.prepare(
-                path, stored[output.target], output, manifest, for_training=for_training
-            )
-            for output in manifest.outputs
-        },
-        _weights(path, stored.get(SAMPLE_WEIGHT)),
-    )
+    return of_arrays(stored, manifest, path, for_training=for_training)
+
+
+def of_arrays(
+    stored: Arrays, manifest: Manifest, where: Path | str, *, for_training: bool
+) -> Dataset:
+    """Checks every sample of some arrays against the model.
+
+    Args:
+      stored: each argument of `train` by name, as many samples in all of them; weights of samples
+        may be left out.
+      manifest: of the model.
+      where: they come from, for messages.
+      for_training: refuse labels that the model has no class for.
+
+    Raises:
+      DataError: the samples do not fit the model.
+    """
+    inputs = of_inputs({name: stored[name] for name in manifest.inputs}, manifest, where).inputs
+    prepared = {
+        output.target: targets.prepare(
+            where, stored[output.target], output, manifest, for_training=for_training
+        )
+        for output in manifest.outputs
+    }
+    return Dataset(inputs, prepared, _weights(where, stored.get(SAMPLE_WEIGHT)))
 
 
 def load_inputs(path: Path, manifest: Manifest) -> Dataset:
@@ -161,10 +174,10 @@ def load_inputs(path: Path, manifest: Manifest) -> Dataset:
     if not path.is_file() and not path.is_dir():
         raise DataError(f"{path}: no such data; expected an .npz or a directory of .npy files")
     wanted = list(manifest.inputs)
-    return of_arrays({n: npy.array(path, n, wanted) for n in wanted}, manifest, str(path))
+    return of_inputs({n: npy.array(path, n, wanted) for n in wanted}, manifest, path)
 
 
-def of_arrays(inputs: Arrays, manifest: Manifest, where: str) -> Dataset:
+def of_inputs(inputs: Arrays, manifest: Manifest, where: Path | str) -> Dataset:
     """Checks samples without targets against the model.
 
     Args:
@@ -276,7 +289,7 @@ def _check_finite(path: Path | str, name: str, x: npt.NDArray[Any]) -> None:
         )
 
 
-def _weights(path: Path, stored: npt.NDArray[Any] | None) -> npt.NDArray[np.float32] | None:
+def _weights(path: Path | str, stored: npt.NDArray[Any] | None) -> npt.NDArray[np.float32] | None:
     if stored is None:
         return None
     if stored.dtype.kind not in "fiu" or stored.ndim != 1:

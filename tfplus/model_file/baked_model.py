@@ -6,14 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
-
 from tfplus.errors import ArtifactError, DataError, UsageError
-from tfplus.model_file import artifact, baking, random_samples
+from tfplus.model_file import artifact, baking, random_samples, weights_file
 from tfplus.model_file.artifact import Artifact
 from tfplus.system.files import write_atomic
-from tfplus.tensors.slices import Tensor, check_against
+from tfplus.tensors.slices import check_against
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def freeze(source: Artifact, checkpoint: Path, path: Path) -> Frozen:
             "with --freezable; a checkpoint of the file at hand fits that one"
         )
     manifest = source.manifest
-    tensors = _read(checkpoint)
+    tensors = weights_file.read(checkpoint)
     expected = manifest.expected()
     weights = manifest.expected(weights_only=True)
     check_against(tensors, {n: e for n, e in expected.items() if n in tensors or n in weights})
@@ -83,13 +80,3 @@ def freeze(source: Artifact, checkpoint: Path, path: Path) -> Frozen:
         manifest.infer_batch_size,
         apart,
     )
-
-
-def _read(checkpoint: Path) -> dict[str, Tensor]:
-    if not checkpoint.is_file():
-        raise DataError(f"{checkpoint}: no such file; expected a checkpoint, as .safetensors")
-    try:
-        return load_file(checkpoint)
-    # The last three: it holds a dtype that this numpy does not know, such as bfloat16.
-    except (SafetensorError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise DataError(f"{checkpoint}: expected a .safetensors file of float32: {error}") from None

@@ -25,7 +25,7 @@ from tfplus_agent.doctor.patient import STEPS, Patient, State
 from tfplus_agent.gpu import calibration, vulkan
 from tfplus_agent.results import LOSS
 from tfplus_agent.worker.client import WorkerClient
-from tfplus_agent.worker.protocol import WorkerSetup
+from tfplus_agent.worker.messages import WorkerSetup
 
 Status = Literal["right", "wrong", "fails", "absent"]
 # The first steps also set things up; the last is timed.

@@ -17,7 +17,7 @@ from tfplus.training.epoch import EpochPlan, EpochResult, StepEvent
 from tfplus.training.evaluation import Evaluation
 from tfplus_agent.worker import protocol
 from tfplus_agent.worker.framing import FramingError
-from tfplus_agent.worker.protocol import (
+from tfplus_agent.worker.messages import (
     Alive,
     Cancel,
     Done,

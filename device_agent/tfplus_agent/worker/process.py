@@ -25,7 +25,7 @@ from tfplus.training.epoch import EpochPlan
 from tfplus_agent.gpu import choice
 from tfplus_agent.worker import heartbeat, protocol
 from tfplus_agent.worker.framing import Reader, Writer
-from tfplus_agent.worker.protocol import (
+from tfplus_agent.worker.messages import (
     Alive,
     Cancel,
     Done,

@@ -97,6 +97,20 @@ def load(
     return source
 
 
+def of_model(model: Any) -> Source:
+    """What comes with a model that a program holds: what it was compiled with.
+
+    Args:
+      model: a `keras.Model`.
+
+    Raises:
+      ExportError: it was compiled with what has no rule.
+      UsageError: it has no inputs yet.
+    """
+    name = str(getattr(model, "name", "model"))
+    return _given(name, model, with_inputs(model, None), None, None, _Kept(True, True))
+
+
 def _from_zoo(
     name: str, input_shape: tuple[int, ...] | None, classes: tuple[int, ...] | None
 ) -> Source:

@@ -18,7 +18,7 @@ from tfplus.runtime import interpreter
 from tfplus.training.epoch import EpochPlan
 from tfplus_agent.worker.client import WorkerClient
 from tfplus_agent.worker.heartbeat import Heartbeat
-from tfplus_agent.worker.protocol import WorkerSetup
+from tfplus_agent.worker.messages import WorkerSetup
 from tfplus_agent.worker.watched_pipe import SilentWorkerError, WatchedPipe
 
 TIMEOUT_S = 30

@@ -18,10 +18,9 @@ from tfplus.errors import ArtifactError, DataError, TensorError, WorkerError
 from tfplus.model_file.artifact import Artifact
 from tfplus.runtime import interpreter
 from tfplus.training.epoch import EpochPlan, StepEvent
-from tfplus.training.evaluation import Evaluation
 from tfplus_agent.worker import protocol
 from tfplus_agent.worker.client import WorkerClient
-from tfplus_agent.worker.protocol import Done, Evaluate, WorkerSetup
+from tfplus_agent.worker.messages import Done, Evaluate, WorkerSetup
 
 TIMEOUT_S = 30
 
@@ -125,7 +124,11 @@ def test_it_counts_right_answers_as_the_interpreter_does(
         :50
     ]
     right = float((logits.argmax(1) == y).sum())
-    assert worker.evaluate() == Evaluation(50, 50, {"accuracy": right})
+    found = worker.evaluate()
+    assert (found.samples, found.known_samples, found.sums) == (50, 50, {"accuracy": right})
+    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
+    each = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(50), y]
+    np.testing.assert_allclose(found.losses["loss"], each.mean(), rtol=1e-6)
 
 
 def test_a_cancel_stops_it_in_mid_epoch_and_it_goes_on_afterwards(
@@ -166,7 +169,7 @@ def test_it_ends_when_its_parent_is_killed(setup: WorkerSetup, tmp_path: Path) -
     code = (
         "import sys, threading; from pathlib import Path\n"
         "from tfplus_agent.worker.client import WorkerClient\n"
-        "from tfplus_agent.worker.protocol import WorkerSetup\n"
+        "from tfplus_agent.worker.messages import WorkerSetup\n"
         f"w = WorkerClient(WorkerSetup(Path({str(setup.model)!r}), Path({str(setup.data)!r}), "
         f"None, {setup.runtime!r}, 1, True), Path({str(tmp_path / 'log')!r}))\n"
         "print(w.pid, flush=True); threading.Event().wait()"

@@ -10,7 +10,7 @@ import keras
 from tfplus.errors import UsageError
 from tfplus.model_file.artifact import Artifact
 from tfplus_export.pipeline import api
-from tfplus_export.pipeline.options import Options, Progress
+from tfplus_export.pipeline.stages.options import Options, Progress
 from tfplus_export.sources import source
 
 

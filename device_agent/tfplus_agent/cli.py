@@ -15,6 +15,7 @@ from tfplus_agent.commands.doctor import doctor
 from tfplus_agent.commands.health import health
 from tfplus_agent.commands.install import PASS_ON, install
 from tfplus_agent.commands.sensors import sensors
+from tfplus_agent.jobs.gates import Hours
 
 app = typer.Typer(add_completion=False)
 app.command()(doctor)
@@ -102,6 +103,33 @@ def agent(
             "those of gossip runs that can be gone on with are never removed.",
         ),
     ] = 10,
+    min_battery: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=100,
+            metavar="PERCENT",
+            help="Training waits while the battery holds less, unless the device is plugged in.",
+        ),
+    ] = None,
+    only_charging: Annotated[
+        bool, typer.Option("--only-charging", help="Training waits while it is not plugged in.")
+    ] = False,
+    max_temperature: Annotated[
+        float | None,
+        typer.Option(metavar="CELSIUS", help="Training waits while a thermal zone is warmer."),
+    ] = None,
+    not_throttled: Annotated[
+        bool, typer.Option("--not-throttled", help="Training waits while the firmware throttles.")
+    ] = False,
+    max_load: Annotated[
+        float | None,
+        typer.Option(min=0, help="Training waits while other programs keep more cores busy."),
+    ] = None,
+    hours: Annotated[
+        str | None,
+        typer.Option(metavar="22:00-06:00", help="Training waits outside these, local time."),
+    ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -128,10 +156,13 @@ def agent(
       tfplus agent --data pixels.npz --scale 1/255
       tfplus agent --data digits.npz --listen 127.0.0.1:0 --json
       tfplus agent --data digits.npz --metrics 127.0.0.1:9464
+      tfplus agent --data digits.npz --min-battery 40 --max-temperature 70 --hours 22:00-06:00
     """
     if is_for_a_command(context):
         return
     scaling.parse(scale, offset)
+    if hours is not None:
+        Hours.parse(hours)
     encryption.tls_files(tls_dir, insecure=insecure)
     daemon.become(
         {
@@ -151,6 +182,14 @@ def agent(
             "insecure": insecure,
             "keep_runs": keep_runs,
             "keep_models": keep_models,
+            "gates": {
+                "min_battery_percent": min_battery,
+                "only_charging": only_charging,
+                "max_celsius": max_temperature,
+                "not_throttled": not_throttled,
+                "max_load": max_load,
+                "hours": hours,
+            },
             "metrics": metrics,
             "ready_file": ready_file,
             "as_json": as_json,

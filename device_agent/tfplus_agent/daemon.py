@@ -53,6 +53,7 @@ def run(
     insecure: bool,
     keep_runs: int,
     keep_models: int,
+    gates: dict[str, Any],
     metrics: str | None,
     ready_file: str | None,
     as_json: bool,
@@ -77,7 +78,9 @@ def run(
     from tfplus.runtime.gpu import precision_named
     from tfplus.wire.tls import TlsFiles
     from tfplus_agent.device.config import DeviceConfig
+    from tfplus_agent.jobs.gates import Gates, Hours
 
+    hours = gates.pop("hours")
     accelerators.check_name(accelerator)
     tls = TlsFiles.load(Path(tls_dir)) if tls_dir else None
     name = naming.own_name(name, tls)
@@ -95,6 +98,7 @@ def run(
             precision_named(gpu_precision),
             keep_models,
             scaling.parse(scale, offset),
+            Gates(**gates, hours=Hours.parse(hours) if hours else None),
         ),
         listen,
         tls,

@@ -98,7 +98,7 @@ def _table(rows: list[DeviceRow]) -> Table:
             f"{row.train_samples:,}",
             f"{row.resident_bytes / 1e6:.0f}",
             _battery(row),
-            Text(row.doing),
+            Text("; ".join([row.doing, *(f"waits: {w}" for w in row.waits_for.values())])),
         )
     return table
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tfplus.errors import TfplusError
 from tfplus.fleet.client import AgentClient
@@ -31,6 +31,7 @@ class DeviceRow:
       battery_percent: None without a battery.
       plugged_in: None where the device does not say.
       doing: what is under way: `gossip RUN, round N` or `idle`.
+      waits_for: gate → why training waits for it.
     """
 
     address: str
@@ -45,6 +46,7 @@ class DeviceRow:
     battery_percent: float | None = None
     plugged_in: bool | None = None
     doing: str = ""
+    waits_for: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def row_of(address: str, status: pb.AgentStatus) -> DeviceRow:
@@ -63,6 +65,7 @@ def row_of(address: str, status: pb.AgentStatus) -> DeviceRow:
         battery_percent=battery.percent if battery.HasField("percent") else None,
         plugged_in=battery.plugged_in if battery.HasField("plugged_in") else None,
         doing=running if status.gossip_running else "idle",
+        waits_for=dict(status.closed_gates),
     )
 
 

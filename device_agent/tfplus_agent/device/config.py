@@ -8,6 +8,7 @@ from pathlib import Path
 from tfplus.data.scaling import Scaling
 from tfplus.runtime import accelerators, interpreter
 from tfplus.runtime.gpu import Precision
+from tfplus_agent.jobs.gates import NO_GATES, Gates
 from tfplus_agent.storage import retention
 
 
@@ -28,6 +29,7 @@ class DeviceConfig:
       keep_models: models that stay on disk, with their checkpoints, beside the one that is loaded
         and those of gossip runs that can be gone on with.
       scaling: of the data's values, whatever the model's file or LoadModel declare.
+      gates: when training should wait.
     """
 
     name: str
@@ -41,6 +43,7 @@ class DeviceConfig:
     gpu_precision: Precision = "float32"
     keep_models: int = retention.KEEP_MODELS
     scaling: Scaling | None = None
+    gates: Gates = NO_GATES
 
     def resolved(self) -> DeviceConfig:
         """The same with absolute paths."""

@@ -13,12 +13,14 @@ from tfplus.data.scaling import Scaling
 from tfplus.errors import UsageError
 from tfplus.model_file.manifest import Manifest
 from tfplus.runtime import interpreter
+from tfplus.system import cores
 from tfplus.tensors import slices
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensors
 from tfplus_agent.device import summary, training
 from tfplus_agent.device.config import DeviceConfig
 from tfplus_agent.device.slot import ModelSlot
+from tfplus_agent.jobs.gatekeeper import Gatekeeper
 from tfplus_agent.jobs.owner import DeviceOwner
 from tfplus_agent.results import EvaluateResult, MemoryReading, StepEvent, TrainSummary
 from tfplus_agent.storage.checkpoints import Checkpoint
@@ -34,6 +36,7 @@ class Device:
 
     Attributes:
       owner: who may use it now; a reservation of it covers many operations.
+      gates: whether training should wait now, for the sake of who owns the device.
 
     Args:
       config: what it is started with.
@@ -58,6 +61,7 @@ class Device:
         self.incarnation = self._state.next_incarnation()
         self.models = ModelStore(self.state_dir / "models")
         self.owner = DeviceOwner()
+        self.gates = Gatekeeper(config.gates, own_load=config.threads or cores.performance())
         self._closing = threading.Event()
         self._slot = ModelSlot(config, self.runtime, self._state, self.models)
 
@@ -284,7 +288,12 @@ class Device:
                 else:
                     take(session.take())
 
-            done = training.train(session, course, on_step, stop, finish, on_checkpoint)
+            try:
+                done = training.train(
+                    session, course, on_step, stop, finish, on_checkpoint, self.gates
+                )
+            finally:
+                self.gates.trained()
             told = self.warnings + (summary.of_first_loss(session, done) if untrained else ())
             return summary.of_training(session, done, time.monotonic() - started, told)
 
@@ -339,6 +348,7 @@ class Device:
     def close(self) -> None:
         """Stops, waits for the operation under way, ends the worker, frees the state directory."""
         self.stop()
+        self.gates.close()
         ended = self.owner.end(_CLOSE_TIMEOUT_S)
         if not ended and self._slot.session is not None:
             _LOG.warning("the operation under way does not end: ending the worker")

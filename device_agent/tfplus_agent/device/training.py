@@ -14,6 +14,7 @@ from tfplus.data import device_data
 from tfplus.errors import UsageError
 from tfplus_agent.device.session import Session
 from tfplus_agent.device.supervisor import AcceleratorLostError
+from tfplus_agent.jobs.gatekeeper import Gatekeeper
 from tfplus_agent.results import StepEvent
 from tfplus_agent.worker.client import EpochPlan, EpochResult
 
@@ -95,6 +96,7 @@ def train(
     stop: Callable[[], bool],
     finish: Callable[[], None] | None = None,
     on_checkpoint: Callable[[int], None] = lambda _: None,
+    gates: Gatekeeper | None = None,
 ) -> Trained:
     """Trains; the checkpoint is on disk when this returns.
 
@@ -106,6 +108,7 @@ def train(
       finish: called in the place of the last checkpoint, as part of the training: where the GPU is
         lost in it, the steps are redone, and it is called again.
       on_checkpoint: told how many steps stand behind a checkpoint, or `finish`.
+      gates: training waits while one is closed, after the step under way and a checkpoint.
 
     Raises:
       DataError: the training diverged.
@@ -120,11 +123,21 @@ def train(
     def reached() -> int:
         return course.done_steps + _steps(results)
 
+    def closed() -> bool:
+        return gates is not None and gates.closed()
+
+    def pause() -> bool:
+        return stop() or closed()
+
     while True:
         try:
             while (steps := reached()) < course.steps_total and not stop():
-                results.append(session.train_epoch(_next(course, steps), on_step, stop))
-                if _is_due(course, reached(), time.monotonic() - saved_at):
+                if gates is not None:
+                    gates.wait(stop)
+                    if stop():
+                        break
+                results.append(session.train_epoch(_next(course, steps), on_step, pause))
+                if closed() or _is_due(course, reached(), time.monotonic() - saved_at):
                     session.checkpoint()
                     saved, saved_at = len(results), time.monotonic()
                     on_checkpoint(reached())

@@ -84,7 +84,10 @@ class Gates:
     hours: Hours | None = None
 
     def __bool__(self) -> bool:
-        return self != Gates()
+        return self != NO_GATES
+
+
+NO_GATES = Gates()
 
 
 @dataclass(frozen=True)

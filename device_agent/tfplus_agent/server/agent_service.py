@@ -100,6 +100,8 @@ class AgentService(agent_pb2_grpc.AgentServicer):
             gossip_run_id=run_id,
             gossip_round=round_number,
             gossip_running=running,
+            closed_gates=device.gates.verdict.closed,
+            blind_gates=device.gates.verdict.blind,
         )
 
     def FindModel(  # noqa: N802

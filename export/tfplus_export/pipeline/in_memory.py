@@ -42,6 +42,6 @@ def export_model(
         seed=seed,
         sample_weights=sample_weights,
         accelerators=("gpu",) if gpu else (),
-        freezable=freezable,
+        bakeable=freezable,
     )
     return api.export(source.of_model(model), path, options, progress)

@@ -28,6 +28,7 @@ DAEMON = (
 OPTIONS = {
     **dict.fromkeys(("name", "eval_data", "state_dir", "scale", "offset", "tls_dir", "ready_file")),
     "metrics": None,
+    "gates": {"hours": None},
     **{"data": "none.npz", "runtime": "auto", "threads": 0, "accelerator": "auto"},
     **{"loss_every": 1, "gpu_precision": "float32", "listen": "127.0.0.1:0", "insecure": False},
     **{"keep_runs": 1, "keep_models": 1, "as_json": True},

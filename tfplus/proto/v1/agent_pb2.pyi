@@ -34,7 +34,21 @@ class BatteryReading(_message.Message):
     def __init__(self, percent: _Optional[float] = ..., plugged_in: bool = ..., source: _Optional[str] = ..., absent_reason: _Optional[str] = ...) -> None: ...
 
 class AgentStatus(_message.Message):
-    __slots__ = ("name", "version", "platform", "runtime", "runtime_version", "cpu_count", "model_sha256", "trained_steps", "train_samples", "eval_samples", "memory", "battery", "incarnation", "gossip_run_id", "gossip_round", "gossip_running")
+    __slots__ = ("name", "version", "platform", "runtime", "runtime_version", "cpu_count", "model_sha256", "trained_steps", "train_samples", "eval_samples", "memory", "battery", "incarnation", "gossip_run_id", "gossip_round", "gossip_running", "closed_gates", "blind_gates")
+    class ClosedGatesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class BlindGatesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +65,8 @@ class AgentStatus(_message.Message):
     GOSSIP_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     GOSSIP_ROUND_FIELD_NUMBER: _ClassVar[int]
     GOSSIP_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_GATES_FIELD_NUMBER: _ClassVar[int]
+    BLIND_GATES_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     platform: str
@@ -67,7 +83,9 @@ class AgentStatus(_message.Message):
     gossip_run_id: str
     gossip_round: int
     gossip_running: bool
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., platform: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., cpu_count: _Optional[int] = ..., model_sha256: _Optional[str] = ..., trained_steps: _Optional[int] = ..., train_samples: _Optional[int] = ..., eval_samples: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., battery: _Optional[_Union[BatteryReading, _Mapping]] = ..., incarnation: _Optional[int] = ..., gossip_run_id: _Optional[str] = ..., gossip_round: _Optional[int] = ..., gossip_running: bool = ...) -> None: ...
+    closed_gates: _containers.ScalarMap[str, str]
+    blind_gates: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., platform: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., cpu_count: _Optional[int] = ..., model_sha256: _Optional[str] = ..., trained_steps: _Optional[int] = ..., train_samples: _Optional[int] = ..., eval_samples: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., battery: _Optional[_Union[BatteryReading, _Mapping]] = ..., incarnation: _Optional[int] = ..., gossip_run_id: _Optional[str] = ..., gossip_round: _Optional[int] = ..., gossip_running: bool = ..., closed_gates: _Optional[_Mapping[str, str]] = ..., blind_gates: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class FindModelRequest(_message.Message):
     __slots__ = ("sha256",)

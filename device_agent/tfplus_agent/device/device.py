@@ -8,10 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tfplus.data import device_data
 from tfplus.data.scaling import Scaling
 from tfplus.errors import UsageError
-from tfplus.model_file.manifest import Manifest
 from tfplus.runtime import interpreter
 from tfplus.system import cores
 from tfplus.tensors import slices
@@ -19,19 +17,18 @@ from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensors
 from tfplus_agent.device import summary, training
 from tfplus_agent.device.config import DeviceConfig
-from tfplus_agent.device.slot import ModelSlot
+from tfplus_agent.device.facts import DeviceFacts
 from tfplus_agent.jobs.gatekeeper import Gatekeeper
 from tfplus_agent.jobs.owner import DeviceOwner
-from tfplus_agent.results import EvaluateResult, MemoryReading, StepEvent, TrainSummary
+from tfplus_agent.results import EvaluateResult, StepEvent, TrainSummary
 from tfplus_agent.storage.checkpoints import Checkpoint
-from tfplus_agent.storage.directory import LoadedModel, StateDirectory
-from tfplus_agent.storage.models import ModelStore
+from tfplus_agent.storage.directory import LoadedModel
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_TIMEOUT_S = 20.0
 
 
-class Device:
+class Device(DeviceFacts):
     """One device. Thread-safe: one operation at a time, as its `owner` decides.
 
     Attributes:
@@ -49,64 +46,10 @@ class Device:
     """
 
     def __init__(self, config: DeviceConfig) -> None:
-        self.runtime = interpreter.find(config.runtime)
-        if warning := self.runtime.xnnpack_warning:
-            _LOG.warning("trains without XNNPACK: %s", warning)
-        # A relative path would mean something else in the worker, should this process move.
-        self._config = config = config.resolved()
-        self.train_samples = device_data.inspect(config.data).samples
-        self.eval_samples = device_data.inspect(config.eval_data).samples if config.eval_data else 0
-        self.name, self.state_dir = config.name, config.state_dir
-        self._state = StateDirectory(self.state_dir)
-        self.incarnation = self._state.next_incarnation()
-        self.models = ModelStore(self.state_dir / "models")
+        super().__init__(config)
         self.owner = DeviceOwner()
         self.gates = Gatekeeper(config.gates, own_load=config.threads or cores.performance())
         self._closing = threading.Event()
-        self._slot = ModelSlot(config, self.runtime, self._state, self.models)
-
-    @property
-    def manifest(self) -> Manifest:
-        """Manifest of the loaded model.
-
-        Raises:
-          DataError: no model is loaded.
-        """
-        return self._slot.loaded().manifest
-
-    @property
-    def model_sha256(self) -> str:
-        """Address of the loaded model; empty when none is."""
-        request = self.loaded_as
-        return request.sha256 if request else ""
-
-    @property
-    def loaded_as(self) -> LoadedModel | None:
-        """How the loaded model was loaded; None without one."""
-        session = self._slot.session
-        return session.request if session else None
-
-    @property
-    def accelerator(self) -> tuple[str, str]:
-        """What the loaded model trains on, `cpu` or `gpu`, and why it is not the one asked for.
-
-        Both are empty before a worker was started for it.
-        """
-        return self._slot.loaded().accelerator
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Where the device's data are not what the loaded model was made for."""
-        return self._slot.warnings
-
-    @property
-    def trained_steps(self) -> int:
-        """All steps of the loaded model on this device."""
-        return self._slot.session.steps if self._slot.session else 0
-
-    def on_worker(self, told: Callable[[bool], None]) -> None:
-        """Calls `told` now and whenever a worker was to start: whether the last one did."""
-        self._slot.on_worker(told)
 
     def load(
         self,
@@ -158,17 +101,6 @@ class Device:
             session = self._slot.loaded()
             session.keep("the steps cannot be counted")
             return session.steps
-
-    def steps_total(self, epochs: int, max_steps: int) -> int:
-        """How many steps `train` takes.
-
-        Raises:
-          DataError: no model is loaded.
-          UsageError: neither epochs nor steps are given.
-        """
-        training.check_length(epochs, max_steps)
-        size = self.manifest.batch_size
-        return training.steps_total(epochs, max_steps, self.train_samples, size)
 
     def train(
         self,
@@ -337,10 +269,6 @@ class Device:
             found = session.evaluate(), time.monotonic() - started
             return summary.of_evaluation(session.manifest, *found)
 
-    def memory(self) -> MemoryReading:
-        """Resident memory of daemon and worker, now."""
-        return summary.memory(self._slot.session)
-
     def stop(self) -> None:
         """Makes training stop at its next step, now and later; it keeps what it learned."""
         self._closing.set()
@@ -352,7 +280,7 @@ class Device:
         ended = self.owner.end(_CLOSE_TIMEOUT_S)
         if not ended and self._slot.session is not None:
             _LOG.warning("the operation under way does not end: ending the worker")
-            self._slot.session.kill_worker()
+            self._slot.session.supervisor.kill()
             ended = self.owner.end(_CLOSE_TIMEOUT_S)
         if ended:
             self._slot.end()

@@ -1,8 +1,7 @@
 """A loaded model at work: its worker, its checkpoints, and how many steps stand behind them.
 
 In memory it is at its last checkpoint or ahead of it. After any failure of the worker it stands at
-the last checkpoint again, in a fresh worker that the next use starts. A GPU that fails is not used
-again until the model is loaded anew: the fresh worker trains on the CPU. Not thread-safe.
+the last checkpoint again, in a fresh worker that the next use starts. Not thread-safe.
 """
 
 from __future__ import annotations
@@ -39,6 +38,7 @@ class Session:
 
     Attributes:
       steps: that stand behind the weights.
+      supervisor: of the worker; knows what it trains on, and what it found of the data.
     """
 
     def __init__(
@@ -53,38 +53,13 @@ class Session:
         self.request = request
         self.manifest = manifest
         self._checkpoints = checkpoints
-        self._supervisor = Supervisor(
+        self.supervisor = Supervisor(
             setup, log_path, on_start, may_leave_gpu=bool(manifest.accelerated)
         )
         # Whether the checkpoint holds weights that were set and that the worker was not given yet.
         self._behind = False
         checkpoint = checkpoints.load()
-        self._saved_steps = checkpoint.step if checkpoint else 0
-        self.steps = self._saved_steps
-
-    @property
-    def accelerator(self) -> tuple[str, str]:
-        """What the last worker trains on, `cpu` or `gpu`, and why it is not what was asked for.
-
-        Both are empty before the first.
-        """
-        return self._supervisor.accelerator
-
-    @property
-    def misfits(self) -> tuple[str, ...]:
-        """Where the data are not what the model was made for, as the last worker found."""
-        return self._supervisor.misfits
-
-    @property
-    def guess_loss(self) -> float | None:
-        """The loss of a model that knows nothing of the data; None where it is not known."""
-        return self._supervisor.guess_loss
-
-    @property
-    def worker_pid(self) -> int | None:
-        """Process id of the worker, if one was started."""
-        worker = self._supervisor.worker
-        return worker.pid if worker else None
+        self.steps = self._saved_steps = checkpoint.step if checkpoint else 0
 
     def worker(self) -> WorkerClient:
         """The worker, started and restored from the last checkpoint where none lives.
@@ -93,16 +68,15 @@ class Session:
           TfplusError: the model or the data cannot be loaded.
           WorkerError: it cannot be started, or died with steps that no checkpoint holds.
         """
-        worker = self._supervisor.worker
+        worker = self.supervisor.worker
         if worker is not None and worker.alive:
             if self._behind:
                 self._catch_up(worker)
             return worker
         if worker is not None and self.steps > self._saved_steps:
             # Nobody may take a fresh worker for the one that had learned more.
-            lost, died = self.steps - self._saved_steps, worker.how_it_died("idle")
-            message = f"{died}; {lost} steps that no checkpoint holds are lost"
-            raise self._failed(worker, WorkerError(message))
+            lost = f"{self.steps - self._saved_steps} steps that no checkpoint holds are lost"
+            raise self._failed(worker, WorkerError(f"{worker.how_it_died('idle')}; {lost}"))
         return self._begin(self._restored)
 
     def start_over(self) -> None:
@@ -119,10 +93,9 @@ class Session:
         Weights that are those of the last checkpoint are read from its file: the worker would take
         them out of the interpreter and send them over a pipe.
         """
-        if self.steps == self._saved_steps:
-            found = self._checkpoints.again(names)
-            if found is not None:
-                return found
+        at_rest = self.steps == self._saved_steps
+        if at_rest and (found := self._checkpoints.again(names)) is not None:
+            return found
         return self.values().only(names)
 
     def set_values(self, tensors: Tensors, steps: int | None) -> None:
@@ -219,7 +192,7 @@ class Session:
         path = self._save(state)
         self._behind = True
         keep(path)
-        worker = self._supervisor.worker
+        worker = self.supervisor.worker
         if worker is None or not worker.alive:
             return
         try:
@@ -258,16 +231,10 @@ class Session:
                 f"{what}: {ahead} steps of training are in memory alone and would be lost: {error}"
             ) from None
 
-    def kill_worker(self) -> None:
-        """Ends the worker at once, from any thread."""
-        worker = self._supervisor.worker
-        if worker is not None:
-            worker.kill()
-
     def close(self) -> None:
         """Ends the worker and goes back to the last checkpoint; what is not on disk is gone."""
         self.steps, self._behind = self._saved_steps, False
-        self._supervisor.close()
+        self.supervisor.close()
 
     @contextlib.contextmanager
     def _unless_diverged(self) -> Generator[None]:
@@ -280,7 +247,7 @@ class Session:
                 f"training diverged: {error}; the weights are put back to the last checkpoint: "
                 "scale the data, or set a smaller learning rate"
             )
-            raise DataError("; ".join((text, *self.misfits))) from None
+            raise DataError("; ".join((text, *self.supervisor.misfits))) from None
 
     def _save(self, checkpoint: Checkpoint) -> Path:
         path = self._checkpoints.save(checkpoint)
@@ -310,7 +277,7 @@ class Session:
         except AcceleratorLostError:
             if not nothing_to_lose:
                 raise
-            return self._ask_once(ask)
+        return self._ask_once(ask)
 
     def _ask_once(self, ask: Callable[[WorkerClient], _T]) -> _T:
         worker = self.worker()
@@ -324,9 +291,9 @@ class Session:
 
     def _begin(self, begin: Callable[[WorkerClient], object]) -> WorkerClient:
         self.close()
-        return self._supervisor.start(begin)
+        return self.supervisor.start(begin)
 
     def _failed(self, worker: WorkerClient, error: WorkerError) -> WorkerError:
         """Goes back to the last checkpoint; returns what to raise."""
         self.close()
-        return self._supervisor.failed(worker, error)
+        return self.supervisor.failed(worker, error)

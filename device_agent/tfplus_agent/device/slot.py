@@ -60,9 +60,9 @@ class ModelSlot:
         session = self.loaded()
         own, asked = self._config.scaling, session.request.scaling
         if own is None or asked in (None, own):
-            return session.misfits
+            return session.supervisor.misfits
         kept = f"this agent was started with {own}, which stands; {asked} was asked for"
-        return (kept, *session.misfits)
+        return (kept, *session.supervisor.misfits)
 
     def on_worker(self, told: Callable[[bool], None]) -> None:
         """Calls `told` now and whenever a worker was to start: whether the last one did."""

@@ -33,7 +33,7 @@ def of_training(
     read = sum(r.read_samples for r in results)
     names = results[0].sums if results else ()
     means = {n: sum(r.sums[n] for r in results) / max(1, read) for n in names}
-    accelerator, note = session.accelerator
+    accelerator, note = session.supervisor.accelerator
     return TrainSummary(
         steps=len(times_ms),
         samples=sum(r.samples for r in results),
@@ -61,7 +61,7 @@ def of_first_loss(session: Session, done: Trained) -> tuple[str, ...]:
     loss = done.results[0].first_loss if done.results else None
     if loss is None:
         return ()
-    found = guessing.far_above(loss, session.guess_loss, session.manifest.regularization)
+    found = guessing.far_above(loss, session.supervisor.guess_loss, session.manifest.regularization)
     for text in found:
         _LOG.warning("%s", text)
     return tuple(found)
@@ -90,7 +90,7 @@ def of_evaluation(
 
 def memory(session: Session | None) -> MemoryReading:
     """Resident memory of this process and of a loaded model's worker, now."""
-    worker_pid = session.worker_pid if session else None
+    worker_pid = session.supervisor.worker_pid if session else None
     of_worker = ProcessMemory(worker_pid).read() if worker_pid else []
     return MemoryReading(
         int(value_of(ProcessMemory().read(), RSS) or 0),

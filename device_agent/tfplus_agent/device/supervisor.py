@@ -63,6 +63,12 @@ class Supervisor:
         self.misfits: tuple[str, ...] = ()
         self.guess_loss: float | None = None
 
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the worker, if one was started."""
+        worker = self.worker
+        return worker.pid if worker else None
+
     def start(self, begin: Callable[[WorkerClient], object]) -> WorkerClient:
         """Starts a worker and brings it to its first state; where the GPU fails, on the CPU.
 
@@ -89,6 +95,12 @@ class Supervisor:
             return error
         self._leave_the_gpu(str(error))
         return AcceleratorLostError(str(error))
+
+    def kill(self) -> None:
+        """Ends the worker at once, from any thread."""
+        worker = self.worker
+        if worker is not None:
+            worker.kill()
 
     def close(self) -> None:
         """Ends the worker."""

@@ -10,12 +10,12 @@ what it works on. Who asks is let in, waits, or is refused, by what is in the wa
     a short operation     wait      wait      wait           wait           wait
     a long operation      refuse    refuse    refuse         wait           wait
     a reservation         (*)       refuse    refuse         wait           (*)
-    a withdrawal of it                        refuse         refuse         refuse
+    its own withdrawal                        refuse         refuse         refuse
     the end of the agent  refuse    refuse    refuse         refuse         refuse
 
-(*) as if it were not there; for what must be done at its end, a withdrawal is not there either.
-Where two things are in the way, the lower line counts. Who waits is
-asked about again, in the order of arrival, whenever something begins or ends.
+(*) as if it were not there. For what must be done at the end of a reservation, its withdrawal is
+not there either. Where two things are in the way, the lower line counts. Who waits is asked about
+again, in the order of arrival, whenever something begins or ends.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ def full_disk(handle: int) -> None:
 def kill_worker(device: Device) -> None:
     session = device._slot.session
     assert session is not None
-    assert session.worker_pid is not None
-    os.kill(session.worker_pid, signal.SIGKILL)
+    assert session.supervisor.worker_pid is not None
+    os.kill(session.supervisor.worker_pid, signal.SIGKILL)
 
 
 def test_training_learns_and_is_summed_up(open_device: Open) -> None:
@@ -183,7 +183,7 @@ def test_a_worker_killed_between_two_epochs_is_not_replaced_in_silence(open_devi
     session.train_epoch(EpochPlan(2, 0, 0, 20, 1, 10), None, lambda: False)
     kill_worker(device)
     # Without this it is found out by the call itself now and then.
-    os.waitid(os.P_PID, session.worker_pid or 0, os.WEXITED | os.WNOWAIT)
+    os.waitid(os.P_PID, session.supervisor.worker_pid or 0, os.WEXITED | os.WNOWAIT)
     with pytest.raises(WorkerError, match="10 steps that no checkpoint holds"):
         device.evaluate()
     assert device.trained_steps == 10

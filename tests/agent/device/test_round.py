@@ -110,7 +110,7 @@ def test_a_worker_that_dies_after_training_costs_nothing(
 
 def kill(device: Device) -> None:
     assert device._slot.session is not None
-    worker = device._slot.session._supervisor.worker
+    worker = device._slot.session.supervisor.worker
     assert worker is not None
     os.kill(worker.pid, signal.SIGKILL)
     worker._process.wait()
@@ -124,7 +124,7 @@ def test_a_worker_that_dies_while_it_takes_the_average_takes_it_later(
     assert state is not None
     average = mixed(state)
     assert device._slot.session is not None
-    worker = device._slot.session._supervisor.worker
+    worker = device._slot.session.supervisor.worker
     assert worker is not None
     os.kill(worker.pid, signal.SIGSTOP)
     # It is alive when it is asked, and dies with the request unread.

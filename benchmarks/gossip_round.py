@@ -216,7 +216,8 @@ def main() -> None:
         print(
             f"| {row['model']} | {row['state_bytes'] / 1e6:.2f} | {row['round_ms']:.1f} "
             f"| {row['outside_ms']:.1f} | {row['state_out']:.2f} "
-            f"| {row['files']:.2f} | {row['hashed']:.2f} | {row['hashes_per_tensor']:.2f} | {row['cpu_ms']:.1f} |"
+            f"| {row['files']:.2f} | {row['hashed']:.2f} | {row['hashes_per_tensor']:.2f} "
+            f"| {row['cpu_ms']:.1f} |"
         )
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1) + "\n")

@@ -6,7 +6,9 @@ Two agents in processes of their own, neighbours on loopback, train a few sample
 The kernel counts what each process writes to its pipes and files (/proc/PID/io), before and after
 the rounds in the middle; a second run, which is not timed, counts hashes. Per round and agent:
 
-  outside    time of the round that is not training, ms (median over rounds and agents)
+  round      time from the end of a round to the end of the next, ms (median over rounds and agents)
+  outside    what of it an agent does not call training, ms; a checkpoint that is written before
+             training returns counts as training
   state out  bytes that the worker wrote to the daemon, in units of the model's whole state
   files      bytes that the daemon handed to the file system, in the same unit
   hashed     bytes that went through SHA-256 in the daemon, in the same unit
@@ -126,8 +128,8 @@ class Watch:
 
 def gossip(
     folder: Path, path: Path, shape: tuple[int, ...], rounds: int, counter: HashCounter | None
-) -> tuple[Watch, list[float]]:
-    """Runs two agents on a model; returns the counters, and ms outside training of each round."""
+) -> tuple[Watch, list[tuple[float, float]]]:
+    """Runs two agents on a model; returns the counters, and ms of each round, whole and outside."""
     folder.mkdir()
     labels = np.arange(SAMPLES) % CLASSES
     # Data of their own: equal agents would send what the other has.
@@ -155,15 +157,15 @@ def gossip(
                 trained[update.agent].append(update.train_s)
                 if update.agent == NAMES[0] and update.round in (WARM_UP, rounds + WARM_UP):
                     watch.take()
-    outside = [
-        (later - earlier - training) * 1e3
+    times = [
+        ((later - earlier) * 1e3, (later - earlier - training) * 1e3)
         for agent in NAMES
         for earlier, later, training in zip(
             ended[agent][WARM_UP:], ended[agent][WARM_UP + 1 :], trained[agent][WARM_UP + 1 :],
             strict=False,
         )
     ]  # fmt: skip
-    return watch, outside
+    return watch, times
 
 
 def measure(name: str, source: str, shape: tuple[int, ...], rounds: int) -> dict[str, Any]:
@@ -174,7 +176,7 @@ def measure(name: str, source: str, shape: tuple[int, ...], rounds: int) -> dict
         with Children() as children:
             path = exported(children, folder, source)
         state_bytes = sum(v.size_bytes for v in artifact.read(path).manifest.variables)
-        timed, outside = gossip(folder / "timed", path, shape, rounds, None)
+        timed, times = gossip(folder / "timed", path, shape, rounds, None)
         counter = HashCounter(folder / "hashes")
         counted, _ = gossip(folder / "counted", path, shape, COUNTED_ROUNDS, counter)
         hashed, different = counted.hashed()
@@ -182,7 +184,8 @@ def measure(name: str, source: str, shape: tuple[int, ...], rounds: int) -> dict
     return {
         "model": name,
         "state_bytes": state_bytes,
-        "outside_ms": statistics.median(outside),
+        "round_ms": statistics.median(whole for whole, _ in times),
+        "outside_ms": statistics.median(outside for _, outside in times),
         "state_out": timed.grown("worker") / per / state_bytes,
         "files": timed.grown("files") / per / state_bytes,
         "hashed": hashed / COUNTED_ROUNDS / len(NAMES) / state_bytes,
@@ -206,15 +209,16 @@ def main() -> None:
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
     print(f"{given.rounds} rounds, two agents of one thread each; {machine}")
     print(
-        "| model | state, MB | outside training, ms | state out | files | hashed | per tensor "
-        "| daemon's CPU, ms |"
+        "| model | state, MB | round, ms | outside training, ms | state out | files | hashed "
+        "| per tensor | daemon's CPU, ms |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         print(
-            f"| {row['model']} | {row['state_bytes'] / 1e6:.2f} | {row['outside_ms']:.1f} "
-            f"| {row['state_out']:.2f} | {row['files']:.2f} | {row['hashed']:.2f} "
-            f"| {row['hashes_per_tensor']:.2f} | {row['cpu_ms']:.1f} |"
+            f"| {row['model']} | {row['state_bytes'] / 1e6:.2f} | {row['round_ms']:.1f} "
+            f"| {row['outside_ms']:.1f} | {row['state_out']:.2f} "
+            f"| {row['files']:.2f} | {row['hashed']:.2f} | {row['hashes_per_tensor']:.2f} "
+            f"| {row['cpu_ms']:.1f} |"
         )
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1) + "\n")

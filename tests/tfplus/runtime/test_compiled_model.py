@@ -104,3 +104,15 @@ def test_what_one_saved_the_other_goes_on_from(subject: patient.Patient) -> None
     model.step(first)
     fresh.run("train", first)
     same(fresh.run("save", {}), model.save())
+
+
+def test_save_is_not_the_first_graph(subject: patient.Patient) -> None:
+    """Java runs a signature without inputs only where it is not: see docs/android.md."""
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    file = schema.Model.GetRootAs(subject.read.path.read_bytes(), 0)
+    graphs = {
+        signature.SignatureKey().decode(): signature.SubgraphIndex()
+        for signature in map(file.SignatureDefs, range(file.SignatureDefsLength()))
+    }
+    assert graphs.keys() == {"train", "infer", "save", "restore"}
+    assert graphs["save"] > 0

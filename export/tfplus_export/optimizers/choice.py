@@ -106,6 +106,11 @@ def choose(
     Raises:
       UsageError: there is no such optimizer, a number is not finite, or more than one kind of
         clipping is asked for.
+
+    Examples:
+      >>> from tfplus_export.optimizers.choice import choose
+      >>> choose("sgd", 0.1, 0.9, False, None, {}).optimizer(compiled=None)
+      Sgd(learning_rate=0.1, momentum=0.9, nesterov=False)
     """
     if name not in (None, *NAMES):
         raise UsageError(f"--optimizer {name}: expected {', '.join(NAMES)}")

@@ -144,6 +144,7 @@ def next_check(known: Evidence) -> Check | None:
       known: what was measured so far.
 
     Examples:
+      >>> from tfplus_export.parity.policy import Evidence, next_check
       >>> start = Evidence(8, 2, 3, 0, False, 0, False, True, False, None, True, 0)
       >>> next_check(start)
       Step(rows=2, first=2, without_xnnpack=True, warm_up=True)

@@ -27,6 +27,21 @@ def export(source: Source, path: Path, options: Options, progress: Progress) -> 
     Raises:
       ExportError: the model cannot be exported, or the file does not compute what TensorFlow does;
         nothing is written then.
+
+    Examples:
+      >>> from pathlib import Path
+      >>> from tfplus_export.pipeline.api import Options, export
+      >>> from tfplus_export.sources.source import load
+      >>> model = load("zoo:fc-d1-w8", input_shape=(4, 4, 1), classes=(0, 1), seed=0)
+      >>> written = export(model, Path("m.tflite"), Options(batch_size=4, parity_steps=1), print)
+      looking at the model
+      tracing the training step
+      ...
+      writing the file
+      >>> sorted(written.manifest.signatures)
+      ['infer', 'restore', 'save', 'train']
+      >>> written.manifest.parameters
+      154
     """
     return _export(Request(source, source.model, source.classes, path, options), progress)
 
@@ -40,6 +55,16 @@ def export_sub_model(
 
     Raises:
       UsageError: the source cannot build sub-models, or a class is not one of the model's.
+
+    Examples:
+      >>> from pathlib import Path
+      >>> from tfplus_export.pipeline.api import Options, export_sub_model
+      >>> from tfplus_export.sources.source import load
+      >>> model = load("zoo:digits", input_shape=None, classes=None, seed=0)
+      >>> options = Options(batch_size=4, parity_steps=1)
+      >>> part = export_sub_model(model, (0, 2), Path("part.tflite"), options, lambda text: None)
+      >>> part.manifest.classes
+      (0, 2)
     """
     model = sub_model.build(source, classes)
     return _export(Request(source, model, classes, path, options), progress)

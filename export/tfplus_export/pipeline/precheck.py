@@ -121,6 +121,15 @@ def check(
       batch_sizes: whose costs are estimated.
       known: problems that were found as it was loaded.
       progress: told what is being done.
+
+    Examples:
+      >>> from tfplus_export.pipeline.api import Options
+      >>> from tfplus_export.pipeline.precheck import check
+      >>> from tfplus_export.sources.source import load
+      >>> model = load("zoo:fc-d1-w8", input_shape=(4, 4, 1), classes=(0, 1), seed=0)
+      >>> report = check(model, Options(), [32], [], lambda text: None)
+      >>> report.exports, [layer.name for layer in report.layers if layer.trainable]
+      (True, ['dense1', 'logits'])
     """
     model = source.model
     problems = [*known, *checks.problems(model)]

@@ -25,6 +25,16 @@ def fit_batch(source: Source, options: Options, progress: Progress) -> Options:
 
     Raises:
       ExportError: not even one sample fits, or the model cannot be exported.
+
+    Examples:
+      >>> from tfplus_export.pipeline.api import Options
+      >>> from tfplus_export.pipeline.sizing import fit_batch
+      >>> from tfplus_export.sources.source import load
+      >>> model = load("zoo:fc-d1-w8", input_shape=(4, 4, 1), classes=(0, 1), seed=0)
+      >>> options = fit_batch(model, Options(memory_budget_bytes=200_000_000), print)
+      looking for the largest batch that fits
+      >>> options.batch_size > 32
+      True
     """
     limit = targets.memory_limit([t for t, _ in options.targets], options.memory_budget_bytes)
     if limit is None:
@@ -41,6 +51,15 @@ def preview_step(source: Source, options: Options) -> Preview:
 
     Raises:
       ExportError: the model cannot be exported.
+
+    Examples:
+      >>> from tfplus_export.pipeline.api import Options
+      >>> from tfplus_export.pipeline.sizing import preview_step
+      >>> from tfplus_export.sources.source import load
+      >>> model = load("zoo:fc-d1-w8", input_shape=(4, 4, 1), classes=(0, 1), seed=0)
+      >>> seen = preview_step(model, Options())
+      >>> seen.flops(64) == 2 * seen.flops(32)
+      True
     """
     check_model(source.model)
 

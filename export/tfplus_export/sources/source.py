@@ -81,6 +81,12 @@ def load(
     Raises:
       UsageError: the source is not of a known form, or an argument does not apply to it.
       ExportError: the model cannot be loaded, or was compiled with what has no rule.
+
+    Examples:
+      >>> from tfplus_export.sources.source import load
+      >>> source = load("zoo:digits", input_shape=None, classes=None, seed=0)
+      >>> source.model.count_params() > 1000, source.classes
+      (True, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9))
     """
     keras.utils.set_random_seed(seed)
     kept = _Kept(not replace_optimizer, not replace_loss)

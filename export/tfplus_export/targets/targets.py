@@ -107,6 +107,11 @@ def pairs(devices: Sequence[str], runtimes: Sequence[str]) -> tuple[tuple[str, s
 
     Raises:
       UsageError: there is no such device or runtime.
+
+    Examples:
+      >>> from tfplus_export.targets.targets import pairs
+      >>> pairs([], [])
+      (('host', 'ai-edge-litert'),)
     """
     found = [(d, r) for d in devices or ("host",) for r in runtimes or RUNTIMES[:1]]
     for name, runtime_name in found:

@@ -98,6 +98,14 @@ def select(model: keras.Model, freeze: Sequence[str], train: Sequence[str]) -> F
 
     Raises:
       UsageError: an option names no layer, is not understood, or nothing is left to train.
+
+    Examples:
+      >>> import keras
+      >>> from tfplus_export.train_step.trainable import select
+      >>> layers = [keras.layers.Dense(3, name="body"), keras.layers.Dense(2, name="head")]
+      >>> model = keras.Sequential([keras.Input((4,)), *layers])
+      >>> sorted(select(model, freeze=["body"], train=[]).slices)
+      ['shared/body/bias', 'shared/body/kernel']
     """
     layers = layers_of(model)
     every = _slices(layers)

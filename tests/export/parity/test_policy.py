@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import doctest
 from dataclasses import replace
 from math import nan
 
 import pytest
 
-from tfplus_export.parity import policy
 from tfplus_export.parity.errors.step_error import EXACT
 from tfplus_export.parity.policy import (
     FURTHER,
@@ -106,8 +104,3 @@ def test_every_comparison_ends() -> None:
 )
 def test_short_rows(batch: int, dependent: bool, noise: bool, rows: int) -> None:
     assert short_rows(batch, batch_dependent=dependent, draws_noise=noise) == rows
-
-
-def test_its_example() -> None:
-    assert doctest.testmod(policy).attempted
-    assert not doctest.testmod(policy).failed

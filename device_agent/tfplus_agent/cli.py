@@ -10,10 +10,17 @@ import typer
 from tfplus.cli import encryption
 from tfplus.data import scaling
 from tfplus_agent import daemon
+from tfplus_agent.commands import weights
 from tfplus_agent.commands.doctor import doctor
+from tfplus_agent.commands.evaluate import evaluate, predict
+from tfplus_agent.commands.train import train
 
 app = typer.Typer(add_completion=False)
 app.command()(doctor)
+app.command()(train)
+app.command()(evaluate)
+app.command()(predict)
+app.add_typer(weights.app, name="weights")
 
 
 @app.command()

@@ -10,20 +10,24 @@ import typer
 from tfplus.cli import encryption
 from tfplus.data import scaling
 from tfplus_agent import daemon
+from tfplus_agent.commands import weights
 from tfplus_agent.commands.agent_group import ServeOrCommand, is_for_a_command
 from tfplus_agent.commands.doctor import doctor
+from tfplus_agent.commands.evaluate import evaluate, predict
 from tfplus_agent.commands.health import health
 from tfplus_agent.commands.install import PASS_ON, install
 from tfplus_agent.commands.sensors import sensors
+from tfplus_agent.commands.train import train
 from tfplus_agent.jobs.gates import Hours
 
 app = typer.Typer(add_completion=False)
-app.command()(doctor)
-app.command()(sensors)
+for command in (doctor, evaluate, predict, sensors, train):
+    app.command()(command)
 agent_app = typer.Typer(cls=ServeOrCommand, subcommand_metavar="[COMMAND]")
 agent_app.command(context_settings=PASS_ON)(install)
 agent_app.command()(health)
 app.add_typer(agent_app, name="agent")
+app.add_typer(weights.app, name="weights")
 
 
 @agent_app.callback(invoke_without_command=True)

@@ -20,9 +20,9 @@ SOURCES = {
 }
 ORDER = {
     "tfplus": """
-        errors proto proto.v1 system tensors wire tflite model_file data measure runtime profiling
-        gossip gossip.mixing gossip.core gossip.membership gossip.transport gossip.simulation
-        fleet report demo cli __main__
+        errors proto proto.v1 system tensors wire tflite model_file data.store data.formats data
+        measure runtime profiling gossip gossip.mixing gossip.core gossip.membership
+        gossip.transport gossip.simulation fleet report demo cli __main__
     """,
     "tfplus_agent": """
         results storage telemetry gpu worker jobs device gossip doctor server commands daemon cli

@@ -6,7 +6,7 @@ output. They never leave the device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfplus.data import fit, guessing, npy, targets
-from tfplus.data.finite import first_not_finite
+from tfplus.data import fit, guessing, inputs, order, targets
+from tfplus.data.dataset import Batch, Dataset
+from tfplus.data.formats import classes, registry
+from tfplus.data.formats.source import Columns, GrowingSource, SamplesGoneError
 from tfplus.errors import DataError
 from tfplus.model_file.manifest import Manifest
 
-Arrays = Mapping[str, npt.NDArray[Any]]
+__all__ = [
+    "Batch",
+    "DataInfo",
+    "Dataset",
+    "batches",
+    "guess_loss",
+    "inspect",
+    "load",
+    "misfits",
+    "refreshed",
+    "steps_per_epoch",
+]
 
-TARGET = "y"
 SAMPLE_WEIGHT = "sample_weight"
 
 
@@ -36,85 +48,26 @@ class DataInfo:
     samples: int
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Samples that fit a model.
-
-    Attributes:
-      inputs: name → [n, ...], floats or integers; may be memory-mapped.
-      targets: name → int32 or float32 [n, ...], as the model takes them; -1 for a class it lacks.
-      weights: float32 [n], of each sample; None where the model takes none.
-    """
-
-    inputs: Arrays
-    targets: Arrays
-    weights: npt.NDArray[np.float32] | None = None
-
-    def __len__(self) -> int:
-        return len(next(iter(self.inputs.values())))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One batch as the model takes it.
-
-    Attributes:
-      inputs: name → float32 or int32 [size, ...]; rows behind `valid` repeat the real ones in turn.
-      targets: name → [size, ...]; behind `valid` the value that marks padding.
-      weights: name → float32 [size], where the model takes them.
-      valid: rows that hold a sample.
-    """
-
-    inputs: dict[str, npt.NDArray[Any]]
-    targets: dict[str, npt.NDArray[Any]]
-    weights: dict[str, npt.NDArray[Any]]
-    valid: int
-
-    @property
-    def arguments(self) -> dict[str, npt.NDArray[Any]]:
-        """What `train` takes."""
-        return self.inputs | self.targets | self.weights
-
-
 def inspect(path: Path) -> DataInfo:
     """Checks the form of a data set from its headers, without reading the samples.
 
     Args:
-      path: an `.npz`, or a directory of `.npy` files, with arrays such as x and y.
+      path: a data set in one of the forms of `formats.registry`: an `.npz` or a directory of
+        `.npy` files with arrays such as x and y, folders of images or sound by class, CSV, or a
+        store of labelled samples.
 
     Raises:
       DataError: it is missing, empty or truncated, or its arrays do not fit together.
+      MissingExtraError: reading it takes packages that are not installed.
     """
-    if not path.exists():
-        raise DataError(
-            f"{path}: no such data; expected an .npz with the arrays x and y, or a directory with "
-            "x.npy and y.npy"
-        )
-    if not path.is_file() and not path.is_dir():
-        # To read a pipe or a device might never end.
-        raise DataError(f"{path}: expected a file or a directory, got neither")
-    held = npy.names(path)
-    named = [n for n in held if n == TARGET or n.startswith(f"{TARGET}_")] or [TARGET]
-    # Names of several inputs are the model's; which one it is, is not known yet.
-    inputs = [] if len(held) > len(named) and "x" not in held else ["x"]
-    headers = {name: npy.header(path, name) for name in (*inputs, *named)}
-    first, *others = headers
-    samples = headers[first].shape[:1]
-    for name, header in headers.items():
-        if header.shape[:1] != samples or not samples:
-            shapes = " and ".join(f"{n} {list(headers[n].shape)}" for n in (first, *others))
-            raise DataError(
-                f"{path}: shapes of {shapes}: expected as many samples as labels in all arrays"
-            )
-        if header.dtype.kind not in "biuf":
-            raise DataError(f"{path}: {name}: expected numbers, got {header.dtype.name}")
-    if samples[0] == 0:
-        raise DataError(f"{path}: expected at least one sample, got none")
-    return DataInfo(samples[0])
+    return DataInfo(registry.source(path).count())
 
 
 def load(path: Path, manifest: Manifest, *, for_training: bool) -> Dataset:
-    """Opens a data set and checks every sample against the model.
+    """Opens a data set and checks it against the model.
+
+    Every sample is checked, but for the pixels of images and the frames of sound, which are decoded
+    when a batch takes them.
 
     Args:
       path: as for `inspect`.
@@ -123,28 +76,35 @@ def load(path: Path, manifest: Manifest, *, for_training: bool) -> Dataset:
 
     Raises:
       DataError: as `inspect` does, or the samples do not fit the model.
+      MissingExtraError: as `inspect` does.
     """
-    samples = inspect(path).samples
-    wanted = list(manifest.signatures["train"].inputs)
-    if not for_training:
-        wanted = [name for name in wanted if name != SAMPLE_WEIGHT]
-    stored = {name: npy.array(path, name, wanted) for name in wanted}
-    for name, array in stored.items():
-        if len(array) != samples:
-            raise DataError(f"{path}: {name}: expected {samples} samples, got {len(array)}")
-    inputs = {name: stored[name] for name in manifest.inputs}
-    for name, array in inputs.items():
-        _check_input(path, name, array, manifest)
-    return Dataset(
-        inputs,
-        {
-            output.target: targets.prepare(
-                path, stored[output.target], output, manifest, for_training=for_training
-            )
-            for output in manifest.outputs
-        },
-        _weights(path, stored.get(SAMPLE_WEIGHT)),
-    )
+    opened = registry.source(path).open(_shapes(manifest, for_training=for_training))
+    for name, column in opened.arrays.items():
+        if name in manifest.inputs:
+            inputs.check(path, name, column, manifest)
+    return _dataset(path, opened, manifest, for_training=for_training)
+
+
+def refreshed(data: Dataset, manifest: Manifest, until: int | None = None) -> Dataset:
+    """The same data set as it is now: samples that were added or corrected since are in it.
+
+    Call it where an epoch begins. What cannot grow is returned as it is.
+
+    Args:
+      data: as `load` or this function returned it.
+      manifest: of the model.
+      until: the highest key to take, which is `last_key` of the data set that an interrupted epoch
+        began with; None for all.
+
+    Raises:
+      DataError: no sample is left, or one that is new does not fit the model.
+    """
+    source = None if data.path is None else registry.source(data.path)
+    if data.path is None or not isinstance(source, GrowingSource):
+        return data
+    shapes = _shapes(manifest, for_training=data.for_training)
+    opened = source.reopen(shapes, data.last_key, until)
+    return _dataset(data.path, opened, manifest, for_training=data.for_training)
 
 
 def batches(
@@ -163,16 +123,13 @@ def batches(
       rng: shuffles the samples; None keeps their order.
       skip: leaves out so many batches at the start.
     """
-    order = np.arange(len(data)) if rng is None else rng.permutation(len(data))
+    places = order.order(len(data), data.keys, rng)
     expected = manifest.inputs
-    for start in range(skip * size, len(order), size):
-        rows = order[start : start + size]
-        # Batch normalization takes its statistics over all rows, padding included: repeated rows
-        # leave them as they are, zeros would not.
-        repeated = np.resize(rows, size)
-        inputs = {
-            name: manifest.preprocessing.apply(array[repeated], expected[name].dtype)
-            for name, array in data.inputs.items()
+    for start in range(skip * size, len(places), size):
+        rows, stored = _read(data, places, start, size)
+        taken = {
+            name: manifest.preprocessing.apply(array, expected[name].dtype)
+            for name, array in stored.items()
         }
         marked: dict[str, npt.NDArray[Any]] = {}
         for output in manifest.outputs:
@@ -180,8 +137,10 @@ def batches(
             y = np.full((size, *values.shape[1:]), output.padding, values.dtype)
             y[: len(rows)] = values[rows]
             marked[output.target] = y
-        weights = {} if data.weights is None else {SAMPLE_WEIGHT: data.weights[repeated]}
-        yield Batch(inputs, marked, weights, len(rows))
+        weights = {}
+        if data.weights is not None:
+            weights = {SAMPLE_WEIGHT: data.weights[np.resize(rows, size)]}
+        yield Batch(taken, marked, weights, len(rows))
 
 
 def misfits(data: Dataset, manifest: Manifest) -> tuple[str, ...]:
@@ -203,39 +162,52 @@ def steps_per_epoch(samples: int, size: int) -> int:
     return -(-samples // size)
 
 
-def _check_input(path: Path, name: str, x: npt.NDArray[Any], manifest: Manifest) -> None:
-    info = manifest.inputs[name]
-    if x.shape[1:] != info.shape:
-        raise DataError(
-            f"{path}: {name}: its samples have shape {list(x.shape[1:])}, the model "
-            f"'{manifest.name}' takes {list(info.shape)}"
-        )
-    known = "iu" if info.dtype == "int32" else "fiu"
-    if x.dtype.kind not in known:
-        expected = "integers" if info.dtype == "int32" else "floats or integers"
-        raise DataError(f"{path}: {name}: expected {expected}, got {x.dtype.name}")
-    if info.dtype == "int32":
-        size = manifest.vocabularies.get(name)
-        _check_range(path, name, x, *((0, size) if size else (-(2**31), 2**31)))
-    elif x.dtype.kind == "f":
-        _check_finite(path, name, x)
+def _shapes(manifest: Manifest, *, for_training: bool) -> dict[str, tuple[int, ...]]:
+    taken = manifest.signatures["train"].inputs
+    return {n: i.shape[1:] for n, i in taken.items() if for_training or n != SAMPLE_WEIGHT}
 
 
-def _check_range(path: Path, name: str, x: npt.NDArray[Any], low: int, end: int) -> None:
-    wrong = (x < low) | (x >= end)
-    if wrong.any():
-        at = int(np.argwhere(wrong)[0][0])
-        raise DataError(
-            f"{path}: {name}: sample {at} holds {x[wrong].flat[0]}: expected {low} to {end - 1}"
-        )
+def _dataset(path: Path, opened: Columns, manifest: Manifest, *, for_training: bool) -> Dataset:
+    for output in manifest.outputs:
+        if output.targets == "label":
+            width = manifest.signatures["infer"].outputs[output.name].shape[-1]
+            classes.check_count(path, opened.classes, manifest.classes or range(width))
+    arrays = opened.arrays
+    return Dataset(
+        {name: arrays[name] for name in manifest.inputs},
+        {
+            output.target: targets.prepare(
+                path, arrays[output.target][:], output, manifest, for_training=for_training
+            )
+            for output in manifest.outputs
+        },
+        _weights(path, arrays[SAMPLE_WEIGHT][:] if SAMPLE_WEIGHT in arrays else None),
+        opened.keys,
+        path,
+        for_training,
+    )
 
 
-def _check_finite(path: Path, name: str, x: npt.NDArray[Any]) -> None:
-    at = first_not_finite(x)
-    if at is not None:
-        raise DataError(
-            f"{path}: {name}: sample {at} holds NaN or infinity: expected finite values"
-        )
+def _read(
+    data: Dataset, places: npt.NDArray[np.int64], start: int, size: int
+) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[Any]]]:
+    """Rows of a batch that still hold samples, and these, repeated in turn to the whole size.
+
+    Batch normalization takes its statistics over all rows, padding included: repeated rows leave
+    them as they are, zeros would not.
+    """
+    rows = places[start : start + size]
+    left = places
+    while True:
+        repeated = np.resize(rows, size)
+        try:
+            return rows, {name: array[repeated] for name, array in data.inputs.items()}
+        except SamplesGoneError as gone:
+            left = left[~np.isin(left, repeated[gone.places])]
+            # An epoch keeps its number of batches: one that is gone whole becomes another.
+            rows = rows[np.isin(rows, left)] if np.isin(rows, left).any() else left[:size]
+            if not len(left):
+                raise DataError(f"{data.path}: every sample was forgotten") from None
 
 
 def _weights(path: Path, stored: npt.NDArray[Any] | None) -> npt.NDArray[np.float32] | None:
@@ -246,5 +218,5 @@ def _weights(path: Path, stored: npt.NDArray[Any] | None) -> npt.NDArray[np.floa
             f"{path}: {SAMPLE_WEIGHT}: expected one number a sample, got {stored.dtype.name}"
             f"{list(stored.shape)}"
         )
-    _check_finite(path, SAMPLE_WEIGHT, stored.astype(np.float64))
+    inputs.check_finite(path, SAMPLE_WEIGHT, stored.astype(np.float64))
     return stored.astype(np.float32)

@@ -12,6 +12,7 @@ A window lies in one file, and its rows have one label: where it changes, window
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,15 +110,9 @@ class CsvSource:
         names: list[str] = []
         before = 0
         for table in tables:
-            begin = 0
-            for end in range(1, len(table.labels) + 1):
-                if end < len(table.labels) and table.labels[end] == table.labels[begin]:
-                    continue
-                last = end - (options.window or 1)
-                found = range(before + begin, before + last + 1, options.stride)
-                starts += found
-                names += [table.labels[begin]] * len(found)
-                begin = end
+            for start, name in window_starts(table.labels, options.window or 1, options.stride):
+                starts.append(before + start)
+                names.append(name)
             before += len(table.labels)
         if not starts:
             raise DataError(
@@ -135,6 +130,26 @@ class CsvSource:
         numbers = classes.are_integers(known)
         given = classes.numbered(known) if numbers else classes.labels(self.path, known)
         return np.asarray([given[n] for n in names], np.int64), {} if numbers else given
+
+
+def window_starts(labels: Sequence[str], window: int, stride: int) -> Iterator[tuple[int, str]]:
+    """First row and label of each window whose rows have one label.
+
+    Args:
+      labels: of each row.
+      window: rows of a window.
+      stride: rows from one to the next; where the label changes, they begin anew.
+
+    Examples:
+      >>> list(window_starts("aaab", 2, 1))
+      [(0, 'a'), (1, 'a')]
+    """
+    begin = 0
+    for end in range(1, len(labels) + 1):
+        if end == len(labels) or labels[end] != labels[begin]:
+            for start in range(begin, end - window + 1, stride):
+                yield start, labels[begin]
+            begin = end
 
 
 def _is_csv(path: Path) -> bool:

@@ -15,7 +15,7 @@ MAGIC = b"SQLite format 3\0"
 # "tfps", at a fixed place in the file's header: tells a store from any other data base.
 APPLICATION_ID = 0x74667073
 VERSION = 1
-_BUSY_TIMEOUT_S = 20.0
+BUSY_TIMEOUT_S = 20.0
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY NOT NULL, value NOT NULL) WITHOUT ROWID;
@@ -50,7 +50,7 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
     with translated(path):
         uri = f"{path.absolute().as_uri()}?mode=rw"
         connection = sqlite3.connect(
-            uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
     try:
         with translated(path):
@@ -74,7 +74,7 @@ def translated(path: Path) -> Generator[None]:
             ) from None
         if "locked" in text or "busy" in text:
             raise StoreError(
-                f"{path}: another process has been using it for {_BUSY_TIMEOUT_S:.0f} s: try again"
+                f"{path}: another process has been using it for {BUSY_TIMEOUT_S:.0f} s: try again"
             ) from None
         raise StoreError(
             f"{path}: {text}; check the disk, and the permissions of the file and its directory"

@@ -12,8 +12,8 @@ from tfplus.errors import DataError, StoreError
 
 DEFAULT_MAX_BYTES = 1 << 29
 _MIB = 1 << 20
-# What a row takes beside its sample: name, hash, label, the index of names.
-_ROW_BYTES = 512
+# Pages that a row may take beside its sample: its own, one of the index, and one more of each.
+_ROW_PAGES = 4
 
 
 class Rows:
@@ -64,7 +64,7 @@ class Rows:
             for name in ("page_count", "freelist_count", "page_size")
         )
         used = (pages - free) * size
-        if used + more_bytes + _ROW_BYTES > limit:
+        if used + more_bytes + _ROW_PAGES * size > limit:
             raise StoreError(
                 f"{self._path}: the store is full: {used / _MIB:.1f} of {limit / _MIB:.1f} MiB are "
                 "used: forget samples, or let it grow (tfplus samples add --max-mib)"
@@ -72,6 +72,8 @@ class Rows:
 
     def rewrite(self) -> None:
         """Writes the file anew without what was removed, and empties its log."""
+        # Overwriting what is deleted is not enough: of a row that SQLite had moved to another page,
+        # pieces stayed behind in 1 of 150 random histories.
         try:
             with database.translated(self._path):
                 self._connection.execute("VACUUM")

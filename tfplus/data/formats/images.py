@@ -22,7 +22,7 @@ from tfplus.data.formats.source import Columns, Format, LazyColumn, Shapes, one_
 from tfplus.errors import DataError, MissingExtraError
 
 _FORM = "a directory with a folder of PNG or JPEG images for each class"
-_SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".jpg", ".jpeg")
 # Pillow's name of what a model takes by its number of channels, and what else is just that.
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _SAME = {"L": ("1",), "RGB": ("P",), "RGBA": ()}
@@ -57,7 +57,7 @@ class ImageSource:
         """See `Source`."""
         if importlib.util.find_spec("PIL") is None:
             raise MissingExtraError.of(f"reading the images in {self.path}", "images")
-        return len(class_folders.listed(self.path, _SUFFIXES).names)
+        return len(class_folders.listed(self.path, SUFFIXES).names)
 
     def open(self, shapes: Shapes) -> Columns:
         """See `Source`."""
@@ -75,7 +75,7 @@ class ImageSource:
             "resize" in given and given.boolean("resize"),
             "convert" in given and given.boolean("convert"),
         )
-        files = class_folders.listed(self.path, _SUFFIXES)
+        files = class_folders.listed(self.path, SUFFIXES)
         labels, classes = files.labels()
         for name in files.names:
             with _opened(self.path / name) as image:
@@ -109,6 +109,20 @@ def _opened(path: Path) -> Generator[Any]:
     # Whatever a damaged file makes of a decoder.
     except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as error:
         raise DataError(f"{path}: expected a PNG or JPEG image: {error}") from None
+
+
+def pixels(path: Path) -> npt.NDArray[np.uint8]:
+    """Decodes one image as it is: uint8 [height, width, 1, 3 or 4].
+
+    Raises:
+      DataError: it is no PNG or JPEG image of 8 bits, damaged or too large.
+      MissingExtraError: Pillow is not installed.
+    """
+    with _opened(path) as image:
+        mode = {"1": "L", "P": "RGB"}.get(image.mode, image.mode)
+        width, height = image.size
+        wanted = _Wanted((height, width), mode if mode in _SAME else "RGB", False, False)
+        return _decoded(path, wanted).reshape(height, width, -1)
 
 
 def _check(path: Path, image: Any, wanted: _Wanted) -> None:
@@ -145,4 +159,4 @@ def _decoded(path: Path, wanted: _Wanted) -> npt.NDArray[np.uint8]:
         return np.asarray(pixels, np.uint8)
 
 
-FORMAT = Format(_FORM, lambda path: class_folders.first_suffix(path) in _SUFFIXES, ImageSource)
+FORMAT = Format(_FORM, lambda path: class_folders.first_suffix(path) in SUFFIXES, ImageSource)

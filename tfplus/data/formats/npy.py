@@ -19,7 +19,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from tfplus.errors import DataError
+from tfplus.errors import DamagedFileError, DataError
+from tfplus.system.files import open_regular
 
 # What the readers of archives and headers make of damaged bytes.
 _DAMAGE = (
@@ -105,6 +106,23 @@ def array(path: Path, name: str, wanted: Sequence[str] = ("x", "y")) -> npt.NDAr
             return archive[name]
     except _DAMAGE as error:
         raise DataError(f"{path}: array '{name}' cannot be read: {error}") from None
+
+
+def single(path: Path) -> npt.NDArray[Any]:
+    """Reads the one array of a `.npy` file.
+
+    Raises:
+      DataError: it is missing, cut off, or no such file.
+    """
+    try:
+        with open_regular(path) as file:
+            _checked_header(file, path.stat().st_size, str(path))
+            file.seek(0)
+            return np.load(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (DamagedFileError, *_DAMAGE) as error:
+        raise DataError(f"{path}: expected a NumPy array file: {error}") from None
 
 
 def _no_archive(path: Path, wanted: Sequence[str], error: Exception) -> DataError:

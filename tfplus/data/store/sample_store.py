@@ -213,6 +213,11 @@ class SampleStore:
             )
             return [Listed(*row) for row in rows]
 
+    def count(self) -> int:
+        """How many samples there are."""
+        with self._reading():
+            return int(self._connection.execute("SELECT count(*) FROM samples").fetchone()[0])
+
     def labels(self, until: int | None = None) -> tuple[npt.NDArray[np.int64], ...]:
         """Numbers, ascending, and labels of all samples: two arrays int64 [samples].
 

@@ -23,6 +23,7 @@ class Dataset:
     Attributes:
       inputs: name → [n, ...], floats or integers; may be memory-mapped, or read by the batch.
       targets: name → int32 or float32 [n, ...], as the model takes them; -1 for a class it lacks.
+        None of them where samples are only to be predicted.
       weights: float32 [n], of each sample; None where the model takes none.
       keys: int64 [n], ascending, a number that each sample keeps while others come and go; None
         where they do not.

@@ -6,7 +6,7 @@ output. They never leave the device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfplus.data import fit, guessing, inputs, order, targets
-from tfplus.data.dataset import Batch, Dataset
+from tfplus.data.dataset import Batch, Dataset, Inputs
 from tfplus.data.formats import classes, registry
 from tfplus.data.formats.source import Columns, GrowingSource, SamplesGoneError
 from tfplus.errors import DataError
@@ -29,7 +29,10 @@ __all__ = [
     "guess_loss",
     "inspect",
     "load",
+    "load_inputs",
     "misfits",
+    "of_arrays",
+    "of_inputs",
     "refreshed",
     "steps_per_epoch",
 ]
@@ -79,10 +82,67 @@ def load(path: Path, manifest: Manifest, *, for_training: bool) -> Dataset:
       MissingExtraError: as `inspect` does.
     """
     opened = registry.source(path).open(_shapes(manifest, for_training=for_training))
-    for name, column in opened.arrays.items():
-        if name in manifest.inputs:
-            inputs.check(path, name, column, manifest)
+    of_inputs({name: opened.arrays[name] for name in manifest.inputs}, manifest, path)
     return _dataset(path, opened, manifest, for_training=for_training)
+
+
+def of_arrays(
+    stored: Mapping[str, npt.NDArray[Any]],
+    manifest: Manifest,
+    where: Path | str,
+    *,
+    for_training: bool,
+) -> Dataset:
+    """Checks every sample of some arrays against the model.
+
+    Args:
+      stored: each argument of `train` by name, as many samples in all of them; weights of samples
+        may be left out.
+      manifest: of the model.
+      where: they come from, for messages.
+      for_training: refuse labels that the model has no class for.
+
+    Raises:
+      DataError: the samples do not fit the model.
+    """
+    of_inputs({name: stored[name] for name in manifest.inputs}, manifest, where)
+    return _dataset(where, Columns(stored), manifest, for_training=for_training)
+
+
+def load_inputs(path: Path, manifest: Manifest) -> Dataset:
+    """Opens samples without targets, and checks them against the model.
+
+    Args:
+      path: as for `inspect`; what it holds beside the model's inputs is left.
+      manifest: of the model.
+
+    Raises:
+      DataError: an input is missing, empty or truncated, or does not fit the model.
+      MissingExtraError: as `inspect` does.
+    """
+    opened = registry.source(path).open({n: i.shape for n, i in manifest.inputs.items()})
+    return of_inputs({name: opened.arrays[name] for name in manifest.inputs}, manifest, path)
+
+
+def of_inputs(columns: Inputs, manifest: Manifest, where: Path | str) -> Dataset:
+    """Checks samples without targets against the model.
+
+    Args:
+      columns: name → [samples, ...].
+      manifest: of the model.
+      where: they come from, for messages.
+
+    Raises:
+      DataError: they do not fit the model, or there are none.
+    """
+    lengths = {name: (*column.shape, 0)[0] for name, column in columns.items()}
+    if len(set(lengths.values())) != 1 or not next(iter(lengths.values())):
+        raise DataError(
+            f"{where}: expected as many samples in all inputs, at least 1, got {lengths}"
+        )
+    for name, column in columns.items():
+        inputs.check(where, name, column, manifest)
+    return Dataset(columns, {})
 
 
 def refreshed(data: Dataset, manifest: Manifest, until: int | None = None) -> Dataset:
@@ -132,7 +192,7 @@ def batches(
             for name, array in stored.items()
         }
         marked: dict[str, npt.NDArray[Any]] = {}
-        for output in manifest.outputs:
+        for output in manifest.outputs if data.targets else ():
             values = data.targets[output.target]
             y = np.full((size, *values.shape[1:]), output.padding, values.dtype)
             y[: len(rows)] = values[rows]
@@ -167,11 +227,13 @@ def _shapes(manifest: Manifest, *, for_training: bool) -> dict[str, tuple[int, .
     return {n: i.shape[1:] for n, i in taken.items() if for_training or n != SAMPLE_WEIGHT}
 
 
-def _dataset(path: Path, opened: Columns, manifest: Manifest, *, for_training: bool) -> Dataset:
+def _dataset(
+    path: Path | str, opened: Columns, manifest: Manifest, *, for_training: bool
+) -> Dataset:
     for output in manifest.outputs:
         if output.targets == "label":
             width = manifest.signatures["infer"].outputs[output.name].shape[-1]
-            classes.check_count(path, opened.classes, manifest.classes or range(width))
+            classes.check_count(Path(path), opened.classes, manifest.classes or range(width))
     arrays = opened.arrays
     return Dataset(
         {name: arrays[name] for name in manifest.inputs},
@@ -183,7 +245,7 @@ def _dataset(path: Path, opened: Columns, manifest: Manifest, *, for_training: b
         },
         _weights(path, arrays[SAMPLE_WEIGHT][:] if SAMPLE_WEIGHT in arrays else None),
         opened.keys,
-        path,
+        path if isinstance(path, Path) else None,
         for_training,
     )
 
@@ -210,7 +272,7 @@ def _read(
                 raise DataError(f"{data.path}: every sample was forgotten") from None
 
 
-def _weights(path: Path, stored: npt.NDArray[Any] | None) -> npt.NDArray[np.float32] | None:
+def _weights(path: Path | str, stored: npt.NDArray[Any] | None) -> npt.NDArray[np.float32] | None:
     if stored is None:
         return None
     if stored.dtype.kind not in "fiu" or stored.ndim != 1:

@@ -17,7 +17,7 @@ from tfplus.model_file.manifest import Manifest
 _PIECE_VALUES = 1 << 22
 
 
-def check(path: Path, name: str, x: Column, manifest: Manifest) -> None:
+def check(path: Path | str, name: str, x: Column, manifest: Manifest) -> None:
     """Checks shape, dtype and values of the samples of one input.
 
     Args:
@@ -46,7 +46,7 @@ def check(path: Path, name: str, x: Column, manifest: Manifest) -> None:
         check_finite(path, name, x)
 
 
-def check_finite(path: Path, name: str, x: Column) -> None:
+def check_finite(path: Path | str, name: str, x: Column) -> None:
     """Refuses NaN, infinity and what is beyond float32.
 
     Raises:
@@ -59,7 +59,7 @@ def check_finite(path: Path, name: str, x: Column) -> None:
         )
 
 
-def _check_range(path: Path, name: str, x: Column, low: int, end: int) -> None:
+def _check_range(path: Path | str, name: str, x: Column, low: int, end: int) -> None:
     rows = max(1, _PIECE_VALUES // max(1, math.prod(x.shape[1:])))
     for start in range(0, len(x), rows):
         piece: npt.NDArray[Any] = x[start : start + rows]

@@ -13,7 +13,12 @@ from tfplus.model_file.manifest import Manifest, Output
 
 
 def prepare(
-    path: Path, stored: npt.NDArray[Any], output: Output, manifest: Manifest, *, for_training: bool
+    path: Path | str,
+    stored: npt.NDArray[Any],
+    output: Output,
+    manifest: Manifest,
+    *,
+    for_training: bool,
 ) -> npt.NDArray[Any]:
     """Checks the targets of one output and brings them into the form that `train` takes.
 
@@ -58,7 +63,7 @@ def prepare(
 
 
 def _labels(
-    path: Path,
+    path: Path | str,
     stored: npt.NDArray[Any],
     output: Output,
     manifest: Manifest,

@@ -25,7 +25,7 @@ class ArraySource:
     def count(self) -> int:
         """See `Source`."""
         held = npy.names(self.path)
-        named = [n for n in held if n == TARGET or n.startswith(f"{TARGET}_")] or [TARGET]
+        named = [n for n in held if _is_target(n)] or [TARGET]
         # Names of several inputs are the model's; which one it is, is not known yet.
         inputs = [] if len(held) > len(named) and "x" not in held else ["x"]
         headers = {name: npy.header(self.path, name) for name in (*inputs, *named)}
@@ -46,14 +46,19 @@ class ArraySource:
 
     def open(self, shapes: Shapes) -> Columns:
         """See `Source`; shapes are for the caller to check."""
-        samples = self.count()
+        # Samples that are only to be predicted need no targets.
+        samples = self.count() if any(map(_is_target, shapes)) else None
         arrays = {name: npy.array(self.path, name, list(shapes)) for name in shapes}
         for name, array in arrays.items():
-            if len(array) != samples:
+            if samples is not None and len(array) != samples:
                 raise DataError(
                     f"{self.path}: {name}: expected {samples} samples, got {len(array)}"
                 )
         return Columns(arrays)
+
+
+def _is_target(name: str) -> bool:
+    return name == TARGET or name.startswith(f"{TARGET}_")
 
 
 def _is_directory_of_arrays(path: Path) -> bool:

@@ -175,7 +175,7 @@ def one_input(path: Path, form: str, shapes: Shapes) -> tuple[int, ...]:
     Raises:
       DataError: the model takes something else than `x` and `y`.
     """
-    if set(shapes) != {"x", "y"}:
+    if "x" not in shapes or not set(shapes) <= {"x", "y"}:
         raise DataError(
             f"{path}: the model takes {', '.join(shapes)}, and {form} holds x and y alone: store "
             "the samples as an .npz, or as a directory of .npy files"

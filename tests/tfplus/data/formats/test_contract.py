@@ -115,6 +115,16 @@ def test_the_same_samples_are_the_same_batches(
 
 
 @pytest.mark.parametrize("stored", FORMATS)
+def test_samples_are_predicted_without_their_labels(
+    tmp_path: Path, made_for: Any, stored: Callable[[Path], Path]
+) -> None:
+    loaded = device_data.load_inputs(stored(tmp_path), made_for((4, 3), 1))
+    *_, last = device_data.batches(loaded, made_for((4, 3), 1), 4)
+    np.testing.assert_array_equal(last.inputs["x"], X[[8] * 4])
+    assert last.targets == {}
+
+
+@pytest.mark.parametrize("stored", FORMATS)
 def test_samples_of_another_shape_are_refused_with_both_shapes(
     tmp_path: Path, made_for: Any, stored: Callable[[Path], Path]
 ) -> None:

@@ -45,6 +45,13 @@ class DataError(TfplusError):
     status = "FAILED_PRECONDITION"
 
 
+class StoreError(TfplusError):
+    """A store of samples is full, locked or on a full disk; what was acknowledged stays."""
+
+    exit_code = 3
+    status = "RESOURCE_EXHAUSTED"
+
+
 class TensorError(TfplusError):
     """Tensors do not match what the model holds: a name, dtype, shape, size or hash."""
 

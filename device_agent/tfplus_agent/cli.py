@@ -35,7 +35,10 @@ def agent(
     context: typer.Context,
     data: Annotated[
         Path,
-        typer.Option(help="Training data: an .npz with x and y, or a directory with x.npy, y.npy."),
+        typer.Option(
+            help="Training data: an .npz with x and y, a directory with x.npy, y.npy, folders of "
+            "images or WAV by class, CSV, or a store of samples; see docs/data.md."
+        ),
     ],
     eval_data: Annotated[
         Path | None, typer.Option(help="Evaluation data, of the same form.")

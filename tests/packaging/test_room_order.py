@@ -20,9 +20,9 @@ SOURCES = {
 }
 ORDER = {
     "tfplus": """
-        errors proto proto.v1 system tensors codecs wire tflite model_file data measure runtime
-        training profiling gossip gossip.mixing gossip.core gossip.membership gossip.transport
-        gossip.simulation fleet api report demo cli __main__
+        errors proto proto.v1 system tensors codecs wire tflite model_file data.store data.formats
+        data measure runtime training profiling gossip gossip.mixing gossip.core gossip.membership
+        gossip.transport gossip.simulation fleet api report demo cli __main__
     """,
     "tfplus_agent": """
         results storage telemetry telemetry.sensors install gpu worker jobs device gossip doctor

@@ -18,7 +18,7 @@ import typer.main
 from tfplus.errors import TfplusError
 
 GROUP = "tfplus.commands"
-CORE = ("certs", "demo", "devices", "freeze", "gossip", "inspect", "jobs", "profile")
+CORE = ("certs", "demo", "devices", "freeze", "gossip", "inspect", "jobs", "profile", "samples")
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfplus.data import fit, guessing, npy, targets
-from tfplus.data.finite import first_not_finite
+from tfplus.data import fit, guessing, inputs, order, targets
+from tfplus.data.dataset import Batch, Dataset, Inputs
+from tfplus.data.formats import classes, registry
+from tfplus.data.formats.source import Columns, GrowingSource, SamplesGoneError
 from tfplus.errors import DataError
 from tfplus.model_file.manifest import Manifest
 
-Arrays = Mapping[str, npt.NDArray[Any]]
+__all__ = [
+    "Batch",
+    "DataInfo",
+    "Dataset",
+    "batches",
+    "guess_loss",
+    "inspect",
+    "load",
+    "load_inputs",
+    "misfits",
+    "of_arrays",
+    "of_inputs",
+    "refreshed",
+    "steps_per_epoch",
+]
 
-TARGET = "y"
 SAMPLE_WEIGHT = "sample_weight"
 
 
@@ -36,86 +51,26 @@ class DataInfo:
     samples: int
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Samples that fit a model.
-
-    Attributes:
-      inputs: name → [n, ...], floats or integers; may be memory-mapped.
-      targets: name → int32 or float32 [n, ...], as the model takes them; -1 for a class it lacks.
-        None of them where samples are only to be predicted.
-      weights: float32 [n], of each sample; None where the model takes none.
-    """
-
-    inputs: Arrays
-    targets: Arrays
-    weights: npt.NDArray[np.float32] | None = None
-
-    def __len__(self) -> int:
-        return len(next(iter(self.inputs.values())))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One batch as the model takes it.
-
-    Attributes:
-      inputs: name → float32 or int32 [size, ...]; rows behind `valid` repeat the real ones in turn.
-      targets: name → [size, ...]; behind `valid` the value that marks padding.
-      weights: name → float32 [size], where the model takes them.
-      valid: rows that hold a sample.
-    """
-
-    inputs: dict[str, npt.NDArray[Any]]
-    targets: dict[str, npt.NDArray[Any]]
-    weights: dict[str, npt.NDArray[Any]]
-    valid: int
-
-    @property
-    def arguments(self) -> dict[str, npt.NDArray[Any]]:
-        """What `train` takes."""
-        return self.inputs | self.targets | self.weights
-
-
 def inspect(path: Path) -> DataInfo:
     """Checks the form of a data set from its headers, without reading the samples.
 
     Args:
-      path: an `.npz`, or a directory of `.npy` files, with arrays such as x and y.
+      path: a data set in one of the forms of `formats.registry`: an `.npz` or a directory of
+        `.npy` files with arrays such as x and y, folders of images or sound by class, CSV, or a
+        store of labelled samples.
 
     Raises:
       DataError: it is missing, empty or truncated, or its arrays do not fit together.
+      MissingExtraError: reading it takes packages that are not installed.
     """
-    if not path.exists():
-        raise DataError(
-            f"{path}: no such data; expected an .npz with the arrays x and y, or a directory with "
-            "x.npy and y.npy"
-        )
-    if not path.is_file() and not path.is_dir():
-        # To read a pipe or a device might never end.
-        raise DataError(f"{path}: expected a file or a directory, got neither")
-    held = npy.names(path)
-    named = [n for n in held if n == TARGET or n.startswith(f"{TARGET}_")] or [TARGET]
-    # Names of several inputs are the model's; which one it is, is not known yet.
-    inputs = [] if len(held) > len(named) and "x" not in held else ["x"]
-    headers = {name: npy.header(path, name) for name in (*inputs, *named)}
-    first, *others = headers
-    samples = headers[first].shape[:1]
-    for name, header in headers.items():
-        if header.shape[:1] != samples or not samples:
-            shapes = " and ".join(f"{n} {list(headers[n].shape)}" for n in (first, *others))
-            raise DataError(
-                f"{path}: shapes of {shapes}: expected as many samples as labels in all arrays"
-            )
-        if header.dtype.kind not in "biuf":
-            raise DataError(f"{path}: {name}: expected numbers, got {header.dtype.name}")
-    if samples[0] == 0:
-        raise DataError(f"{path}: expected at least one sample, got none")
-    return DataInfo(samples[0])
+    return DataInfo(registry.source(path).count())
 
 
 def load(path: Path, manifest: Manifest, *, for_training: bool) -> Dataset:
-    """Opens a data set and checks every sample against the model.
+    """Opens a data set and checks it against the model.
+
+    Every sample is checked, but for the pixels of images and the frames of sound, which are decoded
+    when a batch takes them.
 
     Args:
       path: as for `inspect`.
@@ -124,20 +79,19 @@ def load(path: Path, manifest: Manifest, *, for_training: bool) -> Dataset:
 
     Raises:
       DataError: as `inspect` does, or the samples do not fit the model.
+      MissingExtraError: as `inspect` does.
     """
-    samples = inspect(path).samples
-    wanted = list(manifest.signatures["train"].inputs)
-    if not for_training:
-        wanted = [name for name in wanted if name != SAMPLE_WEIGHT]
-    stored = {name: npy.array(path, name, wanted) for name in wanted}
-    for name, array in stored.items():
-        if len(array) != samples:
-            raise DataError(f"{path}: {name}: expected {samples} samples, got {len(array)}")
-    return of_arrays(stored, manifest, path, for_training=for_training)
+    opened = registry.source(path).open(_shapes(manifest, for_training=for_training))
+    of_inputs({name: opened.arrays[name] for name in manifest.inputs}, manifest, path)
+    return _dataset(path, opened, manifest, for_training=for_training)
 
 
 def of_arrays(
-    stored: Arrays, manifest: Manifest, where: Path | str, *, for_training: bool
+    stored: Mapping[str, npt.NDArray[Any]],
+    manifest: Manifest,
+    where: Path | str,
+    *,
+    for_training: bool,
 ) -> Dataset:
     """Checks every sample of some arrays against the model.
 
@@ -151,51 +105,66 @@ def of_arrays(
     Raises:
       DataError: the samples do not fit the model.
     """
-    inputs = of_inputs({name: stored[name] for name in manifest.inputs}, manifest, where).inputs
-    prepared = {
-        output.target: targets.prepare(
-            where, stored[output.target], output, manifest, for_training=for_training
-        )
-        for output in manifest.outputs
-    }
-    return Dataset(inputs, prepared, _weights(where, stored.get(SAMPLE_WEIGHT)))
+    of_inputs({name: stored[name] for name in manifest.inputs}, manifest, where)
+    return _dataset(where, Columns(stored), manifest, for_training=for_training)
 
 
 def load_inputs(path: Path, manifest: Manifest) -> Dataset:
     """Opens samples without targets, and checks them against the model.
 
     Args:
-      path: an `.npz`, or a directory of `.npy` files, with the model's inputs; others are left.
+      path: as for `inspect`; what it holds beside the model's inputs is left.
       manifest: of the model.
 
     Raises:
       DataError: an input is missing, empty or truncated, or does not fit the model.
+      MissingExtraError: as `inspect` does.
     """
-    if not path.is_file() and not path.is_dir():
-        raise DataError(f"{path}: no such data; expected an .npz or a directory of .npy files")
-    wanted = list(manifest.inputs)
-    return of_inputs({n: npy.array(path, n, wanted) for n in wanted}, manifest, path)
+    opened = registry.source(path).open({n: i.shape for n, i in manifest.inputs.items()})
+    return of_inputs({name: opened.arrays[name] for name in manifest.inputs}, manifest, path)
 
 
-def of_inputs(inputs: Arrays, manifest: Manifest, where: Path | str) -> Dataset:
+def of_inputs(columns: Inputs, manifest: Manifest, where: Path | str) -> Dataset:
     """Checks samples without targets against the model.
 
     Args:
-      inputs: name → [samples, ...].
+      columns: name → [samples, ...].
       manifest: of the model.
       where: they come from, for messages.
 
     Raises:
       DataError: they do not fit the model, or there are none.
     """
-    lengths = {name: len(array) if array.ndim else 0 for name, array in inputs.items()}
+    lengths = {name: (*column.shape, 0)[0] for name, column in columns.items()}
     if len(set(lengths.values())) != 1 or not next(iter(lengths.values())):
         raise DataError(
             f"{where}: expected as many samples in all inputs, at least 1, got {lengths}"
         )
-    for name, array in inputs.items():
-        _check_input(where, name, array, manifest)
-    return Dataset(inputs, {})
+    for name, column in columns.items():
+        inputs.check(where, name, column, manifest)
+    return Dataset(columns, {})
+
+
+def refreshed(data: Dataset, manifest: Manifest, until: int | None = None) -> Dataset:
+    """The same data set as it is now: samples that were added or corrected since are in it.
+
+    Call it where an epoch begins. What cannot grow is returned as it is.
+
+    Args:
+      data: as `load` or this function returned it.
+      manifest: of the model.
+      until: the highest key to take, which is `last_key` of the data set that an interrupted epoch
+        began with; None for all.
+
+    Raises:
+      DataError: no sample is left, or one that is new does not fit the model.
+    """
+    source = None if data.path is None else registry.source(data.path)
+    if data.path is None or not isinstance(source, GrowingSource):
+        return data
+    shapes = _shapes(manifest, for_training=data.for_training)
+    opened = source.reopen(shapes, data.last_key, until)
+    return _dataset(data.path, opened, manifest, for_training=data.for_training)
 
 
 def batches(
@@ -214,16 +183,13 @@ def batches(
       rng: shuffles the samples; None keeps their order.
       skip: leaves out so many batches at the start.
     """
-    order = np.arange(len(data)) if rng is None else rng.permutation(len(data))
+    places = order.order(len(data), data.keys, rng)
     expected = manifest.inputs
-    for start in range(skip * size, len(order), size):
-        rows = order[start : start + size]
-        # Batch normalization takes its statistics over all rows, padding included: repeated rows
-        # leave them as they are, zeros would not.
-        repeated = np.resize(rows, size)
-        inputs = {
-            name: manifest.preprocessing.apply(array[repeated], expected[name].dtype)
-            for name, array in data.inputs.items()
+    for start in range(skip * size, len(places), size):
+        rows, stored = _read(data, places, start, size)
+        taken = {
+            name: manifest.preprocessing.apply(array, expected[name].dtype)
+            for name, array in stored.items()
         }
         marked: dict[str, npt.NDArray[Any]] = {}
         for output in manifest.outputs if data.targets else ():
@@ -231,8 +197,10 @@ def batches(
             y = np.full((size, *values.shape[1:]), output.padding, values.dtype)
             y[: len(rows)] = values[rows]
             marked[output.target] = y
-        weights = {} if data.weights is None else {SAMPLE_WEIGHT: data.weights[repeated]}
-        yield Batch(inputs, marked, weights, len(rows))
+        weights = {}
+        if data.weights is not None:
+            weights = {SAMPLE_WEIGHT: data.weights[np.resize(rows, size)]}
+        yield Batch(taken, marked, weights, len(rows))
 
 
 def misfits(data: Dataset, manifest: Manifest) -> tuple[str, ...]:
@@ -254,39 +222,54 @@ def steps_per_epoch(samples: int, size: int) -> int:
     return -(-samples // size)
 
 
-def _check_input(path: Path | str, name: str, x: npt.NDArray[Any], manifest: Manifest) -> None:
-    info = manifest.inputs[name]
-    if x.shape[1:] != info.shape:
-        raise DataError(
-            f"{path}: {name}: its samples have shape {list(x.shape[1:])}, the model "
-            f"'{manifest.name}' takes {list(info.shape)}"
-        )
-    known = "iu" if info.dtype == "int32" else "fiu"
-    if x.dtype.kind not in known:
-        expected = "integers" if info.dtype == "int32" else "floats or integers"
-        raise DataError(f"{path}: {name}: expected {expected}, got {x.dtype.name}")
-    if info.dtype == "int32":
-        size = manifest.vocabularies.get(name)
-        _check_range(path, name, x, *((0, size) if size else (-(2**31), 2**31)))
-    elif x.dtype.kind == "f":
-        _check_finite(path, name, x)
+def _shapes(manifest: Manifest, *, for_training: bool) -> dict[str, tuple[int, ...]]:
+    taken = manifest.signatures["train"].inputs
+    return {n: i.shape[1:] for n, i in taken.items() if for_training or n != SAMPLE_WEIGHT}
 
 
-def _check_range(path: Path | str, name: str, x: npt.NDArray[Any], low: int, end: int) -> None:
-    wrong = (x < low) | (x >= end)
-    if wrong.any():
-        at = int(np.argwhere(wrong)[0][0])
-        raise DataError(
-            f"{path}: {name}: sample {at} holds {x[wrong].flat[0]}: expected {low} to {end - 1}"
-        )
+def _dataset(
+    path: Path | str, opened: Columns, manifest: Manifest, *, for_training: bool
+) -> Dataset:
+    for output in manifest.outputs:
+        if output.targets == "label":
+            width = manifest.signatures["infer"].outputs[output.name].shape[-1]
+            classes.check_count(Path(path), opened.classes, manifest.classes or range(width))
+    arrays = opened.arrays
+    return Dataset(
+        {name: arrays[name] for name in manifest.inputs},
+        {
+            output.target: targets.prepare(
+                path, arrays[output.target][:], output, manifest, for_training=for_training
+            )
+            for output in manifest.outputs
+        },
+        _weights(path, arrays[SAMPLE_WEIGHT][:] if SAMPLE_WEIGHT in arrays else None),
+        opened.keys,
+        path if isinstance(path, Path) else None,
+        for_training,
+    )
 
 
-def _check_finite(path: Path | str, name: str, x: npt.NDArray[Any]) -> None:
-    at = first_not_finite(x)
-    if at is not None:
-        raise DataError(
-            f"{path}: {name}: sample {at} holds NaN or infinity: expected finite values"
-        )
+def _read(
+    data: Dataset, places: npt.NDArray[np.int64], start: int, size: int
+) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[Any]]]:
+    """Rows of a batch that still hold samples, and these, repeated in turn to the whole size.
+
+    Batch normalization takes its statistics over all rows, padding included: repeated rows leave
+    them as they are, zeros would not.
+    """
+    rows = places[start : start + size]
+    left = places
+    while True:
+        repeated = np.resize(rows, size)
+        try:
+            return rows, {name: array[repeated] for name, array in data.inputs.items()}
+        except SamplesGoneError as gone:
+            left = left[~np.isin(left, repeated[gone.places])]
+            # An epoch keeps its number of batches: one that is gone whole becomes another.
+            rows = rows[np.isin(rows, left)] if np.isin(rows, left).any() else left[:size]
+            if not len(left):
+                raise DataError(f"{data.path}: every sample was forgotten") from None
 
 
 def _weights(path: Path | str, stored: npt.NDArray[Any] | None) -> npt.NDArray[np.float32] | None:
@@ -297,5 +280,5 @@ def _weights(path: Path | str, stored: npt.NDArray[Any] | None) -> npt.NDArray[n
             f"{path}: {SAMPLE_WEIGHT}: expected one number a sample, got {stored.dtype.name}"
             f"{list(stored.shape)}"
         )
-    _check_finite(path, SAMPLE_WEIGHT, stored.astype(np.float64))
+    inputs.check_finite(path, SAMPLE_WEIGHT, stored.astype(np.float64))
     return stored.astype(np.float32)

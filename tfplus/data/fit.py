@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tfplus.data.formats.source import Column
 from tfplus.data.scaling import Scaling
 from tfplus.data.spread import ENOUGH_VALUES, Spread, measured
 from tfplus.model_file.preprocessing import InputRange, Preprocessing, RangeSource
@@ -28,7 +27,7 @@ _KNOWN_FROM: Mapping[RangeSource, str] = {
 
 
 def misfits(
-    inputs: Mapping[str, npt.NDArray[Any]], taken: Mapping[str, str], preprocessing: Preprocessing
+    inputs: Mapping[str, Column], taken: Mapping[str, str], preprocessing: Preprocessing
 ) -> tuple[str, ...]:
     """What to tell of stored inputs whose values are not those that a model was made for.
 
@@ -43,7 +42,7 @@ def misfits(
     found: list[str] = []
     for name, stored in inputs.items():
         expected = preprocessing.expected(name)
-        if expected is None or np.dtype(taken[name]).kind != "f" or not stored.size:
+        if expected is None or np.dtype(taken[name]).kind != "f" or 0 in stored.shape:
             continue
         raw = measured(stored, ENOUGH_VALUES)
         scaled = preprocessing.scales(stored.dtype, taken[name])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tfplus.data.formats.source import Column
 from tfplus.model_file.preprocessing import Preprocessing
 
 # A range is told from fewer values than a data set may have.
@@ -40,8 +41,8 @@ class Spread:
         return Spread(low, high, self.mean * scale + offset, self.std * abs(scale))
 
 
-def measured(stored: npt.NDArray[Any], at_most: int | None = None) -> Spread:
-    """Measures finite values; of a memory-mapped array it reads no more than it measures.
+def measured(stored: Column, at_most: int | None = None) -> Spread:
+    """Measures finite values, and reads no more than it measures where not all is in memory.
 
     Args:
       stored: [samples, ...], at least one sample of at least one value.
@@ -56,7 +57,7 @@ def measured(stored: npt.NDArray[Any], at_most: int | None = None) -> Spread:
     first = float(np.ravel(stored[:1])[0])
     for start in range(0, count, step):
         chosen = slice(start, start + step) if count == len(stored) else rows[start : start + step]
-        piece = stored[chosen].astype(np.float64)
+        piece: npt.NDArray[Any] = stored[chosen].astype(np.float64)
         low, high = min(low, float(piece.min())), max(high, float(piece.max()))
         piece -= first
         total += float(piece.sum())

@@ -44,9 +44,10 @@ SampleWeights = Annotated[
 Data = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE.npz",
-        help="Samples of your own, with arrays named as the arguments of train (x and y): the "
-        "comparison runs on them too, and devices are told when theirs have another range.",
+        metavar="DATA",
+        help="Samples of your own, in any form that devices take, such as an .npz with arrays "
+        "named as the arguments of train (x and y): the comparison runs on them too, and devices "
+        "are told when theirs have another range.",
     ),
 ]
 Scale = Annotated[

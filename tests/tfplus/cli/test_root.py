@@ -129,6 +129,7 @@ TREE = [
     (errors.ArtifactError, 3),
     (errors.DamagedFileError, 3),
     (errors.DataError, 3),
+    (errors.StoreError, 3),
     (errors.TensorError, 3),
     (errors.ExportError, 4),
     (errors.UnsupportedOperationError, 4),

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfplus.data import npy
 from tfplus.data.finite import first_not_finite
+from tfplus.data.formats import classes as class_names
+from tfplus.data.formats import registry
+from tfplus.data.formats.source import Column, subset
 from tfplus.data.scaling import Scaling
 from tfplus.data.spread import Spread, measured
 from tfplus.errors import DataError
@@ -35,13 +37,14 @@ class RealSamples:
 
     Attributes:
       name: of the file.
-      arrays: name of an argument of `train` → [samples, ...]; targets as the step takes them.
+      arrays: name of an argument of `train` → [samples, ...]; inputs may be read by the batch,
+        targets are as the step takes them.
       taken: name of an input → dtype that the step takes.
       preprocessing: what becomes of inputs.
     """
 
     name: str
-    arrays: Batch
+    arrays: Mapping[str, Column]
     taken: Mapping[str, str]
     preprocessing: Preprocessing
 
@@ -51,7 +54,7 @@ class RealSamples:
     @property
     def sample_weights(self) -> np.ndarray | None:
         """Of each sample, where the step takes them."""
-        return self.arrays.get(SAMPLE_WEIGHT)
+        return self.arrays[SAMPLE_WEIGHT][:] if SAMPLE_WEIGHT in self.arrays else None
 
     def describe(self, seed: int) -> str:
         """See `samples.Draw`."""
@@ -91,8 +94,8 @@ def load(
     """Reads samples; those of a class that the model lacks are left out.
 
     Args:
-      path: an `.npz`, or a directory of `.npy` files, with arrays named as the arguments of
-        `train`.
+      path: a data set in one of the forms of `tfplus.data.formats.registry`, with arrays named as
+        the arguments of `train`.
       training: the step that takes them.
       classes: the model's labels in order; none for indices.
       preprocessing: of inputs that are stored as integers.
@@ -103,46 +106,59 @@ def load(
       DataError: an array is missing, or its shape, dtype or values are not what the step takes.
     """
     expected, sizes = training.arguments(), vocabularies(training.train_graph)
-    stored = {name: npy.array(path, name, list(expected)) for name in expected}
+    shapes = {name: info.shape[1:] for name, info in expected.items()}
+    opened = registry.source(path).open(shapes)
+    _check_classes(path, opened.classes, training, classes)
+    stored = opened.arrays
     taken = {name: expected[name].dtype for name in training.train_graph.inputs}
     if scaling is not None:
         kinds = {stored[n].dtype.kind for n, d in taken.items() if np.dtype(d).kind == "f"}
         preprocessing = scaling.declared_in(preprocessing, floats=kinds == {"f"})
     targets = {head.target: head for head in training.loss_heads}
-    samples = len(next(iter(stored.values()))) if next(iter(stored.values())).ndim else 0
-    arrays: Batch = {}
+    samples = len(next(iter(stored.values())))
+    arrays: dict[str, Column] = {}
     known = np.ones(samples, np.bool_)
     for name, info in expected.items():
         where = f"--data {path}: {name}"
         given = _shaped(where, stored[name], info, samples)
+        if given.dtype.kind == "f" and first_not_finite(given) is not None:
+            raise DataError(f"{where}: holds NaN or infinity: expected finite values")
         if info.dtype == "int32":
-            _check_range(where, given)
-        if name in targets and targets[name].loss.targets == "label":
-            arrays[name] = _indices(given, classes)
-            known &= (arrays[name] >= 0).reshape(samples, -1).all(axis=1)
-        else:
-            if given.dtype.kind == "f" and first_not_finite(given) is not None:
-                raise DataError(f"{where}: holds NaN or infinity: expected finite values")
+            _check_range(where, given[:], sizes.get(name))
+        if name in taken:
             # Inputs stay as small as they are stored, and become floats by the batch.
-            arrays[name] = given if name in taken else given.astype(info.dtype)
-        if name in targets:
-            _check_target(where, arrays[name], targets[name])
-        size = sizes.get(name)
-        if size is not None and ((arrays[name] < 0) | (arrays[name] >= size)).any():
-            raise DataError(f"{where}: expected indices from 0 to {size - 1}")
+            arrays[name] = given
+        elif name in targets and targets[name].loss.targets == "label":
+            indices = _indices(given[:], classes)
+            known &= (indices >= 0).reshape(samples, -1).all(axis=1)
+            arrays[name] = indices
+        else:
+            values = given[:].astype(info.dtype)
+            if name in targets:
+                _check_target(where, values, targets[name])
+            arrays[name] = values
     if not known.any():
         raise DataError(f"--data {path}: no sample is of the model's classes {list(classes)}")
     if not known.all():
-        arrays = {name: array[known] for name, array in arrays.items()}
+        arrays = {name: subset(array, known) for name, array in arrays.items()}
     return RealSamples(path.name, arrays, taken, preprocessing)
 
 
-def _shaped(where: str, stored: np.ndarray, info: TensorInfo, samples: int) -> np.ndarray:
+def _check_classes(
+    path: Path, named: Mapping[str, int], training: Training, classes: Sequence[int]
+) -> None:
+    for head in training.loss_heads:
+        if head.loss.targets == "label":
+            width = training.train_graph.outputs[head.output].shape[-1]
+            class_names.check_count(path, named, classes or range(width))
+
+
+def _shaped(where: str, stored: Column, info: TensorInfo, samples: int) -> Column:
     shape = (samples, *info.shape[1:])
     kinds = "iu" if info.dtype == "int32" else "fiub"
     # One number a sample may come without an axis of its own.
     if info.shape[1:] == (1,) and stored.shape == (samples,):
-        stored = stored.reshape(shape)
+        stored = stored[:].reshape(shape)
     if not samples or stored.shape != shape or stored.dtype.kind not in kinds:
         wanted = f"{info.dtype}[samples{''.join(f', {d}' for d in info.shape[1:])}]"
         raise DataError(
@@ -152,13 +168,15 @@ def _shaped(where: str, stored: np.ndarray, info: TensorInfo, samples: int) -> n
     return stored
 
 
-def _check_range(where: str, stored: np.ndarray) -> None:
+def _check_range(where: str, stored: np.ndarray, vocabulary: int | None) -> None:
     wrong = (stored < -(2**31)) | (stored >= 2**31)
     if wrong.any():
         raise DataError(
             f"{where}: holds {stored[wrong].flat[0]}: expected integers of 32 bits, as the file "
             "takes them"
         )
+    if vocabulary is not None and ((stored < 0) | (stored >= vocabulary)).any():
+        raise DataError(f"{where}: expected indices from 0 to {vocabulary - 1}")
 
 
 def _indices(labels: np.ndarray, classes: Sequence[int]) -> np.ndarray:

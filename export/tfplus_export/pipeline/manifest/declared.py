@@ -128,7 +128,7 @@ def first_loss(
       regularization: part of the loss.
     """
     widths = {h.output: int(h.at(step.infer_graph).shape[-1]) for h in step.loss_heads}
-    targets = {output.target: real.arrays[output.target] for output in outputs}
+    targets = {output.target: real.arrays[output.target][:] for output in outputs}
     rows = step.train_graph.batch_size
     guess = guessing.guess_loss(outputs, widths, targets, rows, real.sample_weights)
     return guessing.far_above(first, guess, regularization)

@@ -7,7 +7,10 @@ file's first. Object arrays, which would need pickle, are refused.
 from __future__ import annotations
 
 import math
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +19,25 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from tfplus.errors import DataError
+from tfplus.errors import DamagedFileError, DataError
+from tfplus.system.files import open_regular
+
+# What the readers of archives and headers make of damaged bytes.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+    EOFError,
+    OSError,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +59,7 @@ def names(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return sorted(n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy"))
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGE as error:
         raise _no_archive(path, ("x", "y"), error) from None
 
 
@@ -67,7 +88,7 @@ def header(path: Path, name: str, wanted: Sequence[str] = ("x", "y")) -> Header:
             archive.open(_member(archive, path, name, wanted)) as file,
         ):
             return _checked_header(file, archive.getinfo(f"{name}.npy").file_size, where)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGE as error:
         raise _no_archive(path, wanted, error) from None
 
 
@@ -83,8 +104,25 @@ def array(path: Path, name: str, wanted: Sequence[str] = ("x", "y")) -> npt.NDAr
             return np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         with np.load(path, allow_pickle=False) as archive:
             return archive[name]
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, KeyError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{path}: array '{name}' cannot be read: {error}") from None
+
+
+def single(path: Path) -> npt.NDArray[Any]:
+    """Reads the one array of a `.npy` file.
+
+    Raises:
+      DataError: it is missing, cut off, or no such file.
+    """
+    try:
+        with open_regular(path) as file:
+            _checked_header(file, path.stat().st_size, str(path))
+            file.seek(0)
+            return np.load(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (DamagedFileError, *_DAMAGE) as error:
+        raise DataError(f"{path}: expected a NumPy array file: {error}") from None
 
 
 def _no_archive(path: Path, wanted: Sequence[str], error: Exception) -> DataError:
@@ -110,7 +148,7 @@ def _checked_header(file: IO[bytes], size_bytes: int, where: str) -> Header:
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, _, dtype = read(file)
-    except (ValueError, KeyError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{where}: expected a NumPy array file: {error}") from None
     if dtype.hasobject:
         raise DataError(f"{where}: expected numbers, got Python objects, which are never loaded")

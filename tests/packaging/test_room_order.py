@@ -21,8 +21,8 @@ SOURCES = {
 ORDER = {
     "tfplus": """
         errors proto proto.v1 system tensors wire tflite model_file data measure runtime profiling
-        gossip gossip.mixing gossip.core gossip.membership gossip.transport gossip.simulation
-        fleet report demo cli __main__
+        decoupling gossip gossip.mixing gossip.core gossip.membership gossip.transport
+        gossip.simulation fleet report demo cli __main__
     """,
     "tfplus_agent": """
         results storage telemetry gpu worker jobs device gossip doctor server commands daemon cli
@@ -32,7 +32,7 @@ ORDER = {
         tf_types system zoo conversion passes.ir passes.memory passes.rematerialization
         passes.microbatching passes costs targets lowering.kernels regularization tracing
         lowering.engine lowering.ops lowering.ops.elementwise lowering.ops.convolution lowering
-        losses optimizers train_step sources parity variants pipeline tuning commands cli
+        losses optimizers train_step decoupling sources parity variants pipeline tuning commands cli
     """,
 }
 

@@ -37,7 +37,7 @@ def measure(
     names = [*tail.decoupled, tail.head.operation.name]
     tensors = [tail.activated(name) for name in tail.decoupled]
     tensors += [_before_activation(tail, name) for name in names]
-    probe = keras.Model(tail.model.inputs, tensors)
+    probe = keras.Model(tail.model.inputs[0], tensors)
     preferences = {
         name: ClassMeans(name, tail.classes, int(tail.made(name).shape[-1]))
         for name in tail.decoupled
@@ -62,7 +62,7 @@ def moments_of(model: keras.Model, names: Sequence[str], samples: Samples) -> Ma
       DataError: a value is NaN or infinite.
     """
     made: Any = [model.get_layer(name).output for name in names]
-    probe = keras.Model(model.inputs, made)
+    probe = keras.Model(model.inputs[0], made)
     found = {n: Moments(n, int(t.shape[-1])) for n, t in zip(names, made, strict=True)}
     for x, _ in samples.batches():
         for name, value in zip(names, outputs(probe, x), strict=True):

@@ -34,7 +34,7 @@ def build(tail: Tail, labels: Sequence[int], filters: Filters) -> keras.Model:
     """
     logits = [_branch(tail, label, place, filters) for place, label in enumerate(labels)]
     output = joined(logits, tail.head.operation.name, tail.output, tail.activation)
-    return keras.Model(tail.model.inputs, output, name=tail.model.name)
+    return keras.Model(tail.model.inputs[0], output, name=tail.model.name)
 
 
 def joined(logits: Sequence[Any], classifier: str, output: str, activation: str) -> Any:

@@ -22,11 +22,11 @@ def of_parts(tail: Tail, model: keras.Model, labels: Sequence[int]) -> Costs:
       model: decoupled.
       labels: of each class.
     """
-    shared = _of(keras.Model(model.inputs, tail.cut))
+    shared = _of(keras.Model(model.inputs[0], tail.cut))
     head = tail.head.operation.name
     branches: Mapping[int, Cost] = {
         label: _less(
-            _of(keras.Model(model.inputs, model.get_layer(branch_name(label, head)).output)),
+            _of(keras.Model(model.inputs[0], model.get_layer(branch_name(label, head)).output)),
             shared,
         )
         for label in labels

@@ -41,7 +41,7 @@ def fine_tune(
         loss = keras.losses.BinaryCrossentropy()
         target = np.eye(model.output_shape[-1], dtype=np.float32)[samples.places]
     # Of its own, so that the decoupled model is saved without what it was fine-tuned with.
-    trainer: Any = keras.Model(model.inputs, model.outputs)
+    trainer: Any = keras.Model(model.inputs[0], model.outputs[0])
     trainer.compile(optimizer=keras.optimizers.Adam(learning_rate), loss=loss)
     x = samples.scaled()
     for epoch in range(epochs):

@@ -31,4 +31,4 @@ def build(model: keras.Model, plan: Plan, labels: Sequence[int]) -> keras.Model:
     except ValueError as error:
         raise PlanError(f"the plan's model has no branch of its own plan: {error}") from None
     output = joined(logits, plan.classifier, plan.output, plan.activation)
-    return keras.Model(model.inputs, output, name=model.name)
+    return keras.Model(model.inputs[0], output, name=model.name)

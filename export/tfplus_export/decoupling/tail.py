@@ -115,7 +115,7 @@ def find(model: keras.Model, convolutions: int) -> Tail:
             f"decoupled by class; it has {len(model.inputs)} inputs and the outputs "
             f"{[list(t.shape) for t in model.outputs]}"
         )
-    functional: Any = keras.Model(model.inputs, model.outputs, name=model.name)
+    functional: Any = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     nodes = _ordered(functional)
     _check_names(functional)
     head, activation = _head(functional, nodes)

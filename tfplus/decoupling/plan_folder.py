@@ -193,7 +193,9 @@ def _plan(fields: _PlanFields, folder: Path) -> Plan:
             accuracy.number_or_none("fine_tuned"),
         ),
         costs=Costs(
-            *(_cost(costs.object(n)) for n in ("original", "whole", "shared")),
+            _cost(costs.object("original")),
+            _cost(costs.object("whole")),
+            _cost(costs.object("shared")),
             {c: _cost(branches[str(c)]) for c in classes},
         ),
         weights=weights,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -185,10 +186,17 @@ def _show(console: Console, plan: Plan, folder: Path) -> None:
         ("before", costs.original),
         ("decoupled, all classes", costs.whole),
         ("shared layers", costs.shared),
-        *((f"branch of class {c}", cost) for c, cost in costs.branches.items()),
+        *_branches(costs.branches),
     ):
         table.add_row(name, _mega(cost, "forward"), _mega(cost, "step"), f"{cost.parameters:,}")
     console.print(table)
+
+
+def _branches(branches: Mapping[int, Cost]) -> list[tuple[str, Cost]]:
+    """One row where all branches cost the same."""
+    if len(set(branches.values())) == 1:
+        return [("branch of each class", next(iter(branches.values())))]
+    return [(f"branch of class {c}", cost) for c, cost in branches.items()]
 
 
 def _mega(cost: Cost, which: str) -> str:

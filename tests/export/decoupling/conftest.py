@@ -34,7 +34,7 @@ def invoke(*arguments: str | Path) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tfplus() -> Run:
     return invoke
 

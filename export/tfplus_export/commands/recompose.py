@@ -92,7 +92,8 @@ def recompose(
     whole = recomposition.recompose(read, parts)
     with at_work("tfplus recompose") as show:
         show("writing the whole model")
-        for path in written:
+        # An export can fail, and nothing else is written then.
+        for path in sorted(written, key=lambda p: p.suffix != ".tflite"):
             _write(path, plan, whole.weights, model, show, trust_code=trust_code)
     if json_output:
         print_json({"files": written, "holders": whole.holders, "kept": whole.kept})

@@ -38,6 +38,13 @@ class DamagedFileError(TfplusError):
     status = "DATA_LOSS"
 
 
+class PlanError(TfplusError):
+    """A plan of decoupling is missing, damaged or of another model, or lacks a class."""
+
+    exit_code = 3
+    status = "INVALID_ARGUMENT"
+
+
 class DataError(TfplusError):
     """A data set is missing, empty or does not fit the model."""
 

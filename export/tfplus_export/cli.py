@@ -17,9 +17,11 @@ from tfplus.model_file.companion_graphs import Accelerator
 from tfplus_export.commands import (
     arguments,
     check,
+    decouple,
     export_report,
     models,
     outputs,
+    recompose,
     tune,
 )
 from tfplus_export.commands import export_options as option
@@ -31,6 +33,8 @@ app = typer.Typer()
 app.command(epilog=check.EXAMPLES)(check.check)
 app.command(epilog=tune.EXAMPLES)(tune.tune)
 app.command(epilog=models.EXAMPLES)(models.models)
+app.command(epilog=decouple.EXAMPLES)(decouple.decouple)
+app.command(epilog=recompose.EXAMPLES)(recompose.recompose)
 
 _BATCH_SIZE = 32
 
@@ -55,6 +59,8 @@ Examples:
   tfplus export zoo:small-cnn -o small.tflite --accelerator gpu
 
   tfplus export zoo:digits -o all.tflite --sub-model a=9,0,1,2,3 --sub-model b=2,3,4,5,6
+
+  tfplus export plan/ --classes 9,0,1,2,3 --frozen-shared -o device.tflite
 """
 
 
@@ -82,6 +88,7 @@ def export(
     clip_value: option.ClipValue = None,
     freeze: arguments.FreezeLayers = None,
     train: arguments.TrainLayers = None,
+    frozen_shared: option.FrozenShared = False,
     target: option.Target = None,
     runtime: option.Runtime = None,
     memory_budget: option.MemoryBudget = None,
@@ -135,7 +142,7 @@ def export(
         pairs = targets.pairs(target or (), runtime or ())
         for _, chosen in subs:
             sub_models.check(loaded, chosen)
-        frozen = freezing.select(loaded.model, freeze or (), train or ())
+        frozen = freezing.select(loaded.model, freeze or (), train or (), shared=frozen_shared)
         options = Options(
             batch_size or _BATCH_SIZE,
             infer_batch_size,

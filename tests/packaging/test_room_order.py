@@ -21,8 +21,8 @@ SOURCES = {
 ORDER = {
     "tfplus": """
         errors proto proto.v1 system tensors codecs wire tflite model_file data.store data.formats
-        data measure runtime training profiling gossip gossip.mixing gossip.core gossip.membership
-        gossip.transport gossip.simulation fleet api report demo cli __main__
+        data measure runtime training profiling decoupling gossip gossip.mixing gossip.core
+        gossip.membership gossip.transport gossip.simulation fleet api report demo cli __main__
     """,
     "tfplus_agent": """
         results storage telemetry telemetry.sensors install gpu worker jobs device gossip doctor
@@ -32,9 +32,9 @@ ORDER = {
         tf_types system zoo conversion passes.ir passes.memory passes.rematerialization
         passes.microbatching passes costs targets lowering.kernels regularization tracing
         lowering.engine lowering.ops lowering.ops.elementwise lowering.ops.convolution lowering
-        losses optimizers train_step sources parity.errors parity.samples parity.reference parity
-        variants pipeline.manifest pipeline.stages pipeline tuning
-        commands cli
+        losses optimizers train_step decoupling sources parity.errors parity.samples
+        parity.reference parity variants pipeline.manifest pipeline.stages pipeline tuning commands
+        cli
     """,
 }
 

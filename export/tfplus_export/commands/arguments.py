@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tfplus.decoupling import plan_folder
 from tfplus_export.commands.values import class_labels, numbers
 
 if TYPE_CHECKING:
     from tfplus_export.sources.source import Source
 
 SourceName = Annotated[
-    str, typer.Argument(help="zoo:NAME, a .keras file, or package.module:function")
+    str,
+    typer.Argument(
+        help="zoo:NAME, a .keras file, the folder of a plan, or package.module:function"
+    ),
 ]
 InputShape = Annotated[
     str | None, typer.Option(help="One sample, such as 32,32,3 (zoo and functions).")
@@ -75,7 +81,10 @@ class ModelArguments:
           UsageError: the shape or the classes are not understood.
         """
         shape = None if input_shape is None else numbers("--input-shape", input_shape)
-        labels = None if classes is None else class_labels(classes)
+        # The classes of a plan are known: one number is one of them.
+        is_plan = plan_folder.is_plan(Path(name))
+        read_labels = functools.partial(numbers, "--classes") if is_plan else class_labels
+        labels = None if classes is None else read_labels(classes)
         return cls(name, shape, labels, trust_code)
 
     def load(

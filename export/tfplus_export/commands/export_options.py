@@ -103,6 +103,14 @@ ClipValue = Annotated[
     float | None,
     typer.Option(min=0.0, help="Largest element of a gradient.", rich_help_panel=_OPTIMIZER),
 ]
+FrozenShared = Annotated[
+    bool,
+    typer.Option(
+        "--frozen-shared",
+        help="Train the branches of classes alone, not the layers that they share.",
+        rich_help_panel="What trains",
+    ),
+]
 Target = Annotated[
     list[str] | None,
     typer.Option(

@@ -1,4 +1,4 @@
-"""Where a model comes from: `zoo:NAME`, a `.keras` file, or `package.module:function`."""
+"""Where a model comes from: `zoo:NAME`, a `.keras` file, a plan, or `package.module:function`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 
 import keras
 
+from tfplus.decoupling import plan_folder
 from tfplus.errors import ExportError, UsageError
 from tfplus.model_file.preprocessing import Preprocessing
 from tfplus_export import zoo
+from tfplus_export.decoupling import submodel
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.compiled import compiled as losses_of
 from tfplus_export.optimizers import Optimizer
@@ -70,7 +72,8 @@ def load(
     """Loads or builds a model.
 
     Args:
-      name: `zoo:NAME`, path of a `.keras` file, or `package.module:function`.
+      name: `zoo:NAME`, path of a `.keras` file or of a plan's folder, or
+        `package.module:function`.
       input_shape: one sample, for sources that build a model.
       classes: labels in the order of the logits, likewise.
       seed: seeds the initial weights of models that are built here.
@@ -92,13 +95,16 @@ def load(
     kept = _Kept(not replace_optimizer, not replace_loss)
     if name.startswith("zoo:"):
         source = _from_zoo(name, input_shape, classes)
+    elif plan_folder.is_plan(Path(name)):
+        source = _from_plan(Path(name), input_shape, classes, trust_code)
     elif name.endswith(".keras"):
         source = _from_file(name, input_shape, classes, kept, trust_code)
     elif ":" in name:
         source = _from_function(name, input_shape, classes, kept)
     else:
         raise UsageError(
-            f"source '{name}': expected zoo:NAME, a .keras file, or package.module:function"
+            f"source '{name}': expected zoo:NAME, a .keras file, the folder of a plan, or "
+            "package.module:function"
         )
     return source
 
@@ -147,6 +153,23 @@ def _from_file(
         raise UsageError("--input-shape does not apply to a .keras file: it has its own")
     model: Any = keras_file.load(Path(name), trust_code=trust_code)
     return _given(name, model, with_inputs(model, None), classes, None, kept)
+
+
+def _from_plan(
+    folder: Path, input_shape: tuple[int, ...] | None, classes: tuple[int, ...] | None, trust: bool
+) -> Source:
+    if input_shape:
+        raise UsageError("--input-shape does not apply to a plan: its model has its own")
+    plan = plan_folder.read(folder)
+    chosen = classes or plan.classes
+    plan.check_classes(chosen)
+    whole: Any = keras_file.load(folder / plan_folder.MODEL_NAME, trust_code=trust)
+
+    def rebuild(labels: Sequence[int]) -> keras.Model:
+        return submodel.build(whole, plan, labels)
+
+    given = Preprocessing(plan.scale, plan.offset, plan.scales_floats)
+    return Source(plan.tag, rebuild(chosen), chosen, None, None, given, rebuild)
 
 
 def _from_function(

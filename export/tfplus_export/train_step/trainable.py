@@ -16,6 +16,7 @@ from typing import Any
 import keras
 
 from tfplus.errors import UsageError
+from tfplus.tensors.slices import task_of
 from tfplus_export.tracing.naming import variable_names
 
 # The additive weights of Keras' layers: `bias` of most, `beta` of normalizations.
@@ -86,7 +87,9 @@ class Freeze:
                 variable.trainable = flag
 
 
-def select(model: keras.Model, freeze: Sequence[str], train: Sequence[str]) -> Freeze:
+def select(
+    model: keras.Model, freeze: Sequence[str], train: Sequence[str], *, shared: bool = False
+) -> Freeze:
     """Finds the variables that the options freeze.
 
     Args:
@@ -95,6 +98,7 @@ def select(model: keras.Model, freeze: Sequence[str], train: Sequence[str]) -> F
         input.
       train: each `bias` (biases alone train, as in TinyTL: Cai et al., NeurIPS 2020) or `last:K`
         (the last K layers alone do). A variable trains if no option freezes it.
+      shared: whether everything that belongs to no class is frozen.
 
     Raises:
       UsageError: an option names no layer, is not understood, or nothing is left to train.
@@ -112,7 +116,13 @@ def select(model: keras.Model, freeze: Sequence[str], train: Sequence[str]) -> F
     frozen = {name for text in freeze for name in _slices(_named(layers, text))}
     for text in train:
         frozen |= every - _trained(layers, text)
-    asked = (*(f"--freeze {t}" for t in freeze), *(f"--train {t}" for t in train))
+    if shared:
+        frozen |= _shared(model, every)
+    asked = (
+        *(f"--freeze {t}" for t in freeze),
+        *(f"--train {t}" for t in train),
+        *(["--frozen-shared"] if shared else []),
+    )
     training = {e.slice_of(v) for e in layers for v in e.variables if v.trainable}
     if frozen and training <= frozen:
         raise UsageError(
@@ -165,6 +175,16 @@ def _trained(layers: list[Layer], text: str) -> set[str]:
         raise UsageError(f"--train '{text}': expected bias, or last:K such as last:2")
     count = _count("--train", text, number, layers)
     return _slices(layers[-count:])
+
+
+def _shared(model: keras.Model, every: set[str]) -> set[str]:
+    found = {name for name in every if task_of(name) is None}
+    if found == every:
+        raise UsageError(
+            f"--frozen-shared: model '{model.name}' has no branches of classes, layers named "
+            "task_<class>_<layer>: expected a plan of `tfplus decouple`, or a model like zoo:digits"
+        )
+    return found
 
 
 def _count(option: str, text: str, number: str, layers: list[Layer]) -> int:

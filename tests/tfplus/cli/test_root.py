@@ -127,6 +127,7 @@ def test_a_typing_error_is_corrected() -> None:
 TREE = [
     (errors.UsageError, 2),
     (errors.ArtifactError, 3),
+    (errors.PlanError, 3),
     (errors.DamagedFileError, 3),
     (errors.DataError, 3),
     (errors.StoreError, 3),

@@ -1,0 +1,50 @@
+"""What a device brings to a recomposition, read from its file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from tfplus.decoupling import slice_file
+from tfplus.decoupling.plan import Plan
+from tfplus.decoupling.recomposition import Part
+from tfplus.errors import PlanError
+from tfplus.model_file import artifact
+
+
+def of_file(plan: Plan, path: Path) -> Part:
+    """Reads an exported file, or weights as safetensors.
+
+    Args:
+      plan: what the device's sub-model was exported from.
+      path: `.tflite`, or else safetensors.
+
+    Raises:
+      ArtifactError: it is a damaged `.tflite`.
+      DataError: it is no whole safetensors file.
+      PlanError: the file was exported from another plan, or has frozen weights of another.
+    """
+    if path.suffix != ".tflite":
+        return Part(str(path), slice_file.read(path))
+    read = artifact.read(path)
+    manifest = read.manifest
+    if manifest.name != plan.tag:
+        raise PlanError(
+            f"{path}: was exported from '{manifest.name}', expected '{plan.tag}': it is of another "
+            "model; give the plan that it was exported from"
+        )
+    for frozen in manifest.frozen:
+        own = plan.weights.get(frozen.name)
+        if own is not None and _sha256(own) != frozen.sha256:
+            raise PlanError(f"{path}: its frozen '{frozen.name}' is not the plan's")
+    values = artifact.initial_values(read)
+    names = {v.name for v in manifest.weights}
+    held = {n: v for n, v in values.items() if n in names}
+    return Part(str(path), held, frozen=frozenset(f.name for f in manifest.frozen))
+
+
+def _sha256(value: np.ndarray) -> str:
+    little = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+    return hashlib.sha256(little.tobytes()).hexdigest()

@@ -30,7 +30,7 @@ class DeviceRow:
       resident_bytes: of daemon and worker together.
       battery_percent: None without a battery.
       plugged_in: None where the device does not say.
-      doing: what is under way: `gossip RUN, round N` or `idle`.
+      doing: what is under way: a gossip run and its round, a job and its step, or `idle`.
       waits_for: gate → why training waits for it.
     """
 
@@ -52,7 +52,12 @@ class DeviceRow:
 def row_of(address: str, status: pb.AgentStatus) -> DeviceRow:
     """What an agent's status says."""
     battery, memory = status.battery, status.memory
-    running = f"gossip {status.gossip_run_id}, round {status.gossip_round}"
+    doing = "idle"
+    if status.gossip_running:
+        doing = f"gossip {status.gossip_run_id}, round {status.gossip_round}"
+    elif status.HasField("running_job"):
+        job = status.running_job
+        doing = f"job {job.id}, step {job.steps_done:,} of {job.steps_total:,}"
     return DeviceRow(
         address=address,
         name=status.name,
@@ -64,7 +69,7 @@ def row_of(address: str, status: pb.AgentStatus) -> DeviceRow:
         resident_bytes=memory.daemon_rss_bytes + memory.worker_rss_bytes,
         battery_percent=battery.percent if battery.HasField("percent") else None,
         plugged_in=battery.plugged_in if battery.HasField("plugged_in") else None,
-        doing=running if status.gossip_running else "idle",
+        doing=doing,
         waits_for=dict(status.closed_gates),
     )
 

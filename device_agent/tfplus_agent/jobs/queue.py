@@ -100,6 +100,10 @@ class JobQueue:
         with self._changed:
             return [job.status() for job in self._jobs.values()]
 
+    def running(self) -> pb.JobStatus | None:
+        """The job under way, if there is one."""
+        return next((s for s in self.statuses() if s.state == pb.JobStatus.RUNNING), None)
+
     def watch(
         self, job_id: str, from_sequence: int, is_active: Callable[[], bool]
     ) -> Iterator[pb.JobEvent]:

@@ -102,6 +102,7 @@ class AgentService(agent_pb2_grpc.AgentServicer):
             gossip_running=running,
             closed_gates=device.gates.verdict.closed,
             blind_gates=device.gates.verdict.blind,
+            running_job=self._jobs.running(),
         )
 
     def FindModel(  # noqa: N802

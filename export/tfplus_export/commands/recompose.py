@@ -144,7 +144,7 @@ def _write(
         return
     from tfplus_export.decoupling import whole_model
     from tfplus_export.pipeline import api
-    from tfplus_export.pipeline.options import Options
+    from tfplus_export.pipeline.stages.options import Options
 
     model = arguments.ModelArguments(str(plan), None, None, trust_code)
     loaded = model.load()

@@ -121,6 +121,7 @@ def test_a_job_goes_on_after_its_worker_was_killed_and_its_client_left(
         for event in leaver.watch_job(job.id):
             if event.steps_done >= 200:
                 break
+    assert agent.client.status().running_job.id == job.id
     with pytest.raises(RemoteError, match=f"training cannot begin: job '{job.id}' is under way"):
         list(agent.client.train(1))
     os.kill(worker_of(agent), signal.SIGKILL)

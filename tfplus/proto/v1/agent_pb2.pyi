@@ -34,7 +34,7 @@ class BatteryReading(_message.Message):
     def __init__(self, percent: _Optional[float] = ..., plugged_in: bool = ..., source: _Optional[str] = ..., absent_reason: _Optional[str] = ...) -> None: ...
 
 class AgentStatus(_message.Message):
-    __slots__ = ("name", "version", "platform", "runtime", "runtime_version", "cpu_count", "model_sha256", "trained_steps", "train_samples", "eval_samples", "memory", "battery", "incarnation", "gossip_run_id", "gossip_round", "gossip_running", "closed_gates", "blind_gates")
+    __slots__ = ("name", "version", "platform", "runtime", "runtime_version", "cpu_count", "model_sha256", "trained_steps", "train_samples", "eval_samples", "memory", "battery", "incarnation", "gossip_run_id", "gossip_round", "gossip_running", "closed_gates", "blind_gates", "running_job")
     class ClosedGatesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +67,7 @@ class AgentStatus(_message.Message):
     GOSSIP_RUNNING_FIELD_NUMBER: _ClassVar[int]
     CLOSED_GATES_FIELD_NUMBER: _ClassVar[int]
     BLIND_GATES_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_JOB_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     platform: str
@@ -85,7 +86,8 @@ class AgentStatus(_message.Message):
     gossip_running: bool
     closed_gates: _containers.ScalarMap[str, str]
     blind_gates: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., platform: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., cpu_count: _Optional[int] = ..., model_sha256: _Optional[str] = ..., trained_steps: _Optional[int] = ..., train_samples: _Optional[int] = ..., eval_samples: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., battery: _Optional[_Union[BatteryReading, _Mapping]] = ..., incarnation: _Optional[int] = ..., gossip_run_id: _Optional[str] = ..., gossip_round: _Optional[int] = ..., gossip_running: bool = ..., closed_gates: _Optional[_Mapping[str, str]] = ..., blind_gates: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    running_job: JobStatus
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., platform: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., cpu_count: _Optional[int] = ..., model_sha256: _Optional[str] = ..., trained_steps: _Optional[int] = ..., train_samples: _Optional[int] = ..., eval_samples: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., battery: _Optional[_Union[BatteryReading, _Mapping]] = ..., incarnation: _Optional[int] = ..., gossip_run_id: _Optional[str] = ..., gossip_round: _Optional[int] = ..., gossip_running: bool = ..., closed_gates: _Optional[_Mapping[str, str]] = ..., blind_gates: _Optional[_Mapping[str, str]] = ..., running_job: _Optional[_Union[JobStatus, _Mapping]] = ...) -> None: ...
 
 class FindModelRequest(_message.Message):
     __slots__ = ("sha256",)

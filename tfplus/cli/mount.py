@@ -36,7 +36,7 @@ class Mount:
 
 def installed() -> list[Mount]:
     """Lists the core's commands and those of installed components, without importing them."""
-    mounts = {name: Mount(name, f"tfplus.cli.{name}:app") for name in CORE}
+    mounts = {name: Mount(name, f"tfplus.cli.commands.{name}:app") for name in CORE}
     for point in entry_points(group=GROUP):
         mounts.setdefault(point.name, Mount(point.name, point.value))
     return [mounts[name] for name in sorted(mounts)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from tfplus.cli.devices import app
+from tfplus.cli.commands.devices import app
 from tfplus.model_file.artifact import Artifact
 
 

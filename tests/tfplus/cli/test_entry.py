@@ -53,7 +53,7 @@ def run(script: str, *arguments: str) -> tuple[int, str, str]:
         ("tfplus.cli.main", ["--version"]),
         ("typer", ["inspect", "none.tflite"]),
         ("rich.panel", ["--help"]),
-        ("tfplus.cli.inspect", ["inspect", "none.tflite"]),
+        ("tfplus.cli.commands.inspect", ["inspect", "none.tflite"]),
         ("numpy", ["inspect", "none.tflite"]),
         ("tfplus_export.cli", ["export", "--help"]),
         ("tfplus_export.pipeline.api", ["export", "zoo:digits", "-o", "model.tflite"]),

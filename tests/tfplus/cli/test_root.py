@@ -112,7 +112,7 @@ def test_one_command_does_not_import_the_others() -> None:
         check=True,
     )
     loaded = done.stdout.splitlines()[-1]
-    assert "tfplus.cli.inspect" in loaded
+    assert "tfplus.cli.commands.inspect" in loaded
     assert "tfplus_export" not in loaded
     assert "tfplus_agent" not in loaded
 
@@ -214,7 +214,7 @@ def test_debugging_shows_the_traceback(tmp_path: Path) -> None:
 def test_a_broken_component_takes_no_other_away(monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = [
         mount.Mount("other", "no_such_module:app"),
-        mount.Mount("certs", "tfplus.cli.certs:app"),
+        mount.Mount("certs", "tfplus.cli.commands.certs:app"),
     ]
     monkeypatch.setattr(mount, "installed", lambda: mounts)
     result = CliRunner().invoke(main.app, ["--help"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tfplus.cli import jobs_text
+from tfplus.cli.text import jobs as jobs_text
 from tfplus.errors import RemoteError, UnreachableError
 from tfplus.fleet.job_events import follow
 from tfplus.proto.v1 import agent_pb2 as pb

@@ -134,7 +134,7 @@ def gossip(
 def _run(
     session: GossipSession, models: Sequence[str], output: Path, recompose: Path | None
 ) -> dict[str, Any]:
-    from tfplus.cli.gossip_table import GossipTable
+    from tfplus.cli.text.gossip import GossipTable
 
     console = stderr_console()
     started_at = time.monotonic()

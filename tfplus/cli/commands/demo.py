@@ -98,7 +98,7 @@ class _View:
     """Shows the phases as lines and the rounds as a live table."""
 
     def __init__(self, console: Console, rounds: int) -> None:
-        from tfplus.cli.gossip_table import GossipTable
+        from tfplus.cli.text.gossip import GossipTable
         from tfplus.demo.digits import RING
 
         self._console = console

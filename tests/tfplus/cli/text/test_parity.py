@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfplus.cli.parity_text import lines
+from tfplus.cli.text.parity import lines
 
 RUN = {"steps": 5, "update": 2e-6, "loss": 1e-7, "outputs": 0.0, "worst_variable": "shared/a"}
 

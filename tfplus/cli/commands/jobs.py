@@ -51,7 +51,7 @@ def list_jobs(
       tfplus jobs list 127.0.0.1:50051
       tfplus jobs list pi-1.local:50051 --tls-dir certs/desk --json | jq '.[] | .state'
     """
-    from tfplus.cli import jobs_text
+    from tfplus.cli.text import jobs as jobs_text
 
     with _client(agent, tls_dir, insecure=insecure) as client:
         found = client.jobs()
@@ -199,7 +199,7 @@ def _client(agent: str, tls_dir: Path | None, *, insecure: bool) -> AgentClient:
 def _submit(
     client: AgentClient, spec: pb.JobSpec, job_id: str, *, wait: bool, as_json: bool
 ) -> None:
-    from tfplus.cli import jobs_text
+    from tfplus.cli.text import jobs as jobs_text
 
     job = client.submit_job(spec, job_id)
     if wait:
@@ -217,7 +217,7 @@ def _submit(
 def _watch(
     client: AgentClient, job_id: str, from_sequence: int, patience_s: float, *, as_json: bool
 ) -> None:
-    from tfplus.cli import jobs_text
+    from tfplus.cli.text import jobs as jobs_text
     from tfplus.fleet.job_events import follow
     from tfplus.proto.v1 import agent_pb2 as pb
 

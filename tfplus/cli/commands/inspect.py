@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tfplus.cli import data_text, delegates_text, parity_text
 from tfplus.cli.output import print_json, stdout_console
+from tfplus.cli.text import data as data_text
+from tfplus.cli.text import delegates as delegates_text
+from tfplus.cli.text import parity as parity_text
 
 if TYPE_CHECKING:
     from tfplus.model_file.manifest import (

@@ -1,0 +1,1 @@
+"""What commands print: one thing a file, as a person reads it."""

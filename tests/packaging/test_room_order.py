@@ -22,7 +22,7 @@ ORDER = {
     "tfplus": """
         errors proto proto.v1 system tensors wire tflite model_file data measure runtime profiling
         gossip gossip.mixing gossip.core gossip.membership gossip.transport gossip.simulation
-        fleet report demo cli __main__
+        fleet report campaign demo cli __main__
     """,
     "tfplus_agent": """
         results storage telemetry telemetry.sensors gpu worker jobs device gossip doctor server

@@ -18,7 +18,7 @@ import typer.main
 from tfplus.errors import TfplusError
 
 GROUP = "tfplus.commands"
-CORE = ("certs", "demo", "freeze", "gossip", "inspect", "profile")
+CORE = ("campaign", "certs", "demo", "freeze", "gossip", "inspect", "profile")
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ ORDER = {
     "tfplus": """
         errors proto proto.v1 system tensors codecs wire tflite model_file data.store data.formats
         data measure runtime training profiling decoupling gossip gossip.mixing gossip.core
-        gossip.membership gossip.transport gossip.simulation fleet api report demo cli cli.text
-        cli.commands __main__
+        gossip.membership gossip.transport gossip.simulation fleet api report campaign demo cli
+        cli.text cli.commands __main__
     """,
     "tfplus_agent": """
         results storage telemetry telemetry.sensors install gpu worker jobs device gossip doctor

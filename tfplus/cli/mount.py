@@ -18,7 +18,10 @@ import typer.main
 from tfplus.errors import TfplusError
 
 GROUP = "tfplus.commands"
-CORE = ("certs", "demo", "devices", "freeze", "gossip", "inspect", "jobs", "profile", "samples")
+CORE = (
+    *("campaign", "certs", "demo", "devices", "freeze", "gossip", "inspect", "jobs", "profile"),
+    "samples",
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,132 @@
+"""A number for each cell, with its interval and whether it counts: pure arithmetic."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfplus.campaign.plan import Cell
+from tfplus.campaign.results import Campaign
+from tfplus.measure.ratios import LEVEL, RESAMPLES
+from tfplus.measure.result import Repetition
+
+LEAST_REPETITIONS = 5
+# So many of a cell's blocks may drift before its number is suspect.
+_MOST_DRIFTING = 0.25
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is known of a cell.
+
+    Attributes:
+      cell: the cell.
+      medians_ms: of each repetition, the median of its iterations that count.
+      median_ms: over the repetitions; None where there is none.
+      mad_ms: median absolute deviation over the repetitions.
+      interval_ms: of the median, 95 %.
+      peak_rss_bytes: the largest of the repetitions; None where not told.
+      reasons: why the number does not count; empty where it is valid.
+    """
+
+    cell: Cell
+    medians_ms: tuple[float, ...]
+    median_ms: float | None
+    mad_ms: float | None
+    interval_ms: tuple[float, float] | None
+    peak_rss_bytes: int | None
+    reasons: tuple[str, ...]
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the number counts."""
+        return not self.reasons
+
+    @property
+    def verdict(self) -> str:
+        """For people: `valid`, or why it is not."""
+        return "valid" if self.is_valid else f"INVALID: {'; '.join(self.reasons)}"
+
+
+def of(campaign: Campaign) -> list[Summary]:
+    """A summary for each cell, in the plan's order."""
+    return [_of(campaign, cell, found) for cell, found in campaign.by_cell.items()]
+
+
+def interval(sample: Sequence[float], seed: int = 0) -> tuple[float, float]:
+    """Percentile bootstrap interval of a median, 95 %.
+
+    Args:
+      sample: one number a repetition, at least one.
+      seed: of the draws.
+    """
+    low, high = intervals(np.asarray([sample], np.float64), seed)[0]
+    return float(low), float(high)
+
+
+def intervals(samples: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
+    """Percentile bootstrap intervals of the medians of many samples of one size.
+
+    Args:
+      samples: [samples, repetitions].
+      seed: of the draws, which all samples share.
+      resamples: how many.
+
+    Returns:
+      [samples, 2]: lower and upper ends.
+    """
+    size = samples.shape[1]
+    drawn = np.random.default_rng(seed).integers(0, size, (resamples, size))
+    # The median of a draw needs no values but ranks: sort once, then draw places.
+    places = np.sort(drawn, axis=1)
+    low, high = places[:, (size - 1) // 2], places[:, size // 2]
+    ordered = np.sort(samples, axis=1)
+    medians = (ordered[:, low] + ordered[:, high]) / 2
+    return np.quantile(medians, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1).T
+
+
+def reasons(
+    repetitions: Sequence[Repetition], drifts: Sequence[float | None], max_drift: float
+) -> tuple[str, ...]:
+    """Why a cell's number does not count.
+
+    Args:
+      repetitions: of the cell.
+      drifts: of the reference in the block of each.
+      max_drift: beyond which a block drifts.
+    """
+    found: list[str] = []
+    failed = [r.absent["iteration_ms"] for r in repetitions if "iteration_ms" in r.absent]
+    found += dict.fromkeys(failed)
+    counted = len(repetitions) - len(failed)
+    if counted < LEAST_REPETITIONS:
+        found.append(f"too few repetitions ({counted} of at least {LEAST_REPETITIONS})")
+    known = [abs(d) for d in drifts if d is not None]
+    drifting = sum(d > max_drift for d in known)
+    if known and drifting > _MOST_DRIFTING * len(known):
+        found.append(
+            f"drift: the reference moved by more than {max_drift:.0%} in {drifting} of "
+            f"{len(known)} blocks"
+        )
+    if repetitions and not known:
+        found.append("drift unknown: no block has its reference at both ends")
+    return tuple(found)
+
+
+def _of(campaign: Campaign, cell: Cell, repetitions: Sequence[Repetition]) -> Summary:
+    medians = tuple(m for r in repetitions if (m := r.median_ms) is not None)
+    drifts = [campaign.drift(r.number) for r in repetitions]
+    middle = statistics.median(medians) if medians else None
+    peaks = [p for r in repetitions if isinstance(p := r.values.get("peak_rss_bytes"), int)]
+    return Summary(
+        cell,
+        medians,
+        middle,
+        None if middle is None else statistics.median(abs(m - middle) for m in medians),
+        interval(medians) if medians else None,
+        max(peaks, default=None),
+        reasons(repetitions, drifts, campaign.plan.max_drift),
+    )

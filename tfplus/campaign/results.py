@@ -142,8 +142,9 @@ def _plan(path: Path) -> Plan:
 
 def _cell(raw: dict[str, Any]) -> Cell:
     shape = raw["model"]["input_shape"]
-    model = {**raw["model"], "input_shape": None if shape is None else tuple(shape)}
-    return Cell(**{**raw, "model": Model(**model)})
+    model: dict[str, Any] = {**raw["model"], "input_shape": shape and tuple(shape)}
+    fields: dict[str, Any] = {**raw, "model": Model(**model)}
+    return Cell(**fields)
 
 
 def _rows(cell: Cell, repetition: Repetition, reference: str) -> Iterator[tuple[Any, ...]]:

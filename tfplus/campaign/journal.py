@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Journal:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Journal]:
+def opened(folder: Path) -> Generator[Journal]:
     """Opens the journal of a folder for adding.
 
     Raises:

@@ -131,7 +131,8 @@ def _plan(path: Path) -> Plan:
     try:
         value = parse(read_capped(path, _MOST_BYTES))["plan"]
         cells = tuple(_cell(raw) for raw in value.pop("cells"))
-        return Plan(**{**value, "cells": cells, "reference": _cell(value["reference"])})
+        fields: dict[str, Any] = {**value, "cells": cells, "reference": _cell(value["reference"])}
+        return Plan(**fields)
     except OSError as error:
         raise DataError(
             f"{path}: {error.strerror}: expected the folder of a result of `tfplus campaign run`"

@@ -16,7 +16,7 @@ from tfplus.errors import UsageError
 
 
 def paced(factor: float, seed: int):
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311
 
     def measure(request, timeout_s):
         pace = factor * draw.uniform(1.0, 1.02)
@@ -78,7 +78,7 @@ def test_findings_hold_are_contradicted_or_open() -> None:
 def test_the_report_stands_alone_and_says_what_is_invalid(measured) -> None:
     found = results.read(measured("r", paced(1.0, 1)))
     text = report.render(found)
-    ET.fromstring(text.removeprefix("<!doctype html>\n"))
+    ET.fromstring(text.removeprefix("<!doctype html>\n"))  # noqa: S314
     assert "http" not in text.replace("http://www.w3.org", "").replace("https://matplotlib.org", "")
     assert "Training step ÷ inference" in text and "2 of 2" in text
     fewer = dataclasses.replace(found, by_cell={c: r[:3] for c, r in found.by_cell.items()})

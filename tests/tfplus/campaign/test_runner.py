@@ -99,7 +99,7 @@ def test_the_folder_of_another_plan_or_machine_is_refused(measured, plan, tmp_pa
     with pytest.raises(UsageError, match="holds the result of another plan"):
         runner.run(dataclasses.replace(plan, seed=5), folder, measure=_never)
     other = dataclasses.replace(results.read(folder).result.environment, cores=8)
-    with pytest.raises(UsageError, match="began on another machine .cores: 2 and 8"):
+    with pytest.raises(UsageError, match=r"began on another machine .cores: 2 and 8"):
         measured(read_environment=lambda: other)
     assert (folder / journal.NAME).read_bytes() == before
     (tmp_path / "full").mkdir()

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from tfplus.campaign import comparing, summary, warm_up
+from tfplus.measure import ratios
 from tfplus.measure.result import Repetition
 
 
@@ -14,17 +15,26 @@ from tfplus.measure.result import Repetition
 def test_intervals_hold_the_true_median_as_often_as_they_say(repetitions: int) -> None:
     draw = np.random.default_rng(repetitions)
     # Skewed, as times are; the median of exp(normal) is 1.
-    samples = 10.0 * np.exp(0.1 * draw.standard_normal((1000, repetitions)))
-    ends = summary.intervals(samples, resamples=4000)
+    samples = 10.0 * np.exp(0.1 * draw.standard_normal((10_000, repetitions)))
+    ends = summary.intervals(samples)
     held = np.mean((ends[:, 0] <= 10.0) & (ends[:, 1] >= 10.0))
     assert 0.93 <= held <= 0.97
 
 
-def test_the_vectorised_bootstrap_is_the_plain_one() -> None:
-    sample = np.random.default_rng(1).lognormal(size=7)
-    drawn = np.random.default_rng(0).integers(0, 7, (500, 7))
-    expected = np.quantile(np.median(sample[drawn], axis=1), [0.025, 0.975])
-    assert summary.intervals(sample[None], resamples=500)[0] == pytest.approx(expected)
+def test_the_interval_of_few_numbers_is_their_range() -> None:
+    assert summary.interval([3.0, 1.0, 2.0, 9.0, 5.0]) == (1.0, 9.0)
+    assert summary.interval([4.0]) == (4.0, 4.0)
+
+
+@pytest.mark.parametrize("repetitions", [6, 10, 20])
+def test_the_bootstrap_of_a_ratio_holds_the_truth(repetitions: int) -> None:
+    draw = np.random.default_rng(repetitions)
+    held = 0
+    for seed in range(1000):
+        first, second = 10.0 * np.exp(0.1 * draw.standard_normal((2, repetitions)))
+        found = ratios.of_medians(first, second, seed=seed, resamples=500)
+        held += found.low <= 1.0 <= found.high
+    assert 0.93 <= held / 1000 <= 0.97
 
 
 def test_compare_finds_a_difference_where_there_is_none_in_at_most_a_twentieth() -> None:

@@ -1,4 +1,4 @@
-"""What changed between two campaigns: ratios with intervals, tests corrected for their number."""
+"""What changed between two campaigns: ratios with intervals, and corrected tests."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ def render(campaign: Campaign) -> str:
         page.heading(
             f"Campaign {campaign.plan.name}",
             f"{campaign.result.environment}. A number is the median over repetitions, each in a "
-            "fresh process, with a bootstrap interval of 95 %; warm-up is kept in the data and not "
-            "counted.",
+            "fresh process, with an interval of 95 % from order statistics, that of a ratio from "
+            "a bootstrap; warm-up is kept in the data and not counted.",
         ),
         _tiles(campaign, summaries),
         *_sweeps(summaries),

@@ -130,10 +130,10 @@ def load(path: str | Path) -> Any:
 def _plan(path: Path) -> Plan:
     try:
         told: Any = parse(read_capped(path, _MOST_BYTES))
-        value: dict[str, Any] = dict(told["plan"])
-        value["cells"] = tuple(_cell(raw) for raw in value["cells"])
-        value["reference"] = _cell(value["reference"])
-        found = Plan(**value)
+        value: dict[str, Any] = told["plan"]
+        cells = tuple(_cell(raw) for raw in value.pop("cells"))
+        fields: dict[str, Any] = {**value, "cells": cells, "reference": _cell(value["reference"])}
+        found = Plan(**fields)
         if found.sha256 != told["sha256"]:
             raise KeyError("its hash is another")
         return found
@@ -147,11 +147,9 @@ def _plan(path: Path) -> Plan:
 
 def _cell(raw: dict[str, Any]) -> Cell:
     shape = raw["model"]["input_shape"]
-    model: dict[str, Any] = dict(raw["model"])
-    model["input_shape"] = None if shape is None else tuple(shape)
-    cell: dict[str, Any] = dict(raw)
-    cell["model"] = Model(**model)
-    return Cell(**cell)
+    model: dict[str, Any] = {**raw["model"], "input_shape": shape and tuple(shape)}
+    fields: dict[str, Any] = {**raw, "model": Model(**model)}
+    return Cell(**fields)
 
 
 def _rows(cell: Cell, repetition: Repetition, reference: str) -> Iterator[tuple[Any, ...]]:

@@ -38,12 +38,11 @@ def length(times_ms: Sequence[float]) -> int:
     spread = 1.4826 * np.median(np.abs(steady - middle)) + 1e-9
     # Never past a clear change, yet no single outlier outweighs all others.
     clipped = np.clip(logs, middle - _CLIP * spread, middle + _CLIP * spread)
-    errors = [clipped[d:].var() / (len(clipped) - d) for d in range(half + 1)]
-    # By chance a later start looks better still: take the first that is nearly as good.
-    nearly = min(errors) * (1 + min(0.5, 20 / count))
-    cut = next(d for d, error in enumerate(errors) if error <= nearly)
-    if not cut:
-        return 1
-    before, after = clipped[:cut], clipped[cut:]
-    error = max(after.std(), spread) * np.sqrt(1 / len(before) + 1 / len(after))
-    return 1 + cut if abs(before.mean() - after.mean()) > _STANDARD_ERRORS * error else 1
+    # Of the cuts behind which something clearly differs, the one that leaves the least error.
+    cuts = [d for d in range(1, half + 1) if _differs(clipped[:d], clipped[d:], spread)]
+    return 1 + min(cuts, key=lambda d: clipped[d:].var() / (len(clipped) - d), default=0)
+
+
+def _differs(before: np.ndarray, after: np.ndarray, spread: float) -> bool:
+    error = spread * np.sqrt(1 / len(before) + 1 / len(after))
+    return bool(abs(before.mean() - after.mean()) > _STANDARD_ERRORS * error)

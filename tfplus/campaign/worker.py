@@ -1,4 +1,4 @@
-"""One repetition in a process of its own, which shares nothing with what was measured before.
+"""One repetition in a process of its own, which shares nothing with those before it.
 
 usage: python -m tfplus.campaign.worker FOLDER
 

@@ -1,0 +1,44 @@
+"""Campaigns whose measurements are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tfplus.campaign import plan_file, runner
+from tfplus.campaign.plan import Plan
+from tfplus.campaign.worker import Answer, Request
+from tfplus.measure.result import Environment
+from tfplus.model_file.artifact import Artifact
+
+HERE = Environment("board", "x86_64", "os", "6.1", "cpu", 2, None, 1, "3.11", "0.1", None)
+
+
+def answer(request: Request, timeout_s: float) -> Answer:
+    """A first iteration that is long, then times by phase."""
+    steady = 6.0 if request.phase == "train" else 2.0
+    times = (50.0, *(steady + 0.01 * (i % 3) for i in range(request.iterations - 1)))
+    return Answer("fake 1", times, {"peak_rss_bytes": 1000})
+
+
+Measured = Callable[..., Path]
+
+
+@pytest.fixture
+def plan(toy: Artifact) -> Plan:
+    text = f'name = "toy"\nrepetitions = 5\niterations = 9\n[[models]]\nfile = "{toy.path}"\n'
+    return plan_file.parse(text)
+
+
+@pytest.fixture
+def measured(tmp_path: Path, plan: Plan) -> Measured:
+    """Runs the plan with made-up times and returns its folder."""
+
+    def run(name: str = "result", measure: runner.worker.Measure = answer, **more: object) -> Path:
+        options = {"read_environment": lambda: HERE, **more}
+        runner.run(plan, tmp_path / name, measure=measure, **options)  # type: ignore[arg-type]
+        return tmp_path / name
+
+    return run

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+# Real processes and whole exports: minutes of them in all.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("tfplus", "device_agent", "tests")
 EXAMPLES = {

@@ -20,6 +20,9 @@ from tfplus.cli import main
 from tfplus.model_file.artifact import Artifact
 from tfplus.system import temporary
 
+# Real processes and whole exports: minutes of them in all.
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments: object, code: int = 0) -> Any:
     result = CliRunner().invoke(main.app, [str(a) for a in arguments])

@@ -24,6 +24,9 @@ from tfplus.model_file.artifact import Artifact
 from tfplus.model_file.preprocessing import InputRange, Preprocessing
 from tfplus_agent.device.device import Device
 
+# Real processes and whole exports: minutes of them in all.
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Device]
 BYTES = Scaling(1 / 255)
 UNIT = (InputRange("x", "scale", 0.0, 1.0),)

@@ -22,6 +22,9 @@ from tfplus_agent.gossip.runner import GossipRunner
 from tfplus_agent.storage.checkpoints import Checkpoint, StorageError
 from tfplus_agent.worker.client import WorkerClient
 
+# Real processes and whole exports: minutes of them in all.
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Device]
 NEVER = lambda: False  # noqa: E731
 ALWAYS = lambda: True  # noqa: E731

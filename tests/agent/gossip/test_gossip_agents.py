@@ -34,6 +34,9 @@ from tfplus_agent.device.config import DeviceConfig
 from tfplus_agent.device.device import Device
 from tfplus_agent.gossip.rounds import round_seed
 
+# Real processes and whole exports: minutes of them in all.
+pytestmark = pytest.mark.slow
+
 NAMES = ("a", "b", "c", "d")
 StartAgents = Callable[[], dict[str, Any]]
 

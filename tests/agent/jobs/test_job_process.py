@@ -23,6 +23,9 @@ from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus_agent.device.config import DeviceConfig
 from tfplus_agent.device.device import Device
 
+# Real processes and whole exports: minutes of them in all.
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Any]
 TIMEOUT_S = 60
 SEED = 7

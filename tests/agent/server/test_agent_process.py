@@ -30,6 +30,9 @@ from tfplus.wire import certs
 from tfplus.wire.tensors import to_parts
 from tfplus.wire.tls import TlsFiles
 
+# Real processes and whole exports: minutes of them in all.
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Any]
 TIMEOUT_S = 60
 KERNEL = "task/3/logit/kernel"

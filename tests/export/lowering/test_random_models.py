@@ -20,7 +20,7 @@ NEGLIGIBLE = 0.05
 # An activation within rounding of a corner (ReLU, a second maximum) may fall on either side of it:
 # that strikes one batch, a wrong rule all of them.
 BATCHES = 3
-CASES = 320
+CASES = 200
 # To shrink a failure takes minutes; a recipe of six layers can be read as it is.
 PHASES = (Phase.explicit, Phase.generate)
 

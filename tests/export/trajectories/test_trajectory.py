@@ -17,6 +17,9 @@ from tfplus_export.optimizers import Adam, Adjusted, Clip, Optimizer, RmsProp, S
 from tfplus_export.sources import source
 from tfplus_export.sources.source import Source
 
+# Real processes and whole exports: minutes of them in all.
+pytestmark = pytest.mark.slow
+
 
 def lenet() -> Source:
     return source.load("zoo:lenet", input_shape=(16, 16, 3), classes=None, seed=0)

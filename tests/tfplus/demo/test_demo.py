@@ -17,6 +17,9 @@ from safetensors.numpy import load_file
 
 from tfplus.model_file import artifact
 
+# Real processes and whole exports: minutes of them in all.
+pytestmark = pytest.mark.slow
+
 DEMO = [sys.executable, "-m", "tfplus", "demo"]
 
 

@@ -28,6 +28,9 @@ from tfplus_export.parity.samples.draw import RandomSamples
 from tfplus_export.tracing import model_io
 from tfplus_export.train_step import training
 
+# Real processes and whole exports: minutes of them in all.
+pytestmark = pytest.mark.slow
+
 # TensorFlow resizes into float32, whatever comes in, and has no gradient of a grouped convolution
 # in double precision; a plain one is in `small`.
 FLOAT32_ALONE = ("Conv2D", "ResizeBicubic", "ResizeBilinear")

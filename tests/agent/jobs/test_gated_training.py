@@ -13,8 +13,12 @@ from tfplus_agent.device.device import Device
 from tfplus_agent.jobs.gatekeeper import Gatekeeper
 from tfplus_agent.jobs.gates import Gates
 from tfplus_agent.results import StepEvent
+from tfplus_agent.storage import retention
+from tfplus_agent.storage.checkpoints import CheckpointStore
 
 LIMIT_S = 60
+# One epoch of so many batches: what is not heard in its middle is not heard at all.
+STEPS = 1000
 
 
 class Watched(Gatekeeper):
@@ -42,11 +46,19 @@ def warm(tmp_path: Path) -> Callable[[float], None]:
     return write
 
 
+@pytest.fixture(scope="module")
+def long_epoch(make_data: Callable[..., Path]) -> Path:
+    return make_data(16 * STEPS, seed=1)
+
+
 @pytest.fixture
 def gated(
-    open_device: Callable[..., Device], tmp_path: Path, warm: Callable[[float], None]
+    open_device: Callable[..., Device],
+    long_epoch: Path,
+    tmp_path: Path,
+    warm: Callable[[float], None],
 ) -> tuple[Device, Watched]:
-    device = open_device()
+    device = open_device(data=long_epoch)
     keeper = Watched(Gates(max_celsius=70), tmp_path)
     device.gates = keeper
     return device, keeper
@@ -55,6 +67,7 @@ def gated(
 def test_it_waits_in_mid_epoch_and_ends_with_the_same_weights(
     gated: tuple[Device, Watched],
     open_device: Callable[..., Device],
+    long_epoch: Path,
     warm: Callable[[float], None],
     tmp_path: Path,
 ) -> None:
@@ -67,12 +80,11 @@ def test_it_waits_in_mid_epoch_and_ends_with_the_same_weights(
             warm(90)
             keeper.look()
 
-    thread = threading.Thread(target=lambda: device.train(2, 7, heat_up))
+    thread = threading.Thread(target=lambda: device.train(1, 7, heat_up))
     thread.start()
     assert keeper.waited.wait(LIMIT_S)
     paused_at = device.trained_steps
-    total = device.steps_total(2, 0)
-    assert 2 <= paused_at < total
+    assert 2 <= paused_at < STEPS
     assert keeper.verdict.closed == {"temperature": "90 °C of 70 °C at most"}
     warm(66)
     keeper.look()
@@ -80,10 +92,10 @@ def test_it_waits_in_mid_epoch_and_ends_with_the_same_weights(
     warm(65)
     keeper.look()
     thread.join(LIMIT_S)
-    assert steps == list(range(1, total + 1))
+    assert steps == list(range(1, STEPS + 1))
 
-    undisturbed = open_device(state_dir=tmp_path / "other")
-    undisturbed.train(2, 7)
+    undisturbed = open_device(state_dir=tmp_path / "other", data=long_epoch)
+    undisturbed.train(1, 7)
     ours, theirs = (
         device.weights(include_optimizer=True),
         undisturbed.weights(include_optimizer=True),
@@ -105,14 +117,19 @@ def test_what_was_learned_is_on_disk_while_it_waits_and_a_stop_ends_it(
             keeper.look()
 
     thread = threading.Thread(
-        target=lambda: device.train(2, 7, heat_up, cancelled=cancelled.is_set)
+        target=lambda: device.train(1, 7, heat_up, cancelled=cancelled.is_set)
     )
     thread.start()
     assert keeper.waited.wait(LIMIT_S)
+    sha256 = device.model_sha256
+    folder = retention.checkpoints_of(device.state_dir, sha256)
+    on_disk = CheckpointStore(folder, sha256, device.manifest.expected()).load()
+    assert on_disk is not None
+    assert 2 <= on_disk.step == device.trained_steps < STEPS
     cancelled.set()
     thread.join(LIMIT_S)
     assert not thread.is_alive()
-    assert 2 <= device.trained_steps < device.steps_total(2, 0)
+    assert device.trained_steps == on_disk.step
 
 
 def test_a_closed_gate_lets_nothing_begin(

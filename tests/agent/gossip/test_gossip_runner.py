@@ -139,7 +139,8 @@ def test_a_read_in_the_way_is_waited_for(agents: dict[str, Agent]) -> None:
     reader.join(TIMEOUT_S)
 
 
-def test_a_run_keeps_the_device_and_lets_reads_through(agents: dict[str, Agent]) -> None:
+def trained_and_waiting(agents: dict[str, Agent]) -> Agent:
+    """Starts a run, and returns an agent that has trained and waits for its neighbours."""
     a = agents["a"]
     trained = threading.Event()
     train = a.device.train_round
@@ -154,6 +155,11 @@ def test_a_run_keeps_the_device_and_lets_reads_through(agents: dict[str, Agent])
         agents[name].device.hold = threading.Event()
     start_all(agents)
     assert trained.wait(TIMEOUT_S)
+    return a
+
+
+def test_a_run_keeps_the_device_and_lets_reads_through(agents: dict[str, Agent]) -> None:
+    a = trained_and_waiting(agents)
     # From here on it waits for its neighbours, who wait for us.
     assert a.device.evaluate()
     values, steps = a.device.values, a.device.steps
@@ -210,20 +216,7 @@ def test_a_run_that_waits_for_the_device_can_be_stopped(agents: dict[str, Agent]
 
 
 def test_what_a_stopped_run_learned_is_brought_to_disk(agents: dict[str, Agent]) -> None:
-    a = agents["a"]
-    trained = threading.Event()
-    train = a.device.train_round
-
-    def train_and_say(*given: Any, **named: Any) -> Any:
-        found = train(*given, **named)
-        trained.set()
-        return found
-
-    a.device.train_round = train_and_say  # type: ignore[method-assign]
-    for name in ("b", "d"):
-        agents[name].device.hold = threading.Event()
-    start_all(agents)
-    assert trained.wait(TIMEOUT_S)
+    a = trained_and_waiting(agents)
     assert a.runner.stop("run")
     assert a.events()[-1].state == pb.GossipEvent.STOPPED
     found = a.device.store().load()

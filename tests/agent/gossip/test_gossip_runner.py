@@ -166,7 +166,7 @@ def test_a_run_keeps_the_device_and_lets_reads_through(agents: dict[str, Agent])
     with pytest.raises(BusyError, match="setting weights cannot begin: gossip run 'run' is under"):
         a.device.set_weights(values, step=steps)
     with pytest.raises(BusyError, match=r"training cannot begin: .* wait for its end, or stop it"):
-        train(1, 1, cancelled=ACTIVE)
+        a.device.train_round(1, 1, cancelled=ACTIVE)
     for agent in agents.values():
         agent.device.hold = None
     assert a.events()[-1].state == pb.GossipEvent.FINISHED

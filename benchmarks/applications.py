@@ -34,9 +34,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "export")]
 
-import records  # noqa: E402
-from applications_table import BATCH, CLASSES, STEPS, SYSTEM, result, table  # noqa: E402
-from timed_process import SystemFailedError, TimedProcess  # noqa: E402
+from support import records  # noqa: E402
+from support.applications_table import BATCH, CLASSES, STEPS, SYSTEM, result, table  # noqa: E402
+from support.timed_process import SystemFailedError, TimedProcess  # noqa: E402
 
 from tfplus.measure import environment  # noqa: E402
 from tfplus.measure.alternation import Limit, Plan, in_turn  # noqa: E402

@@ -31,10 +31,10 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "export")]
 
 import numpy as np  # noqa: E402
-import records  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from ai_edge_litert.interpreter import Interpreter  # noqa: E402
-from documents import insert  # noqa: E402
+from support import records  # noqa: E402
+from support.documents import insert  # noqa: E402
 
 from tfplus.measure.alternation import Limit, Plan, in_turn, timed  # noqa: E402
 from tfplus.measure.result import Configuration, Repetition  # noqa: E402

@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = [str(ROOT), str(ROOT / "export"), str(ROOT / "device_agent")]
 sys.path[:0] = [*SOURCES, str(ROOT / "benchmarks")]
 
-from hash_counter import HashCounter  # noqa: E402
+from support.hash_counter import HashCounter  # noqa: E402
 
 from tfplus.demo.agents import LocalAgents  # noqa: E402
 from tfplus.demo.children import Children  # noqa: E402

@@ -21,10 +21,21 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-import records
-from gpu_graphs import FORWARD, forward_of, operations, parts_of
-from gpu_table import CPU, GPU, MODELS, OPERATIONS, READ_EVERY, SUITES, Suite, both, document, shown
-from timed_process import SystemFailedError, TimedProcess
+from support import records
+from support.gpu_graphs import FORWARD, forward_of, operations, parts_of
+from support.gpu_table import (
+    CPU,
+    GPU,
+    MODELS,
+    OPERATIONS,
+    READ_EVERY,
+    SUITES,
+    Suite,
+    both,
+    document,
+    shown,
+)
+from support.timed_process import SystemFailedError, TimedProcess
 
 from tfplus.errors import TfplusError
 from tfplus.measure import result_file

@@ -21,8 +21,8 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-import records
-from timed_process import TimedProcess
+from support import records
+from support.timed_process import TimedProcess
 
 from tfplus.measure import ratios
 from tfplus.measure.alternation import Limit, Plan, in_turn

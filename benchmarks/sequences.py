@@ -32,10 +32,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import keras
 import numpy as np
-import records
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from sequence_tasks import TASKS, Data, Task, from_file
+from support import records
+from support.sequence_tasks import TASKS, Data, Task, from_file
 
 from tfplus.errors import TfplusError
 from tfplus.measure.result import Configuration, Repetition

@@ -26,11 +26,11 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "export")]
 
-import records  # noqa: E402
-from documents import insert  # noqa: E402
-from step_models import NAMES, SUITES  # noqa: E402
-from step_table import printed, section  # noqa: E402
-from timed_process import SystemFailedError, TimedProcess, environment  # noqa: E402
+from support import records  # noqa: E402
+from support.documents import insert  # noqa: E402
+from support.step_models import NAMES, SUITES  # noqa: E402
+from support.step_table import printed, section  # noqa: E402
+from support.timed_process import SystemFailedError, TimedProcess, environment  # noqa: E402
 
 from tfplus.measure import result_file  # noqa: E402
 from tfplus.measure.alternation import Limit, Plan, in_turn  # noqa: E402
@@ -39,6 +39,7 @@ from tfplus.measure.result import Configuration, Repetition, Result  # noqa: E40
 SCRIPTS = {
     "tfplus": "exported.py",
     "tensorflow": "tensorflow_function.py",
+    "xla": "tensorflow_function.py",
     "pytorch": "pytorch.py",
     "flex": "tflite_flex.py",
     "onnxruntime": "onnxruntime_training.py",
@@ -53,6 +54,8 @@ def command(system: str, model: str, artifact: Path, options: argparse.Namespace
     pythons = dict(text.partition("=")[::2] for text in options.python)
     python = pythons.get(system, sys.executable)
     arguments = [model, str(options.batch_size), str(options.threads)]
+    if system == "xla":
+        arguments.append("xla")
     if system == REFERENCE:
         arguments = [str(artifact), str(options.threads)]
     return [python, str(HERE / "systems" / SCRIPTS[system]), *arguments]
@@ -62,7 +65,8 @@ def export(model: str, folder: Path, options: argparse.Namespace) -> Path:
     """The exported file, which may be there already."""
     path = folder / f"{model}-{options.batch_size}.tflite"
     if not path.exists():
-        arguments = [str(HERE / "step_export.py"), model, str(options.batch_size), str(path)]
+        script = str(HERE / "support" / "step_export.py")
+        arguments = [script, model, str(options.batch_size), str(path)]
         subprocess.run([sys.executable, *arguments], check=True, env=environment())
     return path
 
@@ -185,7 +189,10 @@ def main() -> None:
     if options.write:
         text = section(wanted)
         document = options.write.read_text()
-        options.write.write_text(insert(document, text, "step", f"batch {options.batch_size}"))
+        part = f"batch {options.batch_size}"
+        if options.suite == "users":
+            part = f"users, {part}"
+        options.write.write_text(insert(document, text, "step", part))
 
 
 if __name__ == "__main__":

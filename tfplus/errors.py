@@ -92,6 +92,32 @@ class UnreachableError(RemoteError):
     """An agent or a peer cannot be reached, or went away; later it may be there again."""
 
 
+class StepError(RemoteError):
+    """A step over several devices was discarded, or one of them did not do its part."""
+
+    status = "ABORTED"
+
+
+class PairingError(RemoteError):
+    """A device and a desk did not come together: a wrong, used or expired code, or interference."""
+
+    status = "UNAUTHENTICATED"
+
+
+class RefusedBatchError(TfplusError):
+    """A batch of features is not what the published model takes, or not of who sent it."""
+
+    exit_code = 5
+    status = "INVALID_ARGUMENT"
+
+
+class NotPermittedError(TfplusError):
+    """The caller's certificate does not let it do that."""
+
+    exit_code = 5
+    status = "PERMISSION_DENIED"
+
+
 class MissingExtraError(TfplusError):
     """A command needs packages that are not installed."""
 

@@ -23,6 +23,6 @@ serve(
     f"ai-edge-litert {version('ai-edge-litert')}",
     manifest.input_shape,
     manifest.batch_size,
-    len(manifest.classes),
+    len(manifest.classes or ()),
     manifest.parameters,
 )

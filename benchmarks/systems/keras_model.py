@@ -12,12 +12,17 @@ import tensorflow as tf
 
 sys.path.append(str(Path(__file__).parent.parent))
 
-from step_models import build  # noqa: F401
+from support.step_models import build  # noqa: F401
 
 
 def step_of(model: keras.Model, learning_rate: float = 0.01) -> Callable[[Any, Any], Any]:
     """One step of SGD as TensorFlow's guide writes it."""
-    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    is_autoencoder = model.output_shape == model.input_shape
+    loss_of = (
+        keras.losses.MeanSquaredError()
+        if is_autoencoder
+        else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
 
     def step(x: Any, y: Any) -> Any:
         with tf.GradientTape() as tape:

@@ -1,6 +1,6 @@
-"""The same step under `tf.function`.
+"""The same step under `tf.function`, or compiled by XLA.
 
-usage: tensorflow_function.py NAME BATCH THREADS
+usage: tensorflow_function.py NAME BATCH THREADS [xla]
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from keras_model import build, step_of
 from protocol import serve
 
 name, batch, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+compiles = "xla" in sys.argv[4:]
 tf.config.threading.set_intra_op_parallelism_threads(threads)
 built = build(name)
 model = built.model
-step = tf.function(step_of(model))
+step = tf.function(step_of(model), jit_compile=compiles)
 serve(
     lambda x, y: step(x, y).numpy(),
-    f"TensorFlow {tf.__version__} tf.function",
+    f"TensorFlow {tf.__version__} {'XLA' if compiles else 'tf.function'}",
     built.input_shape,
     batch,
     built.classes,

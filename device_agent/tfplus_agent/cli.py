@@ -9,15 +9,19 @@ import typer
 
 from tfplus.cli import encryption
 from tfplus.data import scaling
+from tfplus.system.processor_use import ProcessorUse
 from tfplus_agent import daemon
-from tfplus_agent.commands import weights
 from tfplus_agent.commands.agent_group import ServeOrCommand, is_for_a_command
 from tfplus_agent.commands.doctor import doctor
-from tfplus_agent.commands.evaluate import evaluate, predict
+from tfplus_agent.commands.features import group as features
 from tfplus_agent.commands.health import health
 from tfplus_agent.commands.install import PASS_ON, install
+from tfplus_agent.commands.pair import pair
 from tfplus_agent.commands.sensors import sensors
-from tfplus_agent.commands.train import train
+from tfplus_agent.commands.tiles import tiles
+from tfplus_agent.commands.training import weights
+from tfplus_agent.commands.training.evaluate import evaluate, predict
+from tfplus_agent.commands.training.train import train
 from tfplus_agent.jobs.gates import Hours
 
 app = typer.Typer(add_completion=False)
@@ -26,7 +30,10 @@ for command in (doctor, evaluate, predict, sensors, train):
 agent_app = typer.Typer(cls=ServeOrCommand, subcommand_metavar="[COMMAND]")
 agent_app.command(context_settings=PASS_ON)(install)
 agent_app.command()(health)
+agent_app.command()(pair)
+agent_app.command()(tiles)
 app.add_typer(agent_app, name="agent")
+app.add_typer(features.app, name="features")
 app.add_typer(weights.app, name="weights")
 
 
@@ -110,6 +117,14 @@ def agent(
             "those of gossip runs that can be gone on with are never removed.",
         ),
     ] = 10,
+    feature_cache_mb: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="What frozen layers made of samples stays on disk up to this size, for models "
+            "that were exported with --cached.",
+        ),
+    ] = 1024,
     min_battery: Annotated[
         float | None,
         typer.Option(
@@ -137,6 +152,17 @@ def agent(
         str | None,
         typer.Option(metavar="22:00-06:00", help="Training waits outside these, local time."),
     ] = None,
+    priority: Annotated[
+        str,
+        typer.Option(help="foreground or background: training gives way to all else that runs."),
+    ] = "foreground",
+    cpus: Annotated[
+        str | None, typer.Option(metavar="2-3", help="Cores that training may use.")
+    ] = None,
+    cpu_share: Annotated[
+        str | None,
+        typer.Option(metavar="50%", help="Of the time; for the rest it pauses between steps."),
+    ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -145,6 +171,14 @@ def agent(
             "own certificate (extra `metrics`).",
         ),
     ] = None,
+    announce: Annotated[
+        bool,
+        typer.Option(
+            "--announce",
+            help="Be found in the local network by mDNS (extra `discovery`): name, port, version "
+            "and the certificate's host can then be read by everybody there.",
+        ),
+    ] = False,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the ready line here once it serves.")
     ] = None,
@@ -163,6 +197,7 @@ def agent(
       tfplus agent --data pixels.npz --scale 1/255
       tfplus agent --data digits.npz --listen 127.0.0.1:0 --json
       tfplus agent --data digits.npz --metrics 127.0.0.1:9464
+      tfplus agent --data digits.npz --priority background --cpus 2-3 --cpu-share 50%
       tfplus agent --data digits.npz --min-battery 40 --max-temperature 70 --hours 22:00-06:00
     """
     if is_for_a_command(context):
@@ -170,6 +205,7 @@ def agent(
     scaling.parse(scale, offset)
     if hours is not None:
         Hours.parse(hours)
+    ProcessorUse.parse(priority, cpus, cpu_share)
     encryption.tls_files(tls_dir, insecure=insecure)
     daemon.become(
         {
@@ -189,6 +225,7 @@ def agent(
             "insecure": insecure,
             "keep_runs": keep_runs,
             "keep_models": keep_models,
+            "feature_cache_mb": feature_cache_mb,
             "gates": {
                 "min_battery_percent": min_battery,
                 "only_charging": only_charging,
@@ -197,7 +234,11 @@ def agent(
                 "max_load": max_load,
                 "hours": hours,
             },
+            "priority": priority,
+            "cpus": cpus,
+            "cpu_share": cpu_share,
             "metrics": metrics,
+            "announce": announce,
             "ready_file": ready_file,
             "as_json": as_json,
         }

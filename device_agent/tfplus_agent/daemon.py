@@ -8,6 +8,7 @@ same process, with the same id, is the way to give them back.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -53,8 +54,13 @@ def run(
     insecure: bool,
     keep_runs: int,
     keep_models: int,
+    feature_cache_mb: int,
     gates: dict[str, Any],
+    priority: str,
+    cpus: str | None,
+    cpu_share: str | None,
     metrics: str | None,
+    announce: bool,
     ready_file: str | None,
     as_json: bool,
 ) -> None:
@@ -76,10 +82,13 @@ def run(
         raise MissingExtraError.of("tfplus agent", "agent") from error
     from tfplus.data import scaling
     from tfplus.runtime.gpu import precision_named
+    from tfplus.system.processor_use import ProcessorUse
     from tfplus.wire.tls import TlsFiles
     from tfplus_agent.device.config import DeviceConfig
     from tfplus_agent.jobs.gates import Gates, Hours
 
+    # Whatever is written from now on is the owner's alone.
+    os.umask(0o077)
     hours = gates.pop("hours")
     accelerators.check_name(accelerator)
     tls = TlsFiles.load(Path(tls_dir)) if tls_dir else None
@@ -99,6 +108,8 @@ def run(
             keep_models,
             scaling.parse(scale, offset),
             Gates(**gates, hours=Hours.parse(hours) if hours else None),
+            feature_cache_mb * 1_000_000,
+            ProcessorUse.parse(priority, cpus, cpu_share),
         ),
         listen,
         tls,
@@ -131,8 +142,16 @@ def run(
         # Flushed, so that a reader of a pipe sees the line at once.
         print(line if as_json else text, flush=True)  # noqa: T201 (the command's own output)
 
-    if agent_server.serve(config, on_ready) == signal.SIGINT:
-        raise KeyboardInterrupt
+        if announce:
+            at_the_end.enter_context(announcing.announced(name, serving.address, tls))
+
+    if announce:
+        from tfplus_agent.server import announcing
+
+        announcing.check(listen)
+    with contextlib.ExitStack() as at_the_end:
+        if agent_server.serve(config, on_ready) == signal.SIGINT:
+            raise KeyboardInterrupt
 
 
 def main() -> None:

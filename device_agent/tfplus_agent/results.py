@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from tfplus.training.benchmark import Timings
 from tfplus.training.epoch import StepEvent
 from tfplus.training.stepping import LOSS
 
-__all__ = ["LOSS", "EvaluateResult", "MemoryReading", "StepEvent", "TrainSummary"]
+__all__ = [
+    "LOSS",
+    "BenchmarkResult",
+    "EvaluateResult",
+    "MemoryReading",
+    "StepEvent",
+    "TrainSummary",
+]
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,8 @@ class EvaluateResult:
       seconds: the whole call.
       known_samples: samples of classes that the model has.
       known_accuracy: over those alone; 0 when there are none, None where there are no classes.
+      losses: Keras' loss, and of several outputs the loss of each, by name.
+      trained_steps: all steps behind the weights that were measured.
     """
 
     samples: int
@@ -77,3 +87,22 @@ class EvaluateResult:
     seconds: float
     known_samples: int
     known_accuracy: float | None
+    losses: dict[str, float] = field(default_factory=dict[str, float])
+    trained_steps: int = 0
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """How fast a model is on the device.
+
+    Attributes:
+      timings: of its steps.
+      train_batch: samples of a step of training.
+      infer_batch: samples of a step of inference.
+      accelerator: what it ran on, `cpu` or `gpu`.
+    """
+
+    timings: Timings
+    train_batch: int
+    infer_batch: int
+    accelerator: str

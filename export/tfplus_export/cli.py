@@ -10,24 +10,29 @@ from typing import Annotated, get_args
 import typer
 from rich.markup import escape
 
+from tfplus.cli import encryption
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.data.scaling import parse as parse_scaling
 from tfplus.errors import UsageError
 from tfplus.model_file.companion_graphs import Accelerator
+from tfplus.system import sizes as byte_sizes
 from tfplus_export.commands import (
     arguments,
     check,
     decouple,
     export_report,
     models,
+    neighbours,
     outputs,
     recompose,
+    stage_times,
+    tiles,
     tune,
 )
 from tfplus_export.commands import export_options as option
 from tfplus_export.commands.operations import listed
 from tfplus_export.commands.terminal import at_work
-from tfplus_export.commands.values import numbers, parse_size
+from tfplus_export.commands.values import numbers
 
 app = typer.Typer()
 app.command(epilog=check.EXAMPLES)(check.check)
@@ -35,6 +40,7 @@ app.command(epilog=tune.EXAMPLES)(tune.tune)
 app.command(epilog=models.EXAMPLES)(models.models)
 app.command(epilog=decouple.EXAMPLES)(decouple.decouple)
 app.command(epilog=recompose.EXAMPLES)(recompose.recompose)
+app.add_typer(tiles.app, name="tile")
 
 _BATCH_SIZE = 32
 
@@ -61,6 +67,12 @@ Examples:
   tfplus export zoo:digits -o all.tflite --sub-model a=9,0,1,2,3 --sub-model b=2,3,4,5,6
 
   tfplus export plan/ --classes 9,0,1,2,3 --frozen-shared -o device.tflite
+
+  tfplus export plan/ --classes 9,0,1,2,3 --cached -o device.tflite
+
+  tfplus export my_model.keras --split global_average_pooling2d -o head.tflite
+
+  tfplus export plan/ --classes 3,4 --neighbour pi-1.local:50051 --tls-dir certs/desk -o new.tflite
 """
 
 
@@ -89,6 +101,12 @@ def export(
     freeze: arguments.FreezeLayers = None,
     train: arguments.TrainLayers = None,
     frozen_shared: option.FrozenShared = False,
+    cached: option.Cached = False,
+    split: option.Split = None,
+    trained: option.Trained = None,
+    neighbour: option.Neighbour = None,
+    tls_dir: encryption.TlsDir = None,
+    insecure: encryption.Insecure = False,
     target: option.Target = None,
     runtime: option.Runtime = None,
     memory_budget: option.MemoryBudget = None,
@@ -99,6 +117,7 @@ def export(
     parity_steps: option.ParitySteps = 5,
     seed: option.Seed = 0,
     trust_code: arguments.TrustCode = False,
+    timings: option.Timings = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     verbose: arguments.Verbose = False,
 ) -> None:
@@ -109,18 +128,33 @@ def export(
     """
     model = arguments.ModelArguments.read(source, input_shape, classes, trust_code=trust_code)
     subs = [_sub_model(text, output) for text in sub_model or []]
-    limit = None if memory_budget is None else parse_size("--memory-budget", memory_budget)
+    limit = None if memory_budget is None else byte_sizes.parse("--memory-budget", memory_budget)
     accelerators = _accelerators(accelerator or [])
     scaling = parse_scaling(scale, offset)
+    if cached or split:
+        option.check_cached(
+            "--cached" if cached else "--split",
+            split=cached and split,
+            data=data,
+            freezable=freezable,
+            accelerator=accelerator,
+            freeze=freeze,
+            train=train,
+            frozen_shared=split and frozen_shared,
+            sub_model=split and sub_model,
+        )
     paths = [path for path, _ in subs]
     if len(set(paths)) < len(paths):
         raise UsageError("--sub-model: expected another NAME for each, got one twice")
-    read = [Path(source), *(given for given in (data, tuning) if given is not None)]
+    read = [Path(source), *(given for given in (data, tuning, trained) if given is not None)]
     for path in (output, *paths):
         outputs.check(path, read)
-    with at_work("tfplus export") as show, listed(verbose=verbose):
+    with at_work("tfplus export") as terminal, listed(verbose=verbose):
+        show = stage_times.StageTimes(terminal, "importing TensorFlow and the model")
+        from tfplus_export.decoupling import trained_weights, whole_model
         from tfplus_export.optimizers import choice as optimizers
         from tfplus_export.pipeline import api, sizing
+        from tfplus_export.pipeline import cached as feature_sources
         from tfplus_export.pipeline import sub_model as sub_models
         from tfplus_export.pipeline.stages.options import Options
         from tfplus_export.targets import targets
@@ -138,11 +172,24 @@ def export(
         loaded = model.load(
             seed=seed, replace_optimizer=optimizer is not None, replace_loss=loss is not None
         )
+        if trained is not None:
+            trained_weights.put(loaded.model, trained)
+        found = None
+        if neighbour:
+            tls = encryption.tls_files(tls_dir, insecure=insecure)
+            found = neighbours.newest(source, neighbour, tls, insecure=insecure)
+            whole_model.put(loaded.model, found.weights)
+        if cached:
+            loaded = feature_sources.of(loaded)
+        if split:
+            loaded = feature_sources.split(loaded, split)
         tuned = None if tuning is None else tuning_file.read(tuning)
         pairs = targets.pairs(target or (), runtime or ())
         for _, chosen in subs:
             sub_models.check(loaded, chosen)
-        frozen = freezing.select(loaded.model, freeze or (), train or (), shared=frozen_shared)
+        frozen = freezing.select(
+            loaded.model, freeze or (), train or (), shared=frozen_shared and not cached
+        )
         options = Options(
             batch_size or _BATCH_SIZE,
             infer_batch_size,
@@ -170,11 +217,13 @@ def export(
         for path, chosen in subs:
             named = functools.partial(_show_named, show, path.name)
             written.append(api.export_sub_model(loaded, chosen, path, options, named))
+        seconds = show.end()
     if json_output:
         print_json(
             {
                 "models": [export_report.summary(a) for a in written],
                 "savings": saved,
+                "stage_seconds": seconds,
                 "unreported_metrics": loaded.unreported_metrics,
             }
         )
@@ -183,6 +232,10 @@ def export(
             export_report.show(stdout_console(), artifact)
             if tuned is not None:
                 export_report.show_tuning(stdout_console(), artifact, str(tuning), tuned)
+        if found is not None:
+            for label in loaded.classes or ():
+                held = ", ".join(found.holders[label]) or "the plan"
+                stdout_console().print(f"  class {label} goes on from {escape(held)}")
         if loaded.unreported_metrics:
             stdout_console().print(
                 f"  not reported by the step: {escape(', '.join(loaded.unreported_metrics))}; "
@@ -190,6 +243,8 @@ def export(
             )
         if saved is not None:
             export_report.show_savings(stdout_console(), saved)
+        if timings:
+            stage_times.show(stdout_console(), seconds)
 
 
 def _sub_model(text: str, output: Path) -> tuple[Path, tuple[int, ...]]:

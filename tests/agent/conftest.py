@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfplus.fleet.client import AgentClient
+from tfplus.fleet.clients.client import AgentClient
 from tfplus.model_file.artifact import Artifact
 from tfplus_agent.device.config import DeviceConfig
 from tfplus_agent.device.device import Device

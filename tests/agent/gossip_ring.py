@@ -21,10 +21,15 @@ from tfplus.proto.v1 import gossip_pb2_grpc
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensors
 from tfplus.wire.tls import server_options
+from tfplus_agent.gossip.gossip_jobs import GossipJobs
+from tfplus_agent.gossip.run import GossipRun
 from tfplus_agent.gossip.runner import GossipRunner
+from tfplus_agent.jobs.hooks import NO_HOOKS, TrainHooks
 from tfplus_agent.jobs.owner import DeviceOwner
+from tfplus_agent.jobs.queue import JobQueue
 from tfplus_agent.results import EvaluateResult, MemoryReading, TrainSummary
 from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore
+from tfplus_agent.storage.directory import LoadedModel
 from tfplus_agent.storage.gossip_journal import Keep
 
 NAMES = ("a", "b", "c", "d")
@@ -43,8 +48,8 @@ def slices_of(name: str) -> list[str]:
     return ["shared/conv/kernel", *(f"task/{c}/dense/kernel" for c in sorted(COUNTS[name]))]
 
 
-def manifest_of(name: str, like: Manifest) -> Manifest:
-    variables = tuple(Variable(n, (6,), "float32", "weight", True, 64) for n in slices_of(name))
+def manifest_of(name: str, like: Manifest, size: int = 6) -> Manifest:
+    variables = tuple(Variable(n, (size,), "float32", "weight", True, 64) for n in slices_of(name))
     return dataclasses.replace(like, variables=variables, architecture_hash=f"hash-{name}")
 
 
@@ -60,9 +65,12 @@ class FakeDevice:
         self.state_dir = state_dir
         self.incarnation = incarnation
         self.manifest = manifest
-        self.model_sha256 = ""
+        self.model_sha256 = "a" * 64
+        self.loaded_as: LoadedModel | None = LoadedModel(self.model_sha256, 1, False)
         rng = np.random.default_rng(ord(name))
-        self.values = {n: rng.normal(size=6).astype(np.float32) for n in slices_of(name)}
+        self.values = {
+            v.name: rng.normal(size=v.shape).astype(np.float32) for v in manifest.variables
+        }
         self.hold: threading.Event | None = None
         self.training = threading.Event()
         self.seeds: list[int] = []
@@ -71,8 +79,27 @@ class FakeDevice:
         self.steps = 0
         self.on_train: Callable[[], object] = lambda: None
 
+    @property
+    def trained_steps(self) -> int:
+        return self.steps
+
+    def memory(self) -> MemoryReading:
+        return MemoryReading()
+
+    def load_as(self, request: LoadedModel) -> int:
+        self.loaded_as = request
+        return self.steps
+
+    def rest(self) -> None:
+        pass
+
     def train_round(
-        self, epochs: int, seed: int, *, cancelled: Callable[[], bool]
+        self,
+        epochs: int,
+        seed: int,
+        *,
+        cancelled: Callable[[], bool],
+        hooks: TrainHooks = NO_HOOKS,
     ) -> tuple[TrainSummary, Checkpoint | None]:
         with self.owner.operation("training", changes=True, long=True):
             return self._train(seed, cancelled)
@@ -126,6 +153,23 @@ class FakeDevice:
         return sum(COUNTS[self.name].values())
 
 
+class Gossip:
+    """What an agent has of gossip: the kind of job, the queue, and what callers see.
+
+    Args:
+      device: real or fake.
+      start: take up what an earlier life left, and serve the queue.
+      options: of `GossipJobs`.
+    """
+
+    def __init__(self, device: Any, *, start: bool = True, **options: Any) -> None:
+        self.kind = GossipJobs(device, **options)
+        self.jobs = JobQueue(device, device.state_dir / "jobs", (self.kind,))
+        self.runner = GossipRunner(self.kind, self.jobs)
+        if start:
+            self.jobs.start()
+
+
 class Agent:
     """A device with its runner and a server on loopback, that can die and come back."""
 
@@ -135,26 +179,37 @@ class Agent:
         self._manifest = manifest
         self._incarnation = 0
         self.port = 0
+        # What is done with the device of the next life before it takes anything up.
+        self.prepare: Callable[[FakeDevice], object] = lambda _: None
         state_dir.mkdir()
         self.boot()
 
     def boot(self) -> None:
         self._incarnation += 1
         self.device = FakeDevice(self.name, self._state_dir, self._manifest, self._incarnation)
-        self.runner = GossipRunner(self.device, backoff=QUICK)  # type: ignore[arg-type]
+        self.prepare(self.device)
+        gossip = Gossip(self.device, start=False, backoff=QUICK)
+        self.jobs, self.runner, self._kind = gossip.jobs, gossip.runner, gossip.kind
         self._server = grpc.server(futures.ThreadPoolExecutor(8), options=server_options())
         gossip_pb2_grpc.add_GossipServicer_to_server(self.runner.servicer(), self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self.jobs.start()
         self._server.start()
+
+    @property
+    def run(self) -> GossipRun:
+        """Its last run in this life."""
+        assert self._kind._run is not None
+        return self._kind._run
 
     def down_now(self) -> None:
         """Dies as far as others can tell; what still runs is ended by `down`."""
         self._server.stop(0).wait()
-        self.runner._run._cancelled.set()  # type: ignore[union-attr]
+        self.jobs.stop()
 
     def down(self) -> None:
         self._server.stop(0).wait()
-        self.runner.close()
+        self.jobs.close()
 
     def events(self, run_id: str = "run", from_round: int = 0) -> list[pb.GossipEvent]:
         return list(self.runner.watch(run_id, from_round, ACTIVE))

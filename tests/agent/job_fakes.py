@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 from tfplus.errors import UsageError
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.training.benchmark import Timings
+from tfplus.training.epoch import EpochPlan, EpochResult
+from tfplus.training.learning_rate import LEARNING_RATE
+from tfplus.training.schedule import Rates
+from tfplus_agent.jobs.hooks import NO_HOOKS, TrainHooks
+from tfplus_agent.jobs.kinds.registry import kinds_of
 from tfplus_agent.jobs.owner import DeviceOwner
 from tfplus_agent.jobs.queue import JobQueue
-from tfplus_agent.results import EvaluateResult, MemoryReading, StepEvent, TrainSummary
+from tfplus_agent.results import (
+    BenchmarkResult,
+    EvaluateResult,
+    MemoryReading,
+    StepEvent,
+    TrainSummary,
+)
 from tfplus_agent.storage.directory import LoadedModel
 
 TIMEOUT_S = 20
@@ -26,8 +42,13 @@ class FakeDevice:
     def __init__(self, saved: int = 0) -> None:
         self.owner = DeviceOwner(wait_s=TIMEOUT_S)
         self.train_samples = 150
+        self.data = "these"
         self.loaded_as: LoadedModel | None = MODEL
         self.saved = saved
+        self.rests = 0
+        self.rates: list[tuple[int, float | None]] = []
+        self.loss_at: Callable[[int], float] = lambda _: 0.25
+        self.folder = Path()
         self.calls: list[tuple[int, int, int]] = []
         self.before_step: Callable[[int], object] = lambda _: None
         self.result: EvaluateResult | None = EvaluateResult(10, {"accuracy": 0.5}, 0.1, 5, 1.0)
@@ -36,8 +57,17 @@ class FakeDevice:
         self.loaded_as = request
         return self.saved
 
+    def rest(self) -> None:
+        self.rests += 1
+
+    def memory(self) -> MemoryReading:
+        return MemoryReading(1, 2, 3)
+
     def saved_steps(self) -> int:
         return self.saved
+
+    def data_fingerprint(self) -> str:
+        return self.data
 
     def steps_total(self, epochs: int, max_steps: int) -> int:
         if not epochs and not max_steps:
@@ -56,17 +86,26 @@ class FakeDevice:
         done_steps: int = 0,
         checkpoint_every: int = 0,
         on_checkpoint: Callable[[int], None] = lambda _: None,
+        until: int = 0,
+        rates: Rates | None = None,
+        hooks: TrainHooks = NO_HOOKS,
     ) -> TrainSummary:
         with self.owner.operation("training", changes=True, long=True):
             self.calls.append((seed, done_steps, checkpoint_every))
             total, start = self.steps_total(epochs, max_steps), self.saved
-            step = done_steps
-            while step < total and not cancelled():
+            step, end = done_steps, until or total
+            while step < end and not cancelled():
                 self.before_step(step + 1)
+                rate = rates.at(step, STEPS_AN_EPOCH, total) if rates else None
+                self.rates.append((step, rate))
+                plan = EpochPlan(seed, step // STEPS_AN_EPOCH, step, total, report_every, 1)
                 step += 1
+                # A step costs its number.
+                sums = {"loss": 15.0 * step, "accuracy": 7.5}
+                hooks.on_piece(plan, EpochResult(15, 15, sums, np.array([2.0])))
                 if step % report_every == 0:
                     on_step(StepEvent(step, total, 0, 1 / step, 1.0, {}))
-                if step % checkpoint_every == 0 and step < total:
+                if step % checkpoint_every == 0 and step < end:
                     self.saved = start - done_steps + step
                     on_checkpoint(step)
             self.saved = start - done_steps + step
@@ -74,8 +113,46 @@ class FakeDevice:
             taken = step - done_steps
             return TrainSummary(taken, 15 * taken, 0.5, 1.0, 0.1, self.saved, MemoryReading(), {})
 
+    @property
+    def trained_steps(self) -> int:
+        return self.saved
+
+    @property
+    def eval_samples(self) -> int:
+        return self.result.samples if self.result else 0
+
+    @property
+    def manifest(self) -> Any:
+        return SimpleNamespace(
+            name="fake",
+            outputs=[SimpleNamespace(name="out", metric="accuracy")],
+            expected=lambda weights_only=False: {LEARNING_RATE: ((1,), "float32")},
+        )
+
+    def weights(self, prefixes: Any = (), include_optimizer: bool = False) -> Any:
+        return {LEARNING_RATE: np.array([0.5], np.float32)}
+
+    def settle(self, keep: Callable[[Path], None] = lambda _: None) -> None:
+        file = self.folder / "checkpoint"
+        file.unlink(missing_ok=True)
+        file.write_text(str(self.saved))
+        keep(file)
+
+    def go_back(self, file: Path) -> int:
+        self.saved = int(file.read_text())
+        return self.saved
+
+    def predict(self, *, training_data: bool = False) -> Any:
+        return {"out": np.full((3, 2), float(training_data), np.float32)}
+
+    def benchmark(self, steps: int, cancelled: Any) -> BenchmarkResult:
+        times = np.arange(1.0, 2 * steps + 1)
+        return BenchmarkResult(Timings(steps, times, 3.0, 4.0), 16, 24, "cpu")
+
     def evaluate(self) -> EvaluateResult | None:
-        return self.result
+        if self.result is None:
+            return None
+        return replace(self.result, losses={"loss": self.loss_at(self.saved)})
 
 
 class Opener:
@@ -86,7 +163,8 @@ class Opener:
         self.queues: list[JobQueue] = []
 
     def __call__(self, device: FakeDevice, *, start: bool = True, **changes: Any) -> JobQueue:
-        queue = JobQueue(device, self.root, **changes)
+        device.folder = self.root.parent
+        queue = JobQueue(device, self.root, kinds_of(device), **changes)
         self.queues.append(queue)
         if start:
             queue.start()
@@ -94,7 +172,8 @@ class Opener:
 
 
 def training(**fields: Any) -> pb.JobSpec:
-    return pb.JobSpec(train=pb.TrainJob(**{"epochs": 2, "seed": 7, **fields}))
+    given: dict[str, Any] = {"epochs": 2, "seed": 7, **fields}
+    return pb.JobSpec(train=pb.TrainJob(**given))
 
 
 EVALUATION = pb.JobSpec(evaluate=pb.EvaluateJob())
@@ -105,7 +184,7 @@ def events_of(queue: JobQueue, job_id: str, start: int = 0) -> list[pb.JobEvent]
 
 
 def kinds(events: list[pb.JobEvent]) -> list[int]:
-    return [e.kind for e in events if e.kind != Kind.STEP]
+    return [e.kind for e in events if e.kind not in (Kind.STEP, Kind.EPOCH)]
 
 
 def status_of(queue: JobQueue, job_id: str) -> pb.JobStatus:
@@ -128,3 +207,14 @@ def held_at(device: FakeDevice, step: int) -> tuple[threading.Event, threading.E
 
     device.before_step = stop
     return reached, go_on
+
+
+def interrupted(opened: Any) -> None:
+    """Leaves a training on disk as if the agent had been killed right after it began."""
+    queue = opened(FakeDevice())
+    queue.submit(training())
+    events_of(queue, "1")
+    file = opened.root / "1" / "job.json"
+    file.write_text(file.read_text().replace("FINISHED", "RUNNING"))
+    events = opened.root / "1" / "events.jsonl"
+    events.write_text("".join(events.read_text().splitlines(keepends=True)[:2]))

@@ -25,7 +25,7 @@ out = own_output()
 @pytest.fixture
 def timed_process(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("timed_process")
+    return importlib.import_module("support.timed_process")
 
 
 def command(tmp_path: Path, text: str) -> list[str]:

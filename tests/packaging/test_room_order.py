@@ -20,22 +20,25 @@ SOURCES = {
 }
 ORDER = {
     "tfplus": """
-        errors proto proto.v1 system tensors codecs wire tflite model_file data.store data.formats
-        data measure runtime training profiling decoupling gossip gossip.mixing gossip.core
-        gossip.membership gossip.transport gossip.simulation fleet api report campaign demo cli
-        cli.text cli.commands __main__
+        errors proto proto.v1 system tensors codecs wire pairing tflite model_file data.store
+        data.formats data measure runtime features training feature_server profiling report
+        benchmark decoupling tiles tiles.calibration tiles.transport tiles.process gossip
+        gossip.mixing gossip.core gossip.membership.swim gossip.membership gossip.compression
+        gossip.transport gossip.simulation fleet.clients fleet fleet.tiles api campaign.planning
+        campaign campaign.figures demo cli cli.text cli.commands cli.commands.jobs __main__
     """,
     "tfplus_agent": """
-        results storage telemetry telemetry.sensors install gpu worker jobs device gossip doctor
-        server commands daemon cli __main__
+        results storage telemetry telemetry.sensors.power telemetry.sensors install gpu worker jobs
+        jobs.kinds benchmark device gossip features doctor server.callers server commands
+        commands.features commands.training daemon cli __main__
     """,
     "tfplus_export": """
         tf_types system zoo conversion passes.ir passes.memory passes.rematerialization
         passes.microbatching passes costs targets lowering.kernels regularization tracing
         lowering.engine lowering.ops lowering.ops.elementwise lowering.ops.convolution lowering
-        losses optimizers train_step decoupling sources parity.errors parity.samples
-        parity.reference parity variants pipeline.manifest pipeline.stages pipeline tuning commands
-        cli
+        losses optimizers train_step decoupling.structure decoupling sources parity.errors
+        parity.samples parity.reference parity variants pipeline.manifest pipeline.stages pipeline
+        tuning tiles commands commands.tiles cli
     """,
 }
 

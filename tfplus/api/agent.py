@@ -8,7 +8,7 @@ from types import TracebackType
 
 from tfplus.data.scaling import Scaling
 from tfplus.errors import RemoteError
-from tfplus.fleet.client import AgentClient
+from tfplus.fleet.clients.client import AgentClient
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slices import Tensor, Tensors
 from tfplus.wire.tls import TlsFiles

@@ -28,6 +28,7 @@ class Course:
     Attributes:
       train: samples to learn from.
       held_out: samples to evaluate after each epoch; None for none.
+      misfits: what to tell of the samples.
       first_epoch: counted from 0.
       epochs: the epoch to stop before.
       seed: of the samples' orders; None keeps their order.
@@ -36,6 +37,7 @@ class Course:
 
     train: Dataset
     held_out: Dataset | None
+    misfits: tuple[str, ...]
     first_epoch: int
     epochs: int
     seed: int | None
@@ -56,7 +58,7 @@ def fit(
     Raises:
       DataError: the training diverged; the weights are those from before the epoch.
     """
-    history = History(warnings=device_data.misfits(course.train, model.manifest))
+    history = History(warnings=course.misfits)
     logs: dict[str, float] = {}
     told.call("on_train_begin", {})
     for number in range(course.first_epoch, course.epochs):

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tfplus.api import arrays, fitting
+from tfplus.api import fitting
 from tfplus.api.callbacks import Callback, Callbacks
 from tfplus.api.fitting import Course
 from tfplus.api.history import History
+from tfplus.api.intake import Intake
 from tfplus.data import device_data
-from tfplus.data.device_data import Dataset
 from tfplus.errors import UsageError
 from tfplus.model_file import weights_file
 from tfplus.model_file.manifest import Manifest
@@ -36,13 +36,15 @@ class Model:
 
     Args:
       model: open.
+      intake: of the same file.
 
     Attributes:
       stop_training: set it to end `fit` after the step under way.
     """
 
-    def __init__(self, model: TrainableModel) -> None:
+    def __init__(self, model: TrainableModel, intake: Intake) -> None:
         self._model: TrainableModel | None = model
+        self._intake = intake
         self.stop_training = False
 
     def __enter__(self) -> Model:
@@ -68,7 +70,8 @@ class Model:
     @property
     def manifest(self) -> Manifest:
         """What the file says of itself: inputs, outputs, batch size, variables, parity."""
-        return self._open().manifest
+        self._open()
+        return self._intake.manifest
 
     @property
     def learning_rate(self) -> float:
@@ -141,8 +144,8 @@ class Model:
             )
         if epochs <= initial_epoch:
             raise UsageError(f"epochs={epochs}: expected more than initial_epoch={initial_epoch}")
-        train = arrays.samples(x, y, sample_weight, manifest, for_training=True)
-        held_out = None if validation_data is None else _held_out(validation_data, manifest)
+        train, misfits = self._intake.to_learn(x, y, sample_weight)
+        held_out = self._intake.held_out(validation_data)
         told = Callbacks(
             callbacks,
             self,
@@ -153,9 +156,12 @@ class Model:
             },
         )
         order = seed if shuffle else None
-        course = Course(train, held_out, initial_epoch, epochs, order, bool(verbose))
+        course = Course(train, held_out, misfits, initial_epoch, epochs, order, bool(verbose))
         self.stop_training = False
-        return fitting.fit(model, course, told, lambda: self.stop_training)
+        try:
+            return fitting.fit(model, course, told, lambda: self.stop_training)
+        finally:
+            self._intake.flush()
 
     def evaluate(self, x: Any, y: Any) -> dict[str, float]:
         """Measures the model on samples that it does not learn from.
@@ -177,9 +183,7 @@ class Model:
             ['accuracy', 'loss']
         """
         model = self._open()
-        return fitting.measured(
-            model, arrays.samples(x, y, None, model.manifest, for_training=False)
-        )
+        return fitting.measured(model, self._intake.to_judge(x, y))
 
     def predict(self, x: Any) -> Any:
         """Returns what Keras' `predict` returns, for any number of samples.
@@ -199,7 +203,7 @@ class Model:
             (5, 10)
         """
         model = self._open()
-        found = prediction.predict(model, arrays.inputs(x, model.manifest))
+        found = prediction.predict(model, self._intake.to_predict(x))
         outputs = {output.name: found[output.name] for output in model.manifest.outputs}
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
@@ -281,15 +285,10 @@ class Model:
         """Frees the model; what was not saved is gone."""
         if self._model is not None:
             self._model.close()
+            self._intake.close()
         self._model = None
 
     def _open(self) -> TrainableModel:
         if self._model is None:
             raise UsageError("the model was closed: load it anew")
         return self._model
-
-
-def _held_out(given: Sequence[Any], manifest: Manifest) -> Dataset:
-    if len(given) != 2:
-        raise UsageError(f"validation_data: expected (x, y), got {len(given)} values")
-    return arrays.samples(given[0], given[1], None, manifest, for_training=False)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfplus.campaign import summary
-from tfplus.campaign.plan import Cell
+from tfplus.campaign.planning.plan import Cell
 from tfplus.campaign.results import Campaign
 from tfplus.errors import DataError, MissingExtraError, UsageError
 from tfplus.measure import comparison, ratios
@@ -58,8 +58,7 @@ def compare(
       DataError: no cell was measured in both.
       MissingExtraError: SciPy is not installed.
     """
-    here, there = first.result.environment, second.result.environment
-    unlike = [] if allow_unlike else comparison.differences(here, there)
+    unlike = [] if allow_unlike else _unlike(first, second)
     if unlike:
         raise UsageError(
             f"the campaigns are of unlike environments ({'; '.join(unlike)}): measure both on one "
@@ -79,6 +78,17 @@ def compare(
         outcome = _outcome(ratio.value, p, least, threshold)
         found.append(Change(a.cell, ratio, p, min(1.0, least), outcome, notes))
     return found
+
+
+def _unlike(first: Campaign, second: Campaign) -> list[str]:
+    """What differs of the devices that both have."""
+    both = [name for name in first.environments if name in second.environments]
+    several = len(both) > 1
+    return [
+        f"{name}: {what}" if several else what
+        for name in both
+        for what in comparison.differences(first.environments[name], second.environments[name])
+    ]
 
 
 def mann_whitney(first: Sequence[float], second: Sequence[float]) -> float:

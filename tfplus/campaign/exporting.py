@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfplus.campaign.plan import Model
+from tfplus.campaign.planning.plan import Model
 from tfplus.errors import ExportError, MissingExtraError, UsageError
 from tfplus.system import child_process
 
@@ -65,6 +65,10 @@ def export(model: Model, path: Path) -> None:
         arguments += ["--input-shape", ",".join(map(str, model.input_shape))]
     if model.classes is not None:
         arguments += ["--classes", str(model.classes)]
+    if model.lowering:
+        arguments += ["--tuning", model.lowering]
+    if model.accelerated:
+        arguments += ["--accelerator", "gpu"]
     done = _exporter(*arguments)
     if done.returncode or not path.is_file():
         raise ExportError(_said(done))

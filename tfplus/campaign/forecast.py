@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfplus.benchmark.repetition import ENERGY, INTERFERENCE
 from tfplus.campaign.exporting import ZooCost
-from tfplus.campaign.plan import TRAIN, Cell, Model, Plan
+from tfplus.campaign.planning import schedule
+from tfplus.campaign.planning.plan import TRAIN, Cell, Model, Plan
 from tfplus.errors import ArtifactError
 from tfplus.model_file import artifact
-from tfplus.system import memory
 
 # For a first guess alone; the run itself tells how long what is left takes.
 _FLOPS_PER_SECOND = 1e10
 _PROCESS_S = 2.0
 _EXPORT_S = 40.0
 _BYTES_PER_ITERATION = 40
+# Beside a co-runner without a limit: four blocks of each of three kinds, a second each.
+_INTERFERENCE_S = 12.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,6 @@ class Forecast:
         yet, of weights and gradients alone, which is the least that it can be.
       is_exact: whether a file told.
       repetition_s: a guess of the time of one repetition.
-      fits: whether this machine has the memory.
     """
 
     cell: Cell
@@ -38,7 +40,6 @@ class Forecast:
     memory_bytes: int
     is_exact: bool
     repetition_s: float
-    fits: bool
 
 
 def path_of(model: Model, folder: Path) -> Path:
@@ -55,7 +56,6 @@ def of(
     plan: Plan,
     folder: Path,
     costs: Mapping[str, ZooCost],
-    total_bytes: int | None = None,
 ) -> list[Forecast]:
     """A forecast for each cell.
 
@@ -63,24 +63,38 @@ def of(
       plan: of the cells.
       folder: of exported models.
       costs: of the models of the zoo that have no file there.
-      total_bytes: memory of the machine; None to ask it.
     """
-    limit = memory.total_bytes() if total_bytes is None else total_bytes
-    known = {model: _needs(model, folder, costs) for model in plan.models}
     found: list[Forecast] = []
+    models = dict.fromkeys(cell.model for cell in plan.cells)
+    known = {model: _needs(model, folder, costs) for model in models}
     for cell in plan.cells:
         train, infer, needed, is_exact = known[cell.model]
         flops = train if cell.phase == TRAIN else infer
         seconds = _PROCESS_S + plan.iterations * flops / (_FLOPS_PER_SECOND * cell.threads)
-        found.append(Forecast(cell, flops, needed, is_exact, seconds, needed <= limit))
+        if plan.seconds:
+            seconds = min(seconds, _PROCESS_S + plan.seconds)
+        found.append(Forecast(cell, flops, needed, is_exact, seconds))
     return found
 
 
-def duration_s(plan: Plan, forecasts: list[Forecast], exports: int) -> float:
-    """A guess of the whole time, in seconds."""
-    reference = next(f.repetition_s for f in forecasts if f.cell == plan.reference)
-    block = sum(f.repetition_s for f in forecasts if f.fits) + 2 * reference
-    return plan.repetitions * block + exports * _EXPORT_S
+def duration_s(plan: Plan, forecasts: Sequence[Forecast], exports: int) -> float:
+    """A guess of the whole time, in seconds; devices run beside one another."""
+    guessed = {f.cell: f.repetition_s for f in forecasts}
+    reference = next(
+        (f.repetition_s for f in forecasts if f.cell.model == plan.reference.model), _PROCESS_S
+    )
+    longest = 0.0
+    for device in plan.devices:
+        runs = (one for one in schedule.runs(plan, device) if one.block == 0)
+        block = 0.0
+        for one in runs:
+            if one.kind == INTERFERENCE:
+                block += _PROCESS_S + (plan.seconds or _INTERFERENCE_S)
+                continue
+            block += guessed.get(one.cell, reference)
+            block += plan.idle_s if one.kind == ENERGY else 0.0
+        longest = max(longest, block)
+    return plan.repetitions * longest + exports * _EXPORT_S
 
 
 def disk_bytes(plan: Plan, forecasts: list[Forecast]) -> int:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tfplus.errors import BusyError, DamagedFileError, DataError
+from tfplus.system.aside import sync_directory
 from tfplus.system.checked_json import parse
-from tfplus.system.files import sync_directory
 
 NAME = "journal.jsonl"
 
@@ -30,20 +31,30 @@ class Journal:
 
     def __init__(self, file: int, events: list[dict[str, Any]]) -> None:
         self._file = file
+        self._lock = threading.Lock()
+        self._failed: OSError | None = None
         self.events = events
 
     def add(self, event: str, **fields: Any) -> None:
-        """Adds a line; it is on the disk when this returns.
+        """Adds a line; it is on the disk when this returns. Thread-safe.
 
         Raises:
-          OSError: the disk is full; the line is not there, or cut off.
+          OSError: the disk is full; the line is not there, or cut off, and none follows it.
         """
         told = {"event": event, **fields}
         content = (json.dumps(told, allow_nan=False) + "\n").encode()
-        while content:
-            content = content[os.write(self._file, content) :]
-        os.fsync(self._file)
-        self.events.append(told)
+        with self._lock:
+            if self._failed is not None:
+                raise self._failed
+            try:
+                while content:
+                    content = content[os.write(self._file, content) :]
+                os.fsync(self._file)
+            except OSError as error:
+                # A line behind one that is cut off would make the whole unreadable.
+                self._failed = error
+                raise
+            self.events.append(told)
 
 
 @contextmanager
@@ -85,6 +96,24 @@ def read(folder: Path) -> list[dict[str, Any]]:
             f"{path}: {error.strerror}: expected the folder of a result of `tfplus campaign run`"
         ) from None
     return _events(content[: content.rfind(b"\n") + 1], path)
+
+
+def results(events: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The result of each run that has one, by its key: what is to run again has none."""
+    found: dict[str, dict[str, Any]] = {}
+    for event in events:
+        if event["event"] == "done":
+            found[event["key"]] = event
+        elif event["event"] == "again":
+            for key in event["keys"]:
+                found.pop(key, None)
+    return found
+
+
+def since_again(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What has happened since failures were last set aside; all where that never was."""
+    asked = [place for place, event in enumerate(events) if event["event"] == "again"]
+    return list(events[asked[-1] + 1 :] if asked else events)
 
 
 def _events(content: bytes, path: Path) -> list[dict[str, Any]]:

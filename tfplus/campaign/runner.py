@@ -1,4 +1,4 @@
-"""Runs a campaign, or what is left of it."""
+"""Runs a campaign, or what is left of it, on all of its devices at once."""
 
 from __future__ import annotations
 
@@ -6,46 +6,25 @@ import dataclasses
 import datetime
 import json
 import shutil
-import time
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-from tfplus.campaign import exporting, forecast, journal, schedule, worker
+from tfplus.campaign import devices, exporting, forecast, journal, lane
+from tfplus.campaign.devices import Device
 from tfplus.campaign.journal import Journal
-from tfplus.campaign.plan import Cell, Model, Plan
-from tfplus.campaign.schedule import Run
-from tfplus.errors import ExportError, UsageError, WorkerError
-from tfplus.measure import comparison, environment, result_file
-from tfplus.measure.result import Configuration, Environment, Repetition, Result
-from tfplus.system import memory
+from tfplus.campaign.lane import Progress, Shared, Show
+from tfplus.campaign.planning.plan import Model, Plan
+from tfplus.errors import ExportError, RemoteError, UsageError
+from tfplus.measure import comparison, result_file
+from tfplus.measure.result import Environment, Result
+from tfplus.model_file import artifact
 from tfplus.system.files import read_capped, sha256_of, write_atomic
 
 PLAN_NAME, MODELS_NAME = "plan.json", "models"
 _MOST_BYTES = 1 << 26
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a campaign is.
-
-    Attributes:
-      done: runs that have their result.
-      total: all runs.
-      what: happens now.
-      left_s: how long the rest takes by what this start has taken, in seconds; None at first.
-      repetition: what has just ended; None where nothing has.
-    """
-
-    done: int
-    total: int
-    what: str
-    left_s: float | None = None
-    repetition: Repetition | None = None
-
-
-Show = Callable[[Progress], None]
 
 
 def run(
@@ -53,10 +32,11 @@ def run(
     folder: Path,
     show: Show = lambda progress: None,
     *,
-    measure: worker.Measure = worker.measure,
+    models: Path | None = None,
+    again: bool = False,
+    open_device: devices.Open | None = None,
     export: exporting.Export = exporting.export,
     costs: Callable[[list[str]], Mapping[str, exporting.ZooCost]] = exporting.costs,
-    read_environment: Callable[[], Environment] = environment.read,
 ) -> None:
     """Runs what the folder has no result of yet.
 
@@ -64,35 +44,68 @@ def run(
       plan: what is measured.
       folder: of the result; made where it is missing.
       show: is told of progress.
-      measure: runs one repetition.
+      models: where exported models are, or are put; None for a folder of the result.
+      again: also what has failed before; its earlier failure stays in the journal.
+      open_device: reaches a device; None for this machine and agents in plaintext.
       export: writes a model's file.
       costs: asks the zoo; finds unknown models before anything starts.
-      read_environment: of this machine.
 
     Raises:
       UsageError: the folder holds another plan's result or is of another machine, the zoo has no
         such model, or the disk has too little room.
       BusyError: a campaign runs there.
+      RemoteError: a device cannot be reached, or was lost; of the others everything is there.
       OSError: the disk is full; what came before is kept.
     """
     _check_plan(plan, folder)
-    models = folder / MODELS_NAME
+    models = models or folder / MODELS_NAME
+    is_new = not (folder / PLAN_NAME).exists()
     lacking = forecast.missing(plan, models)
-    here = read_environment()
-    known = costs(sorted({m.name for m in lacking})) if _needs_zoo(lacking, folder) else {}
-    if not (folder / PLAN_NAME).exists():
+    known = costs(sorted({m.name for m in lacking})) if is_new and lacking else {}
+    if is_new:
         _check_disk(plan, folder, forecast.of(plan, models, known))
+    reached, lost = _reach(plan, open_device or devices.opener(), is_new=is_new)
+    try:
+        if is_new:
+            folder.mkdir(parents=True, exist_ok=True)
+            described = {"sha256": plan.sha256, "plan": dataclasses.asdict(plan)}
+            write_atomic(folder / PLAN_NAME, json.dumps(described, indent=1).encode())
         models.mkdir(parents=True, exist_ok=True)
-        described = {"sha256": plan.sha256, "plan": dataclasses.asdict(plan)}
-        write_atomic(folder / PLAN_NAME, json.dumps(described, indent=1).encode())
-    with journal.opened(folder) as book:
-        _begin(book, here)
-        files = _files(plan, models, book, export, show)
-        _take(plan, files, book, measure, show)
+        with journal.opened(folder) as book:
+            _begin(book, {name: device.environment for name, device in reached.items()})
+            if again:
+                _forget_failures(book)
+            files = _files(plan, models, book, export, show)
+            lost |= _take(plan, models, files, book, reached, show)
+    finally:
+        for device in reached.values():
+            device.stop()
+    if lost:
+        told = "; ".join(f"{name}: {why}" for name, why in lost.items())
+        raise RemoteError(
+            f"{len(lost)} of {len(plan.devices)} devices did not come to their end ({told}): run "
+            "the same command again, and what is missing runs"
+        )
 
 
-def _needs_zoo(lacking: list[Model], folder: Path) -> bool:
-    return bool(lacking) and not (folder / PLAN_NAME).exists()
+def _reach(
+    plan: Plan, open_device: devices.Open, *, is_new: bool
+) -> tuple[dict[str, Device], dict[str, str]]:
+    """Devices by name, and why others are not there; at a campaign's begin all must be."""
+    reached: dict[str, Device] = {}
+    lost: dict[str, str] = {}
+    for name, address in plan.devices.items():
+        try:
+            reached[name] = open_device(name, address)
+        except RemoteError as error:
+            lost[name] = str(error)
+            if is_new:
+                for device in reached.values():
+                    device.stop()
+                raise
+    if not reached:
+        raise RemoteError("; ".join(lost.values()))
+    return reached, lost
 
 
 def _check_plan(plan: Plan, folder: Path) -> None:
@@ -121,25 +134,40 @@ def _check_disk(plan: Plan, folder: Path, forecasts: list[forecast.Forecast]) ->
         )
 
 
-def _begin(book: Journal, here: Environment) -> None:
-    starts = [e for e in book.events if e["event"] == "start"]
-    described = result_file.to_json(Result("", "", here))["environment"]
-    if starts:
-        kept = dataclasses.replace(here, **starts[0]["environment"])
-        if unlike := comparison.differences(kept, here):
+def _begin(book: Journal, here: Mapping[str, Environment]) -> None:
+    kept: dict[str, Any] = {}
+    for event in book.events:
+        if event["event"] == "start":
+            kept = {**event["environments"], **kept}
+    for name, now in here.items():
+        before = dataclasses.replace(now, **kept[name]) if name in kept else now
+        if unlike := comparison.differences(before, now):
             raise UsageError(
-                f"the campaign began on another machine ({'; '.join(unlike)}): go on there, or "
-                "begin it anew in another folder"
+                f"{name}: the campaign began on another machine ({'; '.join(unlike)}): go on "
+                "there, or begin it anew in another folder"
             )
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    book.add("start", at=now, environment=described)
+    described = {
+        name: result_file.to_json(Result("", "", now))["environment"] for name, now in here.items()
+    }
+    at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    book.add("start", at=at, environments=described)
+
+
+def _forget_failures(book: Journal) -> None:
+    failed = [
+        key
+        for key, event in journal.results(book.events).items()
+        if "iteration_ms" in event["repetition"]["absent"]
+    ]
+    book.add("again", keys=failed)
 
 
 def _files(
     plan: Plan, folder: Path, book: Journal, export: exporting.Export, show: Show
 ) -> dict[Model, Path | str]:
     """The file of each model, or why there is none."""
-    failed = {e["model"]: e["why"] for e in book.events if e["event"] == "not exported"}
+    told = journal.since_again(book.events)
+    failed = {e["model"]: e["why"] for e in told if e["event"] == "not exported"}
     found: dict[Model, Path | str] = {}
     for number, model in enumerate(plan.models):
         path = forecast.path_of(model, folder)
@@ -156,53 +184,39 @@ def _files(
 
 def _take(
     plan: Plan,
+    folder: Path,
     files: Mapping[Model, Path | str],
     book: Journal,
-    measure: worker.Measure,
+    reached: Mapping[str, Device],
     show: Show,
-) -> None:
-    forecasts = {}
-    if exported := [m for m in plan.models if isinstance(files[m], Path)]:
-        folder = next(
-            (f.parent for m in exported if isinstance(f := files[m], Path) and not m.is_file),
-            Path(),
-        )
-        cells = tuple(c for c in plan.cells if c.model in exported)
-        part = dataclasses.replace(plan, cells=cells)
-        forecasts = {f.cell: f for f in forecast.of(part, folder, {})}
+) -> dict[str, str]:
+    """Runs all lanes; returns why devices were lost."""
     hashes = {m: sha256_of(f) for m, f in files.items() if isinstance(f, Path)}
     _check_models(book, hashes)
-    done = {e["key"] for e in book.events if e["event"] == "done"}
-    order = schedule.runs(plan, plan.cells)
-    taken, began = 0, time.monotonic()
-    for number, one in enumerate(order):
-        key = key_of(one)
-        if key in done:
-            continue
-        left = (time.monotonic() - began) / taken * (len(order) - number) if taken else None
-        show(Progress(number, len(order), str(one.cell), left))
-        book.add("begin", key=key)
-        found = _repetition(plan, one, files, forecasts, hashes, measure)
-        told = json.loads(result_file.line(Result("", "", _NOWHERE, repetitions=(found,))))
-        book.add(
-            "done",
-            key=key,
-            cell=plan.cells.index(one.cell),
-            block=one.block,
-            reference=one.reference,
-            repetition=told["repetitions"][0],
-        )
-        taken += 1
-        show(Progress(number + 1, len(order), str(one.cell), left, found))
-
-
-_NOWHERE = Environment(None, "", None, "", None, 0, None, None, "", "", None)
-
-
-def key_of(one: Run) -> str:
-    """Names a run in the journal."""
-    kind = one.reference or "cell"
-    return f"{one.block}/{kind}/{one.cell}"
+    _note_flops(book, hashes, files)
+    done = frozenset(journal.results(book.events))
+    cells = tuple(c for c in (*plan.cells, plan.reference) if c.model in hashes)
+    part = dataclasses.replace(plan, cells=cells)
+    forecasts = {f.cell: f for f in forecast.of(part, folder, {})}
+    tally = lane.Tally(show, len(done), lane.total(plan))
+    stopped = threading.Event()
+    shared = Shared(plan, book, files, hashes, forecasts, tally, stopped)
+    if len(reached) == 1:
+        ((name, device),) = reached.items()
+        why = lane.take(shared, name, device, done)
+        return {name: why} if why else {}
+    with futures.ThreadPoolExecutor(len(reached), thread_name_prefix="device") as threads:
+        lanes = {n: threads.submit(lane.take, shared, n, d, done) for n, d in reached.items()}
+        try:
+            ended = futures.wait(lanes.values(), return_when=futures.FIRST_EXCEPTION)
+            for one in ended.done:
+                one.result()
+        finally:
+            # After Ctrl-C, or a full disk, the other lanes end at once.
+            stopped.set()
+            for device in reached.values():
+                device.stop()
+    return {name: why for name, one in lanes.items() if (why := one.result())}
 
 
 def _check_models(book: Journal, hashes: Mapping[Model, str]) -> None:
@@ -210,51 +224,24 @@ def _check_models(book: Journal, hashes: Mapping[Model, str]) -> None:
     for event in book.events:
         if event["event"] == "models":
             kept |= event["sha256"]
-    told = {f"{m.name} {m.batch_size}": value for m, value in hashes.items()}
+    told = {f"{m.name} {m.file_name}": value for m, value in hashes.items()}
     for name, value in told.items():
         if kept.get(name, value) != value:
             raise UsageError(
-                f"{name}: the file is another than when the campaign began ({kept[name][:8]}, now "
-                f"{value[:8]}): put the old one back, or begin anew in another folder"
+                f"{name.partition(' ')[0]}: the file is another than when the campaign began "
+                f"({kept[name][:8]}, now {value[:8]}): put the old one back, or begin anew in "
+                "another folder"
             )
     if told.keys() - kept.keys():
         book.add("models", sha256=told)
 
 
-def _repetition(
-    plan: Plan,
-    one: Run,
-    files: Mapping[Model, Path | str],
-    forecasts: Mapping[Cell, forecast.Forecast],
-    hashes: Mapping[Model, str],
-    measure: worker.Measure,
-) -> Repetition:
-    cell, file = one.cell, files[one.cell.model]
-    base = Configuration(
-        cell.workload,
-        cell.system,
-        "",
-        hashes.get(cell.model),
-        {"threads": cell.threads, "phase": cell.phase, "batch_size": cell.model.batch_size},
-    )
-    if isinstance(file, str):
-        return Repetition(base, one.block, absent={"iteration_ms": f"not exported: {file}"})
-    needs = forecasts[cell]
-    if not needs.fits:
-        why = (
-            f"does not fit memory: needs about {needs.memory_bytes / 1e6:,.0f} MB of "
-            f"{memory.total_bytes() / 1e6:,.0f} MB"
-        )
-        return Repetition(base, one.block, absent={"iteration_ms": why})
-    request = worker.Request(str(file), cell.phase, cell.threads, plan.iterations)
-    try:
-        answer = measure(request, plan.timeout_s)
-    except WorkerError as error:
-        return Repetition(base, one.block, absent={"iteration_ms": str(error)})
-    return Repetition(
-        dataclasses.replace(base, runtime=answer.runtime),
-        one.block,
-        has_own_process=True,
-        blocks=answer.blocks(one.block, one.place),
-        values=answer.values,
-    )
+def _note_flops(
+    book: Journal, hashes: Mapping[Model, str], files: Mapping[Model, Path | str]
+) -> None:
+    """What a training step of each model counts, for tables: the files may be gone by then."""
+    if any(event["event"] == "flops" for event in book.events):
+        return
+    paths = {sha256: files[model] for model, sha256 in hashes.items()}
+    flops = {s: artifact.read(Path(p)).manifest.flops_per_step for s, p in paths.items()}
+    book.add("flops", by_sha256=flops)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfplus.campaign.plan import Cell
+from tfplus.benchmark.repetition import GATE_TIMED_OUT, INTERFERENCE, TIMING
+from tfplus.campaign.planning.plan import Cell
 from tfplus.campaign.results import Campaign
 from tfplus.measure.ratios import LEVEL
 from tfplus.measure.result import Repetition
@@ -17,6 +18,8 @@ from tfplus.measure.result import Repetition
 LEAST_REPETITIONS = 5
 # So many of a cell's blocks may drift before its number is suspect.
 _MOST_DRIFTING = 0.25
+# Value of a repetition → the reason that it is, where it is there and true.
+_FLAGS = {"throttled": "throttled", GATE_TIMED_OUT: "gate timed out"}
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,13 @@ class Summary:
 
 
 def of(campaign: Campaign) -> list[Summary]:
-    """A summary for each cell, in the plan's order."""
-    return [_of(campaign, cell, found) for cell, found in campaign.by_cell.items()]
+    """A summary for each cell that is timed, in the plan's order."""
+    timed = {TIMING, INTERFERENCE}
+    return [
+        _of(campaign, cell, found)
+        for cell, found in campaign.by_cell.items()
+        if found or timed.intersection(campaign.plan.kinds(cell))
+    ]
 
 
 def interval(sample: Sequence[float]) -> tuple[float, float]:
@@ -119,6 +127,10 @@ def reasons(
     counted = len(repetitions) - len(failed)
     if counted < LEAST_REPETITIONS:
         found.append(f"too few repetitions ({counted} of at least {LEAST_REPETITIONS})")
+    for name, said in _FLAGS.items():
+        times = sum(bool(r.values.get(name)) for r in repetitions)
+        if times:
+            found.append(f"{said} in {times} of {len(repetitions)} repetitions")
     known = [abs(d) for d in drifts if d is not None]
     drifting = sum(d > max_drift for d in known)
     if known and drifting > _MOST_DRIFTING * len(known):
@@ -133,7 +145,7 @@ def reasons(
 
 def _of(campaign: Campaign, cell: Cell, repetitions: Sequence[Repetition]) -> Summary:
     medians = tuple(m for r in repetitions if (m := r.median_ms) is not None)
-    drifts = [campaign.drift(r.number) for r in repetitions]
+    drifts = [campaign.drift(cell.device, r.number) for r in repetitions]
     middle = statistics.median(medians) if medians else None
     peaks = [p for r in repetitions if isinstance(p := r.values.get("peak_rss_bytes"), int)]
     return Summary(

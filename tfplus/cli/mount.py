@@ -19,8 +19,9 @@ from tfplus.errors import TfplusError
 
 GROUP = "tfplus.commands"
 CORE = (
-    *("campaign", "certs", "demo", "devices", "freeze", "gossip", "inspect", "jobs", "profile"),
-    "samples",
+    *("assign", "campaign", "certs", "demo", "devices", "freeze", "gossip", "inspect", "jobs"),
+    "pair",
+    *("profile", "samples", "server", "simulate", "top"),
 )
 
 

@@ -26,6 +26,8 @@ __all__ = [
     "DataInfo",
     "Dataset",
     "batches",
+    "fingerprint",
+    "grows",
     "guess_loss",
     "inspect",
     "load",
@@ -165,6 +167,20 @@ def refreshed(data: Dataset, manifest: Manifest, until: int | None = None) -> Da
     shapes = _shapes(manifest, for_training=data.for_training)
     opened = source.reopen(shapes, data.last_key, until)
     return _dataset(data.path, opened, manifest, for_training=data.for_training)
+
+
+def fingerprint(path: Path) -> str:
+    """What tells the samples of a data set from others; see `formats.fingerprint`.
+
+    Raises:
+      DataError: they cannot be read.
+    """
+    return registry.source(path).fingerprint()
+
+
+def grows(path: Path) -> bool:
+    """Whether samples of a data set come and go while it is used."""
+    return isinstance(registry.source(path), GrowingSource)
 
 
 def batches(

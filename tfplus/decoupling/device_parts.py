@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,19 +31,37 @@ def of_file(plan: Plan, path: Path) -> Part:
         return Part(str(path), slice_file.read(path))
     read = artifact.read(path)
     manifest = read.manifest
-    if manifest.name != plan.tag:
-        raise PlanError(
-            f"{path}: was exported from '{manifest.name}', expected '{plan.tag}': it is of another "
-            "model; give the plan that it was exported from"
-        )
-    for frozen in manifest.frozen:
-        own = plan.weights.get(frozen.name)
-        if own is not None and _sha256(own) != frozen.sha256:
-            raise PlanError(f"{path}: its frozen '{frozen.name}' is not the plan's")
+    check_origin(plan, str(path), manifest.name, {f.name: f.sha256 for f in manifest.frozen})
     values = artifact.initial_values(read)
     names = {v.name for v in manifest.weights}
     held = {n: v for n, v in values.items() if n in names}
     return Part(str(path), held, frozen=frozenset(f.name for f in manifest.frozen))
+
+
+def check_origin(plan: Plan, where: str, model: str, frozen: Mapping[str, str]) -> None:
+    """Checks that a sub-model is of a plan, with the plan's frozen layers in it.
+
+    Args:
+      plan: what it was exported from.
+      where: it is, for messages.
+      model: its name in its manifest.
+      frozen: slice name → SHA-256 (hex) of each weight that does not train in it.
+
+    Raises:
+      PlanError: it is of another plan, or its frozen weights are others.
+    """
+    if model != plan.tag:
+        raise PlanError(
+            f"{where}: was exported from '{model}', expected '{plan.tag}': it is of another "
+            "model; give the plan that it was exported from"
+        )
+    for name, sha256 in frozen.items():
+        own = plan.weights.get(name)
+        if own is not None and _sha256(own) != sha256:
+            raise PlanError(
+                f"{where}: its frozen '{name}' is not the plan's: its branches were trained behind "
+                "other shared layers"
+            )
 
 
 def _sha256(value: np.ndarray) -> str:

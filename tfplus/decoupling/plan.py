@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +108,8 @@ class Plan:
       accuracy: by stage.
       costs: by part.
       weights: slice name → float32 array of the whole decoupled model.
+      optimizer: that the model was compiled with, as a manifest describes one; None where it was
+        not compiled, or with one that has no rule.
     """
 
     plan_id: str
@@ -125,6 +128,7 @@ class Plan:
     accuracy: Accuracy
     costs: Costs
     weights: Mapping[str, Tensor]
+    optimizer: Mapping[str, Any] | None = None
 
     def check_classes(self, wanted: tuple[int, ...]) -> None:
         """Checks that a sub-model of some classes can be cut from the plan.

@@ -31,8 +31,9 @@ from tfplus.decoupling.plan import (
     Plan,
 )
 from tfplus.errors import DamagedFileError, PlanError, UsageError
+from tfplus.system.aside import PART, sync_directory
 from tfplus.system.checked_json import Fields, parse
-from tfplus.system.files import PART, read_capped, sha256_of, sync_directory, write_atomic
+from tfplus.system.files import read_capped, sha256_of, write_atomic
 from tfplus.tensors.slices import Tensors
 
 PLAN_NAME = "plan.json"
@@ -47,6 +48,9 @@ _FILTERS, _PREFERENCE = "filters", "preference"
 
 class _PlanFields(Fields):
     error = PlanError
+
+    def mapping_or_none(self, name: str) -> dict[str, Any] | None:
+        return None if self._raw.get(name) is None else self.mapping(name)
 
 
 def is_plan(folder: Path) -> bool:
@@ -152,6 +156,7 @@ def _described(plan: Plan, hashes: Mapping[str, str]) -> dict[str, Any]:
         "scale": plan.scale,
         "offset": plan.offset,
         "scales_floats": plan.scales_floats,
+        "optimizer": None if plan.optimizer is None else dict(plan.optimizer),
         "accuracy": dataclasses.asdict(plan.accuracy),
         "costs": {
             **{n: dataclasses.asdict(getattr(costs, n)) for n in ("original", "whole", "shared")},
@@ -199,6 +204,8 @@ def _plan(fields: _PlanFields, folder: Path) -> Plan:
             {c: _cost(branches[str(c)]) for c in classes},
         ),
         weights=weights,
+        # A plan of an earlier tfplus has none.
+        optimizer=fields.mapping_or_none("optimizer"),
     )
 
 

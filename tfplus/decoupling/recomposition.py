@@ -47,7 +47,7 @@ class Recomposed:
     kept: tuple[str, ...]
 
 
-def recompose(plan: Plan, parts: Sequence[Part]) -> Recomposed:
+def recompose(plan: Plan, parts: Sequence[Part], *, whole: bool = True) -> Recomposed:
     """Averages every slice over the parts that hold it.
 
     The variance of a batch normalization is that of all samples together: the mean of E[x²] less
@@ -56,6 +56,8 @@ def recompose(plan: Plan, parts: Sequence[Part]) -> Recomposed:
     Args:
       plan: what the parts were exported from.
       parts: of devices; at least one.
+      whole: whether each class must be held by somebody; otherwise the branch of one that nobody
+        holds is the plan's.
 
     Raises:
       PlanError: a class is held by nobody, or a part has nothing of the plan or only pieces of a
@@ -88,7 +90,7 @@ def recompose(plan: Plan, parts: Sequence[Part]) -> Recomposed:
                 )
         contributions.append(Contribution(held, dict.fromkeys(held, part.weight)))
     nobody = [label for label, names in holders.items() if not names]
-    if nobody:
+    if nobody and whole:
         raise PlanError(
             f"classes {nobody} are held by nobody: expected a device or a file for each of the "
             f"plan's classes {list(plan.classes)}; add one that holds them"

@@ -21,7 +21,8 @@ def render(result: Result) -> str:
         (list), `rounds`, `bytes_sent`, `seconds`, `devices` (list of `name`, `classes`, `branches`,
         `samples`), `by_round` (list of `round`, `global_accuracy`, `device_accuracy`, `train_loss`,
         `seconds`, `bytes_sent`), `seed`, `versions`, `machine` and `date`. Accuracies are
-        fractions. Whatever is absent or null is shown as absent.
+        fractions. A run of a decoupled CNN also has `decoupled`: `accuracy` by stage, `step_flops`
+        of the CNN, and `devices` with theirs. Whatever is absent or null is shown as absent.
 
     Returns:
       HTML that is well-formed XML too, with style and drawings inside and no script.
@@ -34,6 +35,7 @@ def render(result: Result) -> str:
     parts = [
         _head(len(names)),
         _tiles(result),
+        _decoupled(result),
         _accuracy(result, rounds, names),
         _loss(rounds, names),
         _cost(rounds),
@@ -94,6 +96,53 @@ def _accuracy(result: Result, rounds: Sequence[Result], names: Sequence[str]) ->
         "model has a branch for.",
         page.figure(figure),
     )
+
+
+def _decoupled(result: Result) -> str:
+    plan = result.get("decoupled")
+    if not isinstance(plan, Mapping):
+        return ""
+    known = cast("Result", plan)
+    stages = cast("Result", known.get("accuracy") or {})
+    names = ["before", "pruned", "recalibrated", "fine_tuned"]
+    figure = BarFigure(
+        "Accuracy of the decoupled model by stage",
+        "stage",
+        [name.replace("_", "-") for name in names if name in stages],
+        [_get(stages, name) for name in names if name in stages],
+        Axis("accuracy", FRACTION, top=1.0),
+    )
+    rows = [["the CNN before it was cut", _mega(known, "step_flops"), "", "", ""]]
+    rows += [
+        [
+            str(device.get("name", ABSENT)),
+            _mega(device, "step_flops"),
+            _times(device, "saving"),
+            _mega(device, "branches_step_flops"),
+            _times(device, "branches_saving"),
+        ]
+        for device in _objects(known, "devices")
+    ]
+    head = ["", "MFLOP a sample", "less by", "branches alone", "less by"]
+    return page.section(
+        "Decoupled by class",
+        "A CNN was trained first, on samples that no device has, and then cut: each filter behind "
+        "the shared layers went to one class. A device has the shared layers and its own classes' "
+        "branches. The table counts the products of a training step; branches alone, "
+        "with the gradient of what they read, are more than what is left where the output of "
+        "frozen shared layers is kept on the device.",
+        page.figure(figure) + page.table(head, rows, numbers=1),
+    )
+
+
+def _mega(of: Result, name: str) -> str:
+    value = _get(of, name)
+    return ABSENT if value is None else f"{value / 1e6:.2f}"
+
+
+def _times(of: Result, name: str) -> str:
+    value = _get(of, name)
+    return ABSENT if value is None else f"{value:.1f} ×"
 
 
 def _loss(rounds: Sequence[Result], names: Sequence[str]) -> str:

@@ -19,10 +19,12 @@ import numpy as np
 from safetensors.numpy import save
 
 from tfplus.demo import digits
-from tfplus.demo.agents import LocalAgents, last_line
+from tfplus.demo.agents import LocalAgents
 from tfplus.demo.children import Children, interrupt_deferred
+from tfplus.demo.models import Models, Workshop, branched, decoupled
+from tfplus.demo.options import CENTRAL, DemoOptions
 from tfplus.errors import ExportError, MissingExtraError
-from tfplus.fleet.client import AgentClient
+from tfplus.fleet.clients.client import AgentClient
 from tfplus.fleet.global_model import write_global
 from tfplus.fleet.gossip_run import GossipSession
 from tfplus.fleet.run_options import RunOptions
@@ -30,37 +32,6 @@ from tfplus.fleet.updates import Round, Update
 from tfplus.gossip.mixing.sample_weights import slice_weights
 from tfplus.system.files import write_atomic
 from tfplus.tensors.slices import Contribution, Tensor, average
-
-CENTRAL = "central"
-
-
-@dataclass(frozen=True)
-class DemoOptions:
-    """How long and how to train.
-
-    Attributes:
-      rounds: how often neighbours average.
-      epochs: local epochs before each average.
-      batch_size: samples in a step.
-      learning_rate: of SGD.
-      momentum: of SGD; each device keeps its own velocity.
-      seed: of the split, the initial weights and the order of samples.
-      own_branches_only: sub-models have branches for a device's own classes alone, and not for
-        those of its neighbours.
-    """
-
-    rounds: int = 30
-    epochs: int = 1
-    batch_size: int = 16
-    learning_rate: float = 0.05
-    momentum: float = 0.9
-    seed: int = 0
-    own_branches_only: bool = False
-
-    @property
-    def branches(self) -> Mapping[str, tuple[int, ...]]:
-        """Device → classes that its sub-model has a branch for."""
-        return digits.RING if self.own_branches_only else digits.with_neighbours(digits.RING)
 
 
 @dataclass
@@ -112,9 +83,10 @@ class Demo:
         with Children() as children:
             agents = LocalAgents(children, self._folder / "agents")
             self._listen("phase", {"name": "dealing out the digits and starting five agents"})
-            self._start(agents, self._deal())
-            self._listen("phase", {"name": "exporting the model and four sub-models"})
-            models = self._export(children)
+            data = self._deal()
+            self._start(agents, data)
+            exported = self._export(children, data)
+            models = exported.paths
             self._addresses = {name: agents.address(name) for name in [*digits.RING, CENTRAL]}
             self._listen("phase", {"name": "training centrally, and each device alone"})
             alone, central = self._train_without_gossip(models)
@@ -143,6 +115,7 @@ class Demo:
             ],
             "by_round": rounds,
             "seed": self._options.seed,
+            **exported.facts,
         }
 
     def _deal(self) -> dict[str, Path]:
@@ -155,8 +128,12 @@ class Demo:
         self._held_out_count = len(held_out.y)
         folder = self._folder / "data"
         folder.mkdir()
+        desk: dict[str, digits.Samples] = {}
+        if self._options.is_decoupled:
+            train, desk["desk"] = digits.split(train, digits.DESK, rng)
         paths: dict[str, Path] = {}
         everything = {**digits.deal(train, digits.RING, rng), CENTRAL: train, "held-out": held_out}
+        everything |= desk
         for name, samples in everything.items():
             paths[name] = folder / f"{name}.npz"
             np.savez(paths[name], x=samples.x, y=samples.y)
@@ -168,26 +145,12 @@ class Demo:
         for name in [*digits.RING, CENTRAL]:
             agents.start(name, data[name], data["held-out"])
 
-    def _export(self, children: Children) -> dict[str, Path]:
-        options, folder = self._options, self._folder / "models"
-        folder.mkdir()
-        whole = folder / "digits.tflite"
-        arguments = ["export", "zoo:digits", "-o", str(whole)]
-        arguments += ["--batch-size", str(options.batch_size), "--seed", str(options.seed)]
-        arguments += ["--learning-rate", str(options.learning_rate)]
-        arguments += ["--momentum", str(options.momentum)]
-        for name, classes in options.branches.items():
-            arguments += ["--sub-model", f"{name}={','.join(map(str, classes))}"]
-        log = folder / "export.log"
-        exit_code = children.start("tfplus", arguments, log).wait()
-        if exit_code == MissingExtraError.exit_code:
-            raise MissingExtraError.of("tfplus demo", "demo")
-        if exit_code != 0:
-            raise ExportError(f"the export failed: {last_line(log)}")
-        return {
-            CENTRAL: whole,
-            **{name: folder / f"digits-{name}.tflite" for name in digits.RING},
-        }
+    def _export(self, children: Children, data: Mapping[str, Path]) -> Models:
+        (self._folder / "models").mkdir()
+        shop = Workshop(self._folder, children, lambda name: self._listen("phase", {"name": name}))
+        if self._options.is_decoupled:
+            return decoupled(shop, self._options, data)
+        return branched(shop, self._options)
 
     def _train_without_gossip(self, models: Mapping[str, Path]) -> tuple[dict[str, float], float]:
         """The same number of epochs: on all data in one place, and on each device for itself."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from tfplus.errors import RemoteError, TfplusError
-from tfplus.fleet.client import AgentClient
+from tfplus.fleet.clients.client import AgentClient
 from tfplus.fleet.updates import Ended, Rejoined, Update, from_event
 from tfplus.proto.v1 import agent_pb2 as pb
 

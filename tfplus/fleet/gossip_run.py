@@ -15,12 +15,16 @@ from types import TracebackType
 from typing import TypeVar
 
 from tfplus.errors import RemoteError, TfplusError, UsageError
-from tfplus.fleet.client import AgentClient
+from tfplus.fleet.clients.client import AgentClient
+from tfplus.fleet.common_slices import CommonSlices
 from tfplus.fleet.follower import Follower
 from tfplus.fleet.run_options import RunOptions
 from tfplus.fleet.updates import Ended, Rejoined, Update
+from tfplus.gossip.compression.registry import FLOAT32
+from tfplus.gossip.membership import registry
 from tfplus.gossip.membership.static import static_network
-from tfplus.gossip.membership.topology import ring
+from tfplus.gossip.membership.topology import Graph
+from tfplus.gossip.mixing.registry import METROPOLIS
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors import slices
 from tfplus.tensors.slices import Tensor
@@ -36,7 +40,7 @@ class GossipSession:
     """One run on several agents, as seen by whoever started it; a context manager.
 
     Args:
-      addresses: of the agents, in the order of the ring; agents reach each other under the same.
+      addresses: of the agents, in the order of the topology; they reach each other under the same.
       options: of the run.
 
     Raises:
@@ -56,6 +60,7 @@ class GossipSession:
         self._unnamed = list(addresses)
         self._clients: dict[str, AgentClient] = {}
         self._follower: Follower | None = None
+        self._slices = CommonSlices()
 
     def __enter__(self) -> GossipSession:
         return self
@@ -78,7 +83,7 @@ class GossipSession:
 
         Raises:
           RemoteError: one cannot be reached.
-          UsageError: two have the same name.
+          UsageError: two have the same name, or one does not know the codec.
         """
         statuses: dict[str, pb.AgentStatus] = {}
         clients = [self._closing.enter_context(self._client(a)) for a in self._unnamed]
@@ -91,6 +96,7 @@ class GossipSession:
             statuses[status.name] = status
             self.addresses[status.name] = client.address
             self._clients[status.name] = client
+            self.options.check_known_to(status)
         return statuses
 
     def load(self, models: Mapping[str, Path]) -> dict[str, tuple[str, ...]]:
@@ -122,8 +128,10 @@ class GossipSession:
             client, path = self._clients[name], models[name]
             status = client.status()
             if status.gossip_running and status.gossip_run_id == options.run_id:
+                self._slices.add(name, path, status.model_sha256)
                 return
             sha256 = client.upload(path)
+            self._slices.add(name, path, sha256)
             held = options.resume and status.model_sha256 == sha256
             if not held or options.scaling is not None:
                 loaded = client.load(sha256, fresh=not options.resume, scaling=options.scaling)
@@ -133,13 +141,14 @@ class GossipSession:
         return warnings
 
     def start(self) -> dict[str, int]:
-        """Starts the run on a ring of all agents; they go on by themselves.
+        """Starts the run on all agents; they go on by themselves.
 
         Returns:
           name → the round that an agent goes on from; 0 where it begins.
 
         Raises:
           RemoteError: an agent cannot be reached, or refused; those started before are stopped.
+          UsageError: the topology cannot be made of so many agents.
         """
         resumed: dict[str, int] = {}
         try:
@@ -156,15 +165,27 @@ class GossipSession:
         return pb.GossipPlan(
             run_id=options.run_id,
             neighbours=[
-                pb.GossipNeighbour(name=member.name, address=member.address)
-                for member in static_network(self.addresses, ring)[name].neighbours(0.0)
+                pb.GossipNeighbour(
+                    name=member.name,
+                    address=member.address,
+                    slices=self._slices.to_send(name, member.name),
+                )
+                for member in static_network(self.addresses, self._graph)[name].neighbours(0.0)
             ],
             rounds=options.rounds,
             epochs_per_round=options.epochs,
             seed=options.seed,
             round_timeout_s=options.round_timeout_s,
             keep_snapshots=options.keep_snapshots,
+            # Left out where it is the rule of agents that know of no other.
+            mixing="" if options.mixing == METROPOLIS.name else options.mixing,
+            # Likewise.
+            codec="" if options.codec == FLOAT32 else options.codec,
         )
+
+    def _graph(self, names: Sequence[str]) -> Graph:
+        options = self.options
+        return registry.graph(options.topology, names, degree=options.degree, seed=options.seed)
 
     def updates(self) -> Iterator[Update]:
         """Yields what happens until every agent has ended; then `ends` holds how.

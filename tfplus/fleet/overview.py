@@ -7,11 +7,35 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from tfplus.errors import TfplusError
-from tfplus.fleet.client import AgentClient
+from tfplus.fleet.clients.client import AgentClient
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.proto.v1.telemetry_pb2 import SensorReading
 from tfplus.wire.tls import TlsFiles
 
 _AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class SensorValue:
+    """What one sensor told, or why it did not.
+
+    Attributes:
+      quantity: with its unit.
+      value: in that unit; None where there is none.
+      instance: which one, where a device has several.
+      absent_reason: why `value` is None; empty where it is not.
+    """
+
+    quantity: str
+    value: float | None
+    instance: str = ""
+    absent_reason: str = ""
+
+    @classmethod
+    def of(cls, message: SensorReading) -> SensorValue:
+        """From the wire."""
+        value = message.value if message.HasField("value") else None
+        return cls(message.quantity, value, message.instance, message.absent_reason)
 
 
 @dataclass(frozen=True)
@@ -32,6 +56,8 @@ class DeviceRow:
       plugged_in: None where the device does not say.
       doing: what is under way: a gossip run and its round, a job and its step, or `idle`.
       waits_for: gate → why training waits for it.
+      cores: that it has.
+      sensors: what it was asked of its sensors, those that are absent with the reason.
     """
 
     address: str
@@ -47,17 +73,20 @@ class DeviceRow:
     plugged_in: bool | None = None
     doing: str = ""
     waits_for: Mapping[str, str] = field(default_factory=dict[str, str])
+    cores: int = 0
+    sensors: Sequence[SensorValue] = ()
 
 
-def row_of(address: str, status: pb.AgentStatus) -> DeviceRow:
-    """What an agent's status says."""
+def row_of(
+    address: str, status: pb.AgentStatus, sensors: Sequence[SensorReading] = ()
+) -> DeviceRow:
+    """What an agent's status and its sensors say."""
     battery, memory = status.battery, status.memory
     doing = "idle"
     if status.gossip_running:
         doing = f"gossip {status.gossip_run_id}, round {status.gossip_round}"
     elif status.HasField("running_job"):
-        job = status.running_job
-        doing = f"job {job.id}, step {job.steps_done:,} of {job.steps_total:,}"
+        doing = _doing(status.running_job)
     return DeviceRow(
         address=address,
         name=status.name,
@@ -71,11 +100,27 @@ def row_of(address: str, status: pb.AgentStatus) -> DeviceRow:
         plugged_in=battery.plugged_in if battery.HasField("plugged_in") else None,
         doing=doing,
         waits_for=dict(status.closed_gates),
+        cores=status.cpu_count,
+        sensors=tuple(map(SensorValue.of, sensors)),
     )
 
 
+def _doing(job: pb.JobStatus) -> str:
+    work = job.spec.WhichOneof("work") or "unknown work"
+    if job.spec.HasField("gossip"):
+        work = f"{work}, round {job.rounds_done} of {job.spec.gossip.rounds}"
+    paused = "paused " if job.state == pb.JobStatus.PAUSED else ""
+    steps = f", step {job.steps_done:,} of {job.steps_total:,}" if job.steps_total else ""
+    return f"{paused}job {job.id} ({work}){steps}"
+
+
 def ask(
-    addresses: Sequence[str], tls: TlsFiles | None, *, insecure: bool, timeout_s: float
+    addresses: Sequence[str],
+    tls: TlsFiles | None,
+    *,
+    insecure: bool,
+    timeout_s: float,
+    quantities: Sequence[str] = (),
 ) -> list[DeviceRow]:
     """Asks every agent; one that does not answer gets a row that says why.
 
@@ -84,6 +129,7 @@ def ask(
       tls: own certificate; None for plaintext.
       insecure: plaintext also beyond loopback.
       timeout_s: how long an answer may take.
+      quantities: of its sensors, such as `temperature_celsius`.
 
     Returns:
       A row an address, in their order.
@@ -93,7 +139,8 @@ def ask(
         try:
             with AgentClient(address, tls, insecure=insecure, timeout_s=timeout_s) as client:
                 client.wait_ready(timeout_s)
-                return row_of(address, client.status())
+                sensors = client.sensors(quantities) if quantities else []
+                return row_of(address, client.status(), sensors)
         except TfplusError as error:
             return DeviceRow(address, str(error))
 

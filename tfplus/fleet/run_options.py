@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tfplus.data.scaling import Scaling
+from tfplus.errors import UsageError
+from tfplus.gossip.compression.registry import FLOAT32, kind_of
+from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.wire.tls import TlsFiles
 
 
@@ -22,6 +25,10 @@ class RunOptions:
       keep_snapshots: agents keep the weights of every round.
       tls: own certificate; None for plaintext.
       insecure: plaintext also beyond loopback.
+      topology: who is whose neighbour, one of `membership.registry.GRAPHS`.
+      degree: neighbours an agent, of `random-regular`.
+      mixing: how agents average, one of `mixing.registry.MIXINGS`.
+      codec: of what agents send each other, see `compression.registry.link_codec`.
       scaling: of the values of the agents' data, instead of what their models' files declare.
     """
 
@@ -34,4 +41,22 @@ class RunOptions:
     keep_snapshots: bool = False
     tls: TlsFiles | None = None
     insecure: bool = False
+    topology: str = "ring"
+    degree: int = 4
+    mixing: str = "metropolis"
+    codec: str = "float32"
     scaling: Scaling | None = None
+
+    def check_known_to(self, status: pb.AgentStatus) -> None:
+        """Checks that an agent can do what the run asks for.
+
+        Raises:
+          UsageError: it does not know the codec.
+        """
+        known = status.gossip_codecs or [FLOAT32]
+        if kind_of(self.codec) not in known:
+            raise UsageError(
+                f"agent '{status.name}' does not know the codec '{self.codec}': expected one of "
+                f"{', '.join(known)}, which is what tfplus {status.version} on it has; install a "
+                "newer one there, or choose another codec for all"
+            )

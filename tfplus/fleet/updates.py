@@ -24,6 +24,7 @@ class Round:
       responders: neighbours in the average.
       missing: neighbours that were not.
       sent_bytes: between neighbours, since the agent's update before.
+      sent_as_float32_bytes: what that would have been without a codec.
       received_bytes: likewise.
       train_s: local training.
       wait_s: for neighbours.
@@ -39,6 +40,7 @@ class Round:
     responders: tuple[str, ...]
     missing: tuple[str, ...]
     sent_bytes: int
+    sent_as_float32_bytes: int
     received_bytes: int
     train_s: float
     wait_s: float
@@ -56,6 +58,7 @@ class Ended:
       round: the last one known of.
       error: why it failed or is lost.
       sent_bytes: between neighbours, since the agent's update before.
+      sent_as_float32_bytes: what that would have been without a codec.
       received_bytes: likewise.
       slice_weights: samples behind each slice, where it finished.
     """
@@ -65,6 +68,7 @@ class Ended:
     round: int
     error: str = ""
     sent_bytes: int = 0
+    sent_as_float32_bytes: int = 0
     received_bytes: int = 0
     slice_weights: Mapping[str, float] = field(default_factory=dict[str, float])
 
@@ -95,6 +99,7 @@ def from_event(agent: str, event: pb.GossipEvent) -> Round | Ended:
             round=event.round,
             error=event.error,
             sent_bytes=event.bytes_sent,
+            sent_as_float32_bytes=event.bytes_sent_as_float32 or event.bytes_sent,
             received_bytes=event.bytes_received,
             slice_weights=dict(event.slice_weights),
         )
@@ -107,6 +112,7 @@ def from_event(agent: str, event: pb.GossipEvent) -> Round | Ended:
         responders=tuple(event.responders),
         missing=tuple(event.missing),
         sent_bytes=event.bytes_sent,
+        sent_as_float32_bytes=event.bytes_sent_as_float32 or event.bytes_sent,
         received_bytes=event.bytes_received,
         train_s=event.train_seconds,
         wait_s=event.wait_seconds,

@@ -5,12 +5,13 @@ Time enters as `now`, seconds of the local monotonic clock. A peer's clock is ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import TypeAlias
 
+from tfplus.gossip.links import Schedule
 from tfplus.tensors.slice_set import SliceSet
 
 
@@ -38,6 +39,13 @@ class RoundContribution:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "slice_weights", MappingProxyType(dict(self.slice_weights)))
+
+    def only(self, names: Collection[str]) -> RoundContribution:
+        """Returns the contribution of those of its slices that are among `names`."""
+        held = self.tensors.only(name for name in self.tensors if name in names)
+        weights = {name: self.slice_weights[name] for name in held}
+        schema = held.schema_hash() if self.schema_hash else ""
+        return replace(self, tensors=held, slice_weights=weights, schema_hash=schema)
 
 
 class Outcome(Enum):
@@ -86,13 +94,31 @@ class PeerUnreachable:
 
 
 @dataclass(frozen=True)
+class PeerFinished:
+    """A neighbour answered that its last round is done."""
+
+    now: float
+    peer: str
+
+
+@dataclass(frozen=True)
+class LinksChanged:
+    """Membership has other links for the node, from the round under way on; see `links`."""
+
+    now: float
+    schedule: Schedule
+
+
+@dataclass(frozen=True)
 class Tick:
     """Time went by."""
 
     now: float
 
 
-Event: TypeAlias = Started | LocalDone | Received | PeerUnreachable | Tick
+Event: TypeAlias = (
+    Started | LocalDone | Received | PeerUnreachable | PeerFinished | LinksChanged | Tick
+)
 
 # --- effects: what the shell shall do, in this order ----------------------------------------------
 
@@ -106,9 +132,10 @@ class TrainLocally:
 
 @dataclass(frozen=True)
 class Send:
-    """Bring this contribution to every neighbour."""
+    """Bring this contribution to these neighbours."""
 
     contribution: RoundContribution
+    to: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -155,7 +182,7 @@ class RoundDone:
 
 @dataclass(frozen=True)
 class Finished:
-    """The last round is done."""
+    """The run is over for this node; `round` is the last that it has done."""
 
     round: int
 

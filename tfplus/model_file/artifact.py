@@ -13,7 +13,7 @@ import lzma
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -23,9 +23,10 @@ import numpy as np
 from tfplus.codecs.codec import Encoded
 from tfplus.codecs.registry import codec
 from tfplus.errors import ArtifactError
-from tfplus.model_file import baking
+from tfplus.model_file import baking, layout
 from tfplus.model_file.baking import Inference
-from tfplus.model_file.companion_graphs import InferenceGraph
+from tfplus.model_file.companion_graphs import FeatureGraph, InferenceGraph
+from tfplus.model_file.layout import SCALE_BYTES
 from tfplus.model_file.manifest import Manifest
 from tfplus.model_file.manifest_reader import from_json
 from tfplus.system.files import sha256_of, write_atomic
@@ -36,7 +37,6 @@ LABELS_NAME = "labels.txt"
 _INFER_NAME = "infer.tflite"
 _CONSTANTS_NAME = "constants.tflite"
 _IDENTIFIER = b"TFL3"
-_SCALE_BYTES = 4
 _MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 _MAX_GRAPH_BYTES = 256 * 1024 * 1024
 
@@ -80,6 +80,7 @@ def write(
     manifest: Manifest,
     graphs: Mapping[str, bytes] = _NO_GRAPHS,
     inference: Inference | None = None,
+    features: Sequence[bytes] = (),
 ) -> Artifact:
     """Writes flatbuffer and manifest as one file; equal input gives an equal file.
 
@@ -90,6 +91,7 @@ def write(
       graphs: accelerator → graph, for each that the manifest names.
       inference: the graphs of inference with constant weights; its entry in the manifest is made
         here.
+      features: the graphs that make features, those that the manifest names.
     """
     members = {_graph_name(name): graph for name, graph in graphs.items()}
     if inference is not None:
@@ -97,13 +99,23 @@ def write(
             _INFER_NAME: baking.without_constants(inference),
             _CONSTANTS_NAME: inference.constants,
         }
-        described = InferenceGraph(
+        constant = InferenceGraph(
             len(inference.infer),
             hashlib.sha256(members[_INFER_NAME]).hexdigest(),
             hashlib.sha256(inference.constants).hexdigest(),
             inference.places,
         )
-        manifest = dataclasses.replace(manifest, inference=(described,))
+        manifest = dataclasses.replace(manifest, inference=(constant,))
+    members |= {_features_name(i): graph for i, graph in enumerate(features)}
+    manifest = dataclasses.replace(
+        manifest,
+        features=tuple(
+            dataclasses.replace(
+                entry, size_bytes=len(graph), sha256=hashlib.sha256(graph).hexdigest()
+            )
+            for entry, graph in zip(manifest.features, features, strict=True)
+        ),
+    )
     manifest = dataclasses.replace(
         manifest,
         flatbuffer_bytes=len(flatbuffer),
@@ -121,11 +133,9 @@ def write(
     buffer.write(flatbuffer)
     # Not compressed: what zlib makes of it differs by version, and with it the file's address.
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:
-        for name, member in (
-            (MANIFEST_NAME, manifest.to_json()),
-            (LABELS_NAME, "".join(f"{label}\n" for label in manifest.classes)),
-            *members.items(),
-        ):
+        labels = "".join(f"{label}\n" for label in manifest.classes)
+        described = {MANIFEST_NAME: manifest.to_json(), LABELS_NAME: labels}
+        for name, member in {**described, **members}.items():
             # A fixed date keeps the file, and so its address, the same from run to run.
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), member)
     content = buffer.getvalue()
@@ -159,8 +169,8 @@ def read(path: Path) -> Artifact:
         manifest = from_json(text)
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from None
-    _check_layout(path, manifest)
-    if _flatbuffer_hash(path, manifest.flatbuffer_bytes) != manifest.flatbuffer_sha256:
+    layout.check(path, manifest)
+    if layout.flatbuffer_hash(path, manifest.flatbuffer_bytes) != manifest.flatbuffer_sha256:
         raise ArtifactError(f"{path}: the graph does not match its SHA-256: the file is corrupt")
     return Artifact(path, manifest, sha256_of(path), path.stat().st_size)
 
@@ -190,6 +200,20 @@ def inference_graphs(artifact: Artifact) -> Inference | None:
     cut = _member(artifact.path, _INFER_NAME, entry.sha256, left)
     constants = _member(artifact.path, _CONSTANTS_NAME, entry.constants_sha256)
     return Inference(baking.with_room(cut, entry.constants), constants, entry.constants)
+
+
+def feature_graph(artifact: Artifact, graph: FeatureGraph) -> bytes:
+    """Reads a graph that makes features.
+
+    Args:
+      artifact: the file.
+      graph: one that its manifest names.
+
+    Raises:
+      ArtifactError: it is not what the manifest says.
+    """
+    name = _features_name(artifact.manifest.features.index(graph))
+    return _member(artifact.path, name, graph.sha256, graph.size_bytes)
 
 
 def _member(path: Path, name: str, sha256: str, size_bytes: int | None = None) -> bytes:
@@ -223,7 +247,7 @@ def initial_values(artifact: Artifact) -> dict[str, Tensor]:
                 scale = 1.0
                 if variable.scale_offset:
                     file.seek(variable.scale_offset)
-                    scale = float(np.frombuffer(file.read(_SCALE_BYTES), "<f4")[0])
+                    scale = float(np.frombuffer(file.read(SCALE_BYTES), "<f4")[0])
                 flat = codec(variable.storage).decode(Encoded(raw, scale), variable.elements)
             values[variable.name] = flat.reshape(variable.shape)
     return values
@@ -257,42 +281,20 @@ def with_values(artifact: Artifact, values: Tensors, path: Path) -> Artifact:
             raw = encoded.raw
             if variable.scale_offset:
                 scale_bytes = np.array([encoded.scale], "<f4").tobytes()
-                content[variable.scale_offset : variable.scale_offset + _SCALE_BYTES] = scale_bytes
+                content[variable.scale_offset : variable.scale_offset + SCALE_BYTES] = scale_bytes
         content[variable.offset : variable.offset + len(raw)] = raw
     graphs = {
         entry.accelerator: accelerated_graph(artifact, entry.accelerator) or b""
         for entry in artifact.manifest.accelerated
     }
-    return write(path, bytes(content), artifact.manifest, graphs, inference_graphs(artifact))
+    features = [feature_graph(artifact, graph) for graph in artifact.manifest.features]
+    inference = inference_graphs(artifact)
+    return write(path, bytes(content), artifact.manifest, graphs, inference, features)
+
+
+def _features_name(place: int) -> str:
+    return f"features-{place}.tflite" if place else "features.tflite"
 
 
 def _graph_name(accelerator: str) -> str:
     return f"{accelerator}.tflite"
-
-
-def _check_layout(path: Path, manifest: Manifest) -> None:
-    parts = [(v.offset, v.stored_bytes, v.name) for v in manifest.variables]
-    for variable in manifest.variables:
-        if (variable.scale_offset > 0) != codec(variable.storage).scaled:
-            raise ArtifactError(
-                f"{path}: variable '{variable.name}': expected a scale with int8 and none else"
-            )
-        if variable.scale_offset:
-            parts.append((variable.scale_offset, _SCALE_BYTES, variable.name))
-    end = 0
-    for offset, size, name in sorted(parts):
-        if not 0 <= offset <= manifest.flatbuffer_bytes - size:
-            raise ArtifactError(f"{path}: variable '{name}' lies outside the graph")
-        # Writing one variable must not change another.
-        if offset < end and size:
-            raise ArtifactError(f"{path}: variable '{name}' overlaps another")
-        end = max(end, offset + size)
-
-
-def _flatbuffer_hash(path: Path, size: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while size > 0 and (piece := file.read(min(size, 1 << 20))):
-            digest.update(piece)
-            size -= len(piece)
-    return digest.hexdigest()

@@ -10,6 +10,14 @@ Accelerator = Literal["gpu"]
 
 
 @dataclass(frozen=True)
+class TensorInfo:
+    """Shape and dtype of one input or output of a signature, or of one row of it."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
 class AcceleratedGraph:
     """A stateless graph of the same step, for an accelerator that takes no variables.
 
@@ -72,3 +80,30 @@ class InferenceGraph:
     sha256: str
     constants_sha256: str
     constants: tuple[InferenceConstant, ...]
+
+
+@dataclass(frozen=True)
+class FeatureGraph:
+    """A graph of frozen layers in front of what trains.
+
+    A file may have several, of which each takes what the one before it makes; the file takes what
+    the last one returns. They lie in the file's ZIP, see `artifact.feature_graph`; their signature
+    is `features`.
+
+    Attributes:
+      layer: whose output the features are.
+      input: name of the input, of this graph and of `train` and `infer`.
+      sample: what the graph takes: one sample, or what the graph before it made of one.
+      feature: what it makes of one.
+      batch_size: samples in one call.
+      size_bytes: of the graph.
+      sha256: of the graph (hex); it holds the frozen weights as constants.
+    """
+
+    layer: str
+    input: str
+    sample: TensorInfo
+    feature: TensorInfo
+    batch_size: int
+    size_bytes: int = 1
+    sha256: str = ""

@@ -14,7 +14,12 @@ from typing import Any, Literal
 import numpy as np
 
 from tfplus.codecs.registry import codec
-from tfplus.model_file.companion_graphs import AcceleratedGraph, InferenceGraph
+from tfplus.model_file.companion_graphs import (
+    AcceleratedGraph,
+    FeatureGraph,
+    InferenceGraph,
+    TensorInfo,
+)
 from tfplus.model_file.preprocessing import Preprocessing
 
 SCHEMA_VERSION = 3
@@ -25,14 +30,6 @@ Kind = Literal["logits", "probabilities", "values"]
 # What a target says: which class a row is of, how probable each class is, yes or no for each
 # output, or a number for each output.
 Targets = Literal["label", "distribution", "binary", "value"]
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """Shape and dtype of one input or output of a signature."""
-
-    shape: tuple[int, ...]
-    dtype: str
 
 
 @dataclass(frozen=True)
@@ -199,6 +196,8 @@ class Manifest:
       targets: what the file was checked for.
       accelerated: graphs of the same step for accelerators.
       inference: a graph of inference that weights are written into; at most one.
+      features: graphs that make of samples what `train` and `infer` take; none where these take
+        samples. At most one today.
       schema_version: version of this description.
     """
 
@@ -228,6 +227,7 @@ class Manifest:
     targets: tuple[CheckedTarget, ...] = ()
     accelerated: tuple[AcceleratedGraph, ...] = ()
     inference: tuple[InferenceGraph, ...] = ()
+    features: tuple[FeatureGraph, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def rounding(self, accelerator: str) -> frozenset[str]:

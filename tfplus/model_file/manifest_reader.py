@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import cast, get_args
 
-import numpy as np
-
 from tfplus.errors import ArtifactError, DamagedFileError
-from tfplus.model_file.companion_graphs import (
-    AcceleratedGraph,
-    Accelerator,
-    InferenceConstant,
-    InferenceGraph,
-)
+from tfplus.model_file import companion_reader
 from tfplus.model_file.manifest import (
     SCHEMA_VERSION,
     CheckedTarget,
@@ -98,11 +90,13 @@ def from_json(text: str, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         vocabularies=fields.object("vocabularies").counts(),
         declared_dtypes=fields.object("declared_dtypes").dtypes(),
         targets=tuple(_target(f) for f in fields.objects("targets")),
-        accelerated=tuple(_accelerated(f) for f in fields.objects("accelerated")),
-        inference=tuple(_inference(f, limits) for f in fields.objects("inference")),
+        accelerated=tuple(companion_reader.accelerated(f) for f in fields.objects("accelerated")),
+        inference=tuple(companion_reader.inference(f, limits) for f in fields.objects("inference")),
+        features=companion_reader.features(fields, limits),
         schema_version=version,
     )
     _check_interface(fields, manifest)
+    companion_reader.check_features(fields, manifest)
     return manifest
 
 
@@ -198,36 +192,6 @@ def _target(fields: ManifestFields) -> CheckedTarget:
     )
 
 
-def _accelerated(fields: ManifestFields) -> AcceleratedGraph:
-    return AcceleratedGraph(
-        accelerator=cast("Accelerator", fields.choice("accelerator", get_args(Accelerator))),
-        size_bytes=fields.integer("size_bytes", minimum=1),
-        sha256=fields.text("sha256"),
-        checked_by=fields.text("checked_by"),
-        rounding=fields.texts("rounding"),
-    )
-
-
-def _inference(fields: ManifestFields, limits: Limits) -> InferenceGraph:
-    size = fields.integer("size_bytes", minimum=1)
-    if size > limits.model_bytes:
-        raise fields.wrong("size_bytes", f"at most {limits.model_bytes} bytes", size)
-    constants = tuple(_constant(f, limits) for f in fields.objects("constants"))
-    end = 0
-    for place in sorted(constants, key=lambda place: place.offset):
-        if place.offset < end or place.offset + place.size_bytes > size:
-            raise fields.wrong("constants", "places apart, within the graph", place.name)
-        end = place.offset + place.size_bytes
-    return InferenceGraph(size, fields.text("sha256"), fields.text("constants_sha256"), constants)
-
-
-def _constant(fields: ManifestFields, limits: Limits) -> InferenceConstant:
-    shape, order = fields.shape(limits), fields.integers("order", minimum=0)
-    if sorted(order) != list(range(len(shape))):
-        raise fields.wrong("order", f"an order of {len(shape)} axes", list(order))
-    return InferenceConstant(fields.text("name"), fields.integer("offset"), shape, order)
-
-
 def _variable(fields: ManifestFields, limits: Limits) -> Variable:
     name = _name(fields, limits)
     variable = Variable(
@@ -250,12 +214,4 @@ def _signature(fields: ManifestFields) -> Signature:
 
 
 def _tensors(fields: ManifestFields) -> dict[str, TensorInfo]:
-    return {n: _tensor(f, DEFAULT_LIMITS) for n, f in fields.members()}
-
-
-def _tensor(fields: ManifestFields, limits: Limits) -> TensorInfo:
-    info = TensorInfo(fields.shape(limits), fields.dtype())
-    size_bytes = math.prod(info.shape) * np.dtype(info.dtype).itemsize
-    if size_bytes > limits.tensor_bytes:
-        raise fields.wrong("shape", f"at most {limits.tensor_bytes} bytes", size_bytes)
-    return info
+    return {n: companion_reader.tensor(f, DEFAULT_LIMITS) for n, f in fields.members()}

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from tfplus.errors import MissingExtraError
@@ -17,6 +18,7 @@ from tfplus.report.svg import Mark, embedded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 WIDE = 760
 NARROW = 380
@@ -25,6 +27,8 @@ _POINTS = 72
 _METADATA = ("Date", "Creator", "Format", "Type")
 _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",
+    # TrueType: publishers refuse Type 3.
+    "pdf.fonttype": 42,
     "font.size": 12.0,
     "font.family": "DejaVu Sans",
     # A name is a text, whatever it holds.
@@ -54,10 +58,34 @@ def svg(figure: Figure, width: int = WIDE) -> str:
     Raises:
       MissingExtraError: matplotlib is not installed.
     """
+    with _drawn(figure, width) as (canvas, marks):
+        out = io.StringIO()
+        canvas.savefig(out, format="svg", metadata=dict.fromkeys(_METADATA))
+    return embedded(out.getvalue(), figure.title, marks)
+
+
+def pdf(figure: Figure, width: int = WIDE) -> bytes:
+    """Draws a figure as a page of PDF of its own size, fonts embedded, for a paper.
+
+    Args:
+      figure: with at least one value.
+      width: as for `svg`.
+
+    Raises:
+      MissingExtraError: matplotlib is not installed.
+    """
+    with _drawn(figure, width) as (canvas, _):
+        out = io.BytesIO()
+        metadata = {"Title": figure.title, "Creator": None, "CreationDate": None}
+        canvas.savefig(out, format="pdf", metadata=metadata)
+    return out.getvalue()
+
+
+@contextmanager
+def _drawn(figure: Figure, width: int) -> Generator[tuple[Canvas, dict[str, Mark]]]:
     try:
         import matplotlib as mpl
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-        from matplotlib.figure import Figure as Canvas
+        from matplotlib.figure import Figure as MplFigure
     except ImportError:
         raise MissingExtraError.of("drawing a figure", "analysis") from None
 
@@ -67,32 +95,30 @@ def svg(figure: Figure, width: int = WIDE) -> str:
     columns = min(figure.columns, len(panels)) if isinstance(figure, Multiples) else 1
     columns = columns if width > NARROW else 1
     rows = -(-len(panels) // columns)
-    height = max(map(_height, panels)) * rows
+    panel_width = width / columns
+    height = max(_height(panel, panel_width) for panel in panels) * rows
     marks: dict[str, Mark] = {}
     # Ids of the drawing come from the salt: those of two figures on a page differ.
     salt = f"{re.sub(r'[^a-z0-9]+', '-', figure.title.lower())}-{width}"
     with mpl.rc_context(cast("Any", _SETTINGS | {"svg.hashsalt": salt})):
-        canvas = Canvas((width / _POINTS, height / _POINTS), layout="constrained")
-        FigureCanvasSVG(canvas)
+        canvas = MplFigure((width / _POINTS, height / _POINTS), layout="constrained")
         canvas.patch.set_visible(False)
         ends: list[line_drawing.EndLabels] = []
         for i, panel in enumerate(panels):
             axes = canvas.add_subplot(rows, columns, i + 1)
             if isinstance(figure, Multiples):
                 axes.set_title(panel.title, loc="left", color=colours.INK)
-            marks |= _panel(axes, panel, f"panel-{i}", ends, with_ends=width > NARROW)
+            marks |= _panel(axes, panel, f"panel-{i}", ends, panel_width, with_ends=width > NARROW)
         # Places of labels are known when the axes have theirs.
         canvas.draw_without_rendering()
         for labels in ends:
             labels.spread()
-        out = io.StringIO()
-        canvas.savefig(out, format="svg", metadata=dict.fromkeys(_METADATA))
-    return embedded(out.getvalue(), figure.title, marks)
+        yield canvas, marks
 
 
-def _height(panel: LineFigure | BarFigure) -> int:
+def _height(panel: LineFigure | BarFigure, width: float) -> int:
     if isinstance(panel, BarFigure):
-        return panel.height
+        return bar_drawing.least_height(panel, width)
     return max(panel.height, line_drawing.least_height(panel))
 
 
@@ -101,11 +127,12 @@ def _panel(
     panel: LineFigure | BarFigure,
     key: str,
     ends: list[line_drawing.EndLabels],
+    width: float,
     *,
     with_ends: bool,
 ) -> dict[str, Mark]:
     if isinstance(panel, BarFigure):
-        return bar_drawing.draw(axes, panel, key)
+        return bar_drawing.draw(axes, panel, key, width)
     marks, labels = line_drawing.draw(axes, panel, key, with_ends=with_ends)
     ends.append(labels)
     return marks

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tfplus.report.colours import VARIABLES, variable
 
 NAMESPACE = "http://www.w3.org/2000/svg"
+_VARIABLE = re.compile(r"var\(--[a-z0-9]+, (#[0-9a-f]{6})\)")
 _LINK = "{http://www.w3.org/1999/xlink}href"
 
 
@@ -58,6 +59,22 @@ def embedded(drawing: str, title: str, marks: Mapping[str, Mark]) -> str:
     said.text = title
     root.insert(0, said)
     return ET.tostring(root, "unicode")
+
+
+def standalone(drawing: str, font: str = "DejaVu Sans, Helvetica, Arial, sans-serif") -> str:
+    """An embedded drawing as a file of its own: with its size, in the light page's colours.
+
+    Args:
+      drawing: as `embedded` returned it.
+      font: of its text.
+    """
+    root = ET.fromstring(_VARIABLE.sub(r"\1", drawing))  # noqa: S314 drawn here
+    _, _, width, height = root.attrib["viewBox"].split()
+    root.attrib |= {"width": width, "height": height, "font-family": font}
+    ground = {"width": width, "height": height, "fill": "#ffffff"}
+    root.insert(1, ET.Element(f"{{{NAMESPACE}}}rect", ground))
+    ET.register_namespace("", NAMESPACE)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, "unicode")}\n'
 
 
 def _mark(root: ET.Element, marks: Mapping[str, Mark]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,10 @@ class Runtime:
         known = versions.fault(self.name, self.version)
         return known.message(self.version) if known else ""
 
+    def warm(self) -> None:
+        """Imports the runtime, so that no later call has to."""
+        importlib.import_module(_RUNTIMES[self.name])
+
     def open(self, path: Path, manifest: Manifest, *, threads: int, xnnpack: bool) -> Model:
         """Opens an exported file for training.
 
@@ -84,6 +89,45 @@ class Runtime:
                 f"{path.name}: {self.name} {self.version} does not take this model: {error}"
             ) from None
         return Model(interpreter, manifest)
+
+    def runner(self, content: bytes, signature: str, *, threads: int) -> Any:
+        """Opens a graph without variables, and returns what runs a signature of it.
+
+        Args:
+          content: a flatbuffer.
+          signature: its name.
+          threads: as for `open`.
+
+        Raises:
+          ArtifactError: the runtime does not take it, or it has no such signature.
+        """
+        return self.runners(content, (signature,), threads=threads)[signature]
+
+    def runners(self, content: bytes, signatures: Sequence[str], *, threads: int) -> dict[str, Any]:
+        """Opens a graph, and returns what runs its signatures, which share its variables.
+
+        Args:
+          content: a flatbuffer.
+          signatures: their names.
+          threads: as for `open`.
+
+        Raises:
+          ArtifactError: the runtime does not take it, or it has no such signature.
+        """
+        module = importlib.import_module(_RUNTIMES[self.name])
+        resolvers = module.OpResolverType
+        without = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        try:
+            interpreter = module.Interpreter(
+                model_content=content,
+                num_threads=threads or cores.performance(),
+                experimental_op_resolver_type=without if self.xnnpack_warning else resolvers.AUTO,
+            )
+            return {name: interpreter.get_signature_runner(name) for name in signatures}
+        except (ValueError, RuntimeError) as error:
+            raise ArtifactError(
+                f"{self.name} {self.version} does not take the graph '{signatures[0]}': {error}"
+            ) from None
 
 
 def find(name: str = AUTO) -> Runtime:

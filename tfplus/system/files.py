@@ -9,14 +9,15 @@ import errno
 import hashlib
 import os
 import stat
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from tfplus.errors import DamagedFileError
+from tfplus.system.aside import PART, AsideFile, sync_directory
 
-PART = ".part"
+# Permissions of what is nobody else's business, such as the state of an agent.
+PRIVATE = 0o600
 _SET_ASIDE = ".damaged"
 _PIECE_BYTES = 1 << 20
 
@@ -39,23 +40,13 @@ def write_atomic(
         # A rename would put a file in the place of a device such as /dev/null.
         raise FileExistsError(errno.EEXIST, "is not a regular file", str(path))
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
+        with AsideFile(path.parent, f".{path.name}.") as aside:
+            with os.fdopen(aside.handle, "wb", closefd=False) as file:
+                for chunk in [chunks] if isinstance(chunks, bytes) else chunks:
+                    file.write(chunk)
+            aside.keep(path, mode=mode)
     except OSError as error:
         raise _of(error, path) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for chunk in [chunks] if isinstance(chunks, bytes) else chunks:
-                file.write(chunk)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _of(error, path) from None
-        raise
-    sync_directory(path.parent)
 
 
 def link_atomic(source: Path, target: Path) -> None:
@@ -77,7 +68,8 @@ def link_atomic(source: Path, target: Path) -> None:
         os.link(source, temporary)
     except OSError:
         with source.open("rb") as file:
-            write_atomic(target, iter(lambda: file.read(_PIECE_BYTES), b""))
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            write_atomic(target, iter(lambda: file.read(_PIECE_BYTES), b""), mode=mode)
         return
     try:
         temporary.replace(target)
@@ -92,15 +84,6 @@ def link_atomic(source: Path, target: Path) -> None:
 def _of(error: OSError, path: Path) -> OSError:
     # A full disk is told without a name, and that of the temporary file would mean nothing.
     return OSError(error.errno, error.strerror, str(path))
-
-
-def sync_directory(path: Path) -> None:
-    """Makes a rename in the directory survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -125,7 +108,14 @@ def read_capped(path: Path, max_bytes: int) -> bytes:
       OSError: it is not there, or cannot be read.
     """
     with open_regular(path) as file:
-        content = file.read(max_bytes + 1)
+        # A read of as much as may be would take that memory at once, whatever the file holds.
+        content = file.read(min(os.fstat(file.fileno()).st_size, max_bytes) + 1)
+        # Files of the kernel say that they are empty, and others grow meanwhile.
+        while len(content) <= max_bytes:
+            more = file.read(min(max_bytes + 1 - len(content), _PIECE_BYTES))
+            if not more:
+                break
+            content += more
     if len(content) > max_bytes:
         raise DamagedFileError(f"expected at most {max_bytes} bytes, it has more")
     return content
@@ -143,6 +133,14 @@ def set_aside(path: Path) -> Path:
       OSError: it cannot be renamed.
     """
     return path.replace(set_aside_name(path))
+
+
+def absolute(path: Path) -> Path:
+    """The path without links, also where they lead in a circle.
+
+    `Path.resolve` raises there, before Python 3.13; whoever opens the path says so in words.
+    """
+    return Path(os.path.realpath(path))
 
 
 def sha256_of(path: Path) -> str:

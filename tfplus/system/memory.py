@@ -20,3 +20,33 @@ def total_bytes(root: Path = Path("/")) -> int:
     except OSError:
         return physical
     return min(physical, int(text)) if text.isdecimal() else physical
+
+
+def peak_bytes(root: Path = Path("/")) -> int:
+    """The largest resident set of this process so far; 0 where the system does not tell.
+
+    Args:
+      root: where `proc` lies.
+    """
+    return _status("VmHWM", root)
+
+
+def data_bytes(root: Path = Path("/")) -> int:
+    """What `RLIMIT_DATA` counts of this process; 0 where the system does not tell.
+
+    Args:
+      root: where `proc` lies.
+    """
+    return _status("VmData", root)
+
+
+def _status(field: str, root: Path) -> int:
+    try:
+        text = (root / "proc/self/status").read_text()
+    except OSError:
+        return 0
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    return 0

@@ -55,18 +55,27 @@ def in_parallel(
 
 
 class TensorHasher:
-    """Hashes tensors that come one after the other, cut into chunks anywhere.
+    """Hashes tensors that come one after the other, cut into chunks anywhere, and hands them on.
+
+    Large ones in a thread of its own: who takes chunks from a network takes the next one meanwhile.
 
     Args:
       sizes_bytes: of the tensors, in the order in which they come.
+      hand_on: gets each chunk, in order; what it raises, `take` or `digests` raises soon after.
     """
 
-    def __init__(self, sizes_bytes: Sequence[int]) -> None:
+    def __init__(
+        self,
+        sizes_bytes: Sequence[int],
+        hand_on: Callable[[bytes | memoryview], object] = lambda _: None,
+    ) -> None:
         self._rest = list(reversed(sizes_bytes))
+        self._hand_on = hand_on
         self._digests: list[bytes] = []
         self._current = hashlib.sha256()
-        self._chunks: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
+        self._chunks: queue.Queue[bytes | memoryview | None] = queue.Queue(_AHEAD)
         self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
         if sum(sizes_bytes) >= _WORTH_A_THREAD_BYTES:
             self._thread = threading.Thread(target=self._run, name="hash", daemon=True)
 
@@ -83,16 +92,21 @@ class TensorHasher:
     ) -> None:
         self._finish()
 
-    def take(self, chunk: bytes) -> None:
+    def take(self, chunk: bytes | memoryview) -> None:
         """Takes the next bytes; at most as many as all tensors have in all."""
+        if self._failure is not None:
+            raise self._failure
         if self._thread is None:
             self._hash(chunk)
+            self._hand_on(chunk)
         else:
             self._chunks.put(chunk)
 
     def digests(self) -> list[bytes]:
-        """The hash of each tensor, once all bytes were taken."""
+        """The hash of each tensor, once all bytes were taken; they were handed on by then."""
         self._finish()
+        if self._failure is not None:
+            raise self._failure
         self._hash(b"")
         return self._digests
 
@@ -104,9 +118,15 @@ class TensorHasher:
 
     def _run(self) -> None:
         while (chunk := self._chunks.get()) is not None:
-            self._hash(chunk)
+            # After a failure the rest is taken all the same, so that nobody waits for room.
+            if self._failure is None:
+                try:
+                    self._hash(chunk)
+                    self._hand_on(chunk)
+                except BaseException as failure:
+                    self._failure = failure
 
-    def _hash(self, chunk: bytes) -> None:
+    def _hash(self, chunk: bytes | memoryview) -> None:
         view = memoryview(chunk)
         while self._rest and (view or not self._rest[-1]):
             piece, view = view[: self._rest[-1]], view[self._rest[-1] :]

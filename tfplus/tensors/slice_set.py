@@ -11,8 +11,10 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
+import numpy as np
+
 from tfplus.tensors.hashing import in_parallel, tensor_hash
-from tfplus.tensors.slices import Tensor, Tensors
+from tfplus.tensors.slices import Tensor, Tensors, schema_hash
 
 _NO_HASHES: Mapping[str, bytes] = MappingProxyType({})
 
@@ -20,12 +22,14 @@ _NO_HASHES: Mapping[str, bytes] = MappingProxyType({})
 class _Slice:
     """One array and, once somebody asked, its hash; several sets may hold it."""
 
-    __slots__ = ("_lock", "digest", "tensor")
+    __slots__ = ("_finite", "_lock", "digest", "layout", "tensor")
 
     def __init__(self, tensor: Tensor, digest: bytes | None) -> None:
         self.tensor = tensor.view()
         self.tensor.flags.writeable = False
         self.digest = digest
+        self.layout = (tensor.shape, tensor.dtype.name)
+        self._finite: bool | None = None
         self._lock = threading.Lock()
 
     def hash(self) -> bytes:
@@ -34,6 +38,13 @@ class _Slice:
             if self.digest is None:
                 self.digest = tensor_hash(self.tensor)
             return self.digest
+
+    def finite(self) -> bool:
+        # Found twice at the worst, where two ask at once.
+        if self._finite is None:
+            floating = self.tensor.dtype.kind == "f"
+            self._finite = not floating or bool(np.isfinite(self.tensor).all())
+        return self._finite
 
 
 class SliceSet(Mapping[str, Tensor]):
@@ -52,10 +63,11 @@ class SliceSet(Mapping[str, Tensor]):
       (36, ['shared/k'])
     """
 
-    __slots__ = ("_slices",)
+    __slots__ = ("_schema_hash", "_slices")
 
     def __init__(self, tensors: Tensors, hashes: Mapping[str, bytes] = _NO_HASHES) -> None:
         self._slices = {n: _Slice(t, hashes.get(n)) for n, t in tensors.items()}
+        self._schema_hash = ""
 
     @classmethod
     def of(cls, tensors: Tensors) -> SliceSet:
@@ -92,6 +104,20 @@ class SliceSet(Mapping[str, Tensor]):
     def size_bytes(self) -> int:
         """Bytes of all arrays together."""
         return sum(piece.tensor.nbytes for piece in self._slices.values())
+
+    def layouts(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Name → (shape, dtype) of each array."""
+        return {name: piece.layout for name, piece in self._slices.items()}
+
+    def schema_hash(self) -> str:
+        """`slices.schema_hash` of the arrays; computed once."""
+        if not self._schema_hash:
+            self._schema_hash = schema_hash(self)
+        return self._schema_hash
+
+    def not_finite(self) -> list[str]:
+        """Names of arrays that hold NaN or infinity; each array is looked through once."""
+        return [name for name, piece in self._slices.items() if not piece.finite()]
 
     @property
     def known_hashes(self) -> dict[str, bytes]:

@@ -20,10 +20,13 @@ from tfplus.errors import TensorError
 
 Tensor = npt.NDArray[np.generic]
 Tensors = Mapping[str, Tensor]
+# Name → (shape, dtype name).
+Specs = Mapping[str, tuple[tuple[int, ...], str]]
 
 SHARED = "shared"
 TASK = "task"
 OPTIMIZER = "optimizer"
+_FINITE_BLOCK = 1 << 16
 
 _TASK_LAYER = re.compile(r"^task_([A-Za-z0-9-]+)_(.+)$")
 
@@ -167,7 +170,12 @@ def _average_slice(name: str, contributions: Sequence[Contribution]) -> Tensor:
     return (total / sum(shares)).astype(first.dtype)
 
 
-def check_against(tensors: Tensors, expected: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+def specs_of(tensors: Tensors) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Name → (shape, dtype name) of tensors."""
+    return {name: (t.shape, t.dtype.name) for name, t in tensors.items()}
+
+
+def check_against(tensors: Tensors, expected: Specs) -> None:
     """Checks that `tensors` are exactly the expected ones, before any of them is used.
 
     Args:
@@ -175,23 +183,31 @@ def check_against(tensors: Tensors, expected: Mapping[str, tuple[tuple[int, ...]
       expected: name → (shape, dtype name).
 
     Raises:
-      TensorError: naming the first tensor that is missing, unknown, or of another shape or dtype,
-        or that holds NaN or infinity.
+      TensorError: as `check_specs`, or naming a tensor that holds NaN or infinity.
     """
-    missing = sorted(set(expected) - set(tensors))
-    unknown = sorted(set(tensors) - set(expected))
-    if missing or unknown:
-        raise TensorError(
-            f"tensors do not match the model: missing {missing[:4]}, unknown {unknown[:4]} "
-            f"({len(expected)} expected, {len(tensors)} came)"
-        )
-    check_held(tensors, expected)
+    check_specs(specs_of(tensors), expected)
     for name, tensor in tensors.items():
-        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+        if not _is_finite(tensor):
             raise TensorError(f"tensor '{name}': expected finite values, got NaN or infinity")
 
 
-def check_held(tensors: Tensors, expected: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+def check_specs(specs: Specs, expected: Specs) -> None:
+    """Checks that tensors would be exactly the expected ones.
+
+    Raises:
+      TensorError: naming the first tensor that is missing, unknown, or of another shape or dtype.
+    """
+    missing = sorted(set(expected) - set(specs))
+    unknown = sorted(set(specs) - set(expected))
+    if missing or unknown:
+        raise TensorError(
+            f"tensors do not match the model: missing {missing[:4]}, unknown {unknown[:4]} "
+            f"({len(expected)} expected, {len(specs)} came)"
+        )
+    _check_shapes(specs, expected)
+
+
+def check_held(tensors: Tensors, expected: Specs) -> None:
     """Checks that `tensors` hold the expected ones; others and values are not looked at.
 
     Raises:
@@ -202,10 +218,24 @@ def check_held(tensors: Tensors, expected: Mapping[str, tuple[tuple[int, ...], s
         raise TensorError(
             f"tensors do not match the model: missing {missing[:4]} ({len(expected)} expected)"
         )
+    _check_shapes(specs_of(tensors), expected)
+
+
+def _check_shapes(specs: Specs, expected: Specs) -> None:
     for name, (shape, dtype) in expected.items():
-        tensor = tensors[name]
-        if tuple(tensor.shape) != tuple(shape) or tensor.dtype.name != dtype:
+        found, kind = specs[name]
+        if tuple(found) != tuple(shape) or kind != dtype:
             raise TensorError(
-                f"tensor '{name}': expected {dtype}{list(shape)}, "
-                f"got {tensor.dtype.name}{list(tensor.shape)}"
+                f"tensor '{name}': expected {dtype}{list(shape)}, got {kind}{list(found)}"
             )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if tensor.dtype.kind != "f":
+        return True
+    if not tensor.flags.c_contiguous:
+        return bool(np.isfinite(tensor).all())
+    # In blocks that stay in a processor's cache, and so do the answers.
+    flat = tensor.reshape(-1)
+    blocks = range(0, flat.size, _FINITE_BLOCK)
+    return all(bool(np.isfinite(flat[i : i + _FINITE_BLOCK]).all()) for i in blocks)

@@ -18,6 +18,7 @@ from tfplus.data import device_data
 from tfplus.data.device_data import Dataset
 from tfplus.errors import DataError
 from tfplus.runtime.trainable_model import TrainableModel
+from tfplus.training import learning_rate
 from tfplus.training.prefetch import ahead
 from tfplus.training.stepping import LOSS, Stepper
 
@@ -36,6 +37,11 @@ class EpochPlan:
       skip: batches of the epoch that were taken before.
       loss_every: on a GPU, read the loss after so many steps.
       max_seconds: stop after the first step that ends later.
+      learning_rates: of the stairs of the epoch, from its first batch on; none for the one that the
+        model has. Where the epoch is longer, the last one holds.
+      stair: batches of one stair.
+      until: of samples that come and go, the highest key that this epoch began with; None where it
+        begins.
     """
 
     seed: int | None
@@ -47,6 +53,9 @@ class EpochPlan:
     skip: int = 0
     loss_every: int = 1
     max_seconds: float = 30.0
+    learning_rates: tuple[float, ...] = ()
+    stair: int = 1
+    until: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,9 @@ class EpochResult:
       sums: of what `train` reported over `read_samples`, by name.
       step_ms: float64 [steps], the time of each step.
       first_loss: of the first step that was read; None without steps.
+      ended: whether no batch of the epoch is left.
+      last_key: the highest key of the epoch's samples, where these come and go; else 0.
+      epoch_samples: that the epoch has.
     """
 
     samples: int
@@ -87,6 +99,9 @@ class EpochResult:
     sums: dict[str, float]
     step_ms: npt.NDArray[np.float64]
     first_loss: float | None = None
+    ended: bool = False
+    last_key: int = 0
+    epoch_samples: int = 0
 
     @property
     def means(self) -> dict[str, float]:
@@ -124,25 +139,44 @@ def train(
       DataError: the training diverged.
       WorkerError: the accelerator failed.
     """
+    rate: float | None = None
     steps = Stepper(model, plan.loss_every)
     told = plan.first_step
     until = time.monotonic() + plan.max_seconds
     rng = order_of(plan.seed, plan.epoch)
     manifest = model.manifest
+    ended = False
     batches = device_data.batches(samples, manifest, manifest.batch_size, rng, plan.skip)
     with contextlib.closing(ahead(batches)) as upcoming:
         for batch in upcoming:
             late = steps.steps > 0 and time.monotonic() > until
             if steps.steps >= plan.max_steps or late or cancelled():
                 break
+            if plan.learning_rates:
+                stair = (plan.skip + steps.steps) // plan.stair
+                upcoming_rate = plan.learning_rates[min(stair, len(plan.learning_rates) - 1)]
+                if upcoming_rate != rate:
+                    rate = upcoming_rate
+                    learning_rate.put(model, rate)
             steps.take(batch)
             if not steps.unread:
                 told = _report(steps, plan, told, on_step, misfits)
+        else:
+            ended = True
     if steps.unread:
         steps.read()
         _report(steps, plan, told, on_step, misfits)
     times_ms = np.asarray(steps.times_ms, np.float64)
-    return EpochResult(steps.samples, steps.read_samples, steps.sums, times_ms, steps.first_loss)
+    return EpochResult(
+        steps.samples,
+        steps.read_samples,
+        steps.sums,
+        times_ms,
+        steps.first_loss,
+        ended,
+        samples.last_key,
+        len(samples),
+    )
 
 
 def _report(

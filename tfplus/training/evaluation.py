@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tfplus.data import device_data
 from tfplus.data.device_data import Dataset
+from tfplus.model_file.manifest import Manifest
 from tfplus.runtime.trainable_model import TrainableModel
 from tfplus.training.losses import batch_loss
 from tfplus.training.scoring import score
@@ -66,6 +67,14 @@ def evaluate(model: TrainableModel, samples: Dataset) -> Evaluation:
     weighted = sum(o.loss_weight * means[o.name] for o in manifest.outputs)
     named = {f"{name}_{LOSS}": value for name, value in means.items() if len(means) > 1}
     return Evaluation(len(samples), known, sums, {LOSS: weighted + _penalty(model), **named})
+
+
+def measured_names(manifest: Manifest) -> set[str]:
+    """Names of all that an evaluation of a model measures."""
+    names = {LOSS} | {output.metric for output in manifest.outputs}
+    if len(manifest.outputs) > 1:
+        names |= {f"{output.name}_{LOSS}" for output in manifest.outputs}
+    return names
 
 
 def _penalty(model: TrainableModel) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tfplus.errors import MissingExtraError, UsageError
@@ -39,19 +41,20 @@ def renew(
       UsageError: the certificate is missing or damaged, or as `issue`.
     """
     old = _certificate(directory / CERT_FILE)
-    names = old.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    extension = old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    hosts = [*extension.get_values_for_type(x509.DNSName)]
-    hosts += [str(a) for a in extension.get_values_for_type(x509.IPAddress)]
-    uris = extension.get_values_for_type(x509.UniformResourceIdentifier)
+    with _reading(directory / CERT_FILE):
+        name, expires = _common_name(old), old.not_valid_after_utc
+        extension = old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        hosts = [*extension.get_values_for_type(x509.DNSName)]
+        hosts += [str(a) for a in extension.get_values_for_type(x509.IPAddress)]
+        uris = extension.get_values_for_type(x509.UniformResourceIdentifier)
     role = role_of({"x509_subject_alternative_name": [u.encode() for u in uris]})
     certs.issue(
-        *(str(names[0].value), hosts, ca_directory, directory, now),
+        *(name, hosts, ca_directory, directory, now),
         days=days,
         role=role,
         force=True,
     )
-    return old.not_valid_after_utc
+    return expires
 
 
 def revoke(certificate: Path, ca_directory: Path, now: datetime.datetime) -> tuple[str, Path]:
@@ -73,11 +76,12 @@ def revoke(certificate: Path, ca_directory: Path, now: datetime.datetime) -> tup
     ca, _ = certs.load_ca(ca_directory)
     try:
         found.verify_directly_issued_by(ca)
-    except (ValueError, TypeError, InvalidSignature):
+    except (*certs.DAMAGED, InvalidSignature):
         raise UsageError(f"{path}: not made by the CA in {ca_directory}") from None
     listed = ca_directory / REVOKED_FILE
     digest = fingerprint(path.read_bytes())
-    name = str(found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    with _reading(path):
+        name = _common_name(found)
     before = listed.read_text("utf-8") if listed.exists() else ""
     if not listed.exists() or digest not in read_revoked(listed):
         line = f"{digest}  # {name}, revoked {now:%Y-%m-%d}\n"
@@ -86,9 +90,26 @@ def revoke(certificate: Path, ca_directory: Path, now: datetime.datetime) -> tup
 
 
 def _certificate(path: Path) -> x509.Certificate:
-    try:
+    with _reading(path):
         return x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError):
+
+
+def _common_name(certificate: x509.Certificate) -> str:
+    return str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+
+
+@contextmanager
+def _reading(path: Path) -> Generator[None]:
+    try:
+        yield
+    except (
+        *certs.DAMAGED,
+        OSError,
+        IndexError,
+        x509.DuplicateExtension,
+        x509.ExtensionNotFound,
+        x509.UnsupportedGeneralNameType,
+    ):
         raise UsageError(
             f"{path}: expected a certificate that `tfplus certs issue` wrote"
         ) from None

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from tfplus.errors import MissingExtraError, UsageError
 from tfplus.system.files import write_atomic
-from tfplus.wire.roles import Role, uri_of
+from tfplus.wire.roles import Role, fingerprint, uri_of
 from tfplus.wire.tls import CA_FILE, CERT_FILE, KEY_FILE
 
 try:
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -27,8 +28,13 @@ except ModuleNotFoundError:
     raise MissingExtraError.of("making certificates", "certs") from None
 
 CA_KEY_FILE = "ca-key.pem"
+# Folder of the CA with a copy of all that it signed: to revoke one whose device is lost.
+ISSUED = "issued"
 CA_DAYS = 3650
 DEVICE_DAYS = 825
+# What `cryptography` raises on damaged files, some of it only when a part is asked for: a flipped
+# bit can name an algorithm that nobody knows.
+DAMAGED = (ValueError, TypeError, UnsupportedAlgorithm)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 # Clocks of devices without a battery-backed clock lag behind.
@@ -65,7 +71,7 @@ def create_ca(
             )
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    builder = _builder(subject, subject, key, now, days)
+    builder = _builder(subject, subject, key.public_key(), now, days)
     certificate = (
         builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(signs_certificates=True), critical=True)
@@ -73,7 +79,7 @@ def create_ca(
         .sign(key, hashes.SHA256())
     )
     directory.mkdir(parents=True, exist_ok=True)
-    write_atomic(directory / CA_KEY_FILE, _key_pem(key), mode=0o600)
+    write_atomic(directory / CA_KEY_FILE, key_pem(key), mode=0o600)
     write_atomic(directory / CA_FILE, _certificate_pem(certificate))
 
 
@@ -105,12 +111,52 @@ def issue(
         there already.
       OSError: the files cannot be written.
     """
-    _check_days(days)
-    if not _NAME.fullmatch(name):
+    if directory.resolve() == ca_directory.resolve():
         raise UsageError(
-            f"'{name}': expected a device name of 1 to 64 letters, digits, dots, dashes or "
-            "underscores"
+            f"{directory}: expected another directory than the CA's, whose key must not be copied "
+            "to a device"
         )
+    for file in (directory / CERT_FILE, directory / KEY_FILE):
+        if file.exists() and not force:
+            raise UsageError(f"{file}: exists; choose another directory, or --force to replace it")
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate, ca = sign(key.public_key(), name, hosts, ca_directory, now, days=days, role=role)
+    directory.mkdir(parents=True, exist_ok=True)
+    write_atomic(directory / KEY_FILE, key_pem(key), mode=0o600)
+    write_atomic(directory / CERT_FILE, certificate)
+    write_atomic(directory / CA_FILE, ca)
+
+
+def sign(
+    key: ec.EllipticCurvePublicKey,
+    name: str,
+    hosts: Sequence[str],
+    ca_directory: Path,
+    now: datetime.datetime,
+    *,
+    days: int = DEVICE_DAYS,
+    role: Role = "owner",
+) -> tuple[bytes, bytes]:
+    """Signs a certificate for a key, and keeps a copy of it where the CA is.
+
+    Args:
+      key: of the device, which alone has the private one.
+      name: of the device.
+      hosts: DNS names and IP addresses under which peers reach it.
+      ca_directory: what `create_ca` wrote.
+      now: current time with time zone.
+      days: how long it is valid; never longer than the CA.
+      role: what its holder may ask of agents.
+
+    Returns:
+      The certificate and the CA's, PEM.
+
+    Raises:
+      UsageError: a name or host is malformed, or the CA is missing, damaged or expired.
+      OSError: the copy cannot be written.
+    """
+    _check_days(days)
+    check_name(name)
     if not hosts:
         raise UsageError("expected at least one --host: the name or address that peers connect to")
     named = [_host(h) for h in dict.fromkeys(hosts)]
@@ -122,15 +168,6 @@ def issue(
             f"{ca_directory / CA_FILE}: the CA expired on {ca.not_valid_after_utc:%Y-%m-%d}; make "
             "a new one (`tfplus certs init --force`) and issue every certificate again"
         )
-    if directory.resolve() == ca_directory.resolve():
-        raise UsageError(
-            f"{directory}: expected another directory than the CA's, whose key must not be copied "
-            "to a device"
-        )
-    for file in (directory / CERT_FILE, directory / KEY_FILE):
-        if file.exists() and not force:
-            raise UsageError(f"{file}: exists; choose another directory, or --force to replace it")
-    key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = _builder(subject, ca.subject, key, now, days, not_after=ca.not_valid_after_utc)
     usage = x509.ExtendedKeyUsage(
@@ -145,10 +182,29 @@ def issue(
         .add_extension(authority, critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    directory.mkdir(parents=True, exist_ok=True)
-    write_atomic(directory / KEY_FILE, _key_pem(key), mode=0o600)
-    write_atomic(directory / CERT_FILE, _certificate_pem(certificate))
-    write_atomic(directory / CA_FILE, _certificate_pem(ca))
+    pem = _certificate_pem(certificate)
+    (ca_directory / ISSUED).mkdir(exist_ok=True)
+    write_atomic(ca_directory / ISSUED / f"{name}-{fingerprint(pem)[:16]}.pem", pem)
+    return pem, _certificate_pem(ca)
+
+
+def issued(name: str, ca_directory: Path) -> list[Path]:
+    """Certificates of that name which the CA has signed, oldest first."""
+    found = (ca_directory / ISSUED).glob(f"{name}-{'[0-9a-f]' * 16}.pem")
+    return sorted(found, key=lambda path: path.stat().st_mtime)
+
+
+def check_name(name: str) -> None:
+    """Refuses what cannot be a device's name.
+
+    Raises:
+      UsageError: it is none.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"'{name}': expected a device name of 1 to 64 letters, digits, dots, dashes or "
+            "underscores"
+        )
 
 
 def _check_days(days: int) -> None:
@@ -178,11 +234,12 @@ def load_ca(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateK
     try:
         certificate = x509.load_pem_x509_certificate((directory / CA_FILE).read_bytes())
         key = serialization.load_pem_private_key((directory / CA_KEY_FILE).read_bytes(), None)
-    except (ValueError, TypeError) as error:
+        certified = certificate.public_key()
+    except DAMAGED as error:
         raise UsageError(f"{directory}: the CA's files are damaged: {error}") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise UsageError(f"{directory / CA_KEY_FILE}: expected an elliptic-curve key")
-    if key.public_key() != certificate.public_key():
+    if key.public_key() != certified:
         raise UsageError(f"{directory}: {CA_KEY_FILE} is not the key of {CA_FILE}")
     return certificate, key
 
@@ -190,7 +247,7 @@ def load_ca(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateK
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePublicKey,
     now: datetime.datetime,
     days: int,
     not_after: datetime.datetime | None = None,
@@ -200,7 +257,7 @@ def _builder(
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATE)
         .not_valid_after(min(end, not_after) if not_after else end)
@@ -221,7 +278,8 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key in the form that `TlsFiles.load` reads."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

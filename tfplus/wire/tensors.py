@@ -1,15 +1,16 @@
 """Named tensors to a stream of protobuf parts and back.
 
 The sender hashes every tensor; the receiver checks counts, ranks, sizes and names from the header
-before it allocates, fills one buffer, and checks every hash before it hands anything out.
+before it allocates, and every hash before it hands anything out. Hashes that the sender does not
+know yet follow the bytes, and both ends compute them while the bytes are on their way.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -18,14 +19,22 @@ from tfplus.proto.v1 import tensors_pb2 as pb
 from tfplus.tensors.hashing import TensorHasher, raw_bytes
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensor, Tensors
+from tfplus.wire import parts, tensor_header
 from tfplus.wire.growing import GrowingBuffer
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
+from tfplus.wire.parts import Part
+from tfplus.wire.tensor_header import Entry
 
-_DTYPES: dict[int, np.dtype[np.generic]] = {
-    pb.DTYPE_FLOAT32: np.dtype("<f4"),
-    pb.DTYPE_INT32: np.dtype("<i4"),
-}
-_CODES = {dtype.name: code for code, dtype in _DTYPES.items()}
+
+class Sink(Protocol):
+    """What takes the bytes of a stream, from one thread, which need not be that of the stream."""
+
+    def append(self, piece: bytes | memoryview, /) -> None:
+        """Takes the next ones; at most as many as the header announced come in all."""
+        ...
+
+
+_S = TypeVar("_S", bound=Sink)
 
 
 def to_parts(
@@ -34,7 +43,7 @@ def to_parts(
     known: Container[bytes] = frozenset(),
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[pb.TensorSetPart]:
-    """Cuts tensors into a header and chunks.
+    """Cuts tensors into a header with every hash, and chunks.
 
     Args:
       tensors: name → float32 or int32 array; in a `SliceSet` none is hashed twice.
@@ -44,58 +53,70 @@ def to_parts(
     Raises:
       TensorError: a dtype that does not cross the wire.
     """
-    header = pb.TensorSetHeader()
-    to_send: list[Tensor] = []
-    for name, tensor in tensors.items():
-        if tensor.dtype.name not in _CODES:
-            raise TensorError(
-                f"tensor '{name}': expected one of {sorted(_CODES)}, got {tensor.dtype.name}"
-            )
-    digests = SliceSet.of(tensors).hashes()
-    for name, tensor in tensors.items():
-        digest = digests[name]
-        unchanged = digest in known
-        header.tensors.add(
-            name=name,
-            dtype=_CODES[tensor.dtype.name],
-            shape=tensor.shape,
-            sha256=digest,
-            unchanged=unchanged,
-        )
-        if not unchanged:
-            to_send.append(tensor)
+    # Dtypes are looked at before anything is hashed.
+    tensor_header.header_of(_specs(tensors), {})
+    header = tensor_header.header_of(_specs(tensors), SliceSet.of(tensors).hashes(), known)
     yield pb.TensorSetPart(header=header)
-    pending = bytearray()
-    for tensor in to_send:
-        raw = raw_bytes(tensor)
-        start = 0
-        while start < len(raw):
-            end = start + limits.chunk_bytes - len(pending)
-            if pending or end > len(raw):
-                pending += raw[start:end]
-                chunk = bytes(pending)
-            else:
-                chunk = bytes(raw[start:end])
-            start = end
-            if len(chunk) == limits.chunk_bytes:
-                pending.clear()
-                yield pb.TensorSetPart(chunk=chunk)
-    if pending:
-        yield pb.TensorSetPart(chunk=bytes(pending))
+    sent = [tensors[entry.name] for entry in header.tensors if not entry.unchanged]
+    for pieces in parts.chunks(map(raw_bytes, sent), limits.chunk_bytes):
+        yield pb.TensorSetPart(chunk=b"".join(pieces))
+
+
+def to_messages(
+    tensors: Tensors,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    about: Callable[[pb.TensorSetHeader], None] = lambda _: None,
+) -> Iterator[bytes]:
+    """Parts as they cross the wire; each byte is copied once, and hashed while it is sent.
+
+    Args:
+      tensors: as for `to_parts`; hashes that a `SliceSet` knows are not computed again.
+      limits: gives the size of a chunk.
+      about: adds to the header.
+
+    Raises:
+      TensorError: a dtype that does not cross the wire.
+    """
+    values = SliceSet.of(tensors)
+    unknown = values.only([name for name in values if name not in values.known_hashes])
+    header = tensor_header.header_of(_specs(values), values.known_hashes)
+    about(header)
+    chunks = parts.chunks(map(raw_bytes, values.values()), limits.chunk_bytes)
+    if not unknown:
+        yield from messages(header, chunks)
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
+        hashes = pool.submit(unknown.hashes)
+        yield from messages(header, chunks)
+        found = pb.TensorHashes(sha256=hashes.result().values())
+        yield pb.TensorSetPart(hashes=found).SerializeToString()
+
+
+def messages(header: pb.TensorSetHeader, chunks: Iterable[Sequence[memoryview]]) -> Iterator[bytes]:
+    """A header and the bytes that it announces, as they cross the wire.
+
+    Args:
+      header: as `tensor_header.header_of` makes it.
+      chunks: the bytes of its tensors; the pieces of a chunk are used before the next is asked for.
+    """
+    yield pb.TensorSetPart(header=header).SerializeToString()
+    for pieces in chunks:
+        yield parts.encoded(pieces)
 
 
 def from_parts(
-    parts: Iterable[pb.TensorSetPart],
+    stream: Iterable[Part],
     *,
     held: Mapping[bytes, Tensor] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> dict[str, Tensor]:
     """Rebuilds tensors as `receive` does: name → array, in the header's order, free to write to."""
-    return _rebuilt(parts, held or {}, limits)[0]
+    return _rebuilt(stream, held or {}, limits)[0]
 
 
 def receive(
-    parts: Iterable[pb.TensorSetPart],
+    stream: Iterable[Part],
     *,
     held: Mapping[bytes, Tensor] | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -103,7 +124,8 @@ def receive(
     """Rebuilds tensors from their parts; nothing is returned before every check has passed.
 
     Args:
-      parts: a header, then chunks.
+      stream: a header, chunks, and hashes that the header lacks; messages, or what `parts.decoded`
+        makes of them.
       held: hash → tensor, for those marked unchanged.
       limits: caps that the header is held to.
 
@@ -114,39 +136,73 @@ def receive(
       MissingTensorsError: a tensor is marked unchanged and not in `held`.
       TensorError: a cap is passed, a hash differs, or the stream is short, long or out of order.
     """
-    return SliceSet(*_rebuilt(parts, held or {}, limits))
+    return SliceSet(*_rebuilt(stream, held or {}, limits))
 
 
-def _rebuilt(
-    parts: Iterable[pb.TensorSetPart], held: Mapping[bytes, Tensor], limits: Limits
-) -> tuple[dict[str, Tensor], dict[str, bytes]]:
-    stream = iter(parts)
-    first = next(stream, None)
-    if first is None or first.WhichOneof("part") != "header":
+def receive_into(
+    open_sink: Callable[[Sequence[Entry]], _S],
+    stream: Iterable[Part],
+    *,
+    held: Container[bytes] = frozenset(),
+    limits: Limits = DEFAULT_LIMITS,
+) -> tuple[_S, list[Entry]]:
+    """Gives the bytes of tensors to a sink as they come, and checks them as `receive` does.
+
+    Args:
+      open_sink: is given what the header announces, and makes what takes its bytes. What it took is
+        to be used only once this returns.
+      stream: as for `receive`.
+      held: hashes of tensors whose bytes need not come.
+      limits: as for `receive`.
+
+    Returns:
+      The sink, and the tensors in the order of the header, with their hashes.
+
+    Raises:
+      TensorError: as of `receive`.
+    """
+    coming = iter(stream)
+    first = next(coming, None)
+    if not isinstance(first, pb.TensorSetPart) or first.WhichOneof("part") != "header":
         raise TensorError("tensor stream: expected a header first")
-    entries = _check_header(first.header, limits)
+    entries = tensor_header.checked(first.header, limits)
     absent = [e.name for e in entries if e.unchanged and e.sha256 not in held]
     if absent:
         raise MissingTensorsError(
             f"tensor '{absent[0]}' (and {len(absent) - 1} more) is marked unchanged but not held "
             "here: send all tensors"
         )
+    sink = open_sink(entries)
     sent = [e for e in entries if not e.unchanged]
-    with TensorHasher([e.size_bytes for e in sent]) as hasher:
-        buffer = _collect(stream, sum(e.size_bytes for e in sent), hasher, limits)
-        digests = hasher.digests()
-    for entry, digest in zip(sent, digests, strict=True):
-        if digest != entry.sha256:
+    size = sum(e.size_bytes for e in sent)
+    with TensorHasher([e.size_bytes for e in sent], sink.append) as hasher:
+        last = _collect(coming, size, hasher, limits)
+        found = dict(zip((e.name for e in sent), hasher.digests(), strict=True))
+    told = _told(last, coming, sum(not e.sha256 for e in entries))
+    entries = [e if e.sha256 else replace(e, sha256=next(told)) for e in entries]
+    for entry in entries:
+        if found.get(entry.name, entry.sha256) != entry.sha256:
             raise TensorError(f"tensor '{entry.name}': its bytes do not match their SHA-256")
+    return sink, entries
+
+
+def _rebuilt(
+    stream: Iterable[Part], held: Mapping[bytes, Tensor], limits: Limits
+) -> tuple[dict[str, Tensor], dict[str, bytes]]:
+    def opened(coming: Sequence[Entry]) -> GrowingBuffer:
+        # Grown as bytes arrive: a header alone cannot make this process allocate what it announces.
+        return GrowingBuffer(sum(e.size_bytes for e in coming if not e.unchanged))
+
+    buffer, entries = receive_into(opened, stream, held=held, limits=limits)
     tensors: dict[str, Tensor] = {}
-    offset = 0
+    memory, offset = buffer.bytes(), 0
     for entry in entries:
         if entry.unchanged:
             tensor = held[entry.sha256]
             if tensor.shape != entry.shape or tensor.dtype != entry.dtype:
                 raise TensorError(f"tensor '{entry.name}': the one held has another shape or dtype")
         else:
-            raw = buffer[offset : offset + entry.size_bytes]
+            raw = memory[offset : offset + entry.size_bytes]
             tensor = np.frombuffer(raw, entry.dtype).reshape(entry.shape)
             offset += entry.size_bytes
         tensors[entry.name] = tensor
@@ -157,75 +213,45 @@ class MissingTensorsError(TensorError):
     """The sender believes that a tensor is held here, and it is not."""
 
 
-@dataclass(frozen=True)
-class _Entry:
-    name: str
-    dtype: np.dtype[np.generic]
-    shape: tuple[int, ...]
-    sha256: bytes
-    unchanged: bool
-    size_bytes: int
-
-
-def _check_header(header: pb.TensorSetHeader, limits: Limits) -> list[_Entry]:
-    if len(header.tensors) > limits.tensors:
-        raise TensorError(f"expected at most {limits.tensors} tensors, got {len(header.tensors)}")
-    entries: list[_Entry] = []
-    names: set[str] = set()
-    total = 0
-    for spec in header.tensors:
-        name = spec.name
-        if not name or len(name) > limits.name_chars or not name.isprintable():
-            raise TensorError(
-                f"expected a printable tensor name of 1 to {limits.name_chars} characters, "
-                f"got {len(name)}"
-            )
-        if name in names:
-            raise TensorError(f"tensor '{name}' comes twice in one set")
-        names.add(name)
-        if spec.dtype not in _DTYPES:
-            raise TensorError(f"tensor '{name}': dtype code {spec.dtype} is not known here")
-        if len(spec.shape) > limits.rank:
-            raise TensorError(f"tensor '{name}': rank {len(spec.shape)} is above {limits.rank}")
-        if len(spec.sha256) != hashlib.sha256().digest_size:
-            raise TensorError(f"tensor '{name}': expected a SHA-256, got {len(spec.sha256)} bytes")
-        dtype = _DTYPES[spec.dtype]
-        # A dimension of 0 must not hide others that no array can have.
-        span = math.prod(max(d, 1) for d in spec.shape) * dtype.itemsize
-        if span > limits.tensor_bytes:
-            raise TensorError(
-                f"tensor '{name}': shape {list(spec.shape)} is above {limits.tensor_bytes} bytes"
-            )
-        size = math.prod(spec.shape) * dtype.itemsize
-        total += size
-        if total > limits.set_bytes:
-            raise TensorError(
-                f"tensor '{name}': with it the set has {total} bytes, above {limits.set_bytes}"
-            )
-        entries.append(_Entry(name, dtype, tuple(spec.shape), spec.sha256, spec.unchanged, size))
-    return entries
+def _specs(tensors: Tensors) -> dict[str, tuple[tuple[int, ...], str]]:
+    return {name: (t.shape, t.dtype.name) for name, t in tensors.items()}
 
 
 def _collect(
-    stream: Iterator[pb.TensorSetPart], size: int, hasher: TensorHasher, limits: Limits
-) -> memoryview:
-    # Grown as bytes arrive: a header alone cannot make this process allocate what it announces.
-    buffer = GrowingBuffer(size)
+    stream: Iterator[Part], size: int, hasher: TensorHasher, limits: Limits
+) -> pb.TensorHashes | None:
+    """Takes the chunks; returns the hashes behind them, if some came."""
+    filled = 0
     for part in stream:
-        if part.WhichOneof("part") != "chunk":
+        chunk = parts.chunk_of(part)
+        if chunk is None:
+            if isinstance(part, pb.TensorSetPart) and part.WhichOneof("part") == "hashes":
+                if filled == size:
+                    return part.hashes
+                break
             raise TensorError("tensor stream: expected chunks after the header")
-        # protobuf copies the bytes whenever they are asked for.
-        chunk = part.chunk
         # An empty chunk brings nothing: a stream of them would never end.
         if not 0 < len(chunk) <= limits.chunk_bytes:
             raise TensorError(
                 f"tensor stream: expected a chunk of 1 to {limits.chunk_bytes} bytes, "
                 f"got {len(chunk)}"
             )
-        if buffer.filled + len(chunk) > size:
+        if filled + len(chunk) > size:
             raise TensorError(f"tensor stream: expected {size} bytes, more came")
         hasher.take(chunk)
-        buffer.append(chunk)
-    if buffer.filled != size:
-        raise TensorError(f"tensor stream: expected {size} bytes, it ended after {buffer.filled}")
-    return buffer.bytes()
+        filled += len(chunk)
+    if filled != size:
+        raise TensorError(f"tensor stream: expected {size} bytes, it ended after {filled}")
+    return None
+
+
+def _told(last: pb.TensorHashes | None, coming: Iterator[Part], lacking: int) -> Iterator[bytes]:
+    """The hashes behind the bytes, which must be those that the header lacks, and the end."""
+    told = list(last.sha256) if last is not None else []
+    if len(told) != lacking or any(len(h) != tensor_header.HASH_BYTES for h in told):
+        raise TensorError(
+            f"tensor stream: expected {lacking} SHA-256 behind the bytes, got {len(told)}"
+        )
+    if last is not None and (not lacking or next(coming, None) is not None):
+        raise TensorError("tensor stream: expected its end behind the hashes")
+    return iter(told)

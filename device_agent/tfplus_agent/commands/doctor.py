@@ -29,6 +29,17 @@ def doctor(
     threads: Annotated[
         int, typer.Option(min=0, max=256, help="Of the interpreter; 0 for every core.")
     ] = 0,
+    calibrate_battery: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate-battery",
+            help="Instead find out unit and sign of the battery's current and power, and keep "
+            "that for all that reads them; once per device, with the charger away.",
+        ),
+    ] = False,
+    calibrate_seconds: Annotated[
+        float, typer.Option(min=2, max=86_400, help="How long that may take.")
+    ] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
 ) -> None:
     """Say what on this device trains, and computes what it should.
@@ -46,8 +57,12 @@ def doctor(
       tfplus doctor
       tfplus doctor model.tflite --threads 4
       tfplus doctor --state-dir /srv/tfplus --tls-dir certs/pi-3
+      tfplus doctor --calibrate-battery
       tfplus doctor --json | jq '.accelerators[] | select(.status == "right") | .name'
     """
+    if calibrate_battery:
+        _calibrate(calibrate_seconds, as_json=as_json)
+        return
     from tfplus_agent.doctor import examination, patient, text
 
     trained = patient.of_file(model) if model else patient.probe()
@@ -76,3 +91,15 @@ def doctor(
         raise typer.Exit(WorkerError.exit_code)
     if found.problems:
         raise typer.Exit(_BLOCKED_EXIT_CODE)
+
+
+def _calibrate(seconds: float, *, as_json: bool) -> None:
+    from tfplus_agent.doctor import battery
+
+    notes = stderr_console()
+    found, path = battery.calibrate(seconds, lambda text: notes.print(text, markup=False))
+    if as_json:
+        print_json({**dataclasses.asdict(found), "file": str(path)})
+        return
+    stdout_console().print(found.described(), markup=False, soft_wrap=True)
+    notes.print(f"kept in {path}; the sensors of this device read it from now on", markup=False)

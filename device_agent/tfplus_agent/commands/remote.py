@@ -11,7 +11,7 @@ from tfplus.cli import encryption
 from tfplus.errors import UsageError
 
 if TYPE_CHECKING:
-    from tfplus.fleet.client import AgentClient
+    from tfplus.fleet.clients.client import AgentClient
 
 AgentAddress = Annotated[
     str | None,
@@ -25,7 +25,7 @@ def connect(address: str, tls_dir: Path | None, *, insecure: bool) -> AgentClien
     Raises:
       UsageError: the options do not fit together.
     """
-    from tfplus.fleet.client import AgentClient
+    from tfplus.fleet.clients.client import AgentClient
 
     return AgentClient(address, encryption.tls_files(tls_dir, insecure=insecure), insecure=insecure)
 

@@ -6,10 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfplus.data.scaling import Scaling
+from tfplus.features.cache import DEFAULT_LIMIT_BYTES
 from tfplus.runtime import accelerators, interpreter
 from tfplus.runtime.gpu import Precision
+from tfplus.system.files import absolute
+from tfplus.system.processor_use import EVERYTHING, ProcessorUse
 from tfplus_agent.jobs.gates import NO_GATES, Gates
 from tfplus_agent.storage import retention
+
+# In the state directory: what frozen layers made of samples.
+FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ class DeviceConfig:
         and those of gossip runs that can be gone on with.
       scaling: of the data's values, whatever the model's file or LoadModel declare.
       gates: when training should wait.
+      features_limit_bytes: of what frozen layers made of samples, on disk.
+      processor_use: how much of the processor training takes.
     """
 
     name: str
@@ -44,13 +52,15 @@ class DeviceConfig:
     keep_models: int = retention.KEEP_MODELS
     scaling: Scaling | None = None
     gates: Gates = NO_GATES
+    features_limit_bytes: int = DEFAULT_LIMIT_BYTES
+    processor_use: ProcessorUse = EVERYTHING
 
     def resolved(self) -> DeviceConfig:
         """The same with absolute paths."""
-        eval_data = self.eval_data.resolve() if self.eval_data else None
+        eval_data = absolute(self.eval_data) if self.eval_data else None
         return replace(
             self,
-            state_dir=self.state_dir.resolve(),
-            data=self.data.resolve(),
+            state_dir=absolute(self.state_dir),
+            data=absolute(self.data),
             eval_data=eval_data,
         )

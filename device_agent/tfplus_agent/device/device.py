@@ -5,30 +5,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 from tfplus.data.scaling import Scaling
 from tfplus.errors import UsageError
 from tfplus.runtime import interpreter
 from tfplus.system import cores
-from tfplus.tensors import slices
-from tfplus.tensors.slice_set import SliceSet
-from tfplus.tensors.slices import Tensors
+from tfplus.training.schedule import Rates
 from tfplus_agent.device import summary, training
 from tfplus_agent.device.config import DeviceConfig
-from tfplus_agent.device.facts import DeviceFacts
+from tfplus_agent.device.state import DeviceState
 from tfplus_agent.jobs.gatekeeper import Gatekeeper
-from tfplus_agent.jobs.owner import DeviceOwner
-from tfplus_agent.results import EvaluateResult, StepEvent, TrainSummary
+from tfplus_agent.jobs.hooks import NO_HOOKS, TrainHooks
+from tfplus_agent.results import StepEvent, TrainSummary
 from tfplus_agent.storage.checkpoints import Checkpoint
 from tfplus_agent.storage.directory import LoadedModel
+from tfplus_agent.storage.epoch_position import EpochPosition
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_TIMEOUT_S = 20.0
 
 
-class Device(DeviceFacts):
+class Device(DeviceState):
     """One device. Thread-safe: one operation at a time, as its `owner` decides.
 
     Attributes:
@@ -47,8 +46,10 @@ class Device(DeviceFacts):
 
     def __init__(self, config: DeviceConfig) -> None:
         super().__init__(config)
-        self.owner = DeviceOwner()
-        self.gates = Gatekeeper(config.gates, own_load=config.threads or cores.performance())
+        self.gates = Gatekeeper(
+            config.gates,
+            own_load=config.threads or len(config.processor_use.cpus) or cores.performance(),
+        )
         self._closing = threading.Event()
 
     def load(
@@ -90,18 +91,6 @@ class Device(DeviceFacts):
             self.train_samples = session.worker().train_samples
             return session.steps
 
-    def saved_steps(self) -> int:
-        """All steps of the loaded model on this device, after those in memory alone were written.
-
-        Raises:
-          DataError: no model is loaded.
-          StorageError: they cannot be written.
-        """
-        with self.owner.operation("writing a checkpoint"):
-            session = self._slot.loaded()
-            session.keep("the steps cannot be counted")
-            return session.steps
-
     def train(
         self,
         epochs: int,
@@ -114,6 +103,9 @@ class Device(DeviceFacts):
         done_steps: int = 0,
         checkpoint_every: int = 0,
         on_checkpoint: Callable[[int], None] = lambda _: None,
+        until: int = 0,
+        rates: Rates | None = None,
+        hooks: TrainHooks = NO_HOOKS,
     ) -> TrainSummary:
         """Trains on the device's data; the checkpoint is on disk when this returns.
 
@@ -128,6 +120,9 @@ class Device(DeviceFacts):
           done_steps: steps of this training that were taken before; it goes on behind them.
           checkpoint_every: write one after so many steps, besides those of every half minute.
           on_checkpoint: told how many steps stand behind one that is on disk, those before counted.
+          until: end after so many steps of it, those before counted; 0 for all.
+          rates: learning rates; None for the one that the model has.
+          hooks: told of more.
 
         Raises:
           BusyError: something else is under way.
@@ -145,10 +140,18 @@ class Device(DeviceFacts):
             done_steps=done_steps,
             checkpoint_every=checkpoint_every,
             on_checkpoint=on_checkpoint,
+            until=until,
+            rates=rates,
+            hooks=hooks,
         )
 
     def train_round(
-        self, epochs: int, seed: int, *, cancelled: Callable[[], bool]
+        self,
+        epochs: int,
+        seed: int,
+        *,
+        cancelled: Callable[[], bool],
+        hooks: TrainHooks = NO_HOOKS,
     ) -> tuple[TrainSummary, Checkpoint | None]:
         """Trains as `train` does, and takes the state out instead of writing it.
 
@@ -157,33 +160,8 @@ class Device(DeviceFacts):
           was stopped, and then the checkpoint is on disk.
         """
         taken: list[Checkpoint] = []
-        done = self._train((epochs, 0), seed, cancelled=cancelled, take=taken.append)
+        done = self._train((epochs, 0), seed, cancelled=cancelled, take=taken.append, hooks=hooks)
         return done, taken[-1] if taken else None
-
-    def commit(self, state: Checkpoint, keep: Callable[[Path], None]) -> None:
-        """Makes `state` what the loaded model stands at, in one file; on disk when this returns.
-
-        Args:
-          state: every variable, and the steps behind them.
-          keep: called with the file, which it may link to; no other operation begins meanwhile.
-
-        Raises:
-          StorageError: the disk is full.
-        """
-        with self.owner.operation("writing a round down", changes=True):
-            self._slot.loaded().commit(state, keep)
-
-    def settle(self, keep: Callable[[Path], None] = lambda _: None) -> None:
-        """Brings all that was learned to disk where it is not there yet.
-
-        Args:
-          keep: called with the file that holds it, as in `commit`.
-
-        Raises:
-          StorageError: the disk is full.
-        """
-        with self.owner.operation("writing what was learned"):
-            keep(self._slot.loaded().settled())
 
     def _train(
         self,
@@ -194,80 +172,46 @@ class Device(DeviceFacts):
         cancelled: Callable[[], bool] | None = None,
         take: Callable[[Checkpoint], None] | None = None,
         on_checkpoint: Callable[[int], None] = lambda _: None,
-        **resumed: int,
+        hooks: TrainHooks = NO_HOOKS,
+        **fields: Any,
     ) -> TrainSummary:
         training.check_length(*length)
 
         def stop() -> bool:
             return self._closing.is_set() or (cancelled is not None and cancelled())
 
-        with self.owner.operation("training", changes=True, long=True):
+        with self.owner.operation(
+            "training", changes=True, long=True, steps_aside=True
+        ) as under_way:
             session = self._slot.loaded()
             started = time.monotonic()
+            with hooks.phase("load"):
+                session.worker()
             course = training.course(
                 session,
                 length,
+                self.count_samples(),
                 seed=seed,
                 report_every=max(1, report_every),
                 loss_every=self._config.loss_every,
-                **resumed,
+                **fields,
             )
             untrained = session.steps == 0
 
-            def finish() -> None:
+            def finish(position: EpochPosition | None) -> None:
                 if take is None or stop():
-                    session.checkpoint()
+                    session.checkpoint(position)
                 else:
                     take(session.take())
 
             try:
-                done = training.train(
-                    session, course, on_step, stop, finish, on_checkpoint, self.gates
-                )
+                told = (on_step, stop, finish, on_checkpoint)
+                done = training.train(session, course, *told, self.gates, under_way, hooks)
             finally:
                 self.gates.trained()
-            told = self.warnings + (summary.of_first_loss(session, done) if untrained else ())
-            return summary.of_training(session, done, time.monotonic() - started, told)
-
-    def weights(self, prefixes: Sequence[str] = (), include_optimizer: bool = False) -> SliceSet:
-        """Returns the weights under `prefixes`, all when none is given; hashes that are known, too.
-
-        Args:
-          prefixes: such as `shared` or `task/3`.
-          include_optimizer: also the optimizer's state, which lies under `optimizer`.
-
-        Raises:
-          TensorError: a prefix matches nothing.
-        """
-        with self.owner.operation("reading weights"):
-            session = self._slot.loaded()
-            names = session.manifest.expected(weights_only=not include_optimizer)
-            return session.some(slices.select(names, prefixes))
-
-    def set_weights(self, tensors: Tensors, *, step: int | None = None) -> None:
-        """Sets some or all variables; the rest keeps its value. On disk when this returns.
-
-        Args:
-          tensors: name → array.
-          step: what `trained_steps` becomes; None leaves it.
-
-        Raises:
-          TensorError: a name, shape or dtype that the model does not have, NaN, or a value that
-            such a variable cannot have, see `tfplus.model_file.state_ranges`.
-          StorageError: the disk is full; nothing was set.
-        """
-        with self.owner.operation("setting weights", changes=True):
-            self._slot.loaded().set_values(tensors, step)
-
-    def evaluate(self) -> EvaluateResult | None:
-        """Measures every metric on the evaluation data; None when there is none."""
-        if self._config.eval_data is None:
-            return None
-        with self.owner.operation("evaluating"):
-            started = time.monotonic()
-            session = self._slot.loaded()
-            found = session.evaluate(), time.monotonic() - started
-            return summary.of_evaluation(session.manifest, *found)
+            self.train_samples = training.samples_of(done) or self.train_samples
+            warnings = self.warnings + (summary.of_first_loss(session, done) if untrained else ())
+            return summary.of_training(session, done, time.monotonic() - started, warnings)
 
     def stop(self) -> None:
         """Makes training stop at its next step, now and later; it keeps what it learned."""

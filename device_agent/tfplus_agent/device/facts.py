@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from tfplus.data import device_data
 from tfplus.model_file.manifest import Manifest
@@ -41,6 +42,16 @@ class DeviceFacts:
         self.incarnation = self._state.next_incarnation()
         self.models = ModelStore(self.state_dir / "models")
         self._slot = ModelSlot(config, self.runtime, self._state, self.models)
+
+    @property
+    def data(self) -> Path:
+        """Where the training data lie."""
+        return self._config.data
+
+    @property
+    def eval_data(self) -> Path | None:
+        """Where the evaluation data lie, if there are any."""
+        return self._config.eval_data
 
     @property
     def manifest(self) -> Manifest:
@@ -94,7 +105,28 @@ class DeviceFacts:
         """
         training.check_length(epochs, max_steps)
         size = self.manifest.batch_size
-        return training.steps_total(epochs, max_steps, self.train_samples, size)
+        return training.steps_total(epochs, max_steps, self.count_samples(), size)
+
+    def count_samples(self) -> int:
+        """Samples in the training data; counted anew where they come and go.
+
+        Raises:
+          DataError: there is none.
+        """
+        if device_data.grows(self._config.data):
+            self.train_samples = device_data.inspect(self._config.data).samples
+        return self.train_samples
+
+    def worker_pid(self) -> int | None:
+        """Process id of the worker that runs, if one does."""
+        session = self._slot.session
+        worker = session.supervisor.worker if session else None
+        return worker.pid if worker is not None and worker.alive else None
+
+    @property
+    def processor_share(self) -> float:
+        """The share of the time that training takes."""
+        return self._config.processor_use.share
 
     def memory(self) -> MemoryReading:
         """Resident memory of daemon and worker, now."""

@@ -7,19 +7,22 @@ the last checkpoint again, in a fresh worker that the next use starts. Not threa
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from tfplus.errors import DataError, TensorError, WorkerError
 from tfplus.model_file.manifest import Manifest
-from tfplus.model_file.state_ranges import check_ranges
 from tfplus.tensors.slice_set import SliceSet
-from tfplus.tensors.slices import Tensors, check_against
+from tfplus.tensors.slices import check_against
+from tfplus.training.evaluation import Evaluation
+from tfplus_agent.device.reading import Source, WeightsReading, WeightsToSend
 from tfplus_agent.device.supervisor import AcceleratorLostError, Supervisor
 from tfplus_agent.results import StepEvent
-from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore, StorageError
+from tfplus_agent.storage.checkpoint_draft import CheckpointDraft, StorageError
+from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore
 from tfplus_agent.storage.directory import LoadedModel
+from tfplus_agent.storage.epoch_position import EpochPosition
 from tfplus_agent.worker.client import EpochPlan, EpochResult, WorkerClient, WorkerSetup
 
 _T = TypeVar("_T")
@@ -38,6 +41,7 @@ class Session:
 
     Attributes:
       steps: that stand behind the weights.
+      position: of the last checkpoint, in an epoch of samples that come and go.
       supervisor: of the worker; knows what it trains on, and what it found of the data.
     """
 
@@ -60,6 +64,7 @@ class Session:
         self._behind = False
         checkpoint = checkpoints.load()
         self.steps = self._saved_steps = checkpoint.step if checkpoint else 0
+        self.position = checkpoint.position if checkpoint else None
 
     def worker(self) -> WorkerClient:
         """The worker, started and restored from the last checkpoint where none lives.
@@ -85,42 +90,40 @@ class Session:
 
     def values(self) -> SliceSet:
         """Returns every variable, taken out of the worker."""
-        return SliceSet(self._ask(lambda worker: worker.save()))
+        return SliceSet(self.ask(lambda worker: worker.save()))
 
-    def some(self, names: Sequence[str]) -> SliceSet:
-        """Returns some variables, with the hash of each where it is known.
+    def read(self, names: Sequence[str]) -> WeightsReading:
+        """Reads some variables: from the last checkpoint where they are its own."""
+        found = self._checkpoints.again(names) if self.steps == self._saved_steps else None
+        source: Source = "worker" if found is None else "checkpoint"
+        return WeightsReading(found or self.values().only(names), self.steps, source)
 
-        Weights that are those of the last checkpoint are read from its file: the worker would take
-        them out of the interpreter and send them over a pipe.
-        """
-        at_rest = self.steps == self._saved_steps
-        if at_rest and (found := self._checkpoints.again(names)) is not None:
-            return found
-        return self.values().only(names)
+    def to_send(self, names: Sequence[str]) -> WeightsToSend:
+        """Does what `read` does; of a checkpoint, nothing is read yet."""
+        found = self._checkpoints.stored(names) if self.steps == self._saved_steps else None
+        source: Source = "worker" if found is None else "checkpoint"
+        return WeightsToSend(found or self.values().only(names), self.steps, source)
 
-    def set_values(self, tensors: Tensors, steps: int | None) -> None:
-        """Sets some or all variables; on disk when this returns, in the worker at its next use.
+    def draft(self) -> CheckpointDraft:
+        """What weights from outside are written to; see `adopt`."""
+        return self._checkpoints.draft()
+
+    def adopt(self, draft: CheckpointDraft, hashes: Mapping[str, bytes], steps: int | None) -> None:
+        """Makes a draft what the model stands at; on disk when this returns.
+
+        The worker gets it at its next use. All of it was written, and may be set.
 
         Args:
-          tensors: name → array.
+          draft: of this session.
+          hashes: name → SHA-256 of every variable.
           steps: that stand behind them; None for as many as before.
 
         Raises:
-          TensorError: a name, shape or dtype that the model does not have, NaN, or a value that
-            such a variable cannot have, see `tfplus.model_file.state_ranges`.
           StorageError: the disk is full; nothing was set.
         """
-        if not tensors:
-            raise TensorError("no tensors came: expected at least one of the model's")
-        expected = self.manifest.expected()
-        check_against(tensors, {n: e for n, e in expected.items() if n in tensors})
-        check_ranges(tensors, self.manifest.variables)
-        rest = self.some([name for name in expected if name not in tensors])
-        if rest.damaged():
-            # The file was damaged behind our back.
-            rest = self.values().only(rest)
-        whole = SliceSet.of(tensors).joined(rest).only(expected)
-        self._save(Checkpoint(self.steps if steps is None else steps, whole))
+        step = self.steps if steps is None else steps
+        self._checkpoints.finish(draft, step, hashes)
+        self.steps, self._saved_steps, self.position = step, step, None
         self._behind = True
 
     def train_epoch(
@@ -150,20 +153,29 @@ class Session:
         self.steps += len(result.step_ms)
         return result
 
-    def evaluate(self) -> tuple[int, int, dict[str, float]]:
-        """Returns samples, samples of known classes, and the sum of each metric over all."""
-        found = self._ask(lambda worker: worker.evaluate())
-        return found.samples, found.known_samples, found.sums
+    def evaluate(self) -> Evaluation:
+        """Measures the model on the evaluation data."""
+        return self.ask(lambda worker: worker.evaluate())
 
-    def checkpoint(self) -> None:
-        """Writes what was learned to disk.
+    def ask(self, ask: Callable[[WorkerClient], _T]) -> _T:
+        """Asks the worker; once more, on the CPU, where the GPU failed in it."""
+        nothing_to_lose = self.steps == self._saved_steps
+        try:
+            return self._ask_once(ask)
+        except AcceleratorLostError:
+            if not nothing_to_lose:
+                raise
+        return self._ask_once(ask)
+
+    def checkpoint(self, position: EpochPosition | None = None) -> None:
+        """Writes what was learned to disk, and where in an epoch it is.
 
         Raises:
           StorageError: the disk is full; it stays in memory.
           DataError: a weight is not finite; the last checkpoint holds again.
         """
         with self._unless_diverged():
-            self._save(Checkpoint(self.steps, self.values()))
+            self._save(Checkpoint(self.steps, self.values(), position))
 
     def take(self) -> Checkpoint:
         """Takes out all that was learned; writes nothing.
@@ -179,8 +191,7 @@ class Session:
     def commit(self, state: Checkpoint, keep: Callable[[Path], None]) -> None:
         """Makes `state` what the model stands at; on disk when this returns, in a single file.
 
-        The worker takes it up at once, from memory. Whether it lives does not matter: a fresh one
-        starts from the file.
+        A worker that lives takes it up at once, from memory; a fresh one starts from the file.
 
         Args:
           state: every variable, and the steps behind them.
@@ -197,13 +208,12 @@ class Session:
             return
         try:
             worker.restore(state.tensors)
+            self._behind = False
         except WorkerError as error:
             self._failed(worker, error)
         except BaseException:
             self.close()
             raise
-        else:
-            self._behind = False
 
     def settled(self) -> Path:
         """The file that holds all that was learned; written first where there is none."""
@@ -211,10 +221,7 @@ class Session:
         return path or self._save(self.take())
 
     def keep(self, what: str) -> None:
-        """Writes steps that are in memory alone, if there are any, before they would be dropped.
-
-        Args:
-          what: cannot go on if they cannot be written, for the message.
+        """Writes steps in memory alone before they would be dropped; `what` would drop them.
 
         Raises:
           StorageError: the disk is full; they stay in memory.
@@ -227,9 +234,8 @@ class Session:
         try:
             self.checkpoint()
         except StorageError as error:
-            raise StorageError(
-                f"{what}: {ahead} steps of training are in memory alone and would be lost: {error}"
-            ) from None
+            alone = f"{what}: {ahead} steps of training are in memory alone and would be lost"
+            raise StorageError(f"{alone}: {error}") from None
 
     def close(self) -> None:
         """Ends the worker and goes back to the last checkpoint; what is not on disk is gone."""
@@ -252,6 +258,7 @@ class Session:
     def _save(self, checkpoint: Checkpoint) -> Path:
         path = self._checkpoints.save(checkpoint)
         self.steps = self._saved_steps = checkpoint.step
+        self.position = checkpoint.position
         return path
 
     def _catch_up(self, worker: WorkerClient) -> None:
@@ -268,16 +275,8 @@ class Session:
         if checkpoint is not None:
             worker.restore(checkpoint.tensors)
         self.steps = self._saved_steps = checkpoint.step if checkpoint else 0
+        self.position = checkpoint.position if checkpoint else None
         self._behind = False
-
-    def _ask(self, ask: Callable[[WorkerClient], _T]) -> _T:
-        nothing_to_lose = self.steps == self._saved_steps
-        try:
-            return self._ask_once(ask)
-        except AcceleratorLostError:
-            if not nothing_to_lose:
-                raise
-        return self._ask_once(ask)
 
     def _ask_once(self, ask: Callable[[WorkerClient], _T]) -> _T:
         worker = self.worker()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from tfplus.errors import DataError, TfplusError, WorkerError
 from tfplus.runtime.interpreter import Runtime
-from tfplus_agent.device.config import DeviceConfig
+from tfplus_agent.device.config import FEATURES, DeviceConfig
 from tfplus_agent.device.session import Session
 from tfplus_agent.storage import retention
 from tfplus_agent.storage.checkpoints import CheckpointStore
@@ -142,6 +142,9 @@ class ModelSlot:
             accelerator=config.accelerator,
             gpu_precision=config.gpu_precision,
             scaling=config.scaling or request.scaling,
+            features=config.state_dir / FEATURES,
+            features_limit_bytes=config.features_limit_bytes,
+            processor_use=config.processor_use,
         )
         log_path = config.state_dir / "worker.log"
         return Session(request, read.manifest, setup, checkpoints, log_path, self._worker_started)

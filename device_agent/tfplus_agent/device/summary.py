@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import statistics
+
+import numpy as np
 
 from tfplus.data import guessing
-from tfplus.model_file.manifest import Manifest
+from tfplus.training.evaluation import Evaluation
 from tfplus_agent.device.session import Session
 from tfplus_agent.device.training import Trained
 from tfplus_agent.results import LOSS, EvaluateResult, MemoryReading, TrainSummary
@@ -38,7 +39,7 @@ def of_training(
         steps=len(times_ms),
         samples=sum(r.samples for r in results),
         mean_loss=means.pop(LOSS, 0.0),
-        median_step_milliseconds=statistics.median(times_ms) if times_ms else 0.0,
+        median_step_milliseconds=float(np.median(times_ms)) if times_ms else 0.0,
         seconds=seconds,
         trained_steps=session.steps,
         memory=memory(session),
@@ -58,7 +59,7 @@ def of_first_loss(session: Session, done: Trained) -> tuple[str, ...]:
       session: the model.
       done: its first training; says nothing where no step was read.
     """
-    loss = done.results[0].first_loss if done.results else None
+    loss = next((r.first_loss for r in done.results if r.first_loss is not None), None)
     if loss is None:
         return ()
     found = guessing.far_above(loss, session.supervisor.guess_loss, session.manifest.regularization)
@@ -67,24 +68,23 @@ def of_first_loss(session: Session, done: Trained) -> tuple[str, ...]:
     return tuple(found)
 
 
-def of_evaluation(
-    manifest: Manifest, found: tuple[int, int, dict[str, float]], seconds: float
-) -> EvaluateResult:
+def of_evaluation(session: Session, found: Evaluation, seconds: float) -> EvaluateResult:
     """Sums up an evaluation.
 
     Args:
-      manifest: of the model.
-      found: samples, samples of known classes, and the sum of each metric over all.
+      session: the model.
+      found: what was measured.
       seconds: the whole call.
     """
-    samples, known, sums = found
-    right = sums.get(_ACCURACY) if manifest.classes else None
+    right = found.sums.get(_ACCURACY) if session.manifest.classes else None
     return EvaluateResult(
-        samples=samples,
-        metrics={name: value / samples for name, value in sums.items()},
+        samples=found.samples,
+        metrics=found.means,
         seconds=seconds,
-        known_samples=known,
-        known_accuracy=None if right is None else right / max(1, known),
+        known_samples=found.known_samples,
+        known_accuracy=None if right is None else right / max(1, found.known_samples),
+        losses=found.losses,
+        trained_steps=session.steps,
     )
 
 

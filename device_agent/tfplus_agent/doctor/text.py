@@ -10,7 +10,8 @@ from tfplus_agent.doctor.accelerators import Tried
 from tfplus_agent.doctor.examination import Examination
 from tfplus_agent.telemetry.processor import Cluster
 from tfplus_agent.telemetry.sensor import reason_of, value_of
-from tfplus_agent.telemetry.sensors import power_supply, system_memory, thermal
+from tfplus_agent.telemetry.sensors import system_memory, thermal
+from tfplus_agent.telemetry.sensors.power import power_supply
 
 _STYLES = {"right": "green", "wrong": "red", "fails": "red", "absent": "dim"}
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import partial
 
+from tfplus.codecs.codec import Codec
 from tfplus.gossip.membership.member import Member
 from tfplus.gossip.transport.grpc_link import Backoff, PeerLink
 from tfplus.gossip.transport.traffic import Traffic
@@ -32,8 +35,13 @@ class Link:
         run_id: str,
         cancelled: threading.Event,
         traffic: Traffic,
+        wanted: Callable[[str], AbstractSet[str] | None] = lambda _: None,
+        codec: Codec | None = None,
     ) -> dict[str, PeerLink]:
         """Opens a link to each neighbour: name → link, not connected yet.
+
+        `wanted` says which slices a neighbour was seen to hold, and `codec` what is sent of them,
+        see `PeerLink`.
 
         Raises:
           UsageError: an address is malformed, or plaintext would leave this machine.
@@ -48,6 +56,8 @@ class Link:
                 backoff=self.backoff,
                 cancelled=cancelled,
                 traffic=traffic,
+                wanted=partial(wanted, member.name),
+                codec=codec,
             )
             for member in members
         }

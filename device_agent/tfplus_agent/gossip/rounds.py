@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tfplus.errors import TfplusError
+from tfplus.errors import TfplusError, WorkerError
 from tfplus.gossip.messages import RoundDone
 from tfplus.gossip.mixing.sample_weights import slice_weights
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import check_held
+from tfplus_agent.jobs.hooks import NO_HOOKS, TrainHooks
+from tfplus_agent.jobs.kind import MAX_RESTARTS
 from tfplus_agent.results import EvaluateResult, TrainSummary
 from tfplus_agent.storage.checkpoints import Checkpoint
 from tfplus_agent.storage.gossip_journal import RunJournal
@@ -40,6 +44,7 @@ class Rounds:
 
     Attributes:
       expected: name → (shape, dtype) of the slices that the device exchanges.
+      steps: all steps of the model that stand behind the last round that is done.
     """
 
     def __init__(self, device: Device, journal: RunJournal, cancelled: threading.Event) -> None:
@@ -48,30 +53,51 @@ class Rounds:
         self._journal = journal
         self._cancelled = cancelled
         self._trained: Checkpoint | None = None
+        self.steps = 0
 
     @property
     def slice_weights(self) -> dict[str, float]:
         """What each slice of the device weighs."""
         return slice_weights(self.expected, self._device.train_samples)
 
-    def train(self, round: int) -> tuple[TrainSummary, SliceSet]:
+    def train(
+        self,
+        round: int,
+        on_death: Callable[[str], object] = lambda _: None,
+        hooks: TrainHooks = NO_HOOKS,
+    ) -> tuple[TrainSummary, SliceSet]:
         """Trains a round; returns what came of it, and the slices to bring to neighbours.
+
+        A worker that dies costs the round's steps: they are taken again from where the round
+        began, so that neighbours get the same bits as if it had lived.
+
+        Args:
+          round: which.
+          on_death: told how a worker died, before the round is trained again.
+          hooks: told of what training does.
 
         Raises:
           CancelledRunError: the run was stopped; what was learned is on disk.
-          TfplusError: the training failed.
+          TfplusError: the training failed, or the worker died too often.
         """
-        plan = self._journal.plan
-        summary, state = self._device.train_round(
-            plan.epochs_per_round,
-            round_seed(plan.seed, round),
-            cancelled=self._cancelled.is_set,
-        )
+        deaths: list[str] = []
+        while True:
+            try:
+                summary, state = self._train(round, hooks)
+                break
+            except WorkerError as error:
+                if self._cancelled.is_set() or len(deaths) == MAX_RESTARTS:
+                    raise
+                deaths.append(f"round {round} was trained again: {error}")
+                _LOG.warning("gossip run '%s': %s", self._journal.plan.run_id, deaths[-1])
+                on_death(str(error))
+                self._back_to_its_beginning()
         if state is None:
             raise CancelledRunError
         check_held(state.tensors, self.expected)
         self._trained = state
-        return summary, state.tensors.only(self.expected)
+        warned = replace(summary, warnings=(*summary.warnings, *deaths)) if deaths else summary
+        return warned, state.tensors.only(self.expected)
 
     def commit(self, done: RoundDone) -> EvaluateResult | None:
         """Takes the average of a round over, in one file; returns what the evaluation says of it.
@@ -88,7 +114,27 @@ class Rounds:
         mixed = Checkpoint(trained.step, trained.tensors.replaced(done.tensors))
         keep = self._journal.keeper(done.round)
         self._device.commit(mixed, keep)
-        return self._device.evaluate()
+        self.steps = mixed.step
+        try:
+            return self._device.evaluate()
+        except WorkerError as error:
+            # The average is on disk; another worker takes it from there.
+            _LOG.warning("evaluating after round %d once more: %s", done.round, error)
+            return self._device.evaluate()
+
+    def _train(self, round: int, hooks: TrainHooks) -> tuple[TrainSummary, Checkpoint | None]:
+        plan = self._journal.plan
+        return self._device.train_round(
+            plan.epochs_per_round,
+            round_seed(plan.seed, round),
+            cancelled=self._cancelled.is_set,
+            hooks=hooks,
+        )
+
+    def _back_to_its_beginning(self) -> None:
+        device = self._device
+        tensors, step = self._journal.resume_state(device.manifest, device.model_sha256)
+        device.set_weights(tensors, step=step)
 
     def close(self) -> None:
         """Brings to disk what was learned in a round that has no average; never raises."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tfplus.errors import TfplusError
 from tfplus.gossip.core import machine
 from tfplus.gossip.membership.member import Member
 from tfplus.gossip.membership.static import StaticMembership
@@ -19,6 +17,8 @@ from tfplus.gossip.messages import (
     Event,
     Finished,
     LocalDone,
+    Outcome,
+    PeerFinished,
     PeerUnreachable,
     Received,
     RoundContribution,
@@ -28,55 +28,56 @@ from tfplus.gossip.messages import (
     Tick,
     TrainLocally,
 )
-from tfplus.gossip.transport.grpc_service import Mailbox
+from tfplus.gossip.transport.mailbox import Mailbox
 from tfplus.gossip.transport.outbox import Outbox
 from tfplus.gossip.transport.protocol import Delivered, Delivery
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus_agent.gossip.links import Link
+from tfplus_agent.gossip.plans import codec_of, held_there, mixing_of
 from tfplus_agent.gossip.rounds import CancelledRunError, Rounds
-from tfplus_agent.jobs.owner import Reservation, WithdrawnError
+from tfplus_agent.jobs.hooks import NO_HOOKS, TrainHooks
+from tfplus_agent.jobs.owner import WithdrawnError
 from tfplus_agent.results import EvaluateResult, TrainSummary
 from tfplus_agent.storage.gossip_journal import RunJournal
 
 if TYPE_CHECKING:
     from tfplus_agent.device.device import Device
 
-_LOG = logging.getLogger(__name__)
-_WATCH_POLL_S = 0.5
 _MAX_ERROR_CHARS = 1000
 
 
 class GossipRun:
-    """A run from its first round here to its end; starts with `start`.
+    """A run from its first round here to its end; carried out once, by `carry_out`.
 
     Args:
-      device: trains.
+      device: trains; reserved for this run in the thread that carries it out.
       journal: of this run.
       resumed: the journal was there before, so the run goes on.
       link: how to reach neighbours.
-      held: the device, reserved for this run; given back at its end.
+
+    Attributes:
+      journal: as given.
+      resumed_at: the round that it goes on from, one more than its rounds if it has finished; 0
+        where it begins.
+      on_round: told of every round that is done; its line is in the journal.
+      on_death: told how the worker died, where the round is trained again.
+      hooks: told of what training does.
 
     Raises:
       UsageError: a neighbour's address is malformed, or plaintext would leave this machine.
     """
 
-    def __init__(
-        self,
-        device: Device,
-        journal: RunJournal,
-        resumed: bool,
-        link: Link,
-        held: Reservation,
-    ) -> None:
+    def __init__(self, device: Device, journal: RunJournal, resumed: bool, link: Link) -> None:
         plan = journal.plan
         self.plan = plan
         self.journal = journal
         first_round = plan.rounds + 1 if journal.finished else journal.last_done + 1
         self.resumed_at = first_round if resumed else 0
-        self.events = list(journal.events)
-        self.running = False
-        self._held = held
+        self.on_round: Callable[[pb.GossipEvent], object] = lambda _: None
+        self.on_death: Callable[[str], object] = lambda _: None
+        self.hooks: TrainHooks = NO_HOOKS
+        self._running = False
         self._traffic = Traffic()
         self._notes: dict[str, str] = {}
         self._summary: TrainSummary | None = None
@@ -88,7 +89,9 @@ class GossipRun:
         members = [Member(n.name, n.address) for n in plan.neighbours]
         members = StaticMembership(device.name, members).neighbours(time.monotonic())
         neighbours = tuple(member.name for member in members)
-        self.mailbox = Mailbox(neighbours, self._deliver, self._traffic)
+        self.mailbox = Mailbox(
+            neighbours, self._deliver, self._traffic, self._refused, held_there(plan)
+        )
         self._state = machine.initial_state(
             machine.NodeConfig(
                 name=device.name,
@@ -97,12 +100,14 @@ class GossipRun:
                 rounds=plan.rounds,
                 round_timeout_s=plan.round_timeout_s,
                 schema=self._rounds.expected,
+                mixing=mixing_of(plan),
             ),
             first_round,
+            journal.counted,
         )
         self._outbox: Outbox | None = None
-        self._links = link.to(members, plan.run_id, self._cancelled, self._traffic)
-        self._thread = threading.Thread(target=self._main, name="gossip", daemon=True)
+        wanted, codec = self.mailbox.wanted, codec_of(plan)
+        self._links = link.to(members, plan.run_id, self._cancelled, self._traffic, wanted, codec)
 
     @property
     def round(self) -> int:
@@ -110,57 +115,77 @@ class GossipRun:
         return min(self._state.round, self.plan.rounds)
 
     @property
+    def steps(self) -> int:
+        """All steps of the model that stand behind the last round."""
+        return self._rounds.steps
+
+    def begin_at(self, steps: int) -> None:
+        """Says how many steps of the model stand behind the round that it goes on from."""
+        self._rounds.steps = steps
+
+    @property
     def takes_contributions(self) -> bool:
         """Whether neighbours get an answer: they do until it ends, and after the last round."""
-        return self.running or self._state.phase == "finished"
+        return self._running or self._state.phase == "finished"
 
-    def start(self) -> None:
-        """Begins, unless there is nothing left to do."""
+    def carry_out(self) -> pb.GossipEvent | None:
+        """Performs what is left of it, in this thread; once.
+
+        Returns:
+          Its end; None where it was stopped, and can be gone on with.
+
+        Raises:
+          TfplusError: it failed.
+        """
+        self._running = not self.journal.finished
         if self.journal.finished:
-            self._state, _ = machine.step(self._state, Started(time.monotonic()))
-            for link in self._links.values():
-                link.close()
-            self._held.release()
-            return
-        self.running = True
+            return self.answer_only()
         self._outbox = Outbox(self._links, self._cancelled, self._report)
-        self._thread.start()
+        try:
+            self._feed(Started(time.monotonic()))
+            while True:
+                effect = self._next_effect()
+                self._perform(effect)
+                if isinstance(effect, Finished):
+                    return self._finish(effect)
+        except (CancelledRunError, WithdrawnError):
+            return None
+        finally:
+            self._outbox.close()
+            self._running = False
 
-    def stop(self, timeout_s: float = 60.0) -> bool:
-        """Stops after the training step under way; returns whether it was running."""
+    def answer_only(self) -> pb.GossipEvent:
+        """Has nothing left to do but to answer neighbours; returns how it had ended.
+
+        To be called for a run whose journal says that it has finished.
+        """
+        self._feed(Started(time.monotonic()))
+        for link in self._links.values():
+            link.close()
+        return next(e for e in self.journal.events if e.state == pb.GossipEvent.FINISHED)
+
+    def stop(self) -> None:
+        """Lets it stop after the training step under way; returns at once."""
         with self._changed:
-            was_running = self.running
             self._cancelled.set()
             self._changed.notify_all()
-        self._held.withdraw()
-        if was_running:
-            self._thread.join(timeout_s)
-        return was_running
 
-    def watch(self, from_round: int, is_active: Callable[[], bool]) -> Iterator[pb.GossipEvent]:
-        """Yields rounds done since `from_round`, then what follows, until the run ends."""
-        seen = 0
-        while True:
-            fresh, ended = self._events_after(seen)
-            for event in fresh:
-                if event.round >= from_round or event.state != pb.GossipEvent.ROUND_DONE:
-                    yield event
-            seen += len(fresh)
-            if ended or not is_active():
-                return
-
-    def _events_after(self, seen: int) -> tuple[list[pb.GossipEvent], bool]:
-        with self._changed:
-            self._changed.wait_for(
-                lambda: len(self.events) > seen or not self.running, _WATCH_POLL_S
-            )
-            return self.events[seen:], not self.running
+    def close(self) -> None:
+        """Brings to disk what was learned in a round that has no average; never raises."""
+        self._rounds.close()
 
     def _deliver(self, contribution: RoundContribution) -> Answer:
         answer = self._feed(Received(time.monotonic(), contribution))
         if answer is None:
             raise RuntimeError("the gossip core gave no answer to a contribution")
+        if answer.outcome is Outcome.REFUSED:
+            self._refused(contribution.peer, answer.reason)
         return answer
+
+    def _refused(self, peer: str, why: str) -> None:
+        with self._changed:
+            # Beside what became of the sending to it.
+            self._notes[f"{peer} refused"] = f"'{peer}' refused: {why}"
 
     def _report(self, peer: str, delivery: Delivery) -> None:
         if delivery.reason:
@@ -168,6 +193,8 @@ class GossipRun:
                 self._notes[peer] = delivery.reason
         if delivery.outcome is Delivered.UNREACHABLE:
             self._feed(PeerUnreachable(time.monotonic(), peer))
+        elif delivery.round > self.plan.rounds:
+            self._feed(PeerFinished(time.monotonic(), peer))
 
     def _feed(self, event: Event) -> Answer | None:
         with self._changed:
@@ -180,37 +207,6 @@ class GossipRun:
                     self._todo.append(effect)
             self._changed.notify_all()
             return answer
-
-    def _main(self) -> None:
-        end = pb.GossipEvent(state=pb.GossipEvent.STOPPED)
-        try:
-            self._feed(Started(time.monotonic()))
-            with self._held.here():
-                while end.state == pb.GossipEvent.STOPPED:
-                    effect = self._next_effect()
-                    self._perform(effect)
-                    if isinstance(effect, Finished):
-                        end = self._finish()
-        except (CancelledRunError, WithdrawnError):
-            pass
-        except TfplusError as error:
-            end = pb.GossipEvent(state=pb.GossipEvent.FAILED, error=str(error)[:_MAX_ERROR_CHARS])
-        except Exception as error:
-            _LOG.exception("gossip run '%s' failed", self.plan.run_id)
-            text = f"internal error, see the agent's log: {type(error).__name__}: {error}"
-            end = pb.GossipEvent(state=pb.GossipEvent.FAILED, error=text[:_MAX_ERROR_CHARS])
-        finally:
-            if self._outbox is not None:
-                self._outbox.close()
-            with self._held.here(last=True):
-                self._rounds.close()
-            # Before the end is told: who waits for it may begin the next run at once.
-            self._held.release()
-            with self._changed:
-                end.round = self.round
-                self.events.append(end)
-                self.running = False
-                self._changed.notify_all()
 
     def _next_effect(self) -> Effect:
         while not self._cancelled.is_set():
@@ -229,17 +225,17 @@ class GossipRun:
         match effect:
             case TrainLocally(round=round):
                 self._train(round)
-            case Send(contribution=contribution):
+            case Send(contribution=contribution, to=to):
                 if self._outbox is not None:
                     give_up_at = time.monotonic() + self.plan.round_timeout_s
-                    self._outbox.put(contribution, give_up_at)
+                    self._outbox.put(contribution, give_up_at, to)
             case RoundDone():
                 self._round_done(effect)
             case Answer() | Finished():
                 pass
 
     def _train(self, round: int) -> None:
-        self._summary, tensors = self._rounds.train(round)
+        self._summary, tensors = self._rounds.train(round, self.on_death, self.hooks)
         weights = self._rounds.slice_weights
         self._feed(LocalDone(time.monotonic(), round, tensors, weights))
 
@@ -248,9 +244,7 @@ class GossipRun:
         self.journal.append(event)
         if not self.plan.keep_snapshots:
             self.journal.drop_snapshots_before(done.round)
-        with self._changed:
-            self.events.append(event)
-            self._changed.notify_all()
+        self.on_round(event)
 
     def _event_of(self, done: RoundDone, result: EvaluateResult | None) -> pb.GossipEvent:
         sent, received = self._traffic.take()
@@ -267,7 +261,9 @@ class GossipRun:
             eval_metrics=result.metrics if result else {},
             responders=done.responders,
             missing=done.missing,
+            counted=[pb.CountedContribution(**vars(c)) for c in done.counted],
             bytes_sent=sent,
+            bytes_sent_as_float32=sent + self._traffic.take_saved(),
             bytes_received=received,
             train_seconds=summary.seconds if summary else 0.0,
             wait_seconds=done.waited_s,
@@ -275,17 +271,27 @@ class GossipRun:
             warnings=warnings,
         )
 
-    def _finish(self) -> pb.GossipEvent:
+    def _finish(self, finished: Finished) -> pb.GossipEvent:
         # The neighbours still want what was sent for the last round.
         if self._outbox is not None:
             self._outbox.drain(self.plan.round_timeout_s)
         sent, received = self._traffic.take()
+        over, weights = "", self._rounds.slice_weights
+        if finished.round < self.plan.rounds:
+            # What the others have is newer; what nobody else holds still counts.
+            weights = dict.fromkeys(weights, 0.0)
+            over = (
+                f"its neighbours had finished round {self.plan.rounds} without it when it had "
+                f"finished round {finished.round}: the run is over"
+            )
         end = pb.GossipEvent(
             state=pb.GossipEvent.FINISHED,
-            round=self.plan.rounds,
+            round=finished.round,
+            error=over,
             bytes_sent=sent,
+            bytes_sent_as_float32=sent + self._traffic.take_saved(),
             bytes_received=received,
-            slice_weights=self._rounds.slice_weights,
+            slice_weights=weights,
         )
         self.journal.append(end)
         return end

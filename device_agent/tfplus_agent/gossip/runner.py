@@ -1,70 +1,49 @@
-"""Gossip on this device: starts a run, goes on with one, and answers for the last one.
+"""Gossip on this device, as callers see it: starts a run, goes on with one, watches, stops.
 
-A run is told its neighbours and its rounds and goes on by itself. After a crash it goes on where it
-was once it is started again with the same id; its neighbours do not wait for it meanwhile.
+A run is a job. Started here it begins at once, before all jobs that wait, since its neighbours
+wait for it; or it is refused, where a training or a job is under way. After that it goes on by
+itself: behind the death of its worker, and behind that of the whole agent once that is started
+again. Its neighbours do not wait for it meanwhile. One that was stopped, or failed, is gone on with
+by starting it once more with the same id.
 """
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
-from tfplus.errors import BusyError, DataError, UsageError
-from tfplus.gossip.transport.grpc_link import MAX_CALL_S, Backoff
-from tfplus.gossip.transport.grpc_service import GossipService, Mailbox
+from tfplus.errors import BusyError, DataError
+from tfplus.gossip.transport.grpc_service import GossipService
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slice_set import SliceSet
-from tfplus.wire.tls import TlsFiles
-from tfplus_agent.gossip.links import Link
-from tfplus_agent.gossip.run import GossipRun
-from tfplus_agent.jobs.owner import Reservation
-from tfplus_agent.storage.gossip_journal import RunJournal, valid_run_id, without_addresses
-from tfplus_agent.storage.gossip_runs import drop_finished, read_last, set_last
+from tfplus_agent.gossip.gossip_jobs import GossipJobs
+from tfplus_agent.gossip.plans import check_plan
+from tfplus_agent.jobs.job import Job
+from tfplus_agent.jobs.queue import JobQueue
+from tfplus_agent.storage.gossip_files import without_addresses, without_hints
+from tfplus_agent.storage.gossip_journal import RunJournal
+from tfplus_agent.storage.run_ids import valid_run_id
 
-if TYPE_CHECKING:
-    from tfplus_agent.device.device import Device
-
-MAX_ROUNDS = 100_000
-MAX_EPOCHS = 100_000
-MAX_NEIGHBOURS = 256
-KEEP_RUNS = 10
-_MAX_NAME_CHARS = 63
+_STOP_TIMEOUT_S = 60.0
 
 
 class GossipRunner:
-    """The gossip of one device; at most one run at a time. Thread-safe.
+    """The gossip of one device. Thread-safe.
 
     Args:
-      device: trains.
-      tls: own certificate, for the links to neighbours; None for plaintext.
-      insecure: plaintext also beyond loopback.
-      keep_runs: how many runs that have finished stay on disk when another begins.
-      backoff: of attempts that reach no neighbour.
+      gossip: the kind of job that runs are.
+      jobs: the queue that knows this kind.
     """
 
-    def __init__(
-        self,
-        device: Device,
-        tls: TlsFiles | None = None,
-        *,
-        insecure: bool = False,
-        keep_runs: int = KEEP_RUNS,
-        backoff: Backoff | None = None,
-    ) -> None:
-        self._device = device
-        self._keep_runs = keep_runs
-        self._link = Link(tls, insecure, backoff or Backoff())
-        self._root = device.state_dir / "gossip"
+    def __init__(self, gossip: GossipJobs, jobs: JobQueue) -> None:
+        self._gossip = gossip
+        self._jobs = jobs
         self._lock = threading.Lock()
-        self._run: GossipRun | None = None
-        self._last = read_last(self._root)
-        self._closed = False
 
     def servicer(self) -> GossipService:
         """The Gossip service to add to the agent's server."""
-        return GossipService(self._find, require_certificate=self._link.tls is not None)
+        certified = self._gossip.link.tls is not None
+        return GossipService(self._gossip.mailbox, require_certificate=certified)
 
     def start(self, plan: pb.GossipPlan) -> int:
         """Starts a run, or goes on with one that was interrupted.
@@ -82,66 +61,84 @@ class GossipRunner:
           DataError: no model is loaded, or what the run left on disk is damaged.
           UsageError: the plan makes no sense, or is not the one that the run was started with.
         """
-        check_plan(plan, self._device.name)
+        check_plan(plan, self._gossip.device.name)
         with self._lock:
-            if self._closed:
-                raise BusyError("this agent is shutting down")
-            running = self._run
-            if (
-                running is not None
-                and running.running
-                and without_addresses(running.plan) == without_addresses(plan)
-            ):
-                return running.resumed_at
-            held = self._device.owner.reservation(f"gossip run '{plan.run_id}'")
-            held.take()
-            try:
-                with held.here():
-                    run = self._begun(plan, held)
-            except BaseException:
-                held.release()
-                raise
-            self._run, self._last = run, run.journal
-            return run.resumed_at
+            self._jobs.check_open()
+            job = self._unfinished(plan.run_id)
+            if job is not None:
+                under_way = job.record.spec.gossip
+                if without_hints(under_way) == without_hints(plan):
+                    return self._goes_on_from(plan.run_id)
+                if without_addresses(under_way) == without_addresses(plan):
+                    return self._gossip.move(job, plan)
+            else:
+                ended = RunJournal.read(self._gossip.root, plan.run_id)
+                if ended is not None and ended.finished:
+                    ended.check_resumable(plan, self._gossip.device.manifest)
+                    self._gossip.answer_for(ended)
+                    return plan.rounds + 1
+            self._jobs.begin_at_once(pb.JobSpec(gossip=plan), plan.run_id)
+            return self._goes_on_from(plan.run_id)
 
     def watch(
         self, run_id: str, from_round: int, is_active: Callable[[], bool]
     ) -> Iterator[pb.GossipEvent]:
         """Yields the events of a run until it ends or nobody listens.
 
-        Of a run that an earlier life of this agent left, what is on disk.
+        Of a run that has no job here any more, what is on disk.
 
         Args:
           run_id: which run.
           from_round: rounds before this one are left out.
-          is_active: whether someone listens.
+          is_active: whether someone listens; `wake` says that it has changed.
 
         Raises:
           DataError: the run is not known here.
         """
-        run = self._of(run_id)
-        if run is not None:
-            yield from run.watch(from_round, is_active)
-            return
-        # Without the lock: a run of that id may begin meanwhile.
-        journal = RunJournal.read(self._root, run_id, mend=False)
-        if journal is None:
-            raise DataError(f"gossip run '{run_id}' is not known on this agent: start it first")
-        yield from (e for e in journal.events if e.round >= from_round)
+        job = self._newest(valid_run_id(run_id))
+        if job is not None:
+            events = map(_of_job_event, job.watch(0, is_active))
+        else:
+            # A run of that id may begin meanwhile.
+            journal = RunJournal.read(self._gossip.root, run_id, mend=False)
+            if journal is None:
+                raise DataError(f"gossip run '{run_id}' is not known on this agent: start it first")
+            events = iter(journal.events)
+        for event in events:
+            if event is None:
+                continue
+            if event.round >= from_round or event.state != pb.GossipEvent.ROUND_DONE:
+                yield event
+
+    def wake(self, run_id: str) -> None:
+        """Makes those who watch a run ask again whether somebody listens."""
+        job = self._newest(run_id)
+        if job is not None:
+            job.wake()
 
     def stop(self, run_id: str) -> bool:
-        """Stops a run and returns whether it was under way; it can be gone on with."""
-        run = self._of(valid_run_id(run_id))
-        return run.stop() if run is not None else False
+        """Stops a run and returns whether it was under way; it can be gone on with.
+
+        Raises:
+          BusyError: its step under way does not end.
+        """
+        job = self._newest(valid_run_id(run_id))
+        if job is None or not self._jobs.cancel(job.record.id):
+            return False
+        if not job.wait_for_end(_STOP_TIMEOUT_S):
+            raise BusyError(f"gossip run '{run_id}' is to stop, and its step does not end: wait")
+        return True
 
     def progress(self) -> tuple[str, int, bool]:
         """Returns run id, round and whether it is under way; of the last run, if any."""
-        run, last = self._run, self._last
-        if run is not None:
-            return run.plan.run_id, run.round, run.running
-        if last is not None:
-            return last.plan.run_id, last.last_done, False
-        return "", 0, False
+        running = self._jobs.running()
+        if running is not None and running.spec.HasField("gossip"):
+            run_id = running.spec.gossip.run_id
+            run = self._gossip.run_of(run_id)
+            under_way = running.state == pb.JobStatus.RUNNING
+            return run_id, run.round if run else running.rounds_done, under_way
+        last = self._gossip.last
+        return (last.plan.run_id, last.last_done, False) if last is not None else ("", 0, False)
 
     def snapshot(self, round: int) -> SliceSet:
         """Returns the weights as they stood after a round of the last run; 0: before the first.
@@ -149,74 +146,34 @@ class GossipRunner:
         Raises:
           DataError: there is no run, or the weights of that round are not kept.
         """
-        last = self._last
+        last = self._gossip.last
         if last is None:
             raise DataError("no gossip run on this agent yet: start one first")
         return last.snapshot(round)
 
-    def close(self) -> None:
-        """Stops the run under way and starts no other; it can be gone on with."""
-        with self._lock:
-            self._closed = True
-            run = self._run
+    def _goes_on_from(self, run_id: str) -> int:
+        run = self._gossip.run_of(run_id)
         if run is not None:
-            run.stop()
+            return run.resumed_at
+        # It waits in the queue, or the agent has just been started.
+        journal = RunJournal.read(self._gossip.root, run_id, mend=False)
+        return journal.last_done + 1 if journal is not None else 0
 
-    def _begun(self, plan: pb.GossipPlan, held: Reservation) -> GossipRun:
-        journal, resumed = self._journal(plan)
-        run = GossipRun(self._device, journal, resumed, self._link, held)
-        set_last(self._root, plan.run_id)
-        drop_finished(self._root, self._keep_runs, but=plan.run_id)
-        run.start()
-        return run
+    def _unfinished(self, run_id: str) -> Job | None:
+        job = self._newest(run_id)
+        return job if job is not None and job.record.unfinished else None
 
-    def _journal(self, plan: pb.GossipPlan) -> tuple[RunJournal, bool]:
-        manifest = self._device.manifest
-        found = RunJournal.read(self._root, plan.run_id)
-        if found is None:
-            model, settle = self._device.model_sha256, self._device.settle
-            return RunJournal.create(self._root, plan, manifest, settle, model), False
-        found.check_resumable(plan, manifest)
-        found.plan = plan
-        if not found.finished:
-            # Training of the round that was cut off is done over: from where that round began.
-            tensors, step = found.resume_state(manifest, self._device.model_sha256)
-            self._device.set_weights(tensors, step=step)
-        return found, True
-
-    def _of(self, run_id: str) -> GossipRun | None:
-        run = self._run
-        return run if run is not None and run.plan.run_id == run_id else None
-
-    def _find(self, run_id: str) -> Mailbox | None:
-        run = self._of(run_id)
-        return run.mailbox if run is not None and run.takes_contributions else None
+    def _newest(self, run_id: str) -> Job | None:
+        return self._jobs.newest(lambda spec: spec.gossip.run_id == run_id)
 
 
-def check_plan(plan: pb.GossipPlan, own_name: str) -> None:
-    """Checks what an agent is told.
-
-    Raises:
-      UsageError: naming the field, what was expected and what came.
-    """
-    valid_run_id(plan.run_id)
-    for field, value, most in (
-        ("rounds", plan.rounds, MAX_ROUNDS),
-        ("epochs_per_round", plan.epochs_per_round, MAX_EPOCHS),
-    ):
-        if not 1 <= value <= most:
-            raise UsageError(f"{field}: expected 1 to {most}, got {value}")
-    timeout_s = plan.round_timeout_s
-    if not (math.isfinite(timeout_s) and 0 < timeout_s <= MAX_CALL_S):
-        raise UsageError(f"round_timeout_s: expected up to {MAX_CALL_S:g} s, got {timeout_s}")
-    names = [n.name for n in plan.neighbours]
-    if len(names) > MAX_NEIGHBOURS:
-        raise UsageError(f"expected at most {MAX_NEIGHBOURS} neighbours, got {len(names)}")
-    for name in names:
-        if not (0 < len(name) <= _MAX_NAME_CHARS and name.isprintable()):
-            raise UsageError(f"neighbour {name[:80]!r}: expected a printable name")
-        if name == own_name or names.count(name) > 1:
-            raise UsageError(
-                f"neighbour '{name}': expected names of others, each once; this agent is "
-                f"'{own_name}'"
-            )
+def _of_job_event(event: pb.JobEvent) -> pb.GossipEvent | None:
+    """What an event of a job says of the run; None where it says nothing."""
+    if event.HasField("gossip"):
+        return event.gossip
+    if event.kind == pb.JobEvent.CANCELLED:
+        return pb.GossipEvent(state=pb.GossipEvent.STOPPED, round=event.rounds_done)
+    if event.kind == pb.JobEvent.FAILED:
+        failed = pb.GossipEvent.FAILED
+        return pb.GossipEvent(state=failed, round=event.rounds_done, error=event.reason)
+    return None

@@ -2,13 +2,15 @@
 
 The device does one operation at a time, a short or a long one. A reservation, such as a gossip run
 or a job, keeps it for many operations: between them others may read, and nobody else may change
-what it works on. Who asks is let in, waits, or is refused, by what is in the way:
+what it works on. A long operation may step aside between two of its steps: who waits to read then
+does so, and it goes on. Who asks is let in, waits, or is refused, by what is in the way:
 
     in the way            a read    a change  a reservation  a patient one  the reservation's own
     --------------------  --------  --------  -------------  -------------  ---------------------
     nothing               start     start     start          start          start
     a short operation     wait      wait      wait           wait           wait
     a long operation      refuse    refuse    refuse         wait           wait
+    one that steps aside  wait      refuse    refuse         wait           wait
     a reservation         (*)       refuse    refuse         wait           (*)
     its own withdrawal                        refuse         refuse         refuse
     the end of the agent  refuse    refuse    refuse         refuse         refuse
@@ -49,6 +51,7 @@ class Ask:
       what: in words, such as `training`.
       kind: what for.
       long: whether others had better be refused than wait for its end.
+      steps_aside: whether it lets others read between its steps, so that they wait for that.
       patient: whether it waits where others are refused.
       under: number of the reservation that it is an operation of; None for nobody's.
       last: whether it must be done at the end of that, also where it was withdrawn.
@@ -61,6 +64,7 @@ class Ask:
     patient: bool = False
     under: int | None = None
     last: bool = False
+    steps_aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Use:
 
     Attributes:
       running: the operation under way.
+      aside: an operation under way that has stepped aside, and waits to go on.
       reserved: the reservation that holds the device.
       waiting: who waits, in the order of arrival.
       withdrawn: numbers of reservations that were withdrawn and not yet given back.
@@ -76,6 +81,7 @@ class Use:
     """
 
     running: Ask | None = None
+    aside: Ask | None = None
     reserved: Ask | None = None
     waiting: tuple[Ask, ...] = ()
     withdrawn: frozenset[int] = frozenset()
@@ -99,6 +105,8 @@ class Decision:
 
 def decide(use: Use, ask: Ask) -> Decision:
     """Decides by the table above."""
+    if use.aside == ask:
+        return Decision(Verdict.START if use.running is None else Verdict.WAIT)
     if use.ending:
         return Decision(Verdict.REFUSE, "closing is under way on this agent")
     if not ask.last and (ask.number in use.withdrawn or ask.under in use.withdrawn):
@@ -108,10 +116,13 @@ def decide(use: Use, ask: Ask) -> Decision:
     if use.reserved is not None and not own and ask.kind is not Kind.READ:
         because = f"{use.reserved.what} is under way on this agent: wait for its end, or stop it"
         return Decision(Verdict.WAIT if patient else Verdict.REFUSE, because)
-    if use.running is None:
+    reads = ask.kind is Kind.READ
+    if use.running is None and (use.aside is None or reads):
         return Decision(Verdict.START)
-    because = f"{use.running.what} is under way on this agent"
-    if use.running.long and not patient:
+    under_way = use.running or use.aside
+    because = f"{under_way.what} is under way on this agent" if under_way else ""
+    first = use.aside or under_way
+    if first and first.long and not patient and not (first.steps_aside and reads):
         return Decision(Verdict.REFUSE, because)
     return Decision(Verdict.WAIT, because)
 
@@ -121,11 +132,17 @@ def arrive(use: Use, ask: Ask) -> Use:
     return replace(use, waiting=(*use.waiting, ask))
 
 
+def step_aside(use: Use, ask: Ask) -> Use:
+    """Makes the operation under way wait behind those who wait now."""
+    return replace(use, running=None, aside=ask, waiting=(*use.waiting, ask))
+
+
 def leave(use: Use, ask: Ask) -> Use:
     """Takes somebody away: it has ended, was given back, or waits no longer."""
     return replace(
         use,
         running=None if use.running == ask else use.running,
+        aside=None if use.aside == ask else use.aside,
         reserved=None if use.reserved == ask else use.reserved,
         waiting=tuple(a for a in use.waiting if a != ask),
     )

@@ -12,7 +12,7 @@ from tfplus_agent.jobs.gates import OPEN, Gates, Verdict, decide
 from tfplus_agent.telemetry.sampler import read_all
 from tfplus_agent.telemetry.sensor import Sensor
 from tfplus_agent.telemetry.sensors.load import Load
-from tfplus_agent.telemetry.sensors.power_supply import PowerSupply
+from tfplus_agent.telemetry.sensors.power.power_supply import PowerSupply
 from tfplus_agent.telemetry.sensors.thermal import ThermalZones
 from tfplus_agent.telemetry.sensors.throttling import Throttling
 

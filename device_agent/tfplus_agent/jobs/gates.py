@@ -23,7 +23,8 @@ from types import MappingProxyType
 
 from tfplus.errors import UsageError
 from tfplus_agent.telemetry.sensor import Reading
-from tfplus_agent.telemetry.sensors import load, power_supply, thermal, throttling
+from tfplus_agent.telemetry.sensors import load, thermal, throttling
+from tfplus_agent.telemetry.sensors.power import power_supply
 
 _CHARGE_MARGIN_PERCENT = 5.0
 _TEMPERATURE_MARGIN_CELSIUS = 5.0

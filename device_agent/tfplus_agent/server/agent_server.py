@@ -13,21 +13,43 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tfplus.errors import RemoteError
-from tfplus.proto.v1 import agent_pb2, agent_pb2_grpc, gossip_pb2, gossip_pb2_grpc
+from tfplus.proto.v1 import (
+    agent_pb2,
+    agent_pb2_grpc,
+    benchmark_pb2,
+    benchmark_pb2_grpc,
+    description_pb2,
+    description_pb2_grpc,
+    gossip_pb2,
+    gossip_pb2_grpc,
+    jobs_pb2,
+    jobs_pb2_grpc,
+    samples_pb2,
+    samples_pb2_grpc,
+    telemetry_pb2,
+    telemetry_pb2_grpc,
+)
 from tfplus.wire import tls as wire_tls
 from tfplus.wire.tls import TlsFiles
-from tfplus_agent.device.config import DeviceConfig
+from tfplus_agent.device.config import FEATURES, DeviceConfig
 from tfplus_agent.device.device import Device
-from tfplus_agent.gossip.runner import KEEP_RUNS, GossipRunner
+from tfplus_agent.gossip.gossip_jobs import KEEP_RUNS, GossipJobs
+from tfplus_agent.gossip.runner import GossipRunner
+from tfplus_agent.jobs.kinds.registry import kinds_of
 from tfplus_agent.jobs.queue import JobQueue
 from tfplus_agent.server import health
 from tfplus_agent.server.agent_service import AgentService
-from tfplus_agent.server.calls import Calls
-from tfplus_agent.server.event_loop import EventLoop
-from tfplus_agent.server.idle_streams import Pace
-from tfplus_agent.server.permissions import Permissions
+from tfplus_agent.server.benchmark_service import BenchmarkService
+from tfplus_agent.server.callers.calls import Calls
+from tfplus_agent.server.callers.event_loop import EventLoop
+from tfplus_agent.server.callers.idle_streams import Pace
+from tfplus_agent.server.callers.permissions import Permissions
+from tfplus_agent.server.description_service import DescriptionService
+from tfplus_agent.server.jobs_service import JobsService
+from tfplus_agent.server.samples_service import SamplesService
 from tfplus_agent.server.service_manager import ServiceManager
 from tfplus_agent.server.signals import StopSignals
+from tfplus_agent.server.telemetry_service import TelemetryService
 
 _GRACE_S = 5.0
 
@@ -77,13 +99,20 @@ class AgentServer:
             raise
 
     def _build(self, config: ServerConfig, host: str) -> None:
-        self._runner = GossipRunner(
+        gossip = GossipJobs(
             self.device, config.tls, insecure=config.insecure, keep_runs=config.keep_runs
         )
-        self._jobs = JobQueue(self.device, self.device.state_dir / "jobs")
+        kinds = (*kinds_of(self.device), gossip)
+        self._jobs = JobQueue(self.device, self.device.state_dir / "jobs", kinds)
+        self._runner = GossipRunner(gossip, self._jobs)
         services = [
             agent_pb2.DESCRIPTOR.services_by_name["Agent"].full_name,
             gossip_pb2.DESCRIPTOR.services_by_name["Gossip"].full_name,
+            jobs_pb2.DESCRIPTOR.services_by_name["Jobs"].full_name,
+            benchmark_pb2.DESCRIPTOR.services_by_name["Benchmarks"].full_name,
+            description_pb2.DESCRIPTOR.services_by_name["Description"].full_name,
+            samples_pb2.DESCRIPTOR.services_by_name["Samples"].full_name,
+            telemetry_pb2.DESCRIPTOR.services_by_name["Telemetry"].full_name,
         ]
         self._health = health.Health(services)
         permissions = Permissions(config.tls.revoked if config.tls else None)
@@ -100,7 +129,17 @@ class AgentServer:
         server: Any = grpc.aio.server(interceptors=[self._calls], options=wire_tls.server_options())
         self._agent = AgentService(self.device, self._runner, self._jobs)
         agent_pb2_grpc.add_AgentServicer_to_server(self._agent, server)
+        jobs_pb2_grpc.add_JobsServicer_to_server(JobsService(self._jobs), server)
+        features = self.device.state_dir / FEATURES
+        samples = SamplesService(self.device.data, features, self.device.owner)
+        samples_pb2_grpc.add_SamplesServicer_to_server(samples, server)
         gossip_pb2_grpc.add_GossipServicer_to_server(self._runner.servicer(), server)
+        self._benchmarks = BenchmarkService(self.device)
+        benchmark_pb2_grpc.add_BenchmarksServicer_to_server(self._benchmarks, server)
+        description_pb2_grpc.add_DescriptionServicer_to_server(
+            DescriptionService(self.device), server
+        )
+        telemetry_pb2_grpc.add_TelemetryServicer_to_server(TelemetryService(), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
             [*services, health.NAME, reflection.SERVICE_NAME], server
@@ -108,7 +147,7 @@ class AgentServer:
         return server, _bind(server, config)
 
     def start(self) -> None:
-        """Goes on with the jobs that an earlier life left, and serves."""
+        """Goes on with the jobs that an earlier life left, a gossip run among them, and serves."""
         self._jobs.start()
         self._loop.run(self._server.start())
         # Says at once how it stands, and again whenever a worker starts, or does not.
@@ -125,11 +164,12 @@ class AgentServer:
     def stop(self) -> None:
         """Ends calls under way, keeps what training learned, ends the worker; then returns."""
         self._loop.soon(self._health.end)
-        # Gossip first: a round whose training is cut short must not reach the neighbours.
-        self._runner.close()
-        self._jobs.close()
+        # All are told before any is waited for.
+        self._jobs.stop()
+        self._benchmarks.stop()
         self.device.stop()
         self._loop.run(self._server.stop(_GRACE_S))
+        self._jobs.close()
         self._calls.close()
         self.device.close()
         self._loop.close()

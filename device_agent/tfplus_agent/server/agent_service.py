@@ -12,6 +12,7 @@ import grpc
 import tfplus
 from tfplus.data.scaling import Scaling
 from tfplus.errors import ArtifactError, DataError
+from tfplus.gossip.compression.registry import LINK_CODECS
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.proto.v1 import agent_pb2_grpc
 from tfplus.proto.v1 import tensors_pb2 as tensors_pb
@@ -20,13 +21,16 @@ from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import select
 from tfplus.wire import tensors
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
+from tfplus.wire.parts import Part
+from tfplus.wire.tensor_header import Entry, header_of
 from tfplus_agent.device.device import Device
+from tfplus_agent.device.incoming import IncomingWeights
 from tfplus_agent.jobs import messages
 from tfplus_agent.jobs.queue import JobQueue
-from tfplus_agent.server.calls import CallContext
-from tfplus_agent.server.event_stream import Mailbox
-from tfplus_agent.telemetry.sensor import Reading, value_of
-from tfplus_agent.telemetry.sensors.power_supply import CHARGE, PLUGGED_IN, PowerSupply
+from tfplus_agent.server import device_status
+from tfplus_agent.server.callers.calls import CallContext
+from tfplus_agent.server.callers.event_stream import Mailbox
+from tfplus_agent.telemetry.sensors.power.power_supply import PowerSupply
 
 
 class GossipControl(Protocol):
@@ -40,6 +44,10 @@ class GossipControl(Protocol):
         self, run_id: str, from_round: int, is_active: Callable[[], bool]
     ) -> Iterator[pb.GossipEvent]:
         """Yields the events of a run until it ends or nobody listens."""
+        ...
+
+    def wake(self, run_id: str) -> None:
+        """Makes those who watch a run ask again whether somebody listens."""
         ...
 
     def stop(self, run_id: str) -> bool:
@@ -95,7 +103,7 @@ class AgentService(agent_pb2_grpc.AgentServicer):
             train_samples=device.train_samples,
             eval_samples=device.eval_samples,
             memory=messages.memory(device.memory()),
-            battery=_battery(PowerSupply().read()),
+            battery=device_status.battery(PowerSupply().read()),
             incarnation=device.incarnation,
             gossip_run_id=run_id,
             gossip_round=round_number,
@@ -103,6 +111,8 @@ class AgentService(agent_pb2_grpc.AgentServicer):
             closed_gates=device.gates.verdict.closed,
             blind_gates=device.gates.verdict.blind,
             running_job=self._jobs.running(),
+            processor_use=device_status.processor_use(device.worker_pid(), device.processor_share),
+            gossip_codecs=LINK_CODECS,
         )
 
     def FindModel(  # noqa: N802
@@ -180,21 +190,39 @@ class AgentService(agent_pb2_grpc.AgentServicer):
 
     def GetWeights(  # noqa: N802
         self, request: pb.GetWeightsRequest, context: grpc.ServicerContext
-    ) -> Iterator[tensors_pb.TensorSetPart]:
-        """Streams weights out."""
+    ) -> Iterator[bytes]:
+        """Streams weights out, as messages that are serialized already."""
         if request.HasField("gossip_round"):
             held = self._gossip.snapshot(request.gossip_round)
-            values = held.only(select(held, request.prefixes))
+            values, steps, source = held.only(select(held, request.prefixes)), 0, "snapshot"
         else:
-            values = self._device.weights(request.prefixes, request.include_optimizer)
-        yield from tensors.to_parts(values, limits=self._limits)
+            found = self._device.weights_to_send(request.prefixes, request.include_optimizer)
+            values, steps, source = found.tensors, found.steps, found.source
+
+        def told(header: tensors_pb.TensorSetHeader) -> None:
+            header.trained_steps, header.source = steps, source
+
+        if isinstance(values, SliceSet):
+            yield from tensors.to_messages(values, limits=self._limits, about=told)
+            return
+        with values.file as file:
+            header = header_of(file.specs, values.hashes)
+            told(header)
+            size = self._limits.chunk_bytes
+            yield from tensors.messages(header, ([block] for block in file.blocks(size)))
 
     def SetWeights(  # noqa: N802
-        self, request_iterator: Iterator[tensors_pb.TensorSetPart], context: grpc.ServicerContext
+        self, request_iterator: Iterator[Part], context: grpc.ServicerContext
     ) -> pb.SetWeightsResponse:
         """Takes weights in; answers when they are on disk."""
-        came = tensors.receive(request_iterator, limits=self._limits)
-        self._device.set_weights(came)
+        with self._device.incoming_weights() as incoming:
+
+            def opened(entries: Sequence[Entry]) -> IncomingWeights:
+                incoming.expect({e.name: (e.shape, e.dtype.name) for e in entries})
+                return incoming
+
+            _, came = tensors.receive_into(opened, request_iterator, limits=self._limits)
+            self._device.set_incoming(incoming, {e.name: e.sha256 for e in came})
         return pb.SetWeightsResponse(tensors=len(came), saved=True)
 
     def StartGossip(  # noqa: N802
@@ -204,9 +232,10 @@ class AgentService(agent_pb2_grpc.AgentServicer):
         return pb.StartGossipResponse(resumed_at_round=self._gossip.start(request))
 
     def WatchGossip(  # noqa: N802
-        self, request: pb.WatchGossipRequest, context: grpc.ServicerContext
+        self, request: pb.WatchGossipRequest, context: CallContext
     ) -> Iterator[pb.GossipEvent]:
         """Streams the events of a run."""
+        context.add_callback(lambda: self._gossip.wake(request.run_id))
         yield from self._gossip.watch(request.run_id, request.from_round, context.is_active)
 
     def StopGossip(  # noqa: N802
@@ -246,14 +275,3 @@ def _chunks(requests: Iterator[pb.UploadModelRequest]) -> Iterator[bytes]:
         if request.WhichOneof("part") != "chunk":
             raise ArtifactError("upload: expected chunks after the header")
         yield request.chunk
-
-
-def _battery(readings: Sequence[Reading]) -> pb.BatteryReading:
-    charge = next(r for r in readings if r.quantity == CHARGE)
-    found = pb.BatteryReading(source=charge.source, absent_reason=charge.absent_reason)
-    plugged_in = value_of(readings, PLUGGED_IN)
-    if charge.value is not None:
-        found.percent = charge.value
-    if plugged_in is not None:
-        found.plugged_in = bool(plugged_in)
-    return found

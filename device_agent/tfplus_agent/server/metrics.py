@@ -1,18 +1,23 @@
 """A page of metrics for Prometheus: what the sensors tell, and how far training has come.
 
 Served by the Prometheus client library, over mutual TLS where the agent has certificates. A value
-that is absent is left out and never zero; `tfplus_sensor_present` says which are.
+that is absent is left out and never zero; `tfplus_sensor_present` says which are. A revoked
+certificate is refused with 403.
 """
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
-from tfplus.errors import MissingExtraError, RemoteError
+from tfplus.errors import MissingExtraError, NotPermittedError, RemoteError
 from tfplus.wire import tls as wire_tls
 from tfplus.wire.tls import TlsFiles
+from tfplus_agent.server.callers.permissions import Permissions
 from tfplus_agent.telemetry.sensor import Reading, Sensor
 
 try:
@@ -78,6 +83,41 @@ class _Readings(Collector):
         return families(readings, self._numbers())
 
 
+def _checked(base: Any, permissions: Permissions) -> Any:
+    class Checked(base):
+        """Answers whom the permissions let."""
+
+        # A caller that sends nothing holds a thread only for so long.
+        timeout = _CALLER_TIMEOUT_S
+
+        def parse_request(self) -> bool:
+            """Reads what is asked for, and refuses a certificate that was revoked."""
+            if not super().parse_request():
+                return False
+            try:
+                permissions.check("/metrics", _auth(self.connection))
+            except NotPermittedError as error:
+                self.send_error(HTTPStatus.FORBIDDEN, explain=str(error))
+                return False
+            return True
+
+    return Checked
+
+
+def _auth(connection: Any) -> dict[str, list[bytes]]:
+    """What gRPC would say of a caller's certificate; nothing in plaintext."""
+    if not isinstance(connection, ssl.SSLSocket):
+        return {}
+    told: Any = connection.getpeercert() or {}
+    pem = ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True) or b"")
+    names = [v for part in told.get("subject", ()) for k, v in part if k == "commonName"]
+    return {
+        "x509_pem_cert": [pem.encode()],
+        "x509_common_name": [name.encode() for name in names],
+        "x509_subject_alternative_name": [v.encode() for _, v in told.get("subjectAltName", ())],
+    }
+
+
 class MetricsPage:
     """Serves `/metrics` until it is closed; `address` is where.
 
@@ -123,8 +163,8 @@ class MetricsPage:
                 f"metrics cannot be served on {address}: {error.strerror}: choose another with "
                 "--metrics, or port 0 for a free one"
             ) from None
-        # A caller that sends nothing holds a thread only for so long.
-        setattr(self._server.RequestHandlerClass, "timeout", _CALLER_TIMEOUT_S)  # noqa: B010
+        permissions = Permissions(tls.revoked if tls else None)
+        self._server.RequestHandlerClass = _checked(self._server.RequestHandlerClass, permissions)
         shown = f"[{host}]" if ":" in host else host
         self.address = f"{shown}:{self._server.server_port}"
 

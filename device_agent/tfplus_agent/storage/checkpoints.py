@@ -8,18 +8,22 @@ aside.
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfplus.errors import DamagedFileError, TensorError, TfplusError
+from tfplus.errors import DamagedFileError, TensorError
+from tfplus.system.aside import remove
 from tfplus.system.checked_json import shown
-from tfplus.system.files import set_aside_name, write_atomic
+from tfplus.system.files import set_aside_name
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensors, check_against
 from tfplus_agent.storage import checkpoint_file, state_files
-from tfplus_agent.storage.checkpoint_file import content_hash, pieces
+from tfplus_agent.storage.checkpoint_draft import CheckpointDraft
+from tfplus_agent.storage.checkpoint_file import content_hash
+from tfplus_agent.storage.epoch_position import EpochPosition
 
 _LOG = logging.getLogger(__name__)
 _NUMBER = re.compile(r"[0-9]{10,15}")
@@ -29,13 +33,6 @@ _SUFFIX = ".safetensors"
 _KEEP = 2
 
 
-class StorageError(TfplusError):
-    """The device's disk is full, or not writable."""
-
-    exit_code = 7
-    status = "RESOURCE_EXHAUSTED"
-
-
 @dataclass(frozen=True)
 class Checkpoint:
     """The training state of one model at one moment.
@@ -43,10 +40,12 @@ class Checkpoint:
     Attributes:
       step: training steps behind it.
       tensors: every variable, name → array.
+      position: the epoch that it lies in, where samples come and go; None elsewhere.
     """
 
     step: int
     tensors: SliceSet
+    position: EpochPosition | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,19 @@ class _Known:
 
     path: Path
     identity: tuple[int, int, int]
+    hashes: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class StoredSlices:
+    """Tensors that lie in a checkpoint; whoever gets them closes the file.
+
+    Attributes:
+      file: reads them, unchecked.
+      hashes: name → SHA-256 that each must have.
+    """
+
+    file: checkpoint_file.OpenCheckpoint
     hashes: dict[str, bytes]
 
 
@@ -89,28 +101,47 @@ class CheckpointStore:
           TensorError: its tensors are not those of the model.
         """
         check_against(checkpoint.tensors, self._expected)
-        tensors = checkpoint.tensors
-        digests = tensors.hashes()
-        metadata = {
-            "model_sha256": self._model_sha256,
-            "step": str(checkpoint.step),
-            "content_sha256": content_hash(checkpoint.step, digests),
-        }
+        position = checkpoint.position.text() if checkpoint.position is not None else ""
+        with self.draft() as draft:
+            draft.write(checkpoint.tensors)
+            return self.finish(draft, checkpoint.step, checkpoint.tensors.hashes(), position)
+
+    def draft(self) -> CheckpointDraft:
+        """A checkpoint that is still to be written; a context manager, see `finish`.
+
+        Raises:
+          StorageError: the directory is not writable.
+        """
+        return CheckpointDraft(self._directory, self._expected)
+
+    def finish(
+        self, draft: CheckpointDraft, step: int, hashes: Mapping[str, bytes], position: str = ""
+    ) -> Path:
+        """Makes a draft, all of which was written, the newest checkpoint, as `save` does.
+
+        Args:
+          draft: of this store.
+          step: training steps behind it.
+          hashes: name → SHA-256 of every tensor.
+          position: in an epoch; empty for none.
+
+        Raises:
+          StorageError: as of `save`.
+        """
+        metadata = {"model_sha256": self._model_sha256, "step": str(step)}
+        if position:
+            metadata["position"] = position
+        metadata["content_sha256"] = content_hash(step, hashes, position)
         numbers = self._numbers()
         path = self._path(numbers[-1] + 1 if numbers else 1)
+        draft.keep(path, metadata)
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, pieces(tensors, metadata))
             for old in numbers[: 1 - _KEEP]:
-                self._path(old).unlink(missing_ok=True)
+                remove(self._path(old))
                 set_aside_name(self._path(old)).unlink(missing_ok=True)
         except OSError as error:
-            raise StorageError(
-                f"{self._directory}: cannot write a checkpoint of {tensors.size_bytes} bytes: "
-                f"{error.strerror or error}; the last one, if any, is intact: free some space and "
-                "try again"
-            ) from None
-        self._know(path, digests)
+            _LOG.warning("%s: an old checkpoint stays: %s", self._directory, error.strerror)
+        self._know(path, dict(hashes))
         return path
 
     def newest(self) -> Path | None:
@@ -132,14 +163,28 @@ class CheckpointStore:
           The tensors, unchecked, under the hashes that they must have; None where there is no such
           checkpoint, or somebody has touched its file since.
         """
-        known = self._known
-        if known is None or self.newest() is None:
+        stored = self.stored(names)
+        if stored is None:
             return None
         try:
-            tensors = checkpoint_file.read(known.path, names, self._expected)
+            with stored.file as file:
+                return SliceSet(file.tensors(), stored.hashes)
         except (TensorError, OSError):
             return None
-        return SliceSet(tensors, known.hashes)
+
+    def stored(self, names: Sequence[str]) -> StoredSlices | None:
+        """Does what `again` does, and leaves the reading to who takes the tensors."""
+        known = self._known
+        if known is None:
+            return None
+        try:
+            file = checkpoint_file.OpenCheckpoint(known.path, names, self._expected)
+        except (TensorError, OSError):
+            return None
+        if _identity_of(file.status) != known.identity:
+            file.close()
+            return None
+        return StoredSlices(file, {name: known.hashes[name] for name in names})
 
     def load(self) -> Checkpoint | None:
         """Reads the newest checkpoint that is whole, or None when there is none.
@@ -178,6 +223,20 @@ class CheckpointStore:
         return self._directory / f"{number:010d}{_SUFFIX}"
 
 
+def of_file(path: Path, expected: Mapping[str, tuple[tuple[int, ...], str]]) -> Checkpoint:
+    """Reads one checkpoint's file, wherever it lies.
+
+    Args:
+      path: the file.
+      expected: name → (shape, dtype) of every variable of its model.
+
+    Raises:
+      DamagedFileError: it is not what was written.
+      OSError: it cannot be read.
+    """
+    return checked(*state_files.tensors(path, expected))
+
+
 def checked(values: Tensors, about: Mapping[str, str]) -> Checkpoint:
     """Makes a checkpoint of what was read of its file.
 
@@ -192,11 +251,15 @@ def checked(values: Tensors, about: Mapping[str, str]) -> Checkpoint:
     if not _STEP.fullmatch(text):
         raise DamagedFileError(f"step: expected an integer, got {shown(text)}")
     tensors = SliceSet(values)
-    if about.get("content_sha256") != content_hash(int(text), tensors.hashes()):
+    position = about.get("position", "")
+    if about.get("content_sha256") != content_hash(int(text), tensors.hashes(), position):
         raise DamagedFileError("its content does not match its SHA-256")
-    return Checkpoint(int(text), tensors)
+    return Checkpoint(int(text), tensors, EpochPosition.read(position) if position else None)
 
 
 def _identity(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
+    return _identity_of(path.stat())
+
+
+def _identity_of(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_ino, found.st_size, found.st_mtime_ns

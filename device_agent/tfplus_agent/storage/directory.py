@@ -14,10 +14,11 @@ from pathlib import Path
 from tfplus.data.scaling import Scaling
 from tfplus.errors import BusyError, DamagedFileError, UsageError
 from tfplus.runtime.interpreter import MAX_THREADS
+from tfplus.system.aside import PART
 from tfplus.system.checked_json import Fields, parse, shown
-from tfplus.system.files import PART, write_atomic
+from tfplus.system.files import PRIVATE, write_atomic
 from tfplus_agent.storage import state_files
-from tfplus_agent.storage.checkpoints import StorageError
+from tfplus_agent.storage.checkpoint_draft import StorageError
 from tfplus_agent.storage.models import is_address
 
 _LOG = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ class StateDirectory:
 
     def _write(self, file: Path, text: str) -> None:
         try:
-            write_atomic(file, text.encode())
+            write_atomic(file, text.encode(), mode=PRIVATE)
         except OSError as error:
             raise StorageError(f"{file}: cannot be written: {error.strerror}") from None
 

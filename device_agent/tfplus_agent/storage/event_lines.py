@@ -11,7 +11,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from tfplus.errors import DamagedFileError
-from tfplus.system.files import open_regular, set_aside_name, write_atomic
+from tfplus.system.files import PRIVATE, open_regular, set_aside_name, write_atomic
 from tfplus.wire.limits import MIB
 from tfplus_agent.storage import state_files
 
@@ -81,8 +81,8 @@ def _mend(path: Path, whole: list[bytes], damage: str) -> None:
     try:
         # The copy first: at no moment are there fewer events on disk than there were.
         with path.open("rb") as file:
-            write_atomic(aside, _lines(file))
-        write_atomic(path, b"".join(whole))
+            write_atomic(aside, _lines(file), mode=PRIVATE)
+        write_atomic(path, b"".join(whole), mode=PRIVATE)
         message += f"; set aside as {aside.name}"
     except OSError as error:
         message += f"; it cannot be set aside: {error.strerror}"

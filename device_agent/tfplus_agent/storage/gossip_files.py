@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,15 +11,33 @@ from google.protobuf import json_format
 
 from tfplus.errors import DamagedFileError
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.system.aside import sync_directory
 from tfplus.system.checked_json import Fields, parse, shown
-from tfplus.system.files import set_aside_name, sync_directory
+from tfplus.system.files import PRIVATE, set_aside_name, write_atomic
 from tfplus.tensors.slice_set import SliceSet
 from tfplus_agent.storage import state_files
+from tfplus_agent.storage.checkpoint_draft import StorageError
 from tfplus_agent.storage.checkpoints import checked
 from tfplus_agent.storage.event_lines import message_from, read_lines
 
 EVENTS = "events.jsonl"
 PLAN = "plan.json"
+
+
+def write_plan(
+    directory: Path, plan: pb.GossipPlan, architecture_hash: str, model_sha256: str
+) -> None:
+    """Writes what `read_plan` reads.
+
+    Raises:
+      OSError: the disk is full.
+    """
+    content = {
+        "architecture_hash": architecture_hash,
+        "model_sha256": model_sha256,
+        "plan": json_format.MessageToDict(plan),
+    }
+    write_atomic(directory / PLAN, json.dumps(content, indent=1).encode(), mode=PRIVATE)
 
 
 def read_plan(directory: Path) -> tuple[pb.GossipPlan, str, str]:
@@ -113,3 +132,28 @@ def _event(line: bytes) -> pb.GossipEvent:
     if event.state not in pb.GossipEvent.State.values():
         raise DamagedFileError(f"state: expected one that is known, got {event.state}")
     return event
+
+
+def full(where: Path, error: OSError) -> StorageError:
+    """The error for what cannot be written in a directory of runs."""
+    return StorageError(
+        f"{where}: cannot be written: {error.strerror or error}: free some space and start the run "
+        "again with the same id to go on"
+    )
+
+
+def without_addresses(plan: pb.GossipPlan) -> pb.GossipPlan:
+    """A copy of the plan that two starts of one run have in common."""
+    copy = without_hints(plan)
+    for neighbour in copy.neighbours:
+        neighbour.address = ""
+    return copy
+
+
+def without_hints(plan: pb.GossipPlan) -> pb.GossipPlan:
+    """A copy of the plan without what only saves bytes."""
+    copy = pb.GossipPlan()
+    copy.CopyFrom(plan)
+    for neighbour in copy.neighbours:
+        neighbour.ClearField("slices")
+    return copy

@@ -13,55 +13,39 @@ is committed in this order, and each step is synced before the next one begins:
     4. earlier round files removed, unless the plan keeps them
 
 Cut off before 3, the run goes on from the file of the round before, which nothing has touched: it
-is a name of its own. A last line that is torn is as good as not written. What all runs of a device
-have in common is in `gossip_runs`.
+is a name of its own. A last line that is torn is as good as not written. See also `gossip_runs`.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from google.protobuf import json_format
-
 from tfplus.errors import DamagedFileError, DataError, UsageError
 from tfplus.model_file.manifest import Manifest
 from tfplus.proto.v1 import agent_pb2 as pb
-from tfplus.system.files import link_atomic, sync_directory, write_atomic
+from tfplus.system.aside import sync_directory
+from tfplus.system.files import link_atomic
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import check_against, is_slice
 from tfplus_agent.storage import state_files
-from tfplus_agent.storage.checkpoints import StorageError
 from tfplus_agent.storage.gossip_files import (
-    PLAN,
     append_event,
+    full,
     has_finished,
     read_events,
     read_plan,
     read_round,
+    without_addresses,
+    write_plan,
 )
+from tfplus_agent.storage.run_ids import valid_run_id
 
 _LOG = logging.getLogger(__name__)
-RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 Keep = Callable[[Path], None]
 _LINE_LOST = "its line in the journal was damaged; what it said is lost, its weights are not"
-
-
-def valid_run_id(run_id: str) -> str:
-    """Returns a run id that is safe as a file name.
-
-    Raises:
-      UsageError: it is not.
-    """
-    if not RUN_ID.fullmatch(run_id):
-        raise UsageError(
-            f"run id {run_id[:80]!r}: expected 1 to 64 letters, digits, '_' or '-', and no more"
-        )
-    return run_id
 
 
 class RunJournal:
@@ -112,11 +96,6 @@ class RunJournal:
           StorageError: the disk is full.
         """
         directory = root / valid_run_id(plan.run_id)
-        content = {
-            "architecture_hash": manifest.architecture_hash,
-            "model_sha256": model_sha256,
-            "plan": json_format.MessageToDict(plan),
-        }
         try:
             directory.mkdir(parents=True, exist_ok=True)
             # Left by a run that never began: without a plan nothing of it counts.
@@ -124,7 +103,7 @@ class RunJournal:
                 left.unlink()
             journal = cls(directory, plan, manifest.architecture_hash)
             settle(journal.keeper(0))
-            write_atomic(directory / PLAN, json.dumps(content, indent=1).encode())
+            write_plan(directory, plan, manifest.architecture_hash, model_sha256)
             sync_directory(root)
         except OSError as error:
             raise full(directory, error) from None
@@ -156,11 +135,37 @@ class RunJournal:
         journal._take_what_was_done()
         return journal
 
+    def go_on(self, plan: pb.GossipPlan) -> None:
+        """Takes the neighbours' newest addresses.
+
+        Args:
+          plan: checked by `check_resumable`.
+
+        Raises:
+          StorageError: the disk is full.
+        """
+        try:
+            if plan != self.plan:
+                _, architecture_hash, model = read_plan(self._directory)
+                write_plan(self._directory, plan, architecture_hash, model)
+        except OSError as error:
+            raise full(self._directory, error) from None
+        self.plan = plan
+
     @property
     def last_done(self) -> int:
         """The last round that is done; 0 for none."""
         rounds = [e.round for e in self.events if e.state == pb.GossipEvent.ROUND_DONE]
         return max(rounds, default=0)
+
+    @property
+    def counted(self) -> dict[str, int]:
+        """Neighbour → the newest round of its that went into an average here."""
+        found: dict[str, int] = {}
+        for event in self.events:
+            for one in event.counted:
+                found[one.peer] = max(found.get(one.peer, 0), one.round)
+        return found
 
     @property
     def finished(self) -> bool:
@@ -176,7 +181,8 @@ class RunJournal:
         if without_addresses(plan) != without_addresses(self.plan):
             raise UsageError(
                 f"run '{plan.run_id}' was started here with another plan: give the same rounds, "
-                "epochs, seed and neighbours to go on with it, or start a run with another id"
+                "epochs, seed, codec and neighbours to go on with it, or start a run with another "
+                "id"
             )
         if manifest.architecture_hash != self._architecture_hash:
             raise UsageError(
@@ -279,20 +285,3 @@ class RunJournal:
 
     def _path(self, round: int) -> Path:
         return self._directory / f"round-{round:04d}.safetensors"
-
-
-def without_addresses(plan: pb.GossipPlan) -> pb.GossipPlan:
-    """A copy of the plan that two starts of one run have in common."""
-    copy = pb.GossipPlan()
-    copy.CopyFrom(plan)
-    for neighbour in copy.neighbours:
-        neighbour.address = ""
-    return copy
-
-
-def full(where: Path, error: OSError) -> StorageError:
-    """The error for what cannot be written in a directory of runs."""
-    return StorageError(
-        f"{where}: cannot be written: {error.strerror or error}: free some space and start the run "
-        "again with the same id to go on"
-    )

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from tfplus.errors import DamagedFileError, DataError
 from tfplus.system.checked_json import shown
-from tfplus.system.files import write_atomic
+from tfplus.system.files import PRIVATE, write_atomic
 from tfplus_agent.storage import state_files
-from tfplus_agent.storage.gossip_files import EVENTS, has_finished, read_events, read_plan
-from tfplus_agent.storage.gossip_journal import RUN_ID, RunJournal, full
+from tfplus_agent.storage.gossip_files import EVENTS, full, has_finished, read_events, read_plan
+from tfplus_agent.storage.gossip_journal import RunJournal
+from tfplus_agent.storage.run_ids import RUN_ID
 
 _LOG = logging.getLogger(__name__)
 _LAST = "last"
@@ -30,7 +31,7 @@ def set_last(root: Path, run_id: str) -> None:
       StorageError: the disk is full.
     """
     try:
-        write_atomic(root / _LAST, run_id.encode())
+        write_atomic(root / _LAST, run_id.encode(), mode=PRIVATE)
     except OSError as error:
         raise full(root, error) from None
 

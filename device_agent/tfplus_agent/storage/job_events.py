@@ -16,14 +16,15 @@ from google.protobuf import json_format
 
 from tfplus.errors import DamagedFileError
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.system.aside import sync_directory
 from tfplus.system.checked_json import parse, shown
-from tfplus.system.files import sync_directory
-from tfplus_agent.storage.checkpoints import StorageError
+from tfplus_agent.storage.checkpoint_draft import StorageError
 from tfplus_agent.storage.event_lines import message_from, read_lines
 
 _LOG = logging.getLogger(__name__)
 EVENTS = "events.jsonl"
 _UNSYNCED = 256
+_MANY = (pb.JobEvent.STEP, pb.JobEvent.EPOCH)
 
 
 class JobEvents:
@@ -46,7 +47,7 @@ class JobEvents:
         self._next = 1
 
     def append(self, event: pb.JobEvent) -> None:
-        """Numbers an event and writes it; all but steps are synced when this returns.
+        """Numbers an event and writes it; all but steps and epochs are synced when this returns.
 
         Raises:
           StorageError: the disk is full.
@@ -54,7 +55,7 @@ class JobEvents:
         event.sequence = self._next
         line = json_format.MessageToJson(event, indent=None).encode() + b"\n"
         self._unsynced += 1
-        sync = event.kind != pb.JobEvent.STEP or self._unsynced >= _UNSYNCED
+        sync = event.kind not in _MANY or self._unsynced >= _UNSYNCED
         created = self.end == 0
         try:
             with self._path.open("ab") as file:

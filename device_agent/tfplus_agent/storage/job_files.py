@@ -2,6 +2,7 @@
 
     jobs/<id>/job.json        what to do, with which model, and how far it has come
     jobs/<id>/events.jsonl    see `job_events`
+    jobs/<id>/result.safetensors    what a prediction came to
 
 How many steps of a training under way are done is not in here: it is what the model's last
 checkpoint has more than the model had when the job began, so that the two cannot disagree.
@@ -12,24 +13,31 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from google.protobuf import json_format
 
-from tfplus.errors import DamagedFileError
+from tfplus.errors import DamagedFileError, UsageError
+from tfplus.model_file import weights_file
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.system.aside import sync_directory
 from tfplus.system.checked_json import Fields, parse, shown
-from tfplus.system.files import set_aside_name, sync_directory, write_atomic
+from tfplus.system.files import PRIVATE, set_aside_name, write_atomic
+from tfplus.tensors.slice_set import SliceSet
+from tfplus.tensors.slices import Tensors
 from tfplus_agent.storage import state_files
-from tfplus_agent.storage.checkpoints import StorageError
+from tfplus_agent.storage.checkpoint_draft import StorageError
+from tfplus_agent.storage.checkpoint_file import pieces
 from tfplus_agent.storage.directory import LoadedModel, loaded_model
 from tfplus_agent.storage.event_lines import message_from
-from tfplus_agent.storage.gossip_journal import RUN_ID
+from tfplus_agent.storage.run_ids import RUN_ID
 
 _LOG = logging.getLogger(__name__)
 JOB = "job.json"
-UNFINISHED = (pb.JobStatus.QUEUED, pb.JobStatus.RUNNING)
+RESULT = "result.safetensors"
+UNFINISHED = (pb.JobStatus.QUEUED, pb.JobStatus.RUNNING, pb.JobStatus.PAUSED)
 _MAX_ERROR_CHARS = 2000
 
 
@@ -48,11 +56,16 @@ class JobRecord:
       ended_s: when it ended.
       first_step: steps that stood behind the weights when a training began; None before.
       samples: that the training began with.
+      data: fingerprint of the data set that they are of; empty where it is not known.
       steps_total: that the training takes; 0 before it began.
       steps_done: of the training when it ended; 0 before.
+      rounds_done: of a gossip run when it ended; 0 before.
       restarts: how often its worker died and it went on.
       error: why it failed.
       cancel_asked: whether it is to end as soon as it can.
+      pause_asked: whether it is to be held until it is resumed.
+      kept: numbers that its kind keeps across restarts, by name.
+      note: why it finished before its end.
     """
 
     id: str
@@ -65,16 +78,26 @@ class JobRecord:
     ended_s: float = 0.0
     first_step: int | None = None
     samples: int = 0
+    data: str = ""
     steps_total: int = 0
     steps_done: int = 0
     restarts: int = 0
     error: str = ""
     cancel_asked: bool = False
+    pause_asked: bool = False
+    kept: Mapping[str, float] = field(default_factory=dict[str, float])
+    note: str = ""
+    rounds_done: int = 0
 
     @property
     def unfinished(self) -> bool:
         """Whether there is something left to do."""
         return self.state in UNFINISHED
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was begun, also in an earlier life of the agent."""
+        return self.started_s > 0
 
 
 def write(root: Path, record: JobRecord) -> None:
@@ -89,12 +112,13 @@ def write(root: Path, record: JobRecord) -> None:
         "spec": json_format.MessageToDict(record.spec),
         "state": pb.JobStatus.State.Name(record.state),
         "error": record.error[:_MAX_ERROR_CHARS],
+        "note": record.note[:_MAX_ERROR_CHARS],
     }
     try:
         if not directory.is_dir():
             directory.mkdir(parents=True)
             sync_directory(root)
-        write_atomic(directory / JOB, json.dumps(content, indent=1).encode())
+        write_atomic(directory / JOB, json.dumps(content, indent=1).encode(), mode=PRIVATE)
     except OSError as error:
         raise StorageError(
             f"{directory}: cannot be written: {error.strerror or error}: free some space"
@@ -125,6 +149,34 @@ def models_in_use(root: Path) -> set[str] | None:
         if record.unfinished:
             models.add(record.model.sha256)
     return models
+
+
+def write_result(root: Path, job_id: str, tensors: Tensors) -> None:
+    """Writes what a job leaves; it is on disk when this returns.
+
+    Raises:
+      StorageError: the disk is full.
+    """
+    path = root / job_id / RESULT
+    try:
+        write_atomic(path, pieces(SliceSet.of(tensors), {}), mode=PRIVATE)
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be written: {error.strerror or error}: free some space"
+        ) from None
+
+
+def result(root: Path, job_id: str) -> Tensors:
+    """Reads what a job left.
+
+    Raises:
+      DamagedFileError: its file is damaged.
+      UsageError: it left nothing.
+    """
+    path = root / job_id / RESULT
+    if not path.exists():
+        raise UsageError(f"job '{job_id}' has no result: only a prediction that finished has one")
+    return weights_file.read(path)
 
 
 def remove(root: Path, job_id: str) -> None:
@@ -173,9 +225,19 @@ def _record(content: bytes, job_id: str) -> JobRecord:
         **times,
         first_step=fields.integer_or_none("first_step"),
         samples=fields.integer("samples"),
+        data=fields.text("data") if "data" in fields else "",
         steps_total=fields.integer("steps_total"),
         steps_done=fields.integer("steps_done"),
         restarts=fields.integer("restarts"),
         error=fields.text("error"),
         cancel_asked=fields.boolean("cancel_asked"),
+        pause_asked="pause_asked" in fields and fields.boolean("pause_asked"),
+        kept=_kept(fields) if "kept" in fields else {},
+        note=fields.text("note") if "note" in fields else "",
+        rounds_done=fields.integer("rounds_done") if "rounds_done" in fields else 0,
     )
+
+
+def _kept(fields: Fields) -> dict[str, float]:
+    found = fields.object("kept")
+    return {name: found.number(name) for name in fields.mapping("kept")}

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tfplus.errors import ArtifactError, TensorError
 from tfplus.model_file import artifact
-from tfplus.system.files import PART, sync_directory
+from tfplus.system.aside import PART, sync_directory
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
-from tfplus_agent.storage.checkpoints import StorageError
+from tfplus_agent.storage.checkpoint_draft import StorageError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

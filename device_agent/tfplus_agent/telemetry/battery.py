@@ -32,12 +32,17 @@ class Battery:
         return f"{self.source}/{file}" if Path(self.source).is_dir() else self.source
 
 
-def find(root: Path = Path("/")) -> Battery:
-    """Reads the first battery that feeds the device itself; never raises."""
+def find(root: Path = Path("/"), more: tuple[str, ...] = ()) -> Battery:
+    """Reads the first battery that feeds the device itself; never raises.
+
+    Args:
+      root: of the tree.
+      more: files to read beside those that every caller needs, such as counters.
+    """
     directory = root / "sys" / "class" / "power_supply"
     for supply in own_supplies(directory):
         if text_of(supply / "type") == "Battery":
-            contents = {name: text_of(supply / name) for name in _FILES}
+            contents = {name: text_of(supply / name) for name in (*_FILES, *more)}
             return Battery(str(supply), {n: text for n, text in contents.items() if text})
     source, files, reason = termux_battery.files(root)
     if files:

@@ -17,6 +17,8 @@ from tfplus_agent.telemetry.sensor import Reading
 
 _POWERS = ("battery_power_watts", "board_power_watts", "rail_power_watts")
 _COUNTER = "package_energy_joules"
+_RAILS = "rail_power_watts"
+_WIDEST = ("board_power_watts", "battery_power_watts", _COUNTER, _RAILS)
 _RANGE = "package_energy_range_joules"
 _BUSY, _IDLE = ("processor_busy_seconds", ""), ("processor_idle_seconds", "")
 
@@ -83,6 +85,36 @@ def over(snapshots: Sequence[Snapshot], idle: Sequence[Snapshot] = ()) -> list[E
         Energy(e.source, e.joules, e.seconds, e.kind, e.readings, baseline.get(e.source))
         for e in _energies(snapshots)
     ]
+
+
+def widest(values: Iterable[tuple[str, float]]) -> tuple[str, float] | None:
+    """Which source sees most of the device, and the sum over its instances.
+
+    Args:
+      values: quantity, and joules or watts of one instance of it.
+
+    Returns:
+      The quantity and the sum; None where none can stand for the device: a battery that is being
+      charged does not tell what is used, and rails may be parts of one another.
+    """
+    found: dict[str, list[float]] = {}
+    for quantity, value in values:
+        found.setdefault(quantity, []).append(value)
+    for quantity in _WIDEST:
+        told = found.get(quantity, [])
+        if told and sum(told) >= 0 and (quantity != _RAILS or len(told) == 1):
+            return quantity, sum(told)
+    return None
+
+
+def why_none(readings: Iterable[Reading]) -> str:
+    """Why no source tells energy, source by source."""
+    reasons = [r.absent_reason or "it cannot stand for the device" for r in readings if _tells(r)]
+    return "; ".join(dict.fromkeys(reasons)) or "no sensor tells it"
+
+
+def _tells(reading: Reading) -> bool:
+    return reading.quantity in (*_POWERS, _COUNTER)
 
 
 def busy_share(snapshots: Sequence[Snapshot]) -> float | None:

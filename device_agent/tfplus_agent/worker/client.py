@@ -13,12 +13,14 @@ from typing import TypeVar
 from tfplus.errors import TfplusError, WorkerError
 from tfplus.system import child_process
 from tfplus.tensors.slices import Tensor, Tensors
+from tfplus.training.benchmark import Timings
 from tfplus.training.epoch import EpochPlan, EpochResult, StepEvent
 from tfplus.training.evaluation import Evaluation
 from tfplus_agent.worker import protocol
 from tfplus_agent.worker.framing import FramingError
 from tfplus_agent.worker.messages import (
     Alive,
+    Benchmark,
     Cancel,
     Done,
     Evaluate,
@@ -34,7 +36,7 @@ from tfplus_agent.worker.messages import (
 )
 from tfplus_agent.worker.watched_pipe import SilentWorkerError, WatchedPipe
 
-_R = TypeVar("_R", Loaded, EpochResult, Evaluation, Variables, Done)
+_R = TypeVar("_R", Loaded, EpochResult, Evaluation, Timings, Variables, Done)
 _LOG = logging.getLogger(__name__)
 # A small device that swaps may keep a worker from its heartbeat for seconds.
 _SILENCE_LIMIT_S = 60.0
@@ -146,6 +148,18 @@ class WorkerClient:
     def predict(self, data: Path) -> dict[str, Tensor]:
         """Runs the model on the samples of a file: name of an output → [samples, ...]."""
         return dict(self._ask(Predict(data), Variables).tensors)
+
+    def predict_own(self, *, training_data: bool) -> dict[str, Tensor]:
+        """Runs the model on samples that it has, those of the evaluation or of the training data.
+
+        Returns:
+          Name of an output → [samples, ...].
+        """
+        return dict(self._ask(Predict(None, training_data), Variables).tensors)
+
+    def benchmark(self, steps: int, cancelled: Callable[[], bool]) -> Timings:
+        """Measures steps on the training data, and undoes them; `cancelled` ends it earlier."""
+        return self._ask(Benchmark(steps), Timings, cancelled=cancelled)
 
     def save(self) -> dict[str, Tensor]:
         """Returns every variable."""

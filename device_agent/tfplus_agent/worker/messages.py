@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfplus.data.scaling import Scaling
+from tfplus.features.cache import DEFAULT_LIMIT_BYTES
 from tfplus.runtime import accelerators
 from tfplus.runtime.gpu import Precision
+from tfplus.system.processor_use import EVERYTHING, ProcessorUse
 from tfplus.tensors.slices import Tensors
+from tfplus.training.benchmark import Timings
 from tfplus.training.epoch import EpochPlan, EpochResult, StepEvent
 from tfplus.training.evaluation import Evaluation
 
@@ -31,6 +34,11 @@ class WorkerSetup:
       accelerator: `auto`, `cpu` or `gpu`.
       gpu_precision: of a GPU's arithmetic.
       scaling: of the data's values, instead of what the model's file declares.
+      features: folder where the output of frozen layers is kept, for files that take it; None for
+        one that lasts as long as the worker.
+      features_limit_bytes: of that folder.
+      annotated: the training data are the features in that folder which a user gave labels.
+      processor_use: how much of the processor it takes.
     """
 
     model: Path
@@ -42,6 +50,10 @@ class WorkerSetup:
     accelerator: str = accelerators.AUTO
     gpu_precision: Precision = "float32"
     scaling: Scaling | None = None
+    features: Path | None = None
+    features_limit_bytes: int = DEFAULT_LIMIT_BYTES
+    processor_use: ProcessorUse = EVERYTHING
+    annotated: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,7 @@ class Loaded:
       note: why it is not the one that was asked for; empty otherwise.
       misfits: where the data are not what the model was made for.
       guess_loss: the loss of a model that knows nothing of the data; None where it is not known.
+      fingerprint: of the training data; empty without.
     """
 
     train_samples: int
@@ -61,6 +74,7 @@ class Loaded:
     note: str
     misfits: tuple[str, ...]
     guess_loss: float | None
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,10 +87,23 @@ class Predict:
     """Runs the model on samples; the answer is `Variables`, an array for each output.
 
     Attributes:
-      data: samples, without targets.
+      data: samples, without targets; None for those that the worker has.
+      training_data: of these the training data, and not the evaluation data.
     """
 
-    data: Path
+    data: Path | None = None
+    training_data: bool = False
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Takes steps of training and inference and undoes them; the answer is `Timings`.
+
+    Attributes:
+      steps: of each.
+    """
+
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -132,6 +159,6 @@ class Failed:
     last: bool = False
 
 
-Request = WorkerSetup | EpochPlan | Evaluate | Predict | Save | Restore | Cancel
-Reply = Loaded | EpochResult | Evaluation | Variables | Done | Failed
+Request = WorkerSetup | EpochPlan | Evaluate | Predict | Benchmark | Save | Restore | Cancel
+Reply = Loaded | EpochResult | Evaluation | Timings | Variables | Done | Failed
 Message = Request | Reply | StepEvent | Alive

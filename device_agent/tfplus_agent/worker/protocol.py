@@ -20,12 +20,15 @@ from tfplus.data.scaling import Scaling
 from tfplus.errors import TfplusError, UsageError, WorkerError
 from tfplus.runtime.gpu import Precision, precision_named
 from tfplus.system.checked_json import Fields
+from tfplus.system.processor_use import ProcessorUse
 from tfplus.tensors.slices import Tensors
+from tfplus.training.benchmark import Timings
 from tfplus.training.epoch import EpochPlan, EpochResult, StepEvent
 from tfplus.training.evaluation import Evaluation
 from tfplus_agent.worker.framing import FramingError, Reader, Writer, read_message, write_message
 from tfplus_agent.worker.messages import (
     Alive,
+    Benchmark,
     Cancel,
     Done,
     Evaluate,
@@ -46,6 +49,8 @@ _KINDS: Mapping[str, type[Message]] = MappingProxyType(
         "train": EpochPlan,
         "evaluate": Evaluate,
         "predict": Predict,
+        "benchmark": Benchmark,
+        "timings": Timings,
         "save": Save,
         "restore": Restore,
         "cancel": Cancel,
@@ -189,6 +194,14 @@ class _Checked(Fields):
         except UsageError as error:
             raise FramingError(f"message: {error}") from None
 
+    def processor_use(self, name: str) -> ProcessorUse:
+        """Whether in the background, the share of the time, the cores."""
+        values = self.numbers(name, 0)
+        if len(values) < 2 or not 0 < values[1] <= 1:
+            raise self.wrong(name, "0 or 1, a share, and numbers of cores", values)
+        background, share, *cpus = values
+        return ProcessorUse(bool(background), tuple(map(int, cpus)), share)
+
 
 _TENSORS = "Tensors"
 _TIMES = "npt.NDArray[np.float64]"
@@ -198,6 +211,7 @@ _READERS: Mapping[str, Callable[[_Checked, str], Any]] = MappingProxyType(
         "Path": _Checked.path,
         "Path | None": _Checked.path_or_none,
         "Precision": _Checked.precision,
+        "ProcessorUse": _Checked.processor_use,
         "Scaling | None": _Checked.scaling_or_none,
         "bool": _Checked.boolean,
         "dict[str, float]": _Checked.any_numbers,
@@ -206,6 +220,7 @@ _READERS: Mapping[str, Callable[[_Checked, str], Any]] = MappingProxyType(
         "int": _Checked.count,
         "int | None": lambda read, n: None if read.is_null(n) else read.count(n),
         "str": _Checked.text,
+        "tuple[float, ...]": lambda read, n: read.numbers(n, -math.inf),
         "tuple[str, ...]": _Checked.texts,
     }
 )
@@ -216,6 +231,8 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, Scaling):
         return astuple(value)
+    if isinstance(value, ProcessorUse):
+        return [int(value.background), value.share, *value.cpus]
     return value
 
 

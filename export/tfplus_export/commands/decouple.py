@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +16,9 @@ from rich.text import Text
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.data.scaling import parse as parse_scaling
 from tfplus.decoupling import plan_folder
-from tfplus.errors import UsageError
-from tfplus_export.commands import arguments
+from tfplus.errors import MissingExtraError, UsageError
+from tfplus.system.files import write_atomic
+from tfplus_export.commands import arguments, outputs
 from tfplus_export.commands import export_options as option
 from tfplus_export.commands.terminal import at_work
 
@@ -29,7 +31,7 @@ Examples:
   tfplus decouple digits.keras --data digits.npz --layers 1 -o plan
 
   tfplus decouple vgg16.keras --data cifar10.npz --scale 1/255 --layers 6 --share 0.1 \
-    --fine-tune-epochs 2 --eval-data held-out.npz -o plan
+    --fine-tune-epochs 2 --eval-data held-out.npz -o plan --report plan.html
 
   tfplus export plan --classes 9,0,1,2,3 -o device-1.tflite
 
@@ -87,6 +89,14 @@ def decouple(
     classes: arguments.Classes = None,
     scale: option.Scale = None,
     offset: option.Offset = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="Also write a page: accuracy and cost, preferences, critical paths, and inputs "
+            "that move filters most (extra `analysis`).",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of fine-tuning.")] = 0,
     trust_code: arguments.TrustCode = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -101,6 +111,10 @@ def decouple(
     model = arguments.ModelArguments.read(source, input_shape, classes, trust_code=trust_code)
     scaling = parse_scaling(scale, offset)
     plan_folder.check_output(output)
+    if report is not None:
+        outputs.check(report, [data])
+        if importlib.util.find_spec("matplotlib") is None:
+            raise MissingExtraError.of("--report", "analysis")
     if plan_folder.is_plan(Path(source)):
         raise UsageError(f"{source}: is a folder; expected a model, such as model.keras")
     if source.startswith("zoo:") and weights is None:
@@ -110,7 +124,9 @@ def decouple(
         )
     with at_work("tfplus decouple") as show:
         from tfplus_export.decoupling import decouple as decoupling
-        from tfplus_export.decoupling import samples, tail, trained_weights
+        from tfplus_export.decoupling import samples, trained_weights
+        from tfplus_export.decoupling.structure import tail
+        from tfplus_export.optimizers import compiled
 
         loaded = model.load(replace_optimizer=True, replace_loss=True)
         if weights is not None:
@@ -131,8 +147,15 @@ def decouple(
         if eval_data is not None:
             judged = samples.load(eval_data, *given, every_class=False)
         plan = decoupling.decouple(
-            found, labels, measured, judged, loaded.name, output, options, show
-        )
+            found, labels, measured, judged, loaded.name, output, options, show,
+            compiled.described(loaded.model),
+        )  # fmt: skip
+        if report is not None:
+            from tfplus.decoupling.report import render
+            from tfplus_export.decoupling import functionality
+
+            seen = functionality.measure(found.model, plan, measured, seed, show)
+            write_atomic(report, render(plan, seen).encode())
     if json_output:
         print_json(summary(plan, output))
     else:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tfplus.errors import UsageError
 from tfplus.model_file.storage import Storage
 
 _OPTIMIZER = "Optimizer"
@@ -111,6 +112,43 @@ FrozenShared = Annotated[
         rich_help_panel="What trains",
     ),
 ]
+Cached = Annotated[
+    bool,
+    typer.Option(
+        "--cached",
+        help="Freeze the layers that classes share, and keep on the device what they make of each "
+        "sample: after the first epoch a step is that of the branches alone.",
+        rich_help_panel="What trains",
+    ),
+]
+Split = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="LAYER",
+        help="Freeze the model up to this layer, and keep on the device what it makes of each "
+        "sample: after the first epoch a step is that of the layers behind it alone. Repeatable, "
+        "from the input on: what was kept behind an earlier one is gone on from.",
+        rich_help_panel="What trains",
+    ),
+]
+Trained = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Start from these weights, a .safetensors with every weight of the model, as `tfplus "
+        "train` writes it.",
+        rich_help_panel="What trains",
+    ),
+]
+Neighbour = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE|HOST:PORT",
+        help="With a plan: start from what this device has learned, where it holds a slice; the "
+        "rest is the plan's. Repeatable: slices that several hold are averaged.",
+        rich_help_panel="What trains",
+    ),
+]
 Target = Annotated[
     list[str] | None,
     typer.Option(
@@ -177,3 +215,25 @@ Seed = Annotated[
     int,
     typer.Option(min=0, max=2**32 - 1, help="Of initial weights and of the comparison."),
 ]
+Timings = Annotated[
+    bool,
+    typer.Option("--timings", help="Print how long each stage took; --json always says so."),
+]
+
+
+def check_cached(option: str, **options: object) -> None:
+    """Refuses what does not go with `--cached` and `--split`.
+
+    Args:
+      option: which of them was given.
+      **options: name of an option → what was given.
+
+    Raises:
+      UsageError: one was given.
+    """
+    given = next((name for name, value in options.items() if value), None)
+    if given is not None:
+        raise UsageError(
+            f"{option} with --{given.replace('_', '-')}: expected one of the two: the step takes "
+            "what the frozen layers make of samples, and trains what is behind them alone"
+        )

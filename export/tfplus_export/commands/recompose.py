@@ -12,7 +12,7 @@ from rich.text import Text
 from tfplus.cli import encryption
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.errors import UsageError
-from tfplus_export.commands import arguments, outputs
+from tfplus_export.commands import arguments, neighbours, outputs
 from tfplus_export.commands.terminal import at_work
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from tfplus.decoupling.recomposition import Part
     from tfplus.tensors.slices import Tensors
-    from tfplus.wire.tls import TlsFiles
 
 EXAMPLES = """
 Examples:
@@ -88,7 +87,7 @@ def recompose(
     read = plan_folder.read(plan)
     parts: list[Part] = [device_parts.of_file(read, path) for path in given]
     tls = encryption.tls_files(tls_dir, insecure=insecure)
-    parts += _of_agents(agents, tls, insecure=insecure)
+    parts += neighbours.of_agents(read, agents, tls, insecure=insecure)
     whole = recomposition.recompose(read, parts)
     with at_work("tfplus recompose") as show:
         show("writing the whole model")
@@ -107,19 +106,6 @@ def recompose(
         )
     for path in written:
         console.print(Text(f"wrote {path}"))
-
-
-def _of_agents(agents: list[str], tls: TlsFiles | None, *, insecure: bool) -> list[Part]:
-    from tfplus.decoupling.recomposition import Part
-    from tfplus.fleet.client import AgentClient
-
-    found: list[Part] = []
-    for address in agents:
-        with AgentClient(address, tls, insecure=insecure) as client:
-            status = client.status()
-            name = f"agent '{status.name}'"
-            found.append(Part(name, client.weights(), float(max(status.train_samples, 1))))
-    return found
 
 
 def _write(

@@ -111,7 +111,7 @@ def _measuring(
         version = importlib.metadata.version("ai-edge-litert")
         yield MeasuredOn(_processor(), f"ai-edge-litert {version}", chosen), LocalStopwatch(chosen)
         return
-    from tfplus.fleet.client import AgentClient
+    from tfplus.fleet.clients.client import AgentClient
 
     files = encryption.tls_files(tls_dir, insecure=insecure)
     with AgentClient(agent, files, insecure=insecure) as client:

@@ -11,7 +11,8 @@ import numpy as np
 from tfplus.decoupling.statistics import ClassMeans, Floats, Moments
 from tfplus.errors import DataError
 from tfplus_export.decoupling.samples import Samples
-from tfplus_export.decoupling.tail import Tail, fused
+from tfplus_export.decoupling.structure.kinds import fused
+from tfplus_export.decoupling.structure.tail import Tail
 
 # Told what is being done.
 Progress = Callable[[str], None]
@@ -28,31 +29,32 @@ def measure(
       progress: told how far it is.
 
     Returns:
-      Layer → mean activation [classes, filters]; and layer → moments of what comes before the
-      activation, of the logits, too.
+      Layer → mean activation [classes, filters], the same for all that a sum joins; and layer →
+      moments of what comes before the activation, of the logits, too.
 
     Raises:
       DataError: an activation is NaN or infinite.
     """
     names = [*tail.decoupled, tail.head.operation.name]
-    tensors = [tail.activated(name) for name in tail.decoupled]
+    leaders = [name for name in tail.decoupled if tail.channels.leader(name) == name]
+    tensors = [tail.activated(name) for name in leaders]
     tensors += [_before_activation(tail, name) for name in names]
     probe = keras.Model(tail.model.inputs[0], tensors)
     preferences = {
-        name: ClassMeans(name, tail.classes, int(tail.made(name).shape[-1]))
-        for name in tail.decoupled
+        name: ClassMeans(name, tail.classes, int(tail.made(name).shape[-1])) for name in leaders
     }
     moments = {name: Moments(name, int(tail.made(name).shape[-1])) for name in names}
     done = 0
     for x, places in samples.batches():
         found = outputs(probe, x)
-        for name, value in zip(tail.decoupled, found, strict=False):
+        for name, value in zip(leaders, found, strict=False):
             preferences[name].add(value, places)
-        for name, value in zip(names, found[len(tail.decoupled) :], strict=True):
+        for name, value in zip(names, found[len(leaders) :], strict=True):
             moments[name].add(value)
         done += len(x)
         progress(f"measuring activations: {done} of {len(samples)} samples")
-    return {name: sums.means() for name, sums in preferences.items()}, moments
+    means = {name: sums.means() for name, sums in preferences.items()}
+    return {name: means[tail.channels.leader(name)] for name in tail.decoupled}, moments
 
 
 def moments_of(model: keras.Model, names: Sequence[str], samples: Samples) -> Mapping[str, Moments]:
@@ -98,7 +100,7 @@ def outputs(model: keras.Model, x: np.ndarray) -> list[np.ndarray]:
 def _before_activation(tail: Tail, name: str) -> Any:
     layer = tail.layer(name)
     if fused(layer) == "linear":
-        return tail.made(name)
+        return tail.made(tail.measured(name))
     build: Any = type(layer).from_config
     plain = build({**layer.get_config(), "activation": "linear", "name": f"{name}_measured"})
     tensor = plain(tail.given(name))

@@ -10,7 +10,8 @@ import numpy as np
 from keras import layers
 
 from tfplus.decoupling.assignment import Indices
-from tfplus_export.decoupling.tail import CHANNELWISE, Tail, fused
+from tfplus_export.decoupling.structure.kinds import fused
+from tfplus_export.decoupling.structure.tail import Tail
 
 # Name of a decoupled layer → its filters of each class, [classes, kept].
 Filters = Mapping[str, Indices]
@@ -53,23 +54,25 @@ def joined(logits: Sequence[Any], classifier: str, output: str, activation: str)
 
 
 def _branch(tail: Tail, label: int, place: int, filters: Filters) -> Any:
-    tensor, channels = tail.cut, np.arange(tail.cut.shape[-1])
+    own = {name: chosen[place] for name, chosen in filters.items()}
+    made = {id(tail.cut): tail.cut}
     for node in tail.nodes:
         layer = node.operation
         name = branch_name(label, layer.name)
-        chosen = filters[layer.name][place] if layer.name in filters else None
-        if chosen is not None:
+        given = [made[id(t)] for t in node.input_tensors]
+        origin = tail.channels.of(node.input_tensors[0])
+        channels = origin.kept(own)
+        if layer.name in own:
             has_shift = layer.use_bias or tail.normalization(layer.name) is not None
-            tensor = _filtered(layer, name, channels, chosen, tensor, bias=not has_shift)
-            channels = np.asarray(chosen)
-        elif isinstance(layer, layers.Flatten):
-            channels = _flattened(channels, node.input_tensors[0].shape)
-            tensor = layers.Flatten(name=name)(tensor)
+            tensor = _filtered(layer, name, channels, own[layer.name], given[0], bias=not has_shift)
         else:
-            tensor, channels = _kept(layer, name, channels, tensor)
+            tensor = _kept(layer, name, len(origin), channels, given)
+        made[id(node.output_tensors[0])] = tensor
+    read = tail.head.input_tensors[0]
     head = tail.head.operation
     name = branch_name(label, head.name)
-    return _filtered(head, name, channels, np.asarray([place]), tensor, bias=True, activate=False)
+    channels, chosen = tail.channels.of(read).kept(own), np.asarray([place])
+    return _filtered(head, name, channels, chosen, made[id(read)], bias=True, activate=False)
 
 
 def _filtered(
@@ -106,20 +109,34 @@ def _filtered(
     return output
 
 
-def _kept(layer: Any, name: str, channels: np.ndarray, tensor: Any) -> tuple[Any, np.ndarray]:
-    """A layer that keeps each channel to itself, on a part of the channels."""
-    made = _like(layer, name, {})
-    output = made(tensor)
+def _kept(layer: Any, name: str, whole: int, channels: np.ndarray, given: Sequence[Any]) -> Any:
+    """A layer that makes no new channels, on a part of the whole number of them.
+
+    A group normalization then scales and shifts, so that it can be recalibrated.
+    """
+    changes: dict[str, Any] = {}
+    if isinstance(layer, layers.GroupNormalization):
+        groups = groups_of(layer.groups, whole, len(channels))
+        changes = {"groups": groups, "scale": True, "center": True}
+    made = _like(layer, name, changes)
+    output = made(given[0] if len(given) == 1 else list(given))
     values = [np.asarray(v) for v in layer.get_weights()]
     if isinstance(layer, layers.DepthwiseConv2D):
         wide = _multiplied(channels, layer.depth_multiplier)
         made.set_weights([values[0][:, :, channels], *(v[wide] for v in values[1:])])
-        return output, wide
-    if isinstance(layer, layers.BatchNormalization):
+    elif isinstance(layer, layers.GroupNormalization):
+        gamma = [values.pop(0)[channels]] if layer.scale else [np.ones(len(channels), np.float32)]
+        beta = [values.pop(0)[channels]] if layer.center else [np.zeros(len(channels), np.float32)]
+        made.set_weights([*gamma, *beta])
+    elif isinstance(layer, layers.BatchNormalization):
         made.set_weights([v[channels] for v in values])
-    elif not isinstance(layer, CHANNELWISE):
-        raise TypeError(f"no rule for {type(layer).__name__}")
-    return output, channels
+    return output
+
+
+def groups_of(groups: int, whole: int, kept: int) -> int:
+    """How many groups a class's channels are normalized in: equal ones, no smaller than before."""
+    most = max(1, groups * kept // whole)
+    return next(n for n in range(most, 0, -1) if kept % n == 0)
 
 
 def _like(layer: Any, name: str, changes: Mapping[str, Any]) -> Any:
@@ -130,9 +147,3 @@ def _like(layer: Any, name: str, changes: Mapping[str, Any]) -> Any:
 def _multiplied(channels: np.ndarray, multiplier: int) -> np.ndarray:
     """Channel c of the input becomes c·m to c·m + m − 1 of the output."""
     return (channels[:, None] * multiplier + np.arange(multiplier)).reshape(-1)
-
-
-def _flattened(channels: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Where the channels of a tensor [samples, ..., channels] lie once it is flat."""
-    positions = int(np.prod(shape[1:-1], dtype=np.int64))
-    return (np.arange(positions)[:, None] * shape[-1] + channels).reshape(-1)

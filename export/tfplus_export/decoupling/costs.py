@@ -11,7 +11,7 @@ from tfplus.decoupling.plan import Cost, Costs
 from tfplus.errors import ExportError
 from tfplus_export.costs import layer_flops
 from tfplus_export.decoupling.branches import branch_name
-from tfplus_export.decoupling.tail import Tail
+from tfplus_export.decoupling.structure.tail import Tail
 
 
 def of_parts(tail: Tail, model: keras.Model, labels: Sequence[int]) -> Costs:

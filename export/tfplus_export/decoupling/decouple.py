@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tfplus_export.decoupling.activations import Progress
 from tfplus_export.decoupling.fine_tune import fine_tune
 from tfplus_export.decoupling.recalibrate import recalibrate
 from tfplus_export.decoupling.samples import Samples
-from tfplus_export.decoupling.tail import Tail
+from tfplus_export.decoupling.structure.tail import Tail
 from tfplus_export.tracing.naming import variable_names
 
 
@@ -66,6 +66,7 @@ def decouple(
     folder: Path,
     options: Options,
     progress: Progress,
+    optimizer: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Decouples a model and writes the plan.
 
@@ -78,6 +79,7 @@ def decouple(
       folder: where the plan goes; new, or empty.
       options: how.
       progress: told what is being done.
+      optimizer: that the model was compiled with, as a manifest describes one.
 
     Raises:
       UsageError: the share does not fit.
@@ -130,6 +132,7 @@ def decouple(
         accuracy=Accuracy(judged.name, len(judged), before, pruned, recalibrated, tuned),
         costs=costs.of_parts(tail, model, labels),
         weights={names[id(v)]: np.asarray(v) for v in _variables(model)},
+        optimizer=optimizer,
     )
     progress("writing the plan")
     untyped: Any = model

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 import numpy as np
 
+from tfplus.errors import DataError
 from tfplus_export.decoupling.activations import Progress
 from tfplus_export.decoupling.samples import Samples
 
@@ -33,6 +35,9 @@ def fine_tune(
       batch_size: of a step.
       seed: shuffles.
       progress: told which epoch it is.
+
+    Raises:
+      DataError: it diverged.
     """
     keras.utils.set_random_seed(seed)
     loss: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=activation == "linear")
@@ -46,4 +51,10 @@ def fine_tune(
     x = samples.scaled()
     for epoch in range(epochs):
         progress(f"fine-tuning, epoch {epoch + 1} of {epochs}")
-        trainer.fit(x, target, batch_size=batch_size, epochs=1, verbose=0)
+        seen = trainer.fit(x, target, batch_size=batch_size, epochs=1, verbose=0)
+        last = float(seen.history["loss"][-1])
+        if not math.isfinite(last):
+            raise DataError(
+                f"fine-tuning diverged in epoch {epoch + 1}: its loss is {last:g}: expected a "
+                f"finite one; give a --learning-rate below {learning_rate:g}"
+            )

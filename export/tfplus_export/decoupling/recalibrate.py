@@ -7,13 +7,14 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import layers
 
 from tfplus.decoupling.recalibration import Correction, correction
 from tfplus.decoupling.statistics import Moments
 from tfplus_export.decoupling.activations import Progress, moments_of
 from tfplus_export.decoupling.branches import Filters, branch_name
 from tfplus_export.decoupling.samples import Samples
-from tfplus_export.decoupling.tail import Tail
+from tfplus_export.decoupling.structure.tail import Tail
 
 
 def recalibrate(
@@ -44,19 +45,28 @@ def recalibrate(
     last = tail.head.operation.name
     for name in (*tail.decoupled, last):
         progress(f"recalibrating the branches' layer {name}")
-        parts = [branch_name(label, name) for label in labels]
+        parts = [branch_name(label, tail.measured(name)) for label in labels]
         now = moments_of(model, parts, samples)
+        normalization = tail.normalization(name) if name != last else None
         for place, part in enumerate(parts):
             own = filters[name][place] if name in filters else np.asarray([place])
             found = correction(
                 now[part].mean, now[part].deviation, before[name].mean[own],
                 before[name].deviation[own],
             )  # fmt: skip
-            normalization = tail.normalization(name) if name != last else None
+            layer = model.get_layer(part)
+            if isinstance(layer, layers.GroupNormalization):
+                _correct_own(layer, found)
+                continue
             after = None
             if normalization is not None:
                 after = model.get_layer(branch_name(labels[place], normalization.name))
-            _correct(model.get_layer(part), after, found)
+            _correct(layer, after, found)
+
+
+def _correct_own(normalization: Any, found: Correction) -> None:
+    gamma, beta = (np.asarray(v) for v in normalization.get_weights())
+    normalization.set_weights([gamma * found.scale, beta * found.scale + found.shift])
 
 
 def _correct(layer: Any, normalization: Any | None, found: Correction) -> None:

@@ -108,11 +108,22 @@ def compiled(model: keras.Model, outputs: Sequence[str]) -> dict[str, OutputLoss
     weights = _by_output("loss_weights", _compiled_weights(model), outputs)
     read: dict[str, OutputLoss] = {}
     for name, (loss, reduction) in losses.items():
-        weight = 1.0 if weights[name] is None else float(weights[name])
-        if not math.isfinite(weight):
-            raise ExportError(f"output '{name}': expected a finite loss weight, got {weight}")
-        read[name] = OutputLoss(loss, weight, reduction)
+        read[name] = OutputLoss(loss, _weight(name, weights[name]), reduction)
     return read
+
+
+def _weight(output: str, given: Any) -> float:
+    try:
+        weight = 1.0 if given is None else float(given)
+    except (TypeError, ValueError):
+        weight = math.nan
+    if not math.isfinite(weight):
+        # Keras takes anything here, and falls only in `fit`.
+        raise ExportError(
+            f"output '{output}': expected a finite loss weight, got {given!r}; the third argument "
+            "of compile is loss_weights; give metrics as compile(optimizer, loss, metrics=[…])"
+        )
+    return weight
 
 
 def _of(output: str, given: Any) -> tuple[Loss, Reduction]:

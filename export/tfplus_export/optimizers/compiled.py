@@ -15,6 +15,7 @@ from tfplus_export.optimizers.base import NO_VARIABLES, Optimizer, Variables
 from tfplus_export.optimizers.clipping import KINDS, Clip
 from tfplus_export.optimizers.rmsprop import RmsProp
 from tfplus_export.optimizers.sgd import Sgd
+from tfplus_export.tracing.naming import variable_names
 
 _OTHERWISE = "choose another with --optimizer"
 # What Keras can do around an update that the step on the device does not.
@@ -82,3 +83,22 @@ def from_keras(
     decays: Any = getattr(optimizer, "_use_weight_decay", None)
     undecayed = frozenset(n for n, v in variables.items() if not decays(v.value))
     return adjusted(read(config), clips[0] if clips else None, decay, undecayed)
+
+
+def described(model: keras.Model) -> dict[str, Any] | None:
+    """What a model was compiled with, as a manifest describes it.
+
+    Args:
+      model: built.
+
+    Returns:
+      None where it was not compiled, or with an optimizer that has no rule.
+    """
+    given: Any = model.optimizer if getattr(model, "compiled", False) else None
+    if given is None:
+        return None
+    names = variable_names(model)
+    try:
+        return from_keras(given, {names[id(v)]: v for v in model.trainable_variables}).describe()
+    except ExportError:
+        return None

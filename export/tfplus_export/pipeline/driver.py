@@ -9,10 +9,12 @@ from tfplus_export.pipeline.stages import stage
 from tfplus_export.pipeline.stages.accelerate import Graphs, accelerated
 from tfplus_export.pipeline.stages.compare import compared
 from tfplus_export.pipeline.stages.describe import described
+from tfplus_export.pipeline.stages.features import SharedGraph, shared_graphs
 from tfplus_export.pipeline.stages.limits import within_limits
 from tfplus_export.pipeline.stages.options import Progress
 from tfplus_export.pipeline.stages.request import Request
 from tfplus_export.pipeline.stages.samples import samples_of
+from tfplus_export.system import garbage
 from tfplus_export.tracing.checks import check_model
 from tfplus_export.variants import inference
 
@@ -27,6 +29,11 @@ def run(asked: Request, progress: Progress) -> Artifact:
     Raises:
       ExportError: a stage refuses the model; nothing is written then.
     """
+    with garbage.kept():
+        return _run(asked, progress)
+
+
+def _run(asked: Request, progress: Progress) -> Artifact:
     do, options, model = stage.Run(progress), asked.options, asked.model
     do(stage.CHECK, check_model, model)
     # What does not train is constant in the step, and in TensorFlow's that it is compared with.
@@ -43,7 +50,12 @@ def run(asked: Request, progress: Progress) -> Artifact:
     if options.bakeable:
         given = graph.step, graph.content, graph.values, options.seed
         baked = do(stage.BAKE, inference.build, *given)
-    given = asked, graph, limits, samples, measured, graphs
+    shared: tuple[SharedGraph, ...] = ()
+    if asked.source.shared:
+        shared = do(stage.FEATURES, shared_graphs, asked.source.shared, options)
+    given = asked, graph, limits, samples, measured, graphs, shared
     manifest = do(stage.DESCRIBE, described, *given)
     contents = {name: one.content for name, one in graphs.items()}
-    return do(stage.WRITE, artifact.write, asked.path, graph.content, manifest, contents, baked)
+    features = tuple(one.content for one in shared)
+    written = asked.path, graph.content, manifest, contents, baked, features
+    return do(stage.WRITE, artifact.write, *written)

@@ -11,13 +11,15 @@ from typing import Any
 import keras
 
 from tfplus.decoupling import plan_folder
+from tfplus.decoupling.plan import Plan
 from tfplus.errors import ExportError, UsageError
 from tfplus.model_file.preprocessing import Preprocessing
+from tfplus.tensors.slices import TASK, task_of
 from tfplus_export import zoo
 from tfplus_export.decoupling import submodel
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.losses.compiled import compiled as losses_of
-from tfplus_export.optimizers import Optimizer
+from tfplus_export.optimizers import Optimizer, described
 from tfplus_export.optimizers.compiled import from_keras
 from tfplus_export.sources import keras_file
 from tfplus_export.sources.reported_metrics import unreported
@@ -41,6 +43,8 @@ class Source:
       preprocessing: of samples stored as integers.
       rebuild: makes the model for other class labels; None where the source cannot.
       unreported_metrics: compiled ones that the exported step does not report.
+      shared: frozen layers in front of the model, piece behind piece, whose last output it takes;
+        none where it takes samples.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Source:
     preprocessing: Preprocessing
     rebuild: Callable[[Sequence[int]], keras.Model] | None
     unreported_metrics: tuple[str, ...] = ()
+    shared: tuple[keras.Model, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def load(
     if name.startswith("zoo:"):
         source = _from_zoo(name, input_shape, classes)
     elif plan_folder.is_plan(Path(name)):
-        source = _from_plan(Path(name), input_shape, classes, trust_code)
+        source = _from_plan(Path(name), input_shape, classes, kept, trust_code)
     elif name.endswith(".keras"):
         source = _from_file(name, input_shape, classes, kept, trust_code)
     elif ":" in name:
@@ -156,7 +161,11 @@ def _from_file(
 
 
 def _from_plan(
-    folder: Path, input_shape: tuple[int, ...] | None, classes: tuple[int, ...] | None, trust: bool
+    folder: Path,
+    input_shape: tuple[int, ...] | None,
+    classes: tuple[int, ...] | None,
+    kept: _Kept,
+    trust: bool,
 ) -> Source:
     if input_shape:
         raise UsageError("--input-shape does not apply to a plan: its model has its own")
@@ -169,7 +178,22 @@ def _from_plan(
         return submodel.build(whole, plan, labels)
 
     given = Preprocessing(plan.scale, plan.offset, plan.scales_floats)
-    return Source(plan.tag, rebuild(chosen), chosen, None, None, given, rebuild)
+    optimizer = None
+    if kept.optimizer and plan.optimizer is not None:
+        optimizer = described.of(plan.optimizer, _undecayed(plan))
+    return Source(plan.tag, rebuild(chosen), chosen, optimizer, None, given, rebuild)
+
+
+def _undecayed(plan: Plan) -> frozenset[str]:
+    """The slices of what was not decayed in the model before it was cut."""
+    named = (plan.optimizer or {}).get("undecayed")
+    before = {str(name) for name in named} if isinstance(named, list) else set[str]()
+
+    def uncut(name: str) -> str:
+        label = task_of(name)
+        return name if label is None else name.replace(f"{TASK}/{label}/", "shared/", 1)
+
+    return frozenset(name for name in plan.weights if uncut(name) in before)
 
 
 def _from_function(

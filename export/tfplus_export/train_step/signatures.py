@@ -16,19 +16,18 @@ from tfplus_export.tf_types import Tensor
 from tfplus_export.train_step.training import Training
 
 
-class ResourceVariableModule(tf.Module):
-    """Holds the training state and offers `train`, `infer`, `save` and `restore`.
+class VariableModule(tf.Module):
+    """Variables by name, and the signatures `save` and `restore`.
 
     Each variable starts from a marker and not from its value, see `markers`.
     """
 
-    def __init__(self, training: Training) -> None:
+    def __init__(
+        self, weights: Mapping[str, tuple[int, ...]], state: Mapping[str, tuple[int, ...]]
+    ) -> None:
         super().__init__()
-        self._training = training
-        state = training.state()
-        shapes = {w.name: w.shape for w in training.weights}
-        self._weight_names = list(shapes)
-        shapes |= {name: value.shape for name, value in state.items()}
+        self.weight_names = list(weights)
+        shapes = {**weights, **state}
         self.names = list(shapes)
         self.shapes = list(shapes.values())
         self.cells = [
@@ -36,50 +35,69 @@ class ResourceVariableModule(tf.Module):
             for i, shape in enumerate(self.shapes)
         ]
 
-    def concrete_functions(self) -> dict[str, Any]:
-        """Signature name → concrete function of fixed shapes."""
-        training = self._training
-        batch = tensor_specs(training.arguments())
-        inputs = tensor_specs(training.inputs(training.infer_graph))
+    def state_functions(self) -> dict[str, Any]:
+        """Signature name → concrete function, of `save` and `restore`."""
         values = [tf.TensorSpec(c.shape, c.dtype, name=f"v{i}") for i, c in enumerate(self.cells)]
         return {
-            "train": concrete(self._train, batch.values(), batch),
-            "infer": concrete(self._infer, inputs.values(), inputs),
-            "save": concrete(self._save, [], []),
+            "save": concrete(self.read, [], []),
             "restore": concrete(self._restore, values, self.names),
         }
 
-    def _train(self, *batch: Tensor) -> dict[str, Tensor]:
-        # Every variable is read once, before any is written: XNNPACK cannot handle a variable that
-        # changes within one subgraph.
-        values = self._read()
-        named = dict(zip(self._training.arguments(), batch, strict=True))
-        result = self._training.step(named, {n: values[n] for n in self._weight_names}, values)
-        changed = result.weights | result.state
+    def read(self) -> dict[str, Tensor]:
+        """The value of every variable by name, each read once."""
+        values: dict[str, Tensor] = {}
+        for name, cell in zip(self.names, self.cells, strict=True):
+            phase: Phase = "forward" if name in self.weight_names else "update"
+            with scope(phase, layer_of(name)):
+                values[name] = cell.read_value()
+        return values
+
+    def assign(self, changed: Mapping[str, Tensor]) -> None:
+        """Writes variables, once all that the step reads was read.
+
+        XNNPACK cannot handle a variable that changes within one subgraph before it is read.
+        """
         for name, cell in zip(self.names, self.cells, strict=True):
             if name in changed:
                 cell.assign(changed[name])
-        return result.metrics
-
-    def _infer(self, *inputs: Tensor) -> dict[str, Tensor]:
-        named = dict(zip(self._training.infer_graph.inputs, inputs, strict=True))
-        return self._training.predictions(named, self._read())
-
-    def _save(self) -> dict[str, Tensor]:
-        return self._read()
 
     def _restore(self, *values: Tensor) -> dict[str, Tensor]:
         for cell, value in zip(self.cells, values, strict=True):
             cell.assign(value)
         return {"ok": tf.constant([1], tf.int32)}
 
-    def _read(self) -> dict[str, Tensor]:
-        values: dict[str, Tensor] = {}
-        for name, cell in zip(self.names, self.cells, strict=True):
-            phase: Phase = "forward" if name in self._weight_names else "update"
-            with scope(phase, layer_of(name)):
-                values[name] = cell.read_value()
-        return values
+
+class ResourceVariableModule(VariableModule):
+    """Holds the training state and offers `train`, `infer`, `save` and `restore`."""
+
+    def __init__(self, training: Training) -> None:
+        super().__init__(
+            {w.name: w.shape for w in training.weights},
+            {name: value.shape for name, value in training.state().items()},
+        )
+        self._training = training
+
+    def concrete_functions(self) -> dict[str, Any]:
+        """Signature name → concrete function of fixed shapes."""
+        training = self._training
+        batch = tensor_specs(training.arguments())
+        inputs = tensor_specs(training.inputs(training.infer_graph))
+        return {
+            "train": concrete(self._train, batch.values(), batch),
+            "infer": concrete(self._infer, inputs.values(), inputs),
+            **self.state_functions(),
+        }
+
+    def _train(self, *batch: Tensor) -> dict[str, Tensor]:
+        values = self.read()
+        named = dict(zip(self._training.arguments(), batch, strict=True))
+        result = self._training.step(named, {n: values[n] for n in self.weight_names}, values)
+        self.assign(result.weights | result.state)
+        return result.metrics
+
+    def _infer(self, *inputs: Tensor) -> dict[str, Tensor]:
+        named = dict(zip(self._training.infer_graph.inputs, inputs, strict=True))
+        return self._training.predictions(named, self.read())
 
 
 def tensor_specs(described: Mapping[str, TensorInfo]) -> dict[str, Any]:

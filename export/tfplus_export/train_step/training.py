@@ -25,19 +25,11 @@ from tfplus_export.tf_types import Tensor
 from tfplus_export.tracing.checks import check_traced
 from tfplus_export.tracing.graph import ASSIGNMENTS, Graph, trace
 from tfplus_export.train_step.loss_heads import SAMPLE_WEIGHT, LossHead, loss_heads
+from tfplus_export.train_step.step_output import StepOutput
 from tfplus_export.train_step.variables import Constant, Weight, divided
 
 # What `train` reports beside the metrics.
 LOSS = "loss"
-
-
-@dataclass(frozen=True)
-class StepOutput:
-    """What one step brings: metrics and the weights and state that changed, by name."""
-
-    metrics: dict[str, Tensor]
-    weights: dict[str, Tensor]
-    state: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -159,7 +151,7 @@ class Training:
           Metrics; gradients of the trainable weights; what the pass assigns to weights.
         """
         tape = replay(self.train_graph, self.rules, batch, self._by_index(weights), random)
-        metrics, dy = self._losses(tape.values, batch)
+        metrics, dy = self.losses(tape.values, batch)
         self._regularize_activations(tape.values, metrics, dy)
         if factor is not None:
             with scope("update", self.optimizer.describe()["name"]):
@@ -190,10 +182,15 @@ class Training:
                 found[head.logits] = head.at(self.infer_graph)
         return found
 
-    def _losses(
+    def losses(
         self, values: Mapping[str, Tensor], batch: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Metrics by name, and the gradient with respect to each tensor that a loss begins at."""
+        """Metrics by name, and the gradient with respect to each tensor that a loss begins at.
+
+        Args:
+          values: name of a tensor of the traced training pass → its value.
+          batch: the targets, as `arguments` names them.
+        """
         metrics: dict[str, Tensor] = {}
         dy: dict[str, Tensor] = {}
         total: Tensor = None

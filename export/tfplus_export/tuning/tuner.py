@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tfplus.errors import RemoteError
-from tfplus.fleet.client import AgentClient
+from tfplus.fleet.clients.client import AgentClient
 from tfplus.measure import ratios
 from tfplus.measure.alternation import Limit, Plan, RunBlock, in_turn, timed
 from tfplus.measure.result import median_ms

@@ -15,6 +15,7 @@ from tfplus_export.zoo import (
     digits,
     handwriting,
     keyword_cnn,
+    large_digits,
     lenet,
     mentee,
     reduced_mobilenet,
@@ -78,6 +79,13 @@ MODELS = MappingProxyType(
             "three convolutions, batch-normalized, for log-mel spectrograms",
             # A byte is a tenth of a natural logarithm, from −14 up.
             Preprocessing(scale=0.1, offset=-14.0),
+        ),
+        "large-digits": Entry(
+            large_digits.build,
+            (32, 32, 1),
+            10,
+            "convolutions over digits of 8×8 enlarged to 32×32, for training by tiles",
+            Preprocessing(scale=1 / 16),
         ),
         "lenet": Entry(
             lenet.build,

@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gossip_ring import Gossip
 
 from tfplus.model_file.artifact import Artifact
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors import slice_set
 from tfplus_agent.device.device import Device
 from tfplus_agent.gossip.rounds import Rounds
-from tfplus_agent.gossip.runner import GossipRunner
-from tfplus_agent.storage.checkpoints import Checkpoint, StorageError
+from tfplus_agent.storage.checkpoint_draft import StorageError
+from tfplus_agent.storage.checkpoints import Checkpoint
 from tfplus_agent.worker.client import WorkerClient
 
 # Real processes and whole exports: minutes of them in all.
@@ -173,10 +174,12 @@ def test_a_run_that_was_cut_off_in_a_round_ends_as_an_undisturbed_one(
 ) -> None:
     plan = pb.GossipPlan(run_id="run", rounds=3, epochs_per_round=1, seed=3, round_timeout_s=1)
 
+    opened: list[Gossip] = []
+
     def end(device: Device) -> pb.GossipEvent:
-        runner = GossipRunner(device)
-        runner.start(plan)
-        *_, last = runner.watch("run", 0, ALWAYS)
+        opened.append(Gossip(device))
+        opened[-1].runner.start(plan)
+        *_, last = opened[-1].runner.watch("run", 0, ALWAYS)
         return last
 
     undisturbed = open_device(load=adam_model, state_dir=tmp_path / "whole")
@@ -184,13 +187,13 @@ def test_a_run_that_was_cut_off_in_a_round_ends_as_an_undisturbed_one(
     device = open_device(load=adam_model)
     real, seeds = Rounds.train, list[int]()
 
-    def cut(rounds: Rounds, round: int) -> Any:
+    def cut(rounds: Rounds, round: int, *told: Any) -> Any:
         seeds.append(round)
         if round == 2 and cut_off == "in training":
-            rounds._cancelled.set()
-        trained = real(rounds, round)
+            opened[-1].jobs.cancel("run")
+        trained = real(rounds, round, *told)
         if round == 2:
-            rounds._cancelled.set()
+            opened[-1].jobs.cancel("run")
         return trained
 
     with monkeypatch.context() as patch:
@@ -206,3 +209,5 @@ def test_a_run_that_was_cut_off_in_a_round_ends_as_an_undisturbed_one(
     values = held(again)
     for name, value in held(undisturbed).items():
         np.testing.assert_array_equal(values[name], value, err_msg=name)
+    for gossip in opened:
+        gossip.jobs.close()

@@ -12,6 +12,8 @@ from tfplus_agent.device.supervisor import AcceleratorLostError
 from tfplus_agent.device.training import Course
 from tfplus_agent.worker.client import EpochPlan, EpochResult
 
+EPOCH = 10
+
 
 class Session:
     """Takes steps by number, and loses its GPU as told."""
@@ -21,6 +23,7 @@ class Session:
         self._pieces = pieces
         self.plans: list[tuple[int, int, int, int]] = []
         self.saved: list[int] = []
+        self.position = None
 
     def train_epoch(self, plan: EpochPlan, on_step: Any, stop: Any) -> EpochResult:
         self.plans.append((plan.epoch, plan.skip, plan.first_step, plan.max_steps))
@@ -29,9 +32,10 @@ class Session:
         self._clock[0] += seconds
         if isinstance(steps, AcceleratorLostError):
             raise steps
-        return EpochResult(4 * steps, 4 * steps, {"loss": 1.0}, np.zeros(steps))
+        ended = plan.skip + steps == EPOCH
+        return EpochResult(4 * steps, 4 * steps, {"loss": 1.0}, np.zeros(steps), None, ended)
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, position: object = None) -> None:
         self.saved.append(len(self.plans))
 
 
@@ -66,7 +70,7 @@ def test_a_gpu_lost_when_the_weights_are_read_is_redone_too(clock: list[float]) 
     session = Session(clock, [(10, 1.0), (10, 1.0)])
     real = session.checkpoint
 
-    def checkpoint() -> None:
+    def checkpoint(position: object = None) -> None:
         real()
         if len(session.saved) == 1:
             raise AcceleratorLostError("gone")

@@ -17,6 +17,7 @@ from gossip_ring import (
     QUICK,
     Agent,
     FakeDevice,
+    Gossip,
     done,
     manifest_of,
     plan_of,
@@ -32,7 +33,10 @@ from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import schema_hash
-from tfplus_agent.gossip.runner import GossipRunner
+
+
+def forget(device: FakeDevice) -> None:
+    device.values = {n: t * 0 for n, t in device.values.items()}
 
 
 def test_agent_that_died_goes_on_and_is_taken_back(agents: dict[str, Agent]) -> None:
@@ -64,13 +68,12 @@ def test_agent_that_died_goes_on_and_is_taken_back(agents: dict[str, Agent]) -> 
     for name in ("b", "d"):
         missed = next(e for e in agents[name].runner.watch("run", 0, ACTIVE) if "c" in e.missing)
         assert missed.round == 3
+    agents["c"].prepare = forget
     agents["c"].boot()
-    agents["c"].device.values = {n: t * 0 for n, t in agents["c"].device.values.items()}
     assert agents["c"].runner.start(plan_of(agents, "c", **more)) == 3
     # The neighbours go on when they have heard of it: they could else be through before.
     for name in ("b", "d"):
-        run = agents[name].runner._run
-        assert run is not None
+        run = agents[name].run
         with run._changed:
             assert run._changed.wait_for(lambda run=run: not run._state.peers["c"].suspected, 10)
     back.set()
@@ -101,10 +104,9 @@ def test_resume_starts_from_the_weights_of_the_last_round(agents: dict[str, Agen
     b.device.training.wait(10)
     start = dict(b.device.values)
     b.down()
+    b.prepare = forget
     b.boot()
     assert b.device.incarnation == 2
-    assert b.runner.progress() == ("alone", 0, False)
-    b.device.values = {n: t + 99 for n, t in start.items()}
     assert b.runner.start(plan) == 1
     b.events("alone")
     expected = start
@@ -118,7 +120,8 @@ def test_the_newest_finished_runs_are_kept_and_what_can_be_gone_on_with(
     tmp_path: Path, toy: Any
 ) -> None:
     device = FakeDevice("a", tmp_path, manifest_of("a", toy.manifest))
-    runner = GossipRunner(device, keep_runs=2)  # type: ignore[arg-type]
+    gossip = Gossip(device, keep_runs=2)
+    runner = gossip.runner
     ids = ["first", "stopped", "second", "third", "fourth"]
     for i, run_id in enumerate(ids):
         device.hold = threading.Event() if run_id == "stopped" else None
@@ -134,8 +137,8 @@ def test_the_newest_finished_runs_are_kept_and_what_can_be_gone_on_with(
     left = {path.name for path in (tmp_path / "gossip").iterdir() if path.is_dir()}
     assert left == {"stopped", "second", "third", "fourth"}
     assert runner.snapshot(1)
-    with pytest.raises(DataError, match="'first' is not known"):
-        list(runner.watch("first", 0, ACTIVE))
+    # What it told is kept with its job.
+    assert [e.round for e in done(list(runner.watch("first", 0, ACTIVE)))] == [1]
     again = pb.GossipPlan(run_id="stopped", rounds=1, epochs_per_round=1, round_timeout_s=1)
     assert runner.start(again) == 1
     list(runner.watch("stopped", 0, ACTIVE))
@@ -143,7 +146,7 @@ def test_the_newest_finished_runs_are_kept_and_what_can_be_gone_on_with(
     again.run_id = "third"
     assert runner.start(again) == 2
     assert runner.snapshot(1)
-    runner.close()
+    gossip.jobs.close()
 
 
 def test_last_contribution_reaches_a_neighbour_that_is_late(agents: dict[str, Agent]) -> None:
@@ -243,7 +246,10 @@ def test_damaged_snapshot_says_so(agents: dict[str, Agent]) -> None:
     a.down()
     (a.device.state_dir / "gossip" / "x" / "round-0000.safetensors").write_bytes(b"broken")
     a.boot()
-    with pytest.raises(DataError, match="damaged"):
+    end = a.events("x")[-1]
+    assert end.state == pb.GossipEvent.FAILED
+    assert "damaged" in end.error
+    with pytest.raises(DataError, match="after round 0 are not kept here"):
         a.runner.start(plan)
     (a.device.state_dir / "gossip" / "x" / "plan.json").write_bytes(b"{")
     left = sorted(p.name for p in (a.device.state_dir / "gossip" / "x").iterdir())

@@ -16,12 +16,14 @@ from tfplus_agent.jobs.decisions import (
     decide,
     leave,
     settle,
+    step_aside,
 )
 
 S, W, R = Verdict.START, Verdict.WAIT, Verdict.REFUSE
 RUN = Ask(1, "gossip run 'x'", Kind.RESERVATION)
 SHORT = Ask(2, "evaluating", Kind.READ)
 LONG = Ask(3, "training", Kind.CHANGE, long=True)
+VISITED = replace(LONG, number=4, steps_aside=True)
 ITS_SHORT, ITS_LONG = replace(SHORT, under=1), replace(LONG, under=1)
 
 READ = Ask(10, "reading weights", Kind.READ)
@@ -42,6 +44,10 @@ TABLE = [
     (FREE, (S, S, S, S, S, None, None, None)),
     (Use(running=SHORT), (W, W, W, W, W, None, None, None)),
     (Use(running=LONG), (R, R, R, R, W, None, None, None)),
+    (Use(running=VISITED), (W, R, R, R, W, None, None, None)),
+    # One that has stepped aside, alone and while somebody reads.
+    (Use(aside=VISITED), (S, R, R, R, W, None, None, None)),
+    (Use(aside=VISITED, running=SHORT), (W, R, R, R, W, None, None, None)),
     (HELD, (S, R, R, R, W, S, S, S)),
     (replace(HELD, running=SHORT), (W, R, R, R, W, W, W, W)),
     (replace(HELD, running=ITS_SHORT), (W, R, R, R, W, W, W, W)),
@@ -103,6 +109,17 @@ def test_the_patient_wait_in_order_and_hold_nobody_up() -> None:
     assert (use.reserved, use.waiting) == (JOB, (second,))
     use, _ = settle(leave(use, JOB))
     assert (use.reserved, use.waiting) == (second, ())
+
+
+def test_one_that_steps_aside_goes_on_behind_those_who_waited() -> None:
+    late, late_change = replace(READ, number=21), replace(CHANGE, number=22)
+    use, refused = settle(step_aside(queue(Use(running=VISITED), SHORT, READ), VISITED))
+    assert (use.running, use.waiting, refused) == (SHORT, (READ, VISITED), [])
+    use, refused = settle(leave(queue(use, late, late_change), SHORT))
+    assert (use.running, use.aside, [a for a, _ in refused]) == (READ, VISITED, [late_change])
+    use, _ = settle(leave(replace(use, ending=True), READ))
+    # Also where the agent ends meanwhile; who came later waits for the next time.
+    assert (use.running, use.aside) == (VISITED, None)
 
 
 def test_the_end_refuses_all_who_wait() -> None:

@@ -16,12 +16,14 @@ from typer.testing import CliRunner
 
 from tfplus.cli.main import app
 from tfplus.errors import RemoteError
-from tfplus.fleet.client import AgentClient
+from tfplus.fleet.clients.client import AgentClient
 from tfplus.fleet.job_events import follow
 from tfplus.model_file.artifact import Artifact
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus_agent.device.config import DeviceConfig
 from tfplus_agent.device.device import Device
+from tfplus_agent.jobs.kinds.registry import kinds_of
+from tfplus_agent.jobs.queue import JobQueue
 
 # Real processes and whole exports: minutes of them in all.
 pytestmark = pytest.mark.slow
@@ -34,24 +36,41 @@ STEPS = 10 * EPOCHS
 Kind = pb.JobEvent
 
 
-def training(**fields: int) -> pb.JobSpec:
-    given = {"epochs": EPOCHS, "seed": SEED, "checkpoint_every": 64, "report_every": 10, **fields}
-    return pb.JobSpec(train=pb.TrainJob(**given))
+def training() -> pb.JobSpec:
+    """With all that decides about weights: a schedule, measurements, the best of them."""
+    stopping = pb.EarlyStopping(patience=1000, restore_best=True)
+    return pb.JobSpec(
+        train=pb.TrainJob(
+            epochs=EPOCHS,
+            seed=SEED,
+            checkpoint_every=64,
+            report_every=10,
+            learning_rate=0.02,
+            schedule="cosine:to=0.1,warmup=40",
+            validate_every_epochs=7,
+            early_stopping=stopping,
+        )
+    )
 
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    model: Artifact, train_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Mapping[str, np.ndarray]:
-    """What the training comes to where nothing happens; with the optimizer's state."""
-    device = Device(DeviceConfig("b", tmp_path_factory.mktemp("state"), train_data, threads=1))
+    model: Artifact, train_data: Path, eval_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[pb.JobEvent, Mapping[str, np.ndarray]]:
+    """How the training ends where nothing happens, and its weights with the optimizer's state."""
+    state = tmp_path_factory.mktemp("state")
+    device = Device(DeviceConfig("b", state, train_data, eval_data, threads=1))
+    queue = JobQueue(device, state / "jobs", kinds_of(device))
     try:
         content = model.path.read_bytes()
         device.models.add(model.sha256, len(content), [content])
         device.load(model.sha256)
-        device.train(EPOCHS, SEED)
-        return device.weights(include_optimizer=True)
+        queue.start()
+        job = queue.submit(training())
+        *_, end = queue.watch(job.id, 0, lambda: True)
+        return end, device.weights(include_optimizer=True)
     finally:
+        queue.close()
         device.close()
 
 
@@ -66,10 +85,16 @@ def worker_of(agent: Any) -> int:
     return int(child)
 
 
-def check(client: AgentClient, events: list[pb.JobEvent], expected: Mapping[str, Any]) -> None:
-    """Checks that a training came to its end, and to those weights."""
+def check(
+    client: AgentClient,
+    events: list[pb.JobEvent],
+    undisturbed: tuple[pb.JobEvent, Mapping[str, Any]],
+) -> None:
+    """Checks that a training came to that end, and to those weights."""
+    end, expected = undisturbed
     assert events[-1].kind == Kind.FINISHED, events[-1]
-    assert events[-1].steps_done == STEPS
+    assert (events[-1].steps_done, events[-1].reason) == (end.steps_done, end.reason)
+    assert "the weights are those of step" in end.reason
     numbers = [e.sequence for e in events]
     assert numbers == sorted(set(numbers))
     found = client.weights(include_optimizer=True)
@@ -85,7 +110,7 @@ def check(client: AgentClient, events: list[pb.JobEvent], expected: Mapping[str,
 def test_an_agent_that_ends_takes_its_job_up_and_ends_with_the_same_weights(
     start_agent: Start,
     model: Artifact,
-    undisturbed: Mapping[str, np.ndarray],
+    undisturbed: tuple[pb.JobEvent, Mapping[str, np.ndarray]],
     number: signal.Signals,
 ) -> None:
     first = loaded(start_agent(), model)
@@ -112,22 +137,25 @@ def test_an_agent_that_ends_takes_its_job_up_and_ends_with_the_same_weights(
         assert "was ended, or killed" in resumed.reason
         check(watcher, told, undisturbed)
         status = watcher.jobs()[0]
-    assert (status.state, status.steps_done) == (pb.JobStatus.FINISHED, STEPS)
+    assert (status.state, status.steps_done) == (pb.JobStatus.FINISHED, undisturbed[0].steps_done)
 
 
 def test_a_job_goes_on_after_its_worker_was_killed_and_its_client_left(
-    start_agent: Start, model: Artifact, undisturbed: Mapping[str, np.ndarray]
+    start_agent: Start,
+    model: Artifact,
+    undisturbed: tuple[pb.JobEvent, Mapping[str, np.ndarray]],
 ) -> None:
     agent = loaded(start_agent(), model)
     with AgentClient(agent.ready["address"]) as leaver:
         job = leaver.submit_job(training())
         for event in leaver.watch_job(job.id):
             if event.steps_done >= 200:
+                os.kill(worker_of(agent), signal.SIGKILL)
                 break
+    # While another worker starts.
     assert agent.client.status().running_job.id == job.id
     with pytest.raises(RemoteError, match=f"training cannot begin: job '{job.id}' is under way"):
         list(agent.client.train(1))
-    os.kill(worker_of(agent), signal.SIGKILL)
     events = list(agent.client.watch_job(job.id))
     resumed = [e.reason for e in events if e.kind == Kind.RESUMED]
     assert len(resumed) == 1

@@ -60,6 +60,25 @@ def test_jobs_follow_one_another_and_an_evaluation_has_its_numbers(opened: Opene
     assert started == sorted(started)
 
 
+def test_of_those_that_wait_the_highest_goes_first_also_after_a_restart(opened: Opener) -> None:
+    queue = opened(FakeDevice(), start=False)
+
+    def asked(seed: int, priority: int) -> pb.JobSpec:
+        spec = training(seed=seed)
+        spec.priority = priority
+        return spec
+
+    for seed, priority in enumerate((0, -5, 7, 0, 7)):
+        queue.submit(asked(seed, priority))
+    with pytest.raises(UsageError, match="priority: expected -100 to 100, got 101"):
+        queue.submit(asked(9, 101))
+    device = FakeDevice()
+    again = opened(device)
+    for number in range(5):
+        assert events_of(again, str(number + 1))[-1].kind == Kind.FINISHED
+    assert [seed for seed, _, _ in device.calls] == [2, 4, 0, 3, 1]
+
+
 def test_many_watchers_see_the_same_and_one_that_leaves_stops_nothing(opened: Opener) -> None:
     device = FakeDevice()
     watching, gone = threading.Event(), threading.Event()
@@ -158,7 +177,7 @@ def test_what_makes_no_sense_is_refused(opened: Opener) -> None:
     device = FakeDevice()
     queue = opened(device, start=False)
     for spec, job_id, message in (
-        (pb.JobSpec(), "", "expected one that trains or evaluates"),
+        (pb.JobSpec(), "", "expected one of"),
         (training(epochs=0), "", "at least one epoch"),
         (training(), "../x", "job id"),
         (training(max_restarts=10**6), "", "max_restarts"),

@@ -15,6 +15,7 @@ from job_fakes import (
     State,
     events_of,
     held_at,
+    interrupted,
     killed,
     kinds,
     status_of,
@@ -23,9 +24,10 @@ from job_fakes import (
 
 from tfplus.errors import BusyError, WorkerError
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus_agent.jobs.kinds.registry import kinds_of
 from tfplus_agent.jobs.queue import JobQueue
 from tfplus_agent.storage import job_events
-from tfplus_agent.storage.checkpoints import StorageError
+from tfplus_agent.storage.checkpoint_draft import StorageError
 
 
 def test_a_worker_that_dies_costs_a_restart_and_says_how(opened: Opener) -> None:
@@ -84,7 +86,7 @@ def test_a_job_that_was_killed_goes_on_from_its_checkpoint(opened: Opener) -> No
 
     device.before_step = stop
     # Not closed: nobody closes anything in a process that is killed.
-    first = JobQueue(device, opened.root)
+    first = JobQueue(device, opened.root, kinds_of(device))
     first.start()
     first.submit(training(checkpoint_every=4))
     first.submit(EVALUATION)
@@ -165,7 +167,7 @@ def test_a_cancel_that_was_acknowledged_survives_a_kill(opened: Opener) -> None:
         never.wait()
 
     device.before_step = stop
-    first = JobQueue(device, opened.root)
+    first = JobQueue(device, opened.root, kinds_of(device))
     first.start()
     first.submit(training())
     assert reached.wait(TIMEOUT_S)
@@ -176,24 +178,20 @@ def test_a_cancel_that_was_acknowledged_survives_a_kill(opened: Opener) -> None:
     never.set()
 
 
-def interrupted(opened: Opener) -> None:
-    """Leaves a training on disk as if the agent had been killed right after it began."""
-    queue = opened(FakeDevice())
-    queue.submit(training())
-    events_of(queue, "1")
-    file = opened.root / "1" / "job.json"
-    file.write_text(file.read_text().replace("FINISHED", "RUNNING"))
-    events = opened.root / "1" / "events.jsonl"
-    events.write_text("".join(events.read_text().splitlines(keepends=True)[:2]))
-
-
 def test_other_samples_than_it_began_with_end_a_job(opened: Opener) -> None:
     interrupted(opened)
     device = FakeDevice()
-    device.train_samples = 151
+    device.train_samples, device.data = 150, "others"
     end = events_of(opened(device), "1")[-1]
     assert end.kind == Kind.FAILED
-    assert "began with 150 training samples, now there are 151" in end.reason
+    assert "not those that the job began with, 150 samples" in end.reason
+
+
+def test_samples_that_were_added_to_the_same_store_do_not(opened: Opener) -> None:
+    interrupted(opened)
+    device = FakeDevice()
+    device.train_samples = 151
+    assert events_of(opened(device), "1")[-1].kind == Kind.FINISHED
 
 
 def test_lost_checkpoints_end_a_job_in_words(opened: Opener) -> None:
@@ -205,7 +203,7 @@ def test_lost_checkpoints_end_a_job_in_words(opened: Opener) -> None:
         never.wait()
 
     device.before_step = stop
-    first = JobQueue(device, opened.root)
+    first = JobQueue(device, opened.root, kinds_of(device))
     first.start()
     first.submit(training())
     assert reached.wait(TIMEOUT_S)
@@ -213,68 +211,6 @@ def test_lost_checkpoints_end_a_job_in_words(opened: Opener) -> None:
     assert end.kind == Kind.FAILED
     assert "expected weights with 5 steps behind them" in end.reason
     never.set()
-
-
-@pytest.mark.parametrize("damage", [b"", b"{", b"\x00" * 50, b'{"id": "2"}'])
-def test_a_damaged_job_is_set_aside_and_the_others_go_on(opened: Opener, damage: bytes) -> None:
-    first = opened(FakeDevice(), start=False)
-    for _ in range(2):
-        first.submit(training())
-    (opened.root / "1" / "job.json").write_bytes(damage)
-    queue = opened(FakeDevice())
-    assert events_of(queue, "2")[-1].kind == Kind.FINISHED
-    assert [s.id for s in queue.statuses()] == ["2"]
-    assert (opened.root / "1" / "job.json.damaged").exists()
-    assert queue.submit(EVALUATION).id == "3"
-
-
-@pytest.mark.parametrize("ended", [True, False])
-def test_a_torn_or_damaged_line_costs_that_line(opened: Opener, ended: bool) -> None:
-    queue = opened(FakeDevice())
-    queue.submit(training(checkpoint_every=5))
-    whole = events_of(queue, "1")
-    file = opened.root / "1" / "events.jsonl"
-    lines = file.read_bytes().splitlines(keepends=True)
-    lines[3] = b"\xff" + lines[3][1:]
-    if not ended:
-        record = opened.root / "1" / "job.json"
-        record.write_text(record.read_text().replace("FINISHED", "RUNNING"))
-        del lines[-1], whole[-1]
-    file.write_bytes(b"".join(lines) + b'{"sequence": "9')
-    again = opened(FakeDevice(saved=20))
-    found = events_of(again, "1")
-    del whole[3]
-    assert found[: len(whole)] == whole
-    assert kinds(found[len(whole) :]) == (
-        [] if ended else [Kind.RESUMED, Kind.CHECKPOINT, Kind.FINISHED]
-    )
-    assert status_of(again, "1").steps_done == 20
-    if not ended:
-        assert found[len(whole)].sequence > whole[-1].sequence
-        assert (opened.root / "1" / "events.jsonl.damaged").exists()
-
-
-def test_no_number_is_given_twice_where_a_power_cut_takes_events(opened: Opener) -> None:
-    interrupted(opened)
-    # What was told after the second event, and was not synced, is gone.
-    told = 2 + job_events._UNSYNCED - 1
-    found = events_of(opened(FakeDevice()), "1")
-    assert [e.sequence for e in found[:2]] == [1, 2]
-    assert found[2].sequence > told
-
-
-def test_an_end_that_was_told_is_an_end(opened: Opener) -> None:
-    queue = opened(FakeDevice())
-    queue.submit(training())
-    events = events_of(queue, "1")
-    record = opened.root / "1" / "job.json"
-    # Killed after the last event was written, before the record was.
-    record.write_text(record.read_text().replace("FINISHED", "RUNNING"))
-    device = FakeDevice(saved=20)
-    again = opened(device)
-    assert events_of(again, "1") == events
-    assert status_of(again, "1").state == State.FINISHED
-    assert device.calls == []
 
 
 def test_a_full_disk_refuses_a_job_and_costs_no_steps(
@@ -291,5 +227,6 @@ def test_a_full_disk_refuses_a_job_and_costs_no_steps(
 
     monkeypatch.setattr(job_events.JobEvents, "append", append)
     queue.submit(training())
-    assert kinds(events_of(queue, "1")) == [Kind.QUEUED, Kind.STARTED, Kind.FINISHED]
-    assert device.saved == 20
+    events = events_of(queue, "1")
+    assert kinds(events) == [Kind.QUEUED, Kind.STARTED, Kind.FINISHED]
+    assert events[-1].steps_done == status_of(queue, "1").steps_done == device.saved == 20

@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tfplus.errors import RemoteError, UsageError
-from tfplus.wire import certs
+from tfplus.wire import cert_changes, certs
 from tfplus.wire.tls import TlsFiles
 from tfplus_agent.server.metrics import MetricsPage
 from tfplus_agent.telemetry.sensors.registry import SENSORS
@@ -103,6 +103,16 @@ def test_mutual_tls(serve: Callable[..., MetricsPage], tmp_path: Path) -> None:
     with pytest.raises((urllib.error.URLError, ConnectionError, ssl.SSLError)):
         get(address, known)
     known.load_cert_chain(ours.cert, ours.key)
+    assert scraped(get(address, known))["tfplus_trained_steps", ""] == 7
+
+    _, listed = cert_changes.revoke(ours.cert, tmp_path / "ca", now)
+    (tmp_path / "pi" / listed.name).write_bytes(listed.read_bytes())
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        get(address, known)
+    assert refused.value.code == 403
+    assert b"the certificate of 'desk' was revoked" in refused.value.read()
+    refused.value.close()
+    (tmp_path / "pi" / listed.name).unlink()
     assert scraped(get(address, known))["tfplus_trained_steps", ""] == 7
 
 

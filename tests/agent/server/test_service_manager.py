@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tfplus_agent.server.event_loop import EventLoop
+from tfplus_agent.server.callers.event_loop import EventLoop
 from tfplus_agent.server.service_manager import ServiceManager
 
 LIMIT_S = 0.3

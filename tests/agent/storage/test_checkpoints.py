@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from tfplus.errors import TensorError
 from tfplus.tensors.hashing import tensor_hash
 from tfplus.tensors.slice_set import SliceSet
 from tfplus_agent.storage import checkpoint_file
-from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore, StorageError
+from tfplus_agent.storage.checkpoint_draft import StorageError
+from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore
 
 SHA = "a" * 64
 EXPECTED = {"shared/d/kernel": ((3, 2), "float32"), "optimizer/step": ((1,), "int32")}
@@ -177,6 +179,22 @@ def test_a_checkpoint_that_somebody_touched_is_not_read_again(tmp_path: Path) ->
     assert kept.again(list(EXPECTED)) is None
     file.unlink()
     assert kept.again(list(EXPECTED)) is None
+
+
+@pytest.mark.parametrize("block_bytes", [1, 7, 1 << 20])
+def test_what_is_read_while_it_is_sent_outlives_its_file(tmp_path: Path, block_bytes: int) -> None:
+    kept = store(tmp_path)
+    kept.save(Checkpoint(1, values(1)))
+    names = sorted(EXPECTED)
+    stored = kept.stored(names)
+    assert stored is not None
+    for step in (2, 3, 4):
+        kept.save(Checkpoint(step, values(step)))
+    with stored.file as file:
+        blocks = [bytes(block) for block in file.blocks(block_bytes)]
+    assert b"".join(blocks) == b"".join(values(1)[name].tobytes() for name in names)
+    assert {len(block) for block in blocks[:-1]} <= {block_bytes}
+    assert stored.hashes == {n: hashlib.sha256(values(1)[n].tobytes()).digest() for n in names}
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff" * 64, b"\x08" + bytes(7) + b"[[[[[[[[", b"{}"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gossip_ring import Gossip
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slice_set import SliceSet
 from tfplus_agent.device.config import DeviceConfig
 from tfplus_agent.device.device import Device
-from tfplus_agent.gossip.runner import GossipRunner
 from tfplus_agent.storage import retention
 from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore
 from tfplus_agent.storage.directory import LoadedModel, StateDirectory
@@ -92,7 +92,7 @@ class Started:
     def __init__(self, path: Path, data: Path) -> None:
         device = Device(DeviceConfig("a", path, data, threads=1))
         try:
-            runner = GossipRunner(device)
+            runner = Gossip(device, start=False).runner
             self.run_id, self.round, _ = runner.progress()
             self.steps = device.trained_steps
             pb.AgentStatus(

@@ -12,7 +12,7 @@ import pytest
 from tfplus.errors import ArtifactError, TensorError, TfplusError
 from tfplus.model_file.artifact import Artifact
 from tfplus.wire.limits import Limits
-from tfplus_agent.storage.checkpoints import StorageError
+from tfplus_agent.storage.checkpoint_draft import StorageError
 from tfplus_agent.storage.models import ModelStore
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from tfplus_agent.storage import job_files
 from tfplus_agent.storage.directory import LoadedModel
 from tfplus_agent.storage.gossip_journal import Keep, RunJournal
 from tfplus_agent.storage.models import ModelStore
-from tfplus_agent.storage.retention import checkpoints_of, note_use
+from tfplus_agent.storage.retention import checkpoints_of, note_measured, note_use
 
 
 class Disk:
@@ -107,3 +108,52 @@ def test_checkpoints_of_a_model_that_is_gone_go_first(disk: Disk) -> None:
     stranger.mkdir()
     disk.load(0, keep=1)
     assert stranger.is_dir()
+
+
+class Measured(Disk):
+    """A device's disk to which a campaign sends models; the first two have learned before."""
+
+    def __init__(self, path: Path, make: Callable[..., Artifact], count: int) -> None:
+        super().__init__(path, make, count)
+        for model in self.models[2:]:
+            shutil.rmtree(checkpoints_of(path, model.sha256))
+
+    def measure(self, index: int, loaded: int | None = None, **bounds: int) -> list[int]:
+        """Which models went."""
+        address = "" if loaded is None else self.models[loaded].sha256
+        model = self.models[index].sha256
+        gone = note_measured(self.store, self.path, model, address, **bounds)
+        return [i for i, m in enumerate(self.models) if m.sha256 in gone]
+
+    def here(self) -> list[int]:
+        return [i for i, model in enumerate(self.models) if model.sha256 in self.store]
+
+
+@pytest.fixture
+def sent(tmp_path: Path, make_artifact: Callable[..., Artifact]) -> Measured:
+    return Measured(tmp_path / "state", make_artifact, 6)
+
+
+def test_what_is_measured_pushes_out_nothing_that_learned(sent: Measured) -> None:
+    assert sent.measure(2, most=1) == [3, 4, 5]
+    assert sent.here() == [0, 1, 2]
+    assert note_use(sent.store, sent.path, sent.models[0].sha256, 1) == []
+    assert sent.here() == [0, 1, 2]
+
+
+def test_measured_models_are_bounded_by_number_and_bytes(sent: Measured) -> None:
+    size = sent.store.path(sent.models[5].sha256).stat().st_size
+    assert sent.measure(3, most=9) == []
+    # The one used longest ago goes first.
+    assert sent.measure(4, most=3) == [2]
+    assert sent.measure(5, most_bytes=size + size // 2) == [3, 4]
+    assert sent.measure(5, most_bytes=1) == []
+    assert sent.here() == [0, 1, 5]
+
+
+def test_what_is_in_use_stays_though_it_has_learned_nothing(sent: Measured) -> None:
+    model = LoadedModel(sent.models[3].sha256, 1, False)
+    spec = pb.JobSpec(evaluate=pb.EvaluateJob())
+    job_files.write(sent.path / "jobs", job_files.JobRecord("0", 0, spec, model))
+    assert sent.measure(2, loaded=4, most=1) == [5]
+    assert sent.here() == [0, 1, 2, 3, 4]

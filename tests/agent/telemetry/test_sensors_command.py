@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tfplus_agent.cli import app
 from tfplus_agent.telemetry.energy import busy_share
 from tfplus_agent.telemetry.sampler import Sampler
-from tfplus_agent.telemetry.sensors.power_supply import CHARGE
+from tfplus_agent.telemetry.sensors.power.power_supply import CHARGE
 from tfplus_agent.telemetry.sensors.registry import SENSORS
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfplus_agent.telemetry.sensor import Reading, reason_of, value_of
-from tfplus_agent.telemetry.sensors.power_supply import CHARGE, PLUGGED_IN, PowerSupply
+from tfplus_agent.telemetry.sensors.power.power_supply import CHARGE, PLUGGED_IN, PowerSupply
 from tfplus_agent.telemetry.sensors.process_memory import PEAK_RSS, RSS, ProcessMemory
 from tfplus_agent.telemetry.sensors.system_memory import AVAILABLE, LIMIT, SWAP, TOTAL, SystemMemory
 from tfplus_agent.telemetry.sensors.thermal import TEMPERATURE, ThermalZones

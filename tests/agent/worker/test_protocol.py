@@ -19,12 +19,14 @@ from tfplus import errors
 from tfplus.data.scaling import Scaling
 from tfplus.errors import DataError, TensorError, WorkerError
 from tfplus.runtime.gpu import NotTakenError
+from tfplus.training.benchmark import Timings
 from tfplus.training.epoch import EpochPlan, EpochResult, StepEvent
 from tfplus.training.evaluation import Evaluation
 from tfplus_agent.worker import protocol
 from tfplus_agent.worker.framing import FramingError, read_message, write_message
 from tfplus_agent.worker.messages import (
     Alive,
+    Benchmark,
     Cancel,
     Done,
     Evaluate,
@@ -48,8 +50,12 @@ MESSAGES: tuple[Message, ...] = (
     WorkerSetup(Path("m"), None, Path("e"), "r", 0, False),
     EpochPlan(2**64 - 1, 1, 2, 3, 4, 5, 6, 7, 0.5),
     EpochPlan(None, 1, 2, 3, 4, 5),
+    EpochPlan(1, 1, 2, 3, 4, 5, learning_rates=(0.1, 1e-9), stair=7),
     Evaluate(),
     Predict(Path("d.npz")),
+    Predict(training_data=True),
+    Benchmark(7),
+    Timings(1, np.array([1.5, 2.0]), 0.5, 0.25),
     Save(),
     Restore(TENSORS),
     Cancel(),

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tfplus.errors import DataError
-from tfplus_agent.server.event_stream import Mailbox
+from tfplus_agent.server.callers.event_stream import Mailbox
 
 TIMEOUT_S = 20.0
 

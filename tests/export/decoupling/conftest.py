@@ -56,9 +56,9 @@ def decoupled(
     model = network(normalized=request.param)
     if request.param:
         # Statistics of the data, so that the normalization is as after a training.
-        model.compile("sgd", "sparse_categorical_crossentropy")
+        optimizer = keras.optimizers.SGD(0.01, momentum=0.5, weight_decay=1e-4)
+        model.compile(optimizer, "sparse_categorical_crossentropy")
         x, y = samples()
-        model.optimizer.learning_rate.assign(0.01)
         model.fit(x / np.float32(255), np.searchsorted(sorted(LABELS), y), epochs=3, verbose=0)
     model.save(folder / "m.keras")
     code, out, err = invoke(
@@ -69,3 +69,23 @@ def decoupled(
     whole = keras.models.load_model(folder / "plan" / "model.keras")
     original = keras.models.load_model(folder / "m.keras")
     return Decoupled(folder / "plan", original, whole, json.loads(out))
+
+
+@pytest.fixture(scope="session")
+def devices(
+    decoupled: Decoupled, tmp_path_factory: pytest.TempPathFactory, tfplus: Run
+) -> dict[str, Path]:
+    """Three exported sub-models: whole, with frozen shared layers, and taking those's output."""
+    folder = tmp_path_factory.mktemp("devices")
+    paths = {name: folder / f"{name}.tflite" for name in ("a", "b", "c")}
+    for name, more in (
+        ("a", ["9,5"]),
+        ("b", ["5,0", "--frozen-shared"]),
+        ("c", ["5,0", "--cached"]),
+    ):
+        code, _, err = tfplus(
+            "export", decoupled.folder, "-o", paths[name], "--batch-size", "4",
+            "--parity-steps", "2", "--classes", *more,
+        )  # fmt: skip
+        assert code == 0, err
+    return paths

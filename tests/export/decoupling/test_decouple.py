@@ -12,7 +12,8 @@ from small_cnn import network
 
 from tfplus.decoupling import plan_folder
 from tfplus.decoupling.assignment import assign
-from tfplus_export.decoupling import branches, submodel, tail
+from tfplus_export.decoupling import branches, submodel
+from tfplus_export.decoupling.structure import tail
 from tfplus_export.tracing.naming import variable_names
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -31,6 +31,21 @@ def two_paths() -> keras.Model:
     return keras.Model(image, layers.Dense(3)(layers.Flatten()(y)))
 
 
+def around() -> keras.Model:
+    image = keras.Input(IMAGE)
+    x = layers.Conv2D(6, 3, name="stem")(image)
+    short = layers.Conv2D(6, 1, name="short")(x)
+    long = layers.Conv2D(6, 1, name="second")(layers.Conv2D(6, 1, name="first")(x))
+    y = layers.Add(name="sum")([short, long])
+    return keras.Model(image, layers.Dense(3)(layers.Flatten()(y)))
+
+
+def twins() -> keras.Model:
+    image = keras.Input(IMAGE)
+    parts = [keras.Sequential([layers.Conv2D(2, 3, name="conv")], name=n) for n in "ab"]
+    return keras.Model(image, layers.Dense(3)(layers.Flatten()(parts[1](parts[0](image)))))
+
+
 def already() -> keras.Model:
     image = keras.Input(IMAGE)
     x = layers.Flatten()(layers.Conv2D(4, 3, name="conv")(image))
@@ -61,7 +76,18 @@ MODELS: dict[str, tuple[Callable[[], keras.Model], str]] = {
         ),
         "layer 'grouped': has 2 groups",
     ),
-    "two paths": (two_paths, "layer 'sum', a Add: reads 2 tensors"),
+    "shared operand": (
+        two_paths,
+        "layer 'sum', a Add: joins the output of the shared layers with filters of side: expected "
+        "filters of cut layers alone; --layers 1 cuts there: the nearest that works is 2",
+    ),
+    "around the cut": (
+        around,
+        "layer 'sum', a Add: reads the output of 'short', which goes around the cut: expected one "
+        "tensor that everything behind the cut is made of; --layers 1 cuts there: the nearest "
+        "that works is 2",
+    ),
+    "same names": (twins, "two layers within its models are called 'conv'"),
     "already decoupled": (already, "layer 'task_0_logit' is of one class already"),
 }
 
@@ -85,11 +111,7 @@ def decouple(run: Any, tmp_path: Path, model: keras.Model, data: Path, *more: st
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_that_cannot_be_cut(name: str, tmp_path: Path, data: Path, tfplus: Any) -> None:
     build, message = MODELS[name]
-    layers_wanted = "2" if name in ("groups", "two paths") else "1"
-    more = ("--layers", layers_wanted, "--classes", "5,0,9")
-    if name == "groups":
-        more = ("--layers", "1", "--classes", "5,0,9")
-    assert message in decouple(tfplus, tmp_path, build(), data, *more)
+    assert message in decouple(tfplus, tmp_path, build(), data, "--classes", "5,0,9")
 
 
 @pytest.fixture
@@ -136,6 +158,13 @@ def test_weights_that_make_nan(good: Any, tmp_path: Path, data: Path, tfplus: An
     layer.set_weights([v * np.nan for v in layer.get_weights()])
     said = decouple(tfplus, tmp_path, good, data, "--classes", "5,0,9")
     assert "outputs hold NaN" in said
+
+
+def test_a_fine_tuning_that_diverges(good: Any, tmp_path: Path, data: Path, tfplus: Any) -> None:
+    tuning = ("--fine-tune-epochs", "2", "--learning-rate", "1e30")
+    said = decouple(tfplus, tmp_path, good, data, "--classes", "5,0,9", *tuning)
+    assert "fine-tuning diverged in epoch 1" in said
+    assert "--learning-rate below 1e+30" in said
 
 
 def test_random_weights_and_a_folder_in_the_way(tmp_path: Path, data: Path, tfplus: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,19 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from safetensors.numpy import load_file
 
+from tfplus.api.loading import load
+from tfplus.data import device_data
 from tfplus.decoupling import plan_folder
+from tfplus.features import opening
+from tfplus.features.opening import Features
 from tfplus.model_file import artifact
+from tfplus.runtime import interpreter
+from tfplus.system import temporary
+from tfplus.training.epoch import EpochPlan
+from tfplus_agent.worker.messages import Evaluate, Predict, Save, WorkerSetup
+from tfplus_agent.worker.process import Worker
+from tfplus_export.optimizers.adjusted import Adjusted
+from tfplus_export.sources import source
 from tfplus_export.tracing.naming import variable_names
 
 pytestmark = [
@@ -20,22 +32,6 @@ pytestmark = [
     # One of the two networks is enough to export.
     pytest.mark.parametrize("decoupled", [True], indirect=True, ids=["normalized"]),
 ]
-
-
-@pytest.fixture(scope="session")
-def devices(
-    decoupled: Any, tmp_path_factory: pytest.TempPathFactory, tfplus: Any
-) -> dict[str, Path]:
-    """Two exported sub-models, one of them with its shared layers frozen."""
-    folder = tmp_path_factory.mktemp("devices")
-    paths = {"a": folder / "a.tflite", "b": folder / "b.tflite"}
-    for name, more in (("a", ["9,5"]), ("b", ["5,0", "--frozen-shared"])):
-        code, _, err = tfplus(
-            "export", decoupled.folder, "-o", paths[name], "--batch-size", "4",
-            "--parity-steps", "2", "--classes", *more,
-        )  # fmt: skip
-        assert code == 0, err
-    return paths
 
 
 @pytest.mark.slow
@@ -55,8 +51,98 @@ def test_an_exported_sub_model_gives_the_global_models_logits(
         np.testing.assert_allclose(found, expected[:, columns], rtol=1e-6, atol=1e-6)
     manifest = artifact.read(devices["b"]).manifest
     assert manifest.classes == (5, 0)
+    # Of the model before it was cut.
+    optimizer = artifact.read(devices["a"]).manifest.optimizer
+    assert optimizer.items() >= {"name": "sgd", "momentum": 0.5, "weight_decay": 1e-4}.items()
     assert manifest.preprocessing.scale == pytest.approx(1 / 255)
     assert {f.name for f in manifest.frozen} == {"shared/stem/kernel", "shared/stem/bias"}
+
+
+@pytest.mark.slow
+def test_training_from_kept_features_is_training_behind_frozen_layers(
+    devices: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    with np.load(data) as arrays:
+        known = np.isin(arrays["y"], (5, 0))
+        own = tmp_path / "own.npz"
+        # Eleven: the last batch is not full.
+        np.savez(own, x=arrays["x"][known][:11], y=arrays["y"][known][:11])
+    learned: dict[str, Any] = {}
+    said: dict[str, Any] = {}
+    for name in ("b", "c"):
+        worker = Worker(lambda message: None, lambda: False)
+        setup = WorkerSetup(
+            devices[name], own, own, interpreter.find().name, 1, True, "cpu",
+            features=tmp_path / "features",
+        )  # fmt: skip
+        loaded: Any = worker.answer(setup)
+        assert loaded.train_samples == 11
+        for epoch in range(3):
+            worker.answer(EpochPlan(0, epoch, 3 * epoch, 9, 9, 3))
+        said[name] = worker.answer(Evaluate()), worker.answer(Predict(own))
+        saved: Any = worker.answer(Save())
+        learned[name] = saved.tensors
+    assert learned["b"].keys() == learned["c"].keys()
+    start = artifact.initial_values(artifact.read(devices["c"]))
+    for name, value in learned["b"].items():
+        np.testing.assert_allclose(learned["c"][name], value, rtol=1e-6, atol=1e-6)
+    assert any(np.abs(learned["c"][n] - start[n]).max() > 1e-3 for n in start)
+    np.testing.assert_allclose(
+        said["c"][1].tensors["logits"], said["b"][1].tensors["logits"], rtol=1e-5, atol=1e-5
+    )
+    assert said["c"][0].means == pytest.approx(said["b"][0].means)
+    # What is on disk is read again by the next process, and nothing is computed a second time.
+    read = artifact.read(devices["c"])
+    features = Features(read, interpreter.find(), tmp_path / "features")
+    samples = device_data.load(own, opening.of_samples(read.manifest), for_training=True)
+    kept = features.of(samples).inputs["x"][:]
+    assert features.computed == 0
+    features.close()
+    fresh = Features(read, interpreter.find())
+    np.testing.assert_array_equal(fresh.of(samples).inputs["x"][:], kept)
+    assert fresh.computed == 11
+    fresh.close()
+    frozen = {f.name: f.sha256 for f in read.manifest.frozen}
+    assert frozen == {f.name: f.sha256 for f in artifact.read(devices["b"]).manifest.frozen}
+
+
+@pytest.mark.slow
+def test_the_python_api_trains_from_features_and_keeps_them(
+    devices: dict[str, Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with np.load(data) as arrays:
+        known = np.flatnonzero(np.isin(arrays["y"], (5, 0)))[:11]
+        x, y = arrays["x"][known], arrays["y"][known]
+    # The features that are kept are of bytes, from 0 to 1 as the file declares.
+    found: dict[str, Any] = {}
+    for name in ("b", "c"):
+        with load(devices[name], threads=1, feature_cache=tmp_path / "kept") as model:
+            assert model.manifest.preprocessing.scale == pytest.approx(1 / 255)
+            history = model.fit(x, y, epochs=3, seed=4, validation_data=(x, y), verbose=0)
+            found[name] = history, model.get_weights(), model.predict(x), model.evaluate(x, y)
+    assert not found["c"][0].warnings
+    losses = [found[n][0].history["val_loss"] for n in ("b", "c")]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    assert losses[1][2] < losses[1][0]
+    assert found["b"][1].keys() == found["c"][1].keys()
+    for name, value in found["b"][1].items():
+        np.testing.assert_allclose(found["c"][1][name], value, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(found["c"][2], found["b"][2], rtol=1e-5, atol=1e-5)
+    assert found["c"][3] == pytest.approx(found["b"][3], rel=1e-5)
+    # The next process computes nothing again; without a folder a model has features of its own.
+    made = Features._make
+    with load(devices["c"], threads=1, feature_cache=tmp_path / "kept") as model:
+        monkeypatch.setattr(Features, "_make", None)
+        model.fit(x, y, epochs=3, seed=4, verbose=0)
+        for name, value in model.get_weights().items():
+            np.testing.assert_array_equal(value, found["c"][1][name])
+    monkeypatch.setattr(Features, "_make", made)
+    before = set(temporary._ours)
+    with load(devices["c"], threads=1) as model:
+        assert model.predict(x[:3]).shape == (3, 2)
+        (folder,) = set(temporary._ours) - before
+        assert folder.is_dir()
+    assert not folder.exists()
 
 
 @pytest.mark.slow
@@ -113,12 +199,39 @@ def test_a_plan_has_the_classes_it_has(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("option", ["--frozen-shared", "--cached"])
 def test_only_branches_can_have_frozen_shared_layers(
-    decoupled: Any, tmp_path: Path, tfplus: Any
+    decoupled: Any, tmp_path: Path, tfplus: Any, option: str
 ) -> None:
     code, _, err = tfplus(
-        "export", decoupled.folder.parent / "m.keras", "-o", tmp_path / "d.tflite",
-        "--frozen-shared",
-    )  # fmt: skip
+        "export", decoupled.folder.parent / "m.keras", "-o", tmp_path / "d.tflite", option
+    )
     assert code == 2
     assert "has no branches of classes" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    "more", [("--data", "d.npz"), ("--freezable",), ("--accelerator", "gpu"), ("--train", "bias")]
+)
+def test_what_does_not_go_with_kept_features_is_said(
+    decoupled: Any, tmp_path: Path, tfplus: Any, more: tuple[str, ...]
+) -> None:
+    output = tmp_path / "d.tflite"
+    code, _, err = tfplus("export", decoupled.folder, "-o", output, "--cached", *more)
+    assert code == 2
+    assert f"--cached with {more[0]}" in " ".join(err.split())
+    assert not output.exists()
+
+
+def test_what_was_not_decayed_is_not_in_the_branches(decoupled: Any, tmp_path: Path) -> None:
+    plan = plan_folder.read(decoupled.folder)
+    said = {**(plan.optimizer or {}), "undecayed": ["shared/class/bias", "shared/no/bias"]}
+    plan_folder.write(
+        tmp_path / "plan",
+        dataclasses.replace(plan, optimizer=said),
+        lambda path: path.write_bytes((decoupled.folder / "model.keras").read_bytes()),
+    )
+    given = source.load(str(tmp_path / "plan"), input_shape=None, classes=None, seed=0)
+    assert isinstance(given.optimizer, Adjusted)
+    assert given.optimizer.undecayed == {f"task/{c}/class/bias" for c in plan.classes}
+    assert given.optimizer.weight_decay == pytest.approx(1e-4)

@@ -63,6 +63,22 @@ def test_columns_take_every_convolution(options: dict[str, int]) -> None:
     assert_equal(wanted, images((7, 6)), rules=only("columns"))
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(
+    ("kernel", "strides"),
+    # Lines in phases, blocks of one output and of more, and a phase with fewer taps than another.
+    [((3, 3), 2), ((2, 2), 2), ((4, 5), (3, 2)), ((5, 7), (2, 3))],
+)
+def test_pixels_in_blocks_take_strides(
+    kernel: tuple[int, int], strides: int | tuple[int, int], padding: str
+) -> None:
+    keras.utils.set_random_seed(0)
+    x = keras.Input((11, 12, 3))
+    behind = layers.Dense(4)(x)
+    wanted = keras.Model(x, layers.Conv2D(5, kernel, strides, padding)(behind))
+    assert_equal(wanted, images((11, 12)), rules=only("toeplitz"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LOWERINGS)
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -102,7 +118,7 @@ def test_a_named_lowering_is_taken_and_one_that_does_not_apply_is_passed_over() 
         assert kernel_variants.choices(graph, rules)[0].names[0] == name
     strided = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3, 2)])
     (choice,) = kernel_variants.choices(trace(strided, 2, training=True), RULES)
-    assert choice.names == ("columns", "rows")
+    assert choice.names == ("columns", "rows", "toeplitz")
     grouped = keras.Sequential([keras.Input((8, 8, 4)), layers.Conv2D(4, 3, groups=2)])
     (choice,) = kernel_variants.choices(trace(grouped, 2, training=True), RULES)
     assert choice.names == ("columns", "rows")

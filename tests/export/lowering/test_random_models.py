@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from finite_differences import slope_error
-from hypothesis import Phase, given, note, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from oracle import both
 from random_models import MOVES, Recipe, draw_recipe
@@ -20,7 +20,7 @@ NEGLIGIBLE = 0.05
 # An activation within rounding of a corner (ReLU, a second maximum) may fall on either side of it:
 # that strikes one batch, a wrong rule all of them.
 BATCHES = 3
-CASES = 200
+CASES = 15
 # To shrink a failure takes minutes; a recipe of six layers can be read as it is.
 PHASES = (Phase.explicit, Phase.generate)
 
@@ -53,7 +53,6 @@ def started(index: int, variable: keras.Variable) -> np.ndarray:
 
 
 def check(recipe: Recipe) -> None:
-    note(repr(recipe))
     keras.utils.set_random_seed(3)
     model = recipe.build()
     start = [started(i, v) for i, v in enumerate(model.variables)]
@@ -74,7 +73,7 @@ def check(recipe: Recipe) -> None:
         cut_off = not np.ptp(np.asarray(want[0]), axis=0).any()
         if found[-1][0] <= TOLERANCE and (slopes <= SLOPE_TOLERANCE or cut_off):
             return
-    raise AssertionError(f"errors against TensorFlow and against slopes: {found}")
+    raise AssertionError(f"{recipe}: errors against TensorFlow and against slopes: {found}")
 
 
 # Seeds are drawn rather than each choice: hypothesis prefers small numbers and first elements, and
@@ -100,4 +99,11 @@ def test_random_models() -> None:
         check(recipe)
 
     every_case()
+    # What so few cases left out; the draws reach every move in some of so many.
+    for seed in range(200):
+        recipe = draw_recipe(Random(seed))  # noqa: S311
+        moves = {step.move for step in recipe.steps}
+        if moves - set(taken):
+            taken.update(moves)
+            check(recipe)
     assert not set(MOVES) - set(taken), "the draws leave moves out"

@@ -24,7 +24,8 @@ def test_every_stage_is_told_by_its_name_in_the_order_of_the_list(tmp_path: Path
     told: list[str] = []
     options = api.Options(4, parity_steps=1, accelerators=("gpu",), bakeable=True)
     api.export(source(), tmp_path / "m.tflite", options, told.append)
-    assert told == [s.doing for s in stage.STAGES]
+    # Nothing of this model is frozen in front of what trains.
+    assert told == [s.doing for s in stage.STAGES if s is not stage.FEATURES]
     assert len({s.name for s in stage.STAGES}) == len(stage.STAGES)
 
 

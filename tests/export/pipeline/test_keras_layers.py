@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras_layer_cases
-import keras_layer_trial
-import keras_layers
 import pytest
-from keras_layers import Outcome
+from keras_layers import cases, document, trial
+from keras_layers.document import Outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 _IMAGES = "preprocessing.image_preprocessing"
@@ -30,8 +28,8 @@ _IMAGES = "preprocessing.image_preprocessing"
     ],
 )
 def test_a_case_of_keras(module: str, name: str, result: str, said: str) -> None:
-    found = {c.name: c for c in keras_layer_cases.collect(f"keras.src.layers.{module}")}
-    got, reason = keras_layer_trial.tried(found[f"{module}/{name}"])
+    found = {c.name: c for c in cases.collect(f"keras.src.layers.{module}")}
+    got, reason = trial.tried(found[f"{module}/{name}"])
     assert got == result, reason
     assert said in reason
 
@@ -39,8 +37,8 @@ def test_a_case_of_keras(module: str, name: str, result: str, said: str) -> None
 def test_a_case_that_kills_its_process_costs_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trial = tmp_path / "trial.py"
-    trial.write_text(
+    script = tmp_path / "trial.py"
+    script.write_text(
         "import json, os, sys\n"
         "lines = [json.loads(t) for t in open(sys.argv[1])]\n"
         "with open(sys.argv[1], 'a') as file:\n"
@@ -52,24 +50,24 @@ def test_a_case_that_kills_its_process_costs_no_other(
         "        done = {'case': name, 'layer': 'L', 'result': 'exported', 'reason': ''}\n"
         "        print(json.dumps(done), file=file)\n"
     )
-    monkeypatch.setattr(keras_layers, "TRIAL", trial)
+    monkeypatch.setattr(document, "TRIAL", script)
     results = tmp_path / "results.jsonl"
-    keras_layers.try_all(results, [])
-    assert keras_layers.read(results) == [
+    document.try_all(results, [])
+    assert document.read(results) == [
         Outcome("a", "L", True, "error", "the process was killed by SIGABRT"),
         Outcome("b", "L", True, "exported", ""),
     ]
-    assert "| L | 2 | 1 | 1 | **error**: the process was" in keras_layers.document(
-        keras_layers.read(results)
+    assert "| L | 2 | 1 | 1 | **error**: the process was" in document.document(
+        document.read(results)
     )
-    keras_layers.forget(results, [], exported=False)
-    assert [o.case for o in keras_layers.read(results)] == ["b"]
+    document.forget(results, [], exported=False)
+    assert [o.case for o in document.read(results)] == ["b"]
 
 
 @pytest.mark.slow
 def test_those_that_ended_in_a_traceback_or_a_dead_process(tmp_path: Path) -> None:
     bad = ["AugMix", "RandAugment", "RandomElasticTransform", "STFTSpectrogram"]
-    keras_layers.try_all(tmp_path / "results.jsonl", bad)
-    found = keras_layers.read(tmp_path / "results.jsonl")
+    document.try_all(tmp_path / "results.jsonl", bad)
+    found = document.read(tmp_path / "results.jsonl")
     assert {o.layer for o in found} == set(bad)
     assert [o for o in found if o.result not in ("exported", "refused")] == []

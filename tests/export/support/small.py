@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 from keras import layers
+
+
+def after_a_layer(layer: Callable[..., object], shape: tuple[int, ...]) -> keras.Model:
+    """The layer behind a trainable 1x1 convolution, so that its input gradient is needed too."""
+    return keras.Sequential([keras.Input(shape), layers.Conv2D(shape[-1], 1), layer])
 
 
 def small(name: str = "m", **compiled: object) -> keras.Model:

@@ -17,9 +17,9 @@ from keras import layers
 from tfplus.errors import ExportError, UsageError
 from tfplus.model_file import artifact
 from tfplus.model_file.manifest import Preprocessing
+from tfplus.system.sizes import parse as parse_size
 from tfplus.tflite.graph_reader import operator_name, signature_graph
 from tfplus.tflite.operator_names import owners_of
-from tfplus_export.commands.values import parse_size
 from tfplus_export.costs import budget, cost
 from tfplus_export.costs.budget import MOST_SAMPLES
 from tfplus_export.costs.memory import peak_bytes

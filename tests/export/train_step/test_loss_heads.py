@@ -231,6 +231,13 @@ def test_what_would_train_otherwise_is_refused(name: str, tmp_path: Path) -> Non
         (["mse"], None, "1 loss, but the model has 2 outputs"),
         ("mse", 0.5, "loss_weights=0.5: expected one for each output"),
         ({"kind": "mse"}, None, "output 'size' has no loss"),
+        # As in `compile(optimizer, loss, ["accuracy", "mae"])`.
+        (
+            "mse",
+            ["accuracy", "mae"],
+            "got 'accuracy'; the third argument of compile is loss_weights",
+        ),
+        ("mse", [float("nan"), 1.0], "expected a finite loss weight, got nan"),
     ],
 )
 def test_losses_that_do_not_fit_the_outputs(loss: Any, weights: Any, message: str) -> None:

@@ -81,7 +81,6 @@ def masked() -> Source:
         (encoder, Sgd(0.1, 0.9)),
         (decoder, Sgd(0.05, 0.9)),
         (stacked, Adam(0.003)),
-        (masked, Adam(0.003)),
     ],
 )
 def test_losses_equal_tensorflow_over_ten_steps(

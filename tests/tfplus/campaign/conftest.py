@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tfplus.campaign import plan_file, runner
-from tfplus.campaign.plan import Plan
-from tfplus.campaign.worker import Answer, Request
+from tfplus.benchmark.repetition import Answer, Measure, Request
+from tfplus.campaign import devices, runner
+from tfplus.campaign.planning import plan_file
+from tfplus.campaign.planning.plan import Plan
 from tfplus.measure.result import Environment
 from tfplus.model_file.artifact import Artifact
 
-HERE = Environment("board", "x86_64", "os", "6.1", "cpu", 2, None, 1, "3.11", "0.1", None)
+HERE = Environment("board", "x86_64", "os", "6.1", "cpu", 2, None, 1 << 30, "3.11", "0.1", None)
 
 
 def answer(request: Request, timeout_s: float) -> Answer:
@@ -36,9 +37,16 @@ def plan(toy: Artifact) -> Plan:
 def measured(tmp_path: Path, plan: Plan) -> Measured:
     """Runs the plan with made-up times and returns its folder."""
 
-    def run(name: str = "result", measure: runner.worker.Measure = answer, **more: object) -> Path:
-        options = {"read_environment": lambda: HERE, **more}
-        runner.run(plan, tmp_path / name, measure=measure, **options)  # type: ignore[arg-type]
+    def run(
+        name: str = "result",
+        measure: Measure = answer,
+        here: Environment = HERE,
+        memory_bytes: int = 1 << 30,
+        *,
+        again: bool = False,
+    ) -> Path:
+        device = devices.Local(measure, here, memory_bytes)
+        runner.run(plan, tmp_path / name, again=again, open_device=lambda n, a: device)
         return tmp_path / name
 
     return run

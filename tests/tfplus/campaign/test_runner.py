@@ -12,16 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from tfplus.campaign import journal, results, runner, schedule
-from tfplus.campaign.plan import Plan
+from tfplus.benchmark.repetition import Answer
+from tfplus.campaign import journal, results, runner
+from tfplus.campaign.planning import schedule
+from tfplus.campaign.planning.plan import Plan
 from tfplus.errors import BusyError, DataError, UsageError, WorkerError
 
 # Runs the plan in a process; the third argument says after how many results it kills itself.
 _KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-from tfplus.campaign import plan_file, runner
-from tfplus.campaign.worker import Answer
+from tfplus.benchmark.repetition import Answer
+from tfplus.campaign import devices, runner
+from tfplus.campaign.planning import plan_file
 from tfplus.measure.result import Environment
 here = Environment("board", "x86_64", "os", "6.1", "cpu", 2, None, 1, "3.11", "0.1", None)
 left = int(sys.argv[3])
@@ -32,7 +35,8 @@ def measure(request, timeout_s):
     left -= 1
     return Answer("fake 1", (9.0, 2.0, 2.0, 2.0), {})
 plan = plan_file.parse(Path(sys.argv[1]).read_text())
-runner.run(plan, Path(sys.argv[2]), measure=measure, read_environment=lambda: here)
+device = devices.Local(measure, here, 1 << 30)
+runner.run(plan, Path(sys.argv[2]), open_device=lambda name, address: device)
 """
 
 
@@ -50,7 +54,7 @@ def test_killed_twice_it_goes_on_and_no_run_has_two_results(
     assert codes == [-signal.SIGKILL, -signal.SIGKILL, 0]
     events = journal.read(folder)
     done = Counter(e["key"] for e in events if e["event"] == "done")
-    wanted = {runner.key_of(one) for one in schedule.runs(plan, plan.cells)}
+    wanted = {one.key for one in schedule.runs(plan, "local")}
     assert set(done) == wanted
     assert len(wanted) == plan.runs == 20
     assert set(done.values()) == {1}
@@ -84,23 +88,23 @@ def test_every_iteration_is_kept_and_warm_up_labelled(measured, plan: Plan, tmp_
 
 
 def test_blocks_hold_every_cell_once_between_two_references(plan: Plan) -> None:
-    order = schedule.runs(plan, plan.cells)
+    order = schedule.runs(plan, "local")
     for block in range(plan.repetitions):
         inner = [one for one in order if one.block == block]
         assert [inner[0].reference, inner[-1].reference] == ["begin", "end"]
         assert {one.cell for one in inner[1:-1]} == set(plan.cells)
     other = dataclasses.replace(plan, seed=plan.seed + 1)
-    assert order == schedule.runs(plan, plan.cells) != schedule.runs(other, plan.cells)
+    assert order == schedule.runs(plan, "local") != schedule.runs(other, "local")
 
 
 def test_the_folder_of_another_plan_or_machine_is_refused(measured, plan, tmp_path) -> None:
     folder = measured()
     before = (folder / journal.NAME).read_bytes()
     with pytest.raises(UsageError, match="holds the result of another plan"):
-        runner.run(dataclasses.replace(plan, seed=5), folder, measure=_never)
+        runner.run(dataclasses.replace(plan, seed=5), folder, open_device=_never)
     other = dataclasses.replace(results.read(folder).result.environment, cores=8)
     with pytest.raises(UsageError, match=r"began on another machine .cores: 2 and 8"):
-        measured(read_environment=lambda: other)
+        measured(here=other)
     assert (folder / journal.NAME).read_bytes() == before
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").touch()
@@ -110,7 +114,7 @@ def test_the_folder_of_another_plan_or_machine_is_refused(measured, plan, tmp_pa
         measured()
 
 
-def test_what_fails_and_what_does_not_fit_is_recorded(measured, monkeypatch) -> None:
+def test_what_fails_and_what_does_not_fit_is_recorded(measured) -> None:
     def fails(request, timeout_s):
         raise WorkerError("the process was killed by SIGABRT")
 
@@ -118,9 +122,38 @@ def test_what_fails_and_what_does_not_fit_is_recorded(measured, monkeypatch) -> 
     assert {r.absent["iteration_ms"] for r in found.result.repetitions} == {
         "the process was killed by SIGABRT"
     }
-    monkeypatch.setattr("tfplus.system.memory.total_bytes", lambda: 10)
-    found = results.read(measured("small"))
+    found = results.read(measured("small", memory_bytes=10))
     assert all("does not fit memory" in r.absent["iteration_ms"] for r in found.result.repetitions)
+
+
+def test_what_failed_runs_again_when_asked_to_and_nothing_else(measured) -> None:
+    calls: list[str] = []
+
+    def fails_in_training(request, timeout_s):
+        calls.append(request.phase)
+        if request.phase == "train":
+            raise WorkerError("out of memory")
+        return Answer("fake 1", (9.0, 2.0, 2.0), {})
+
+    def works(request, timeout_s):
+        calls.append(request.phase)
+        return Answer("fake 1", (9.0, 3.0, 3.0), {})
+
+    folder = measured("r", fails_in_training)
+    assert measured("r", works) == folder
+    assert Counter(calls) == {"train": 15, "infer": 5}
+    measured("r", works, again=True)
+    assert Counter(calls) == {"train": 30, "infer": 5}
+    found = results.read(folder)
+    assert {c.phase: {r.median_ms for r in reps} for c, reps in found.by_cell.items()} == {
+        "train": {3.0},
+        "infer": {2.0},
+    }
+    # The failures are still in the journal, each before it was asked for again.
+    done = Counter(e["key"] for e in journal.read(folder) if e["event"] == "done")
+    assert Counter(done.values()) == {2: 15, 1: 5}
+    measured("r", works, again=True)
+    assert len(calls) == 35
 
 
 def test_too_little_disk_is_said_before_anything_is_written(
@@ -132,7 +165,7 @@ def test_too_little_disk_is_said_before_anything_is_written(
     assert not (tmp_path / "new").exists()
 
 
-def _never(request, timeout_s):
+def _never(name, address):
     pytest.fail("nothing should run")
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tfplus.campaign import comparing, summary, warm_up
+from tfplus.benchmark import warm_up
+from tfplus.campaign import comparing, summary
 from tfplus.measure import ratios
 from tfplus.measure.result import Repetition
 

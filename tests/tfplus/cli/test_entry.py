@@ -27,11 +27,12 @@ DAEMON = (
 )
 OPTIONS = {
     **dict.fromkeys(("name", "eval_data", "state_dir", "scale", "offset", "tls_dir", "ready_file")),
-    "metrics": None,
+    **dict.fromkeys(("metrics", "cpus", "cpu_share")),
+    **{"priority": "foreground", "announce": False},
     "gates": {"hours": None},
     **{"data": "none.npz", "runtime": "auto", "threads": 0, "accelerator": "auto"},
     **{"loss_every": 1, "gpu_precision": "float32", "listen": "127.0.0.1:0", "insecure": False},
-    **{"keep_runs": 1, "keep_models": 1, "as_json": True},
+    **{"keep_runs": 1, "keep_models": 1, "feature_cache_mb": 9, "as_json": True},
 }
 AGENT = "import runpy\nrunpy.run_module('tfplus_agent', run_name='__main__', alter_sys=True)\n"
 

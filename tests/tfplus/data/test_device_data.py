@@ -4,78 +4,16 @@ import io
 import os
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from data_sets import X, Y, directory, manifest, npz
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tfplus.data import device_data
 from tfplus.errors import DataError
-from tfplus.model_file.manifest import Output, Preprocessing, Signature, TensorInfo
-
-
-def output(name: str = "y", **changes: Any) -> Output:
-    fields: dict[str, Any] = {
-        "name": name, "kind": "logits", "logits": "", "target": name,
-        "targets": "label", "padding": -1.0, "metric": "accuracy", "loss": {}, "loss_weight": 1.0,
-    }  # fmt: skip
-    return Output(**{**fields, **changes})
-
-
-def manifest(
-    inputs: dict[str, tuple[Any, ...]] | None = None,
-    outputs: list[tuple[Output, tuple[int, ...]]] | None = None,
-    *,
-    weights: bool = False,
-    **changes: Any,
-) -> Any:
-    """A manifest of inputs (shape, dtype) and outputs (shape of the prediction of one sample)."""
-    taken = {n: TensorInfo(shape, dtype) for n, (shape, dtype) in (inputs or X_INPUT).items()}
-    given = outputs or [(LABEL, (5,))]
-    targets = {
-        o.target: TensorInfo((4, *shape[:-1]), "int32")
-        if o.targets == "label"
-        else TensorInfo((4, *shape), "float32")
-        for o, shape in given
-    }
-    extra = {"sample_weight": TensorInfo((4,), "float32")} if weights else {}
-    batch = {n: TensorInfo((4, *i.shape), i.dtype) for n, i in taken.items()}
-    predictions = {o.name: TensorInfo((4, *shape), "float32") for o, shape in given}
-    fields = {
-        "name": "m",
-        "inputs": taken,
-        "outputs": tuple(o for o, _ in given),
-        "classes": (9, 0, 1, 2, 3),
-        "preprocessing": Preprocessing(0.5, -1.0),
-        "vocabularies": {},
-        "signatures": {
-            "train": Signature(batch | targets | extra, {}),
-            "infer": Signature(batch, predictions),
-        },
-    }
-    return SimpleNamespace(**{**fields, **changes})
-
-
-LABEL = output()
-
-
-def npz(path: Path, **arrays: Any) -> Path:
-    np.savez(path / "d.npz", **arrays)
-    return path / "d.npz"
-
-
-def directory(path: Path, **arrays: Any) -> Path:
-    for name, array in arrays.items():
-        np.save(path / f"{name}.npy", array)
-    return path
-
-
-X_INPUT: dict[str, tuple[Any, ...]] = {"x": ((2, 3), "float32")}
-X = np.arange(30, dtype=np.uint8).reshape(5, 2, 3)
-Y = np.array([9, 0, 1, 2, 3])
 
 
 @pytest.mark.parametrize("store", [npz, directory])
@@ -242,97 +180,3 @@ def test_what_is_no_label_or_sample_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         device_data.load(npz(tmp_path, **{"x": X, "y": Y, **arrays}), manifest(), for_training=True)
-
-
-VALUE = output(targets="value", kind="values", padding=-1e38, metric="mae")
-BINARY = output(targets="binary", padding=-1e38)
-CHANCES = output(targets="distribution", padding=-1e38)
-
-
-@pytest.mark.parametrize(
-    ("of", "shape", "stored", "want"),
-    [
-        (VALUE, (1,), np.array([1, -2, 3, 4, 5]), [[1], [-2], [3], [4], [5]]),
-        (VALUE, (2,), np.ones((5, 2)), np.ones((5, 2))),
-        (BINARY, (1,), np.array([True, False, True, True, False]), [[1], [0], [1], [1], [0]]),
-        (BINARY, (2,), np.eye(5, 2), np.eye(5, 2)),
-        (CHANCES, (2,), np.full((5, 2), 0.5), np.full((5, 2), 0.5)),
-    ],
-)
-def test_targets_come_as_the_loss_takes_them(
-    tmp_path: Path, of: Output, shape: tuple[int, ...], stored: Any, want: Any
-) -> None:
-    given = manifest(outputs=[(of, shape)], classes=())
-    loaded = device_data.load(npz(tmp_path, x=X, y=stored), given, for_training=True)
-    _, last = device_data.batches(loaded, given, 4)
-    assert last.targets["y"].dtype == np.float32
-    np.testing.assert_array_equal(last.targets["y"][:1], want[4:])
-    np.testing.assert_array_equal(last.targets["y"][1:], np.full((3, *shape), -1e38, np.float32))
-
-
-@pytest.mark.parametrize(
-    ("of", "stored", "message"),
-    [
-        (VALUE, np.ones((5, 3)), r"expected numbers of shape \[samples, 2\], got float64\[5, 3\]"),
-        (VALUE, np.ones(5), r"got float64\[5\]"),
-        (VALUE, np.full((5, 2), np.nan), "sample 0 holds nan"),
-        (VALUE, np.full((5, 2), 1e300), "sample 0 holds inf"),
-        (BINARY, np.array([[0, 1]] * 4 + [[0, 2]]), "sample 4 holds 2: expected 0 or 1"),
-        (CHANCES, np.full((5, 2), -0.5), "sample 0 holds -0.5: expected probabilities"),
-    ],
-)
-def test_targets_that_the_loss_does_not_take(
-    tmp_path: Path, of: Output, stored: Any, message: str
-) -> None:
-    given = manifest(outputs=[(of, (2,))], classes=())
-    with pytest.raises(DataError, match=message):
-        device_data.load(npz(tmp_path, x=X, y=stored), given, for_training=True)
-
-
-TWO = {"image": ((2, 3), "float32"), "words": ((4,), "int32")}
-WORDS = np.arange(20).reshape(5, 4)
-SEVERAL = [
-    (output("y_class"), (5,)),
-    (output("y_size", targets="value", padding=-1e38), (1,)),
-]
-
-
-@pytest.mark.parametrize("store", [npz, directory])
-def test_several_inputs_and_outputs_are_arrays_of_their_names(tmp_path: Path, store: Any) -> None:
-    given = manifest(TWO, SEVERAL, weights=True, classes=(), vocabularies={"words": 20})
-    arrays = {"image": X, "words": WORDS, "y_class": Y % 5, "y_size": np.ones(5)}
-    path = store(tmp_path, **arrays, sample_weight=np.arange(5) / 2)
-    assert device_data.inspect(path) == device_data.DataInfo(5)
-    _, last = device_data.batches(device_data.load(path, given, for_training=True), given, 4)
-    assert list(last.arguments) == ["image", "words", "y_class", "y_size", "sample_weight"]
-    np.testing.assert_array_equal(last.inputs["image"][0], X[4] * 0.5 - 1)
-    np.testing.assert_array_equal(last.inputs["words"], np.tile(WORDS[4].astype(np.int32), (4, 1)))
-    assert last.inputs["words"].dtype == np.int32
-    np.testing.assert_array_equal(last.targets["y_class"], [3, -1, -1, -1])
-    np.testing.assert_array_equal(last.weights["sample_weight"], np.full(4, 2, np.float32))
-    assert device_data.load(path, given, for_training=False).weights is None
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"words": WORDS.astype(float)}, "words: expected integers, got float64"),
-        ({"words": WORDS + 1}, "words: sample 4 holds 20: expected 0 to 19"),
-        ({"words": WORDS - 1}, "words: sample 0 holds -1"),
-        ({"words": WORDS[:4]}, "words: expected 5 samples, got 4"),
-        ({"words": WORDS[:, :3]}, r"words: its samples have shape \[3\]"),
-        ({"y_class": Y}, "label 9 .sample 0."),
-        ({"sample_weight": np.ones((5, 1))}, "sample_weight: expected one number a sample"),
-        ({"sample_weight": np.full(5, np.inf)}, "sample_weight: sample 0 holds NaN or infinity"),
-        ({"y_size": None}, "expected the arrays image and words and y_class and y_size"),
-    ],
-)
-def test_arrays_of_several_that_do_not_fit(
-    tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    given = manifest(TWO, SEVERAL, weights=True, classes=(), vocabularies={"words": 20})
-    arrays = {"image": X, "words": WORDS, "y_class": Y % 5, "y_size": np.ones(5)}
-    arrays |= {"sample_weight": np.ones(5), **changes}
-    path = npz(tmp_path, **{n: a for n, a in arrays.items() if a is not None})
-    with pytest.raises(DataError, match=message):
-        device_data.load(path, given, for_training=True)

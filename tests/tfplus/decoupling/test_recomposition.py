@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 import numpy as np
 import pytest
 
+from tfplus.decoupling.device_parts import check_origin
 from tfplus.decoupling.plan import Plan
 from tfplus.decoupling.recomposition import Part, recompose
 from tfplus.errors import PlanError, TensorError
@@ -83,3 +85,23 @@ def test_parts_of_another_model_are_refused(plan: Plan) -> None:
     tensors["shared/conv1/bias"] = np.full(4, np.nan, np.float32)
     with pytest.raises(TensorError, match="expected finite values"):
         recompose(plan, [Part("a", tensors)])
+
+
+def test_of_a_class_that_nobody_holds_the_plans_branch_can_be_taken(plan: Plan) -> None:
+    changed = {n: v + np.float32(1) for n, v in held(plan, (4,)).items()}
+    found = recompose(plan, [Part("a", changed)], whole=False)
+    assert found.holders == {4: ("a",), 7: (), 2: ()}
+    for name, value in plan.weights.items():
+        learned = task_of(name) in (None, "4")
+        wanted = changed[name] if learned else value
+        np.testing.assert_array_equal(found.weights[name], wanted)
+
+
+def test_other_frozen_layers_are_another_plan(plan: Plan) -> None:
+    value = plan.weights["shared/conv1/bias"]
+    sha256 = hashlib.sha256(value.tobytes()).hexdigest()
+    check_origin(plan, "agent 'a'", plan.tag, {"shared/conv1/bias": sha256, "shared/other": "0"})
+    with pytest.raises(PlanError, match="agent 'a': its frozen 'shared/conv1/bias' is not"):
+        check_origin(plan, "agent 'a'", plan.tag, {"shared/conv1/bias": "0" * 64})
+    with pytest.raises(PlanError, match="was exported from 'zoo:digits'"):
+        check_origin(plan, "agent 'a'", "zoo:digits", {})

@@ -10,7 +10,8 @@ import pytest
 
 from tfplus.demo import digits
 from tfplus.demo.children import Children, interrupt_deferred
-from tfplus.demo.run import Demo, DemoOptions
+from tfplus.demo.options import DemoOptions
+from tfplus.demo.run import Demo
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block() -> None:

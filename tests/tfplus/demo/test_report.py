@@ -2,59 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import csv
-import importlib.util
 import io
 import re
 import xml.etree.ElementTree as ET
-from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from report_page import RESULT, SVG, bars, charts, coordinates, lines, parsed, texts, tiles, words
 
 from tfplus.demo.report import render
-from tfplus.demo.run import check_installed
-from tfplus.errors import MissingExtraError
 
-SVG = "{http://www.w3.org/2000/svg}"
-RESULT: dict[str, Any] = {
-    "global_accuracy": 0.973,
-    "central_accuracy": 0.981,
-    "alone_accuracy": [0.49, 0.502],
-    "rounds": 3,
-    "bytes_sent": 12_345_678,
-    "seconds": 41.27,
-    "devices": [
-        {"name": "north", "classes": [9, 0, 1], "branches": [9, 0, 1, 2], "samples": 561},
-        {"name": "south", "classes": [1, 2, 3], "samples": 498},
-    ],
-    "by_round": [
-        {
-            "round": r,
-            "global_accuracy": 0.5 + 0.1 * r,
-            "device_accuracy": [0.3 + 0.05 * r, 0.25 + 0.04 * r],
-            "train_loss": [2.0 / r, 1.5 / r],
-            "seconds": 1.5 * r,
-            "bytes_sent": 1_000_000 + r,
-        }
-        for r in (1, 2, 3)
-    ],
-    "seed": 7,
-    "versions": {"tfplus": "0.1.0", "python": "3.11.7"},
-    "machine": {"cpu": "A <CPU> & more", "memory_gb": None},
-    "date": "2024-05-06",
-}
 VALUES = {
     "global": [r["global_accuracy"] for r in RESULT["by_round"]],
     "north": [r["device_accuracy"][0] for r in RESULT["by_round"]],
     "south": [r["device_accuracy"][1] for r in RESULT["by_round"]],
 }
-
-
-def parsed(text: str) -> ET.Element:
-    assert text.startswith("<!doctype html>\n")
-    return ET.fromstring(text.partition("\n")[2])  # noqa: S314 the text is our own
 
 
 @pytest.fixture(scope="module")
@@ -67,37 +30,6 @@ def page(text: str) -> ET.Element:
     return parsed(text)
 
 
-def words(element: ET.Element) -> str:
-    return " ".join("".join(element.itertext()).split())
-
-
-def charts(page: ET.Element, title: str) -> list[ET.Element]:
-    """The wide and the narrow drawing."""
-    drawings = [d for d in page.iter(f"{SVG}svg") if d.findtext(f"{SVG}title") == title]
-    assert len(drawings) == 2
-    return drawings
-
-
-def coordinates(path: ET.Element) -> list[tuple[float, float]]:
-    numbers = [float(n) for n in re.findall(r"-?\d+\.?\d*", path.attrib["d"])]
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
-
-
-def lines(drawing: ET.Element) -> dict[str, list[tuple[float, float]]]:
-    """Name of a line → its points, in pixels."""
-    return {
-        group.attrib["data-series"]: [
-            (float(use.attrib["x"]), float(use.attrib["y"])) for use in group.iter(f"{SVG}use")
-        ]
-        for group in drawing.iter(f"{SVG}g")
-        if "data-series" in group.attrib
-    }
-
-
-def texts(drawing: ET.Element) -> dict[str, ET.Element]:
-    return {words(t): t for t in drawing.iter(f"{SVG}text")}
-
-
 def grid(drawing: ET.Element) -> dict[str, float]:
     """Written at a horizontal line → its height in pixels."""
     found: dict[str, float] = {}
@@ -107,23 +39,6 @@ def grid(drawing: ET.Element) -> dict[str, float]:
             (_, y), (_, other) = coordinates(path)
             assert y == other
             found[words(parts[2])] = y
-    return found
-
-
-def bars(drawing: ET.Element) -> list[tuple[str, float]]:
-    """Category and height in pixels of each bar."""
-    found = []
-    for group in drawing.iter(f"{SVG}g"):
-        if "data-bar" in group.attrib:
-            ys = [y for _, y in coordinates(group.find(f"{SVG}path"))]  # type: ignore[arg-type]
-            found.append((group.attrib["data-bar"], max(ys) - min(ys)))
-    return found
-
-
-def tiles(page: ET.Element) -> dict[str, str]:
-    found = {}
-    for tile in page.iterfind(".//dl/div"):
-        found[tile.findtext("dt")] = (tile.find("dd").text or "").strip()  # type: ignore[union-attr]
     return found
 
 
@@ -242,79 +157,3 @@ def test_every_number_comes_from_the_result(page: ET.Element) -> None:
             factors = (1.0, 0.01, 1e6, 1e3)
             near = (k for k in known for f in factors if abs(float(number) * f - k) <= 0.006 * k)
             assert next(near, None) is not None or number == "0", (number, words(cell))
-
-
-def test_absent_is_not_zero() -> None:
-    result = copy.deepcopy(RESULT)
-    result |= {"global_accuracy": None, "central_accuracy": float("nan"), "alone_accuracy": [None]}
-    result |= {"bytes_sent": None, "seconds": None, "rounds": None}
-    result["by_round"][1] |= {"global_accuracy": None, "seconds": None, "device_accuracy": [None]}
-    page = parsed(render(result))
-    assert set(tiles(page).values()) == {"—"}
-    accuracy = charts(page, "Accuracy by round")[0]
-    assert [len(points) for points in lines(accuracy).values()] == [2, 2, 2]
-    # A gap cuts the line in two; both ends stay as dots.
-    (group,) = (g for g in accuracy.iter(f"{SVG}g") if g.attrib.get("data-series") == "global")
-    path = group.find(f"{SVG}path")
-    assert path is None or "L" not in path.attrib["d"]
-    assert not [g for g in accuracy.iter(f"{SVG}g") if "data-reference" in g.attrib]
-    cost = charts(page, "Time and bytes by round")[0]
-    assert [name for name, _ in bars(cost)] == ["1", "3", "1", "2", "3"]
-    assert "—" in texts(cost)
-    rows = [[words(c) for c in row] for row in page.iter("tr")]
-    assert ["2", "—", "1 MB"] in rows
-
-
-@pytest.mark.parametrize(
-    "result",
-    [
-        {},
-        dict.fromkeys(RESULT),
-        RESULT | {"by_round": [{"round": 1}]},
-        RESULT | {"devices": []},
-        RESULT | {"by_round": [RESULT["by_round"][0] | {"seconds": 0, "bytes_sent": 0}]},
-    ],
-)
-def test_whatever_is_missing_the_page_stands(result: dict[str, Any]) -> None:
-    assert words(parsed(render(result)))
-
-
-def test_names_are_text_not_markup() -> None:
-    result = copy.deepcopy(RESULT)
-    result["devices"][0]["name"] = "<script>alert('x')</script>\"&$x_1$"
-    result["versions"] = {"<b>": "</td><td>"}
-    page = parsed(render(result))
-    assert not list(page.iter("script"))
-    assert not list(page.iter("b"))
-    assert "<script>alert('x')</script>\"&$x_1$" in words(page)
-
-
-def test_nothing_comes_from_elsewhere(text: str, page: ET.Element) -> None:
-    assert set(re.findall(r"https?://[^\"' ]*", text)) == {"http://www.w3.org/2000/svg"}
-    assert not re.search(r"\bsrc\s*=|@import|<script|<link", text)
-    assert set(re.findall(r"url\((.)", text)) <= {"#"}
-    links = [e.attrib["href"] for e in page.iter() if "href" in e.attrib]
-    assert links
-    assert all(link.startswith(("#", "data:text/csv;")) for link in links)
-    assert "prefers-color-scheme: dark" in text
-
-
-def test_ids_are_unique_and_there(page: ET.Element) -> None:
-    ids = [e.attrib["id"] for e in page.iter() if "id" in e.attrib]
-    assert len(set(ids)) == len(ids)
-    used = {e.attrib["href"][1:] for e in page.iter() if e.attrib.get("href", "").startswith("#")}
-    used |= {e.attrib["clip-path"][5:-1] for e in page.iter() if "clip-path" in e.attrib}
-    assert used == set(ids)
-
-
-def test_equal_results_give_equal_pages(text: str) -> None:
-    assert render(copy.deepcopy(RESULT)) == text
-
-
-def test_what_is_not_installed_is_told_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "matplotlib" else found(name)
-    )
-    with pytest.raises(MissingExtraError, match=r"pip install 'tfplus\[demo\]'"):
-        check_installed()

@@ -1,44 +1,38 @@
-"""Models that cannot be averaged are told of before a run."""
+"""What agents are told of the slices that their neighbours hold."""
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from tfplus.errors import TensorError
-from tfplus.fleet.common_slices import check_common_slices
+from tfplus.fleet import common_slices
+from tfplus.fleet.common_slices import CommonSlices
+from tfplus.fleet.gossip_run import GossipSession
+from tfplus.fleet.run_options import RunOptions
 from tfplus.model_file.artifact import Artifact
 
 
-def changed(model: Artifact, path: str, **changes: Any) -> Artifact:
-    """The model with its first variable changed."""
-    first, *rest = model.manifest.variables
-    variables = (dataclasses.replace(first, **changes), *rest)
-    manifest = dataclasses.replace(model.manifest, variables=variables)
-    return dataclasses.replace(model, path=Path(path), manifest=manifest)
+def test_what_both_hold_is_told_where_a_neighbour_lacks_something(
+    toy: Artifact, make_artifact: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = [v for v in toy.manifest.variables if v.role == "weight"]
+    less = tuple(v for v in toy.manifest.variables if v is not weights[0])
+    small = make_artifact("small.tflite", variables=less)
+    both = sorted(v.name for v in weights[1:])
+    common = CommonSlices()
+    common.add("a", toy.path, toy.sha256)
+    common.add("b", small.path, small.sha256)
+    # It has kept another model than that of the file.
+    common.add("c", small.path, toy.sha256)
+    assert common.to_send("a", "b") == both
+    assert common.to_send("b", "a") == [], "it holds all"
+    assert common.to_send("a", "c") == common.to_send("c", "b") == [], "nobody knows"
 
-
-def test_a_slice_of_two_shapes_is_named_with_both_files(toy: Artifact) -> None:
-    name = toy.manifest.variables[0].name
-    other = changed(toy, "other.tflite", shape=(7,))
-    with pytest.raises(TensorError, match=rf"other\.tflite: slice '{name}' is float32\[7\]"):
-        check_common_slices([toy, toy, other])
-
-
-def test_models_may_hold_different_slices(toy: Artifact) -> None:
-    check_common_slices([toy, changed(toy, "other.tflite", name="task/9/dense/kernel")])
-
-
-def test_a_global_model_must_hold_a_slice_of_the_others(toy: Artifact) -> None:
-    weights = toy.manifest.weights
-    none = dataclasses.replace(
-        toy.manifest,
-        variables=tuple(dataclasses.replace(v, name=f"shared/x/{v.name}") for v in weights),
-    )
-    foreign = dataclasses.replace(toy, path=Path("foreign.tflite"), manifest=none)
-    with pytest.raises(TensorError, match=r"foreign\.tflite: none of its"):
-        check_common_slices([foreign, toy], at_least_one=True)
-    check_common_slices([foreign, toy])
+    of = GossipSession(["127.0.0.1:1"], RunOptions("r", 2))
+    of.addresses = {name: f"127.0.0.1:{port}" for port, name in enumerate("abc", 1)}
+    of._slices = common
+    assert [list(n.slices) for n in of.plan("a").neighbours if n.name == "b"] == [both]
+    assert not any(n.slices for n in of.plan("b").neighbours)
+    monkeypatch.setattr(common_slices, "_MOST_CHARS", 1)
+    assert common.to_send("a", "b") == [], "names that are longer than they are worth"

@@ -9,7 +9,7 @@ import pytest
 
 from tfplus.cli.text import jobs as jobs_text
 from tfplus.errors import RemoteError, UnreachableError
-from tfplus.fleet.job_events import follow
+from tfplus.fleet.job_events import follow, follow_all
 from tfplus.proto.v1 import agent_pb2 as pb
 
 Kind = pb.JobEvent
@@ -32,6 +32,7 @@ class Agent:
         self.asked: list[int] = []
         self.waited: list[float] = []
         self.now = 0.0
+        self.pauses: list[float] = []
 
     def watch_job(self, job_id: str, from_sequence: int = 0) -> Iterator[pb.JobEvent]:
         assert job_id == "3"
@@ -47,7 +48,7 @@ class Agent:
 
 
 def followed(agent: Agent, **given: Any) -> list[pb.JobEvent]:
-    return list(follow(agent, "3", clock=lambda: agent.now, **given))
+    return list(follow(agent, "3", clock=lambda: agent.now, pause=agent.pauses.append, **given))
 
 
 def test_events_come_once_and_in_order_whatever_breaks() -> None:
@@ -58,6 +59,13 @@ def test_events_come_once_and_in_order_whatever_breaks() -> None:
     # Patience is for one absence, and begins anew with the next.
     assert agent.waited == [60.0, 50.0, 40.0, 60.0]
     assert lost == ["gone", "job '3': the agent was ended, and the job was not"]
+
+
+def test_an_agent_that_answers_and_tells_nothing_is_asked_less_and_less_often() -> None:
+    agent = Agent(*[(2, None), *[(0, None)] * 10])
+    with pytest.raises(UnreachableError, match="the agent was ended, and the job was not"):
+        followed(agent, patience_s=100)
+    assert agent.pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0]
 
 
 def test_from_a_number_on() -> None:
@@ -102,3 +110,30 @@ def test_every_kind_of_event_has_words() -> None:
         assert jobs_text.event_described(event)["steps_done"] == event.steps_done
     for number in pb.JobEvent.Kind.values():
         assert jobs_text.line(pb.JobEvent(kind=number))
+
+
+def test_jobs_of_one_id_are_followed_on_several_agents() -> None:
+    class Refuses(Agent):
+        def watch_job(self, job_id: str, from_sequence: int = 0) -> Iterator[pb.JobEvent]:
+            raise RemoteError("not known")
+            yield
+
+    found = list(follow_all({"a": Agent(), "b": Refuses(), "c": Agent()}, "3"))
+    for name in "ac":
+        assert [event for agent, event in found if agent == name] == EVENTS
+    assert [str(event) for agent, event in found if agent == "b"] == ["not known"]
+
+
+def test_a_round_of_a_gossip_run_in_a_line() -> None:
+    done = pb.GossipEvent(
+        state=pb.GossipEvent.ROUND_DONE,
+        round=3,
+        train_loss=0.5,
+        train_metrics={"accuracy": 0.75},
+        missing=["c"],
+    )
+    event = pb.JobEvent(kind=Kind.ROUND, gossip=done, rounds_done=3)
+    assert jobs_text.line(event) == "round 3, loss 0.5000, accuracy 0.750, without c"
+    assert jobs_text.event_described(event)["gossip"]["state"] == "round_done"
+    back = pb.JobEvent(kind=Kind.RESUMED, rounds_done=3, steps_done=90, reason="it was killed")
+    assert jobs_text.line(back) == "goes on after round 3, step 90: it was killed"

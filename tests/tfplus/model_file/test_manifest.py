@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tfplus.errors import ArtifactError
 from tfplus.model_file.artifact import Artifact
-from tfplus.model_file.manifest import SCHEMA_VERSION, Manifest
+from tfplus.model_file.companion_graphs import FeatureGraph
+from tfplus.model_file.manifest import SCHEMA_VERSION, Manifest, TensorInfo
 from tfplus.model_file.manifest_reader import from_json
 from tfplus.model_file.preprocessing import InputRange, Preprocessing
 from tfplus.wire.limits import Limits
@@ -111,10 +112,37 @@ def test_weights_are_what_devices_exchange(toy: Artifact) -> None:
 
 
 def test_each_field_missing_is_named(toy: Artifact) -> None:
-    for field in as_dict(toy.manifest).keys() - {"regularization"}:
+    for field in as_dict(toy.manifest).keys() - {"regularization", "features"}:
         raw = as_dict(toy.manifest)
         del raw[field]
         with pytest.raises(ArtifactError, match=f"{field} is missing"):
+            from_json(json.dumps(raw))
+
+
+def with_features(manifest: Manifest) -> Manifest:
+    taken = manifest.signatures["infer"].inputs["x"]
+    feature = TensorInfo(taken.shape[1:], taken.dtype)
+    graph = FeatureGraph("conv", "x", TensorInfo((8, 8, 1), "int32"), feature, 16, 99, "ab")
+    return dataclasses.replace(manifest, features=(graph,))
+
+
+def test_features_must_be_what_the_file_takes(toy: Artifact) -> None:
+    manifest = with_features(toy.manifest)
+    assert from_json(manifest.to_json()) == manifest
+    raw = as_dict(toy.manifest)
+    del raw["features"]  # as an earlier tfplus wrote it
+    assert from_json(json.dumps(raw)) == toy.manifest
+    for field, value in (
+        ("input", "z"),
+        ("batch_size", 0),
+        ("batch_size", 1 << 40),
+        ("feature", {"shape": [5], "dtype": "float32"}),
+        ("sample", {"shape": [8], "dtype": "text"}),
+        ("size_bytes", 1 << 60),
+    ):
+        raw = as_dict(manifest)
+        raw["features"][0][field] = value
+        with pytest.raises(ArtifactError, match="features"):
             from_json(json.dumps(raw))
 
 

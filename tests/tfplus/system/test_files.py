@@ -6,12 +6,14 @@ import errno
 import hashlib
 import os
 import stat
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tfplus.system.files import link_atomic, sha256_of, write_atomic
+from tfplus.errors import DamagedFileError
+from tfplus.system.files import link_atomic, read_capped, sha256_of, write_atomic
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -150,3 +152,22 @@ def test_a_link_left_by_a_crash_is_in_nobodys_way(tmp_path: Path) -> None:
     os.link(first, tmp_path / ".name.link.part")
     link_atomic(first, name)
     assert sorted(tmp_path.iterdir()) == [first, name]
+
+
+def test_a_cap_is_no_memory_that_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    tracemalloc.start()
+    assert read_capped(path, 4 << 30) == b"abc"
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 << 20
+    assert read_capped(path, 3) == b"abc"
+    with pytest.raises(DamagedFileError, match="at most 2 bytes"):
+        read_capped(path, 2)
+
+
+def test_files_of_the_kernel_are_read_though_they_say_that_they_are_empty() -> None:
+    path = Path("/proc/self/status")
+    assert path.stat().st_size == 0
+    assert read_capped(path, 1 << 20).startswith(b"Name:")

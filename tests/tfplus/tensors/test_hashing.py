@@ -39,6 +39,31 @@ def test_hashes_by_several_threads_are_those_of_one(monkeypatch: pytest.MonkeyPa
         assert known.hashes() == {**expected, "3": b"known"}
 
 
+@pytest.mark.parametrize("worth", [0, 1 << 30], ids=["thread", "no thread"])
+def test_chunks_are_handed_on_and_a_failure_comes_back(
+    worth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "_WORTH_A_THREAD_BYTES", worth)
+    found = bytearray()
+    with TensorHasher([5, 1]) as nothing_taken:
+        pass
+    assert nothing_taken._thread is None
+    with TensorHasher([5, 1], found.extend) as hasher:
+        for chunk in (b"ab", b"cdef"):
+            hasher.take(chunk)
+        hasher.digests()
+        assert found == b"abcdef"
+
+    def full(_: bytes | memoryview) -> None:
+        raise OSError("full")
+
+    # More chunks than wait at most: nobody hangs.
+    with pytest.raises(OSError, match="full"), TensorHasher([100], full) as hasher:
+        for _ in range(100):
+            hasher.take(b"x")
+        hasher.digests()
+
+
 def test_a_stream_that_is_given_up_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing, "_WORTH_A_THREAD_BYTES", 0)
     with pytest.raises(ZeroDivisionError), TensorHasher([4]) as hasher:
@@ -54,7 +79,8 @@ def test_memory_grows_with_what_comes_and_not_with_what_is_announced() -> None:
     pieces = [bytes([n]) * (1 << 20) for n in range(20)]
     for piece in pieces:
         buffer.append(piece)
-        assert buffer._memory.nbytes <= max(4 << 20, 4 * buffer.filled)
+        assert buffer._memory is not None
+        assert len(buffer._memory) <= max(4 << 20, 4 * buffer.filled)
     assert buffer.bytes() == b"".join(pieces)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -15,9 +16,16 @@ from hypothesis.extra import numpy as hnp
 from tfplus.errors import TensorError
 from tfplus.proto.v1 import tensors_pb2 as pb
 from tfplus.tensors.hashing import tensor_hash
+from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensor
+from tfplus.wire import parts
 from tfplus.wire.limits import MIB, Limits
-from tfplus.wire.tensors import MissingTensorsError, from_parts, to_parts
+from tfplus.wire.tensors import (
+    MissingTensorsError,
+    from_parts,
+    to_messages,
+    to_parts,
+)
 
 SMALL = Limits(chunk_bytes=16, tensors=4, rank=3, tensor_bytes=64, set_bytes=128, name_chars=20)
 
@@ -41,11 +49,11 @@ def example() -> dict[str, Tensor]:
 @given(st.dictionaries(names, arrays, max_size=6), st.integers(1, 50))
 def test_round_trip(tensors: dict[str, Tensor], chunk_bytes: int) -> None:
     limits = Limits(chunk_bytes=chunk_bytes)
-    parts = [
+    sent = [
         pb.TensorSetPart.FromString(p.SerializeToString()) for p in to_parts(tensors, limits=limits)
     ]
-    assert all(0 < len(p.chunk) <= chunk_bytes for p in parts[1:])
-    found = from_parts(parts, limits=limits)
+    assert all(0 < len(p.chunk) <= chunk_bytes for p in sent[1:])
+    found = from_parts(sent, limits=limits)
     assert list(found) == list(tensors)
     for name, tensor in tensors.items():
         assert found[name].dtype.name == tensor.dtype.name
@@ -53,17 +61,46 @@ def test_round_trip(tensors: dict[str, Tensor], chunk_bytes: int) -> None:
         assert found[name].tobytes() == tensor.astype(tensor.dtype.newbyteorder("<")).tobytes()
 
 
+@given(st.dictionaries(names, arrays, max_size=6), st.integers(1, 300))
+def test_written_without_protobuf_they_are_the_same_messages(
+    tensors: dict[str, Tensor], chunk_bytes: int
+) -> None:
+    limits = Limits(chunk_bytes=chunk_bytes)
+    expected = [p.SerializeToString() for p in to_parts(tensors, limits=limits)]
+    known = SliceSet(tensors, {n: tensor_hash(t) for n, t in tensors.items()})
+    assert list(to_messages(known, limits=limits)) == expected
+    found = from_parts(map(parts.decoded, expected), limits=limits)
+    assert {n: t.tobytes() for n, t in found.items()} == {
+        n: t.astype(t.dtype.newbyteorder("<")).tobytes() for n, t in tensors.items()
+    }
+
+
+@given(st.binary(max_size=400) | st.binary(max_size=9).map(lambda b: b"\x12" + b))
+def test_any_bytes_are_read_as_protobuf_reads_them(message: bytes) -> None:
+    try:
+        expected = pb.TensorSetPart.FromString(message)
+    except DecodeError:
+        with pytest.raises(DecodeError):
+            parts.decoded(message)
+        return
+    found = parts.decoded(message)
+    if isinstance(found, memoryview):
+        assert expected == pb.TensorSetPart(chunk=bytes(found))
+    else:
+        assert found == expected
+
+
 def test_bytes_on_the_wire_are_little_endian_in_header_order() -> None:
-    parts = parts_of({"b": np.array([1, 2], ">i4"), "a": np.array([3], np.int32)})
-    assert [t.name for t in parts[0].header.tensors] == ["b", "a"]
-    raw = b"".join(p.chunk for p in parts[1:])
+    sent = parts_of({"b": np.array([1, 2], ">i4"), "a": np.array([3], np.int32)})
+    assert [t.name for t in sent[0].header.tensors] == ["b", "a"]
+    raw = b"".join(p.chunk for p in sent[1:])
     assert raw == bytes([1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
-    assert parts[0].header.tensors[0].sha256 == hashlib.sha256(raw[:8]).digest()
+    assert sent[0].header.tensors[0].sha256 == hashlib.sha256(raw[:8]).digest()
 
 
 def test_chunks_are_at_most_a_mebibyte_by_default() -> None:
-    parts = list(to_parts({"a": np.zeros(MIB // 2, np.float32)}))
-    assert [len(p.chunk) for p in parts[1:]] == [MIB, MIB]
+    sent = list(to_parts({"a": np.zeros(MIB // 2, np.float32)}))
+    assert [len(p.chunk) for p in sent[1:]] == [MIB, MIB]
 
 
 def test_a_view_with_strides_is_sent_as_it_reads() -> None:
@@ -79,32 +116,32 @@ def test_dtypes_that_do_not_cross() -> None:
 def test_what_the_receiver_holds_is_named_but_not_sent() -> None:
     tensors = example()
     known = {tensor_hash(tensors["b"]): tensors["b"]}
-    parts = list(to_parts(tensors, known=known))
-    assert sum(len(p.chunk) for p in parts[1:]) == tensors["shared/a"].nbytes
-    found = from_parts(parts, held=known)
+    sent = list(to_parts(tensors, known=known))
+    assert sum(len(p.chunk) for p in sent[1:]) == tensors["shared/a"].nbytes
+    found = from_parts(sent, held=known)
     assert list(found) == list(tensors)
     np.testing.assert_array_equal(found["b"], tensors["b"])
     with pytest.raises(MissingTensorsError, match=r"'b'.*send all"):
-        from_parts(parts)
+        from_parts(sent)
 
 
 def test_a_held_tensor_of_another_shape_is_not_taken() -> None:
     tensors = example()
     digest = tensor_hash(tensors["b"])
-    parts = list(to_parts(tensors, known={digest}))
+    sent = list(to_parts(tensors, known={digest}))
     with pytest.raises(TensorError, match="another shape"):
-        from_parts(parts, held={digest: tensors["b"].reshape(5, 1)})
+        from_parts(sent, held={digest: tensors["b"].reshape(5, 1)})
 
 
 def test_every_truncation_and_every_surplus_is_refused() -> None:
-    parts = parts_of(example())
-    assert len(parts) == 4
-    for count in range(len(parts)):
+    sent = parts_of(example())
+    assert len(sent) == 4
+    for count in range(len(sent)):
         with pytest.raises(TensorError):
-            from_parts(parts[:count], limits=SMALL)
-    for extra in (parts[0], parts[-1], pb.TensorSetPart(), pb.TensorSetPart(chunk=b"")):
+            from_parts(sent[:count], limits=SMALL)
+    for extra in (sent[0], sent[-1], pb.TensorSetPart(), pb.TensorSetPart(chunk=b"")):
         with pytest.raises(TensorError):
-            from_parts([*parts, extra], limits=SMALL)
+            from_parts([*sent, extra], limits=SMALL)
 
 
 def test_order_matters() -> None:
@@ -123,14 +160,14 @@ def test_order_matters() -> None:
 
 @given(st.data())
 def test_no_flipped_bit_reaches_the_caller(data: st.DataObject) -> None:
-    parts = [p.SerializeToString() for p in parts_of(example())]
-    which = data.draw(st.integers(0, len(parts) - 1))
-    position = data.draw(st.integers(0, len(parts[which]) - 1))
-    damaged = bytearray(parts[which])
+    sent = [p.SerializeToString() for p in parts_of(example())]
+    which = data.draw(st.integers(0, len(sent) - 1))
+    position = data.draw(st.integers(0, len(sent[which]) - 1))
+    damaged = bytearray(sent[which])
     damaged[position] ^= 1 << data.draw(st.integers(0, 7))
     try:
-        parts[which] = bytes(damaged)
-        messages = [pb.TensorSetPart.FromString(p) for p in parts]
+        sent[which] = bytes(damaged)
+        messages = [pb.TensorSetPart.FromString(p) for p in sent]
     except Exception:
         return  # protobuf refused it, as gRPC would
     try:
@@ -185,9 +222,9 @@ def test_sets_are_capped_in_number_and_in_bytes() -> None:
 def test_unchanged_tensors_count_towards_the_cap() -> None:
     tensor: Tensor = np.zeros(16, np.int32)
     three = {str(i): tensor for i in range(3)}
-    parts = list(to_parts(three, known={tensor_hash(tensor)}))
+    sent = list(to_parts(three, known={tensor_hash(tensor)}))
     with pytest.raises(TensorError, match="128"):
-        from_parts(parts, held={tensor_hash(tensor): tensor}, limits=SMALL)
+        from_parts(sent, held={tensor_hash(tensor): tensor}, limits=SMALL)
 
 
 def test_a_name_may_come_once() -> None:
@@ -198,9 +235,9 @@ def test_a_name_may_come_once() -> None:
 
 
 def test_oversized_chunks_are_refused() -> None:
-    parts = parts_of(example(), Limits(chunk_bytes=17))
+    sent = parts_of(example(), Limits(chunk_bytes=17))
     with pytest.raises(TensorError, match="1 to 16 bytes, got 17"):
-        from_parts(parts, limits=SMALL)
+        from_parts(sent, limits=SMALL)
 
 
 def test_an_endless_stream_of_nothing_ends() -> None:

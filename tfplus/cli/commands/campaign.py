@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tfplus.cli import encryption
 from tfplus.cli.output import print_json, stderr_console, stdout_console
 from tfplus.errors import UsageError
 from tfplus.system.files import write_atomic
@@ -63,31 +64,39 @@ def init(
 @app.command("plan")
 def show_plan(
     file: PlanFile,
-    models: Annotated[
-        Path | None, typer.Option(help="Folder of a result, whose exported models are known.")
-    ] = None,
+    models: Annotated[Path | None, typer.Option(help="Folder of exported models.")] = None,
+    tls_dir: encryption.TlsDir = None,
+    insecure: encryption.Insecure = False,
     as_json: Json = False,
 ) -> None:
     """Check a plan and show its cells, the memory each needs, and how long it may take.
+
+    Devices are asked how much memory they have; one that cannot be reached is named.
 
     \b
     Examples:
       tfplus campaign plan campaign.toml
     """
-    from tfplus.campaign import exporting, forecast, plan_file, runner
+    from tfplus.campaign import devices, exporting, forecast, runner
+    from tfplus.campaign.planning import plan_file
     from tfplus.cli.text import campaign as campaign_table
 
     found = plan_file.read(file)
-    folder = (models or Path()) / runner.MODELS_NAME
+    folder = models or Path(runner.MODELS_NAME)
     lacking = forecast.missing(found, folder)
     costs = exporting.costs(sorted({m.name for m in lacking}))
     forecasts = forecast.of(found, folder, costs)
     seconds = forecast.duration_s(found, forecasts, len(lacking))
+    opener = devices.opener(encryption.tls_files(tls_dir, insecure=insecure), insecure=insecure)
+    memory, unreached = devices.memories(found.devices, opener)
     if as_json:
-        print_json({"plan": found, "forecasts": forecasts, "guessed_s": seconds})
+        told = {"memory_bytes": memory, "unreached": unreached}
+        print_json({"plan": found, "forecasts": forecasts, "guessed_s": seconds, **told})
         return
     console = stdout_console()
-    console.print(campaign_table.forecasts(forecasts))
+    console.print(campaign_table.forecasts(forecasts, memory))
+    for name, why in unreached.items():
+        console.print(f"{name} was not reached, so what fits there is unknown: {why}", markup=False)
     console.print(
         f"{len(found.cells)} cells × {found.repetitions} repetitions, with the reference "
         f"{found.runs} processes; {len(lacking)} models to export; about "
@@ -100,6 +109,14 @@ def show_plan(
 def run(
     file: PlanFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the result.")],
+    models: Annotated[
+        Path | None, typer.Option(help="Folder of exported models; else one in the result's.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Run also what has failed before.")
+    ] = False,
+    tls_dir: encryption.TlsDir = None,
+    insecure: encryption.Insecure = False,
     as_json: Json = False,
 ) -> None:
     """Measure what the result folder has not got yet; after a stop, run it again.
@@ -107,15 +124,22 @@ def run(
     \b
     Examples:
       tfplus campaign run campaign.toml -o result
+      tfplus campaign run fleet.toml -o result --tls-dir certs/desk
     """
-    from tfplus.campaign import plan_file, results, runner, summary
+    from tfplus.campaign import devices, journal, results, runner, summary
+    from tfplus.campaign.planning import plan_file
     from tfplus.cli.text import campaign as campaign_table
 
-    with campaign_table.live() as show:
-        runner.run(plan_file.read(file), output, show)
-    found = results.read(output)
-    found.write_csv(output / "iterations.csv")
-    summaries = summary.of(found)
+    plan = plan_file.read(file)
+    opener = devices.opener(encryption.tls_files(tls_dir, insecure=insecure), insecure=insecure)
+    try:
+        with campaign_table.live() as show:
+            runner.run(plan, output, show, models=models, again=again, open_device=opener)
+    finally:
+        # What there is can be read, also where a device was lost.
+        if (output / journal.NAME).exists():
+            results.read(output).write_csv(output / "iterations.csv")
+    summaries = summary.of(results.read(output))
     if as_json:
         print_json({"summaries": [_told(s) for s in summaries]})
         return
@@ -124,20 +148,22 @@ def run(
 
 @app.command()
 def show(result: ResultFolder, as_json: Json = False) -> None:
-    """Show what a campaign has measured so far.
+    """Show what a campaign has measured so far, and whether each run has one result.
 
     \b
     Examples:
       tfplus campaign show result
     """
-    from tfplus.campaign import results, summary
+    from tfplus.campaign import account, journal, results, summary
     from tfplus.cli.text import campaign as campaign_table
 
-    summaries = summary.of(results.read(result))
+    found = results.read(result)
+    summaries, told = summary.of(found), account.of(found.plan, journal.read(result))
     if as_json:
-        print_json({"summaries": [_told(s) for s in summaries]})
-    else:
-        stdout_console().print(campaign_table.summaries(summaries))
+        print_json({"summaries": [_told(s) for s in summaries], "account": told})
+        return
+    stdout_console().print(campaign_table.summaries(summaries))
+    stdout_console().print(str(told), markup=False)
 
 
 @app.command()
@@ -146,16 +172,26 @@ def report(
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path(
         "report.html"
     ),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the page, drawings as SVG and PDF, data as CSV, tables."),
+    ] = None,
 ) -> None:
     """Write one HTML file with figures, their data, intervals, validity and findings.
 
     \b
     Examples:
       tfplus campaign report result -o report.html
+      tfplus campaign report result --out figures
     """
-    from tfplus.campaign import report as campaign_report
     from tfplus.campaign import results
+    from tfplus.campaign.figures import files
+    from tfplus.campaign.figures import report as campaign_report
 
+    if out is not None:
+        written = files.write(results.read(result), out)
+        stderr_console().print(f"wrote {len(written)} files to {out}", markup=False)
+        return
     write_atomic(output, campaign_report.render(results.read(result)).encode())
     stderr_console().print(f"wrote {output}", markup=False)
 
@@ -193,6 +229,64 @@ def compare(
         stdout_console().print(campaign_table.changes(changes))
     if any(change.outcome == "slower" for change in changes):
         raise typer.Exit(_REGRESSION_EXIT_CODE)
+
+
+@app.command()
+def table(
+    result: ResultFolder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="File: .csv or .parquet.")],
+) -> None:
+    """Write all iterations as one table, a row an iteration, units in the names.
+
+    \b
+    Examples:
+      tfplus campaign table result -o iterations.parquet
+    """
+    from tfplus.campaign import results, table_file
+
+    table_file.write(results.read(result), output)
+    stderr_console().print(f"wrote {output}", markup=False)
+
+
+@app.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of results.", metavar="RESULT...")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="New folder of them all.")],
+) -> None:
+    """Put results of one plan on different devices together.
+
+    \b
+    Examples:
+      tfplus campaign merge pi-kitchen pi-attic -o both
+    """
+    from tfplus.campaign import merging
+
+    merged = merging.merge(folders, output)
+    stderr_console().print(
+        f"wrote {output}: {len(merged.cells)} cells of {len(merged.devices)} devices", markup=False
+    )
+
+
+@app.command()
+def publish(
+    result: ResultFolder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="New folder.")],
+    keep_names: Annotated[
+        bool, typer.Option("--keep-names", help="Leave the names of devices.")
+    ] = False,
+) -> None:
+    """Write a copy fit for a repository: names, addresses and paths are replaced.
+
+    \b
+    Examples:
+      tfplus campaign publish result -o docs/measured
+    """
+    from tfplus.campaign import publishing
+
+    publishing.publish(result, output, keep_names=keep_names)
+    stderr_console().print(
+        f"wrote {output}; look through it before you commit: free texts may say more", markup=False
+    )
 
 
 def _told(summary: Summary) -> dict[str, object]:

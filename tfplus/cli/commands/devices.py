@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfplus.cli import encryption
-from tfplus.cli.output import print_json, stdout_console
-from tfplus.errors import RemoteError, UsageError
+from tfplus.cli import encryption, fleet_view
+from tfplus.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,6 +29,9 @@ def devices(
     watch: Annotated[
         bool, typer.Option("--watch", help="Ask again every few seconds, until Ctrl-C.")
     ] = False,
+    discover: Annotated[
+        bool, typer.Option("--discover", help="Also agents that --announce themselves by mDNS.")
+    ] = False,
     every: Annotated[
         float, typer.Option(min=0.2, max=3600, help="Seconds from one question to the next.")
     ] = 2.0,
@@ -49,32 +50,20 @@ def devices(
     Examples:
       tfplus devices 127.0.0.1:50051
       tfplus devices --agents-file fleet.txt --tls-dir certs/desk --watch
+      tfplus devices --discover --tls-dir certs/desk
       tfplus devices pi-1.local:50051 --tls-dir certs/desk --json | jq '.[].trained_steps'
     """
     from tfplus.fleet import addresses, overview
 
     if watch and as_json:
         raise UsageError("--watch and --json: give one of them")
-    asked = addresses.gather(agent or [], agents_file)
+    asked = addresses.gather(agent or [], agents_file, discover=discover)
     tls = encryption.tls_files(tls_dir, insecure=insecure)
 
     def rows() -> list[DeviceRow]:
         return overview.ask(asked, tls, insecure=insecure, timeout_s=timeout)
 
-    if watch:
-        from rich.live import Live
-
-        with Live(_table(rows()), console=stdout_console(), auto_refresh=False) as live:
-            while True:
-                time.sleep(every)
-                live.update(_table(rows()), refresh=True)
-    found = rows()
-    if as_json:
-        print_json(found)
-    else:
-        stdout_console().print(_table(found))
-    if any(row.error for row in found):
-        raise typer.Exit(RemoteError.exit_code)
+    fleet_view.show(rows, _table, every_s=every if watch else None, as_json=as_json)
 
 
 def _table(rows: list[DeviceRow]) -> Table:

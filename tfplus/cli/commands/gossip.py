@@ -39,7 +39,7 @@ def gossip(
     ],
     agent: Annotated[
         list[str] | None,
-        typer.Option(help="HOST:PORT of an agent, in the order of the ring; repeat."),
+        typer.Option(help="HOST:PORT of an agent, in the order of the topology; repeat."),
     ] = None,
     agents_file: Annotated[
         Path | None, typer.Option(help="More agents: one HOST:PORT a line; # starts a comment.")
@@ -52,6 +52,29 @@ def gossip(
         float,
         typer.Option(min=0.1, max=600, help="Seconds to wait for neighbours, then average."),
     ] = 30.0,
+    topology: Annotated[
+        str,
+        typer.Option(
+            help="Who is whose neighbour: ring, line, star (around the first agent), mesh, "
+            "exponential, random-regular."
+        ),
+    ] = "ring",
+    degree: Annotated[
+        int, typer.Option(min=2, max=256, help="Neighbours an agent, of random-regular.")
+    ] = 4,
+    mixing: Annotated[
+        str,
+        typer.Option(
+            help="How agents average: metropolis, uniform, or against broken peers clipped, "
+            "trimmed-mean."
+        ),
+    ] = "metropolis",
+    codec: Annotated[
+        str,
+        typer.Option(
+            help="What agents send: float32, or differences as float16, int8 or top-k[:SHARE]."
+        ),
+    ] = "float32",
     recompose: Annotated[
         Path | None,
         typer.Option(help="Global model: also write a copy of it with the recomposed weights."),
@@ -78,7 +101,7 @@ def gossip(
     insecure: encryption.Insecure = False,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
 ) -> None:
-    """Lets agents learn together: local epochs, then averages with their neighbours on a ring.
+    """Lets agents learn together: local epochs, then averages with their neighbours.
 
     Agents are told their neighbours and go on by themselves; this command watches. Agents reach
     each other under the addresses given here. An agent that vanishes is reported and taken back if
@@ -95,16 +118,23 @@ def gossip(
           --model lenet.tflite --rounds 10 -o run
       tfplus gossip --agents-file ring.txt --model pi1=a.tflite --model pi2=b.tflite \\
           --rounds 20 --epochs 2 --tls-dir certs/desk --recompose global.tflite -o run
+      tfplus gossip --agents-file devices.txt --model lenet.tflite --rounds 20 -o run \\
+          --topology random-regular --degree 4
+      tfplus gossip --agents-file ring.txt --model lenet.tflite --rounds 20 -o run --codec int8
       tfplus gossip --agents-file ring.txt --model lenet.tflite --rounds 20 -o run \\
           --resume 20260131-120000-1f2e3d
     """
     from tfplus.fleet import addresses
     from tfplus.fleet.gossip_run import GossipSession
     from tfplus.fleet.run_options import RunOptions
+    from tfplus.gossip.compression.registry import link_codec
+    from tfplus.gossip.membership import registry
 
     tls = encryption.tls_files(tls_dir, insecure=insecure)
     asked = addresses.gather(agent or [], agents_file)
     _check_files(model, recompose)
+    # Before any agent is asked for anything, as the files are.
+    registry.graph(topology, asked, degree=degree, seed=seed)
     options = RunOptions(
         run_id=resume or f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}",
         rounds=rounds,
@@ -115,6 +145,10 @@ def gossip(
         keep_snapshots=keep_snapshots,
         tls=tls,
         insecure=insecure,
+        topology=topology,
+        degree=degree,
+        mixing=_known_mixing(mixing),
+        codec=link_codec(codec).name,
         scaling=scaling.parse(scale, offset),
     )
     output.mkdir(parents=True, exist_ok=True)
@@ -134,7 +168,8 @@ def gossip(
 def _run(
     session: GossipSession, models: Sequence[str], output: Path, recompose: Path | None
 ) -> dict[str, Any]:
-    from tfplus.cli.text.gossip import GossipTable
+    from tfplus.cli.text.gossip import GossipTable, compared
+    from tfplus.gossip.compression.registry import FLOAT32
 
     console = stderr_console()
     started_at = time.monotonic()
@@ -166,11 +201,17 @@ def _run(
             markup=False,
         )
     totals = table.totals
+    sent_bytes = sum(t.sent_bytes for t in totals.values())
+    as_float32_bytes = sum(t.sent_as_float32_bytes for t in totals.values())
+    if session.options.codec != FLOAT32:
+        console.print(compared(session.options.codec, sent_bytes, as_float32_bytes), markup=False)
     return {
         "run_id": session.options.run_id,
         "rounds": session.options.rounds,
         "seconds": time.monotonic() - started_at,
-        "bytes_sent": sum(t.sent_bytes for t in totals.values()),
+        "codec": session.options.codec,
+        "bytes_sent": sent_bytes,
+        "bytes_sent_as_float32": as_float32_bytes,
         "bytes_received": sum(t.received_bytes for t in totals.values()),
         "files": [str(path) for path in written],
         "agents": {
@@ -185,6 +226,7 @@ def _run(
                 "metrics": dict(totals[name].metrics),
                 "eval_metrics": dict(totals[name].eval_metrics),
                 "bytes_sent": totals[name].sent_bytes,
+                "bytes_sent_as_float32": totals[name].sent_as_float32_bytes,
                 "bytes_received": totals[name].received_bytes,
             }
             for name, end in ((n, session.ends[n]) for n in session.names)
@@ -223,6 +265,14 @@ def _check_files(models: Sequence[str], recompose: Path | None) -> None:
             check_common_slices([whole, artifact.read(path)], at_least_one=True)
 
 
+def _known_mixing(name: str) -> str:
+    from tfplus.gossip.mixing.registry import MIXINGS
+
+    if name not in MIXINGS:
+        raise UsageError(f"--mixing {name}: expected one of {', '.join(MIXINGS)}")
+    return name
+
+
 def _models_by_name(models: Sequence[str], names: Sequence[str]) -> Mapping[str, Path]:
     default: Path | None = None
     chosen: dict[str, Path] = {}
@@ -237,8 +287,7 @@ def _models_by_name(models: Sequence[str], names: Sequence[str]) -> Mapping[str,
             raise UsageError(f"--model {text}: no agent is called '{named[1]}': {sorted(names)}")
         chosen[named[1]] = Path(named[2])
     for name in names:
-        model = chosen.get(name, default)
-        if model is None:
+        if (model := chosen.get(name, default)) is None:
             raise UsageError(f"agent '{name}' has no model: give --model {name}=FILE")
         chosen[name] = model
     return chosen

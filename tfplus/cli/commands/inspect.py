@@ -97,6 +97,7 @@ def _show(manifest: Manifest, sha256: str, size_bytes: int, console: Console) ->
             f"{name}: {info.dtype}{list(info.shape)}" for name, info in manifest.inputs.items()
         )
         + " a sample",
+        **_features(manifest),
         "data": data_text.lines(manifest.preprocessing),
         "classes": " ".join(str(c) for c in manifest.classes) or "none",
         "batch size": f"{manifest.batch_size} to train, {manifest.infer_batch_size} to infer",
@@ -126,6 +127,21 @@ def _show(manifest: Manifest, sha256: str, size_bytes: int, console: Console) ->
     ):
         console.print()
         console.print(table)
+
+
+def _features(manifest: Manifest) -> dict[str, str]:
+    """What is made of samples before the file takes it; nothing where it takes samples."""
+    if not manifest.features:
+        return {}
+    first, *_ = manifest.features
+    layers = "' and then '".join(graph.layer for graph in manifest.features)
+    size_bytes = sum(graph.size_bytes for graph in manifest.features)
+    number = f"{len(manifest.features)} graphs" if len(manifest.features) > 1 else "a graph"
+    return {
+        "features": f"the input is what '{layers}' makes of a sample "
+        f"{first.sample.dtype}{list(first.sample.shape)}; {number} of {size_bytes:,} bytes, "
+        f"{first.batch_size} samples at once"
+    }
 
 
 def _signatures(signatures: dict[str, Signature]) -> Table:

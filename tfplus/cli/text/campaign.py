@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.live import Live
@@ -12,8 +12,8 @@ from rich.text import Text
 
 from tfplus.campaign.comparing import Change
 from tfplus.campaign.forecast import Forecast
-from tfplus.campaign.plan import Cell
-from tfplus.campaign.runner import Progress, Show
+from tfplus.campaign.lane import Progress, Show
+from tfplus.campaign.planning.plan import Cell
 from tfplus.campaign.summary import Summary
 from tfplus.cli.output import stderr_console
 from tfplus.report.units import ABSENT, BYTES, SECONDS
@@ -21,14 +21,15 @@ from tfplus.report.units import ABSENT, BYTES, SECONDS
 _ROWS = 12
 
 
-def forecasts(of: Sequence[Forecast]) -> Table:
-    """What each cell needs."""
+def forecasts(of: Sequence[Forecast], memory: Mapping[str, int]) -> Table:
+    """What each cell needs, and whether its device has it, where that is known."""
     table = _cells("memory", "MFLOP an iteration", "guess a repetition")
     for f in of:
         least = "" if f.is_exact else "at least "
-        memory = f"{least}{BYTES.write(f.memory_bytes)}" + ("" if f.fits else ", does not fit")
+        fits = f.memory_bytes <= memory.get(f.cell.device, f.memory_bytes)
+        needed = f"{least}{BYTES.write(f.memory_bytes)}" + ("" if fits else ", does not fit")
         seconds = SECONDS.write(f.repetition_s)
-        table.add_row(*_named(f.cell), memory, f"{f.flops / 1e6:,.1f}", seconds)
+        table.add_row(*_named(f.cell), needed, f"{f.flops / 1e6:,.1f}", seconds)
     return table
 
 
@@ -111,15 +112,14 @@ def live() -> Generator[Show]:
 
 
 def _cells(*columns: str) -> Table:
-    table = Table("model", "phase", box=None, pad_edge=False)
-    for name in ("batch", "threads", *columns):
+    table = Table("model", "phase", "where", box=None, pad_edge=False)
+    for name in ("batch", *columns):
         table.add_column(name, justify="right")
     return table
 
 
-def _named(cell: Cell) -> tuple[Text, str, str, str]:
-    name = cell.model.name.rpartition("/")[2]
-    return Text(name), cell.phase, str(cell.model.batch_size), str(cell.threads)
+def _named(cell: Cell) -> tuple[Text, str, Text, str]:
+    return Text(cell.model.label), cell.phase, Text(cell.system), str(cell.model.batch_size)
 
 
 def _written(value_ms: float | None) -> str:

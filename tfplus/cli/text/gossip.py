@@ -28,6 +28,7 @@ class Totals:
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     eval_metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     sent_bytes: int = 0
+    sent_as_float32_bytes: int = 0
     received_bytes: int = 0
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -87,6 +88,7 @@ class GossipTable:
                 totals.state = "running"
         if isinstance(update, (Round, Ended)):
             totals.sent_bytes += update.sent_bytes
+            totals.sent_as_float32_bytes += update.sent_as_float32_bytes
             totals.received_bytes += update.received_bytes
         if self._live is None:
             self._print(self._line(update))
@@ -124,14 +126,7 @@ class GossipTable:
         name = update.agent
         match update:
             case Round():
-                trained = "".join(f", {n} {v:.3f}" for n, v in update.metrics.items())
-                found = _metrics(update.eval_metrics)
-                evaluated = f", evaluated {found}" if found else ""
-                missing = f", without {', '.join(update.missing)}" if update.missing else ""
-                return (
-                    f"{name}: round {update.round}/{self._rounds}, loss {update.loss:.4f}"
-                    f"{trained}{evaluated}{missing}"
-                )
+                return f"{name}: {round_line(update, self._rounds)}"
             case Ended():
                 return f"{name}: {update.state}" + (f": {update.error}" if update.error else "")
             case Rejoined():
@@ -140,12 +135,15 @@ class GossipTable:
     def _table(self) -> Table:
         table = Table(caption=self._note or None)
         table.add_column("agent")
+        # Beside what was sent, where a codec made it another number.
+        coded = any(t.sent_as_float32_bytes != t.sent_bytes for t in self.totals.values())
         for heading in (
             "round",
             "loss",
             _heading(self.totals.values()),
             "evaluated",
             "sent",
+            *(["as float32"] if coded else []),
             "received",
         ):
             table.add_column(heading, justify="right")
@@ -159,11 +157,31 @@ class GossipTable:
                 Text(_metrics(totals.metrics)),
                 Text(_metrics(totals.eval_metrics)),
                 _size(totals.sent_bytes),
+                *([_size(totals.sent_as_float32_bytes)] if coded else []),
                 _size(totals.received_bytes),
                 Text(", ".join(totals.missing)),
                 Text(totals.state, style=_STYLES[totals.state]),
             )
         return table
+
+
+def round_line(update: Round, rounds: int = 0) -> str:
+    """A round that is done, of so many if that is known, in a line."""
+    trained = "".join(f", {n} {v:.3f}" for n, v in update.metrics.items())
+    found = _metrics(update.eval_metrics)
+    evaluated = f", evaluated {found}" if found else ""
+    missing = f", without {', '.join(update.missing)}" if update.missing else ""
+    of = f"/{rounds}" if rounds else ""
+    return f"round {update.round}{of}, loss {update.loss:.4f}{trained}{evaluated}{missing}"
+
+
+def compared(codec: str, sent_bytes: int, as_float32_bytes: int) -> str:
+    """What a codec came to in a whole run, in a line."""
+    share = f", {sent_bytes / as_float32_bytes:.0%} of it" if as_float32_bytes else ""
+    return (
+        f"sent between agents: {_size(sent_bytes)} with {codec}; float32 would have been "
+        f"{_size(as_float32_bytes)}{share}"
+    )
 
 
 def _heading(agents: Iterable[Totals]) -> str:

@@ -6,23 +6,26 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from google.protobuf.message import Message
 from rich.table import Table
 from rich.text import Text
 
+from tfplus.cli.text.gossip import round_line
+from tfplus.fleet.updates import Round, from_event
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.proto.v1.reports_pb2 import BenchmarkReport, WorkReport
 
-_STYLES = {"finished": "green", "failed": "red", "cancelled": "yellow"}
+_STYLES = {"finished": "green", "failed": "red", "cancelled": "yellow", "paused": "yellow"}
 
 
 def described(job: pb.JobStatus) -> dict[str, Any]:
     """A job for scripts; times are seconds since 1970, null where there is none yet."""
     work = job.spec.WhichOneof("work") or ""
     spec: dict[str, Any] = {"work": work}
-    if work == "train":
-        train = job.spec.train
-        names = ("epochs", "max_steps", "seed", "checkpoint_every", "report_every")
-        spec |= {name: getattr(train, name) for name in names}
-        spec["max_restarts"] = train.max_restarts if train.HasField("max_restarts") else None
+    if work:
+        spec |= _fields(getattr(job.spec, work))
+    spec |= {"max_seconds": job.spec.max_seconds or None, "max_joules": job.spec.max_joules or None}
+    spec |= {"attached": job.spec.attached, "priority": job.spec.priority}
     times = ("submitted_s", "started_s", "ended_s")
     return {
         "id": job.id,
@@ -31,8 +34,10 @@ def described(job: pb.JobStatus) -> dict[str, Any]:
         "model_sha256": job.model_sha256,
         "steps_done": job.steps_done,
         "steps_total": job.steps_total,
+        "rounds_done": job.rounds_done,
         "restarts": job.restarts,
         "error": job.error,
+        "note": job.note,
         **{name: getattr(job, name) or None for name in times},
     }
 
@@ -55,34 +60,62 @@ def event_described(event: pb.JobEvent) -> dict[str, Any]:
         found |= {"steps": event.trained.steps, "trained_steps": event.trained.trained_steps}
         found["warnings"] = list(event.trained.warnings)
     if event.HasField("evaluated"):
-        metrics = dict(event.evaluated.metrics)
-        found |= {"samples": event.evaluated.samples, "metrics": metrics}
+        measured = event.evaluated
+        found |= {"samples": measured.samples, "metrics": dict(measured.metrics)}
+        found["losses"] = dict(measured.losses)
+    if event.HasField("report"):
+        found["report"] = _fields(event.report)
+    if event.HasField("benchmarked"):
+        found["benchmark"] = _fields(event.benchmarked)
+    if event.rounds_done:
+        found["rounds_done"] = event.rounds_done
+    if event.HasField("gossip"):
+        state = pb.GossipEvent.State.Name(event.gossip.state).lower()
+        found["gossip"] = _fields(event.gossip) | {"state": state}
+    return found
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    """A message for scripts: every field by its name, null where it is absent."""
+    found: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        value: Any = getattr(message, field.name)
+        if isinstance(value, Message):
+            found[field.name] = _fields(value) if message.HasField(field.name) else None
+        elif hasattr(value, "items"):
+            found[field.name] = dict(value)
+        elif hasattr(value, "extend"):
+            found[field.name] = [_fields(v) if isinstance(v, Message) else v for v in value]
+        elif field.has_presence and not message.HasField(field.name):
+            found[field.name] = None
+        else:
+            found[field.name] = value
     return found
 
 
 def state_of(job: pb.JobStatus) -> str:
     """Its state in a word."""
-    return pb.JobStatus.State.Name(job.state).lower()
+    return "pausing" if job.pausing else pb.JobStatus.State.Name(job.state).lower()
 
 
 def table(jobs: Iterable[pb.JobStatus]) -> Table:
     """A line for each job."""
     found = Table("job", "work", "state", "model")
-    for heading in ("steps", "restarts"):
+    for heading in ("done", "restarts"):
         found.add_column(heading, justify="right")
     found.add_column("submitted")
     found.add_column("why")
     for job in jobs:
-        state, total = state_of(job), job.steps_total
+        state = state_of(job)
         found.add_row(
             Text(job.id),
             Text(job.spec.WhichOneof("work") or "?"),
             Text(state, style=_STYLES.get(state, "")),
             job.model_sha256[:12],
-            f"{job.steps_done:,}/{total:,}" if total else "",
+            _done(job),
             str(job.restarts),
             _time(job.submitted_s),
-            Text(job.error),
+            Text(job.error or job.note),
         )
     return found
 
@@ -98,18 +131,67 @@ def line(event: pb.JobEvent) -> str:
         case pb.JobEvent.CHECKPOINT:
             return f"checkpoint after step {steps}"
         case pb.JobEvent.RESUMED:
-            return f"goes on after step {steps}: {event.reason}"
+            after = f"round {event.rounds_done}, " if event.rounds_done else ""
+            return f"goes on after {after}step {steps}: {event.reason}"
+        case pb.JobEvent.ROUND:
+            done = from_event("", event.gossip)
+            return round_line(done) if isinstance(done, Round) else ""
+        case pb.JobEvent.PAUSED:
+            return f"held after step {steps}"
         case pb.JobEvent.FAILED:
             return f"failed: {event.reason}"
         case _:
             pass
+    why = f": {event.reason}" if event.reason else ""
+    took = f"; {_took(event.report)}" if event.HasField("report") else ""
+    if event.kind == pb.JobEvent.EPOCH:
+        means = _numbers(event.report.means)
+        return f"epoch after step {steps}: {means}{took}"
     if event.HasField("evaluated"):
-        samples = f"{event.evaluated.samples:,}"
-        return f"{kind}: {_numbers(event.evaluated.metrics)} over {samples} samples"
+        measured = event.evaluated
+        numbers = _numbers({**measured.losses, **measured.metrics})
+        after = f" after step {steps}" if event.kind == pb.JobEvent.VALIDATED else ""
+        return f"{kind}{after}: {numbers} over {measured.samples:,} samples{took}"
+    if event.HasField("benchmarked"):
+        return f"{kind}: {_speed(event.benchmarked)}{took}"
     if event.HasField("trained"):
         warned = "".join(f"; warning: {text}" for text in event.trained.warnings)
-        return f"{kind} after step {steps}{warned}"
-    return kind
+        return f"{kind} after step {steps}{why}{took}{warned}"
+    return f"{kind}{why}{took}"
+
+
+def _done(job: pb.JobStatus) -> str:
+    if job.spec.HasField("gossip"):
+        return f"round {job.rounds_done:,}/{job.spec.gossip.rounds:,}"
+    return f"{job.steps_done:,}/{job.steps_total:,}" if job.steps_total else ""
+
+
+def _took(report: WorkReport) -> str:
+    """What work took, in a few words."""
+    found = [f"{report.seconds:.1f} s"]
+    for energy in report.energy:
+        idle = ""
+        if energy.HasField("idle_watts"):
+            above = energy.joules - energy.idle_watts * energy.seconds
+            idle = f", {above:.4g} J above idle"
+        found.append(f"{energy.joules:.4g} J by {energy.source}{idle}")
+    if report.HasField("peak_celsius"):
+        found.append(f"up to {report.peak_celsius:.0f} °C")
+    if report.worker_peak_rss_bytes:
+        found.append(f"worker up to {report.worker_peak_rss_bytes / 2**20:.0f} MiB")
+    if report.redone_steps:
+        found.append(f"{report.redone_steps:,} steps taken again")
+    return ", ".join(found)
+
+
+def _speed(report: BenchmarkReport) -> str:
+    train, infer = report.median_train_milliseconds, report.median_infer_milliseconds
+    return (
+        f"a step of training {train:.4g} ms (batch {report.train_batch}, first "
+        f"{report.first_train_milliseconds:.4g} ms), of inference {infer:.4g} ms (batch "
+        f"{report.infer_batch}, first {report.first_infer_milliseconds:.4g} ms), on the "
+        f"{report.accelerator}"
+    )
 
 
 def _numbers(values: Mapping[str, float]) -> str:

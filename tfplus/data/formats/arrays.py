@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfplus.data.formats import npy
+from tfplus.data.formats import fingerprint, npy
 from tfplus.data.formats.source import Columns, Format, Shapes
 from tfplus.errors import DataError
 
@@ -55,6 +55,12 @@ class ArraySource:
                     f"{self.path}: {name}: expected {samples} samples, got {len(array)}"
                 )
         return Columns(arrays)
+
+    def fingerprint(self) -> str:
+        """See `Source`."""
+        if self.path.is_dir():
+            return fingerprint.of_files(self.path, self.path.glob("*.npy"), whole=True)
+        return fingerprint.of_archive(self.path)
 
 
 def _is_target(name: str) -> bool:

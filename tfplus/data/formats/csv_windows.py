@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tfplus.data.formats import classes, csv_table, sidecar
+from tfplus.data.formats import classes, csv_table, fingerprint, sidecar
 from tfplus.data.formats.source import Columns, Format, LazyColumn, Shapes, one_input
 from tfplus.errors import DataError
 
@@ -83,14 +83,20 @@ class CsvSource:
             given.texts("columns") if "columns" in given else None,
         )
 
+    def fingerprint(self) -> str:
+        """See `Source`."""
+        return fingerprint.of_files(self.path, self._files(), whole=True)
+
+    def _files(self) -> list[Path]:
+        if not self.path.is_dir():
+            return [self.path]
+        return sorted(p for p in self.path.glob("*.csv") if not p.name.startswith("."))
+
     def _tables(self, options: _Options, *, with_values: bool) -> list[csv_table.Table]:
-        files = [self.path]
-        if self.path.is_dir():
-            files = sorted(p for p in self.path.glob("*.csv") if not p.name.startswith("."))
         tables: list[csv_table.Table] = []
         size_bytes = 0
         columns = options.columns
-        for file in files:
+        for file in self._files():
             tables.append(csv_table.read(file, options.label, columns, with_values=with_values))
             # Another file may have them in another order.
             columns = tables[0].columns

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfplus.data.formats import class_folders, sidecar
+from tfplus.data.formats import class_folders, fingerprint, sidecar
 from tfplus.data.formats.source import Columns, Format, LazyColumn, Shapes, one_input
 from tfplus.errors import DataError, MissingExtraError
 
@@ -58,6 +58,11 @@ class ImageSource:
         if importlib.util.find_spec("PIL") is None:
             raise MissingExtraError.of(f"reading the images in {self.path}", "images")
         return len(class_folders.listed(self.path, SUFFIXES).names)
+
+    def fingerprint(self) -> str:
+        """See `Source`."""
+        files = class_folders.listed(self.path, SUFFIXES).names
+        return fingerprint.of_files(self.path, (self.path / f for f in files), whole=False)
 
     def open(self, shapes: Shapes) -> Columns:
         """See `Source`."""

@@ -44,6 +44,11 @@ class SampleStoreSource:
         with SampleStore(self.path) as store:
             return len(self._labels(store, None)[0])
 
+    def fingerprint(self) -> str:
+        """See `Source`."""
+        with SampleStore(self.path) as store:
+            return store.identity()
+
     def open(self, shapes: Shapes) -> Columns:
         """See `Source`; reads every sample once and checks its hash."""
         return self.reopen(shapes, 0, None)

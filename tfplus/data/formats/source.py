@@ -122,6 +122,16 @@ class Source(Protocol):
         """
         ...
 
+    def fingerprint(self) -> str:
+        """What tells these samples from others; see `formats.fingerprint`.
+
+        Of samples that come and go it is that of their store: another store has another one.
+
+        Raises:
+          DataError: they cannot be read.
+        """
+        ...
+
 
 @runtime_checkable
 class GrowingSource(Source, Protocol):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tfplus.data.formats import class_folders, sidecar
+from tfplus.data.formats import class_folders, fingerprint, sidecar
 from tfplus.data.formats.source import Columns, Format, LazyColumn, Shapes, one_input
 from tfplus.errors import DataError
 
@@ -49,6 +49,11 @@ class WavSource:
     def count(self) -> int:
         """See `Source`."""
         return len(class_folders.listed(self.path, _SUFFIXES).names)
+
+    def fingerprint(self) -> str:
+        """See `Source`."""
+        files = class_folders.listed(self.path, _SUFFIXES).names
+        return fingerprint.of_files(self.path, (self.path / f for f in files), whole=False)
 
     def open(self, shapes: Shapes) -> Columns:
         """See `Source`."""

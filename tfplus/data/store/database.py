@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tfplus.errors import DataError, StoreError
-from tfplus.system.files import sync_directory
+from tfplus.system.aside import sync_directory
 
 MAGIC = b"SQLite format 3\0"
 # "tfps", at a fixed place in the file's header: tells a store from any other data base.
 APPLICATION_ID = 0x74667073
 VERSION = 1
+# Under this name a store says which one it is; those made before it have none.
+IDENTITY = "identity"
 BUSY_TIMEOUT_S = 20.0
 
 _SCHEMA = """
@@ -127,6 +129,8 @@ def _prepare(path: Path, connection: sqlite3.Connection, *, create: bool) -> Non
                 for statement in _SCHEMA.split(";\n"):
                     if statement.strip():
                         connection.execute(statement)
+                identity = (IDENTITY, os.urandom(16).hex())
+                connection.execute("INSERT INTO meta VALUES (?, ?)", identity)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {VERSION}")
         (found,) = connection.execute("PRAGMA application_id").fetchone()

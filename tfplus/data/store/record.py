@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tfplus.errors import DamagedFileError, DataError, UsageError
 from tfplus.system import checked_json
+from tfplus.system.checked_json import shown
 
 MAX_SAMPLE_BYTES = 1 << 26
 MAX_NAME_CHARS = 200
@@ -68,6 +69,24 @@ def form_of(x: npt.NDArray[Any]) -> Form:
         )
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise DataError("the sample holds NaN or infinity: expected finite values")
+    return form
+
+
+def form_named(dtype: str, shape: tuple[int, ...]) -> Form:
+    """The form that a caller names, such as `uint8` and (28, 28, 1).
+
+    Raises:
+      DataError: it is none, or too large.
+    """
+    named = {np.dtype(kind).name: np.dtype(kind) for kind in _DTYPES}
+    if dtype not in named:
+        raise DataError(f"the sample: expected a dtype of {', '.join(named)}, got {shown(dtype)}")
+    form = Form(shape, named[dtype])
+    if len(shape) > _MAX_RANK or not 0 < form.size_bytes <= MAX_SAMPLE_BYTES:
+        raise DataError(
+            f"the sample: expected at most {_MAX_RANK} axes and 1 to {MAX_SAMPLE_BYTES} bytes, got "
+            f"{list(shape)[: _MAX_RANK + 1]} of {dtype}"
+        )
     return form
 
 

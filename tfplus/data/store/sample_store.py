@@ -10,7 +10,6 @@ import threading
 import weakref
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +19,10 @@ import numpy.typing as npt
 from tfplus.data.store import database, record
 from tfplus.data.store.record import Form
 from tfplus.data.store.rows import Rows
+from tfplus.data.store.samples import Added, Listed, Sample, batches
 from tfplus.errors import DataError, UsageError
 
 _AT_ONCE = 500
-
-
-@dataclass(frozen=True)
-class Added:
-    """What became of a sample.
-
-    Attributes:
-      id: its number, never given again.
-      new: whether it was not there before.
-      label: that it has; another than was given where it was there and has been corrected.
-    """
-
-    id: int
-    new: bool
-    label: int
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A sample without its values."""
-
-    id: int
-    name: str
-    label: int
 
 
 class SampleStore:
@@ -100,10 +76,32 @@ class SampleStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def identity(self) -> str:
+        """What tells this store from any other, whatever is in it."""
+        with self._reading():
+            known = self._rows.get(database.IDENTITY)
+            return str(known if known is not None else self._rows.form())[:100]
+
     def form(self) -> Form | None:
         """Shape and dtype of a sample; None while there is none."""
         with self._reading():
             return self._rows.form()
+
+    def add_all(self, samples: Iterable[Sample]) -> list[Added]:
+        """Stores many samples, each as `add` does; they are on disk when this returns.
+
+        A commit, which waits for the disk, is for some megabytes of them. Where one is refused,
+        those of the commits before it stay.
+
+        Raises:
+          TfplusError: as `add` does.
+        """
+        added: list[Added] = []
+        for some in batches(samples):
+            ready = [self._ready(sample) for sample in some]
+            with self._transaction():
+                added.extend(self._put(*each) for each in ready)
+        return added
 
     def add(self, x: npt.NDArray[Any], label: int, name: str | None = None) -> Added:
         """Stores a sample; it is on disk when this returns.
@@ -120,32 +118,8 @@ class SampleStore:
           StoreError: the store or the disk is full.
           UsageError: the label or the name is none.
         """
-        form, content = record.form_of(x), np.ascontiguousarray(x)
-        stored = content.astype(content.dtype.newbyteorder("<")).tobytes()
-        label = record.label_checked(label)
-        hashed = record.content_hash(form, stored).hex()
-        name = hashed if name is None else record.name_checked(name)
-        with self._transaction():
-            known = self._rows.form()
-            if known is None:
-                self._rows.set("form", form.json())
-            elif known != form:
-                raise DataError(f"{self.path}: expected a sample of {known}, got {form}")
-            row = self._connection.execute(
-                "SELECT id, label, x = ? FROM samples WHERE name = ?", (stored, name)
-            ).fetchone()
-            if row is not None:
-                if not row[2]:
-                    raise DataError(
-                        f"{self.path}: there is another sample named '{name}', number {row[0]}"
-                    )
-                return Added(row[0], False, row[1])
-            self._rows.check_room(len(stored))
-            number = self._connection.execute(
-                "INSERT INTO samples (name, label, sha256, x) VALUES (?, ?, ?, ?)",
-                (name, label, record.row_hash(name, label, form, stored), stored),
-            ).lastrowid
-        return Added(int(number or 0), True, label)
+        (added,) = self.add_all([Sample(x, label, name)])
+        return added
 
     def correct(self, number: int, label: int) -> None:
         """Gives a sample another label; that is on disk when this returns.
@@ -213,6 +187,11 @@ class SampleStore:
             )
             return [Listed(*row) for row in rows]
 
+    def about(self) -> tuple[int, tuple[int, ...] | None, str | None]:
+        """How many samples there are, and shape and dtype of one; None while there is none."""
+        form = self.form()
+        return self.count(), form.shape if form else None, form.dtype.name if form else None
+
     def count(self) -> int:
         """How many samples there are."""
         with self._reading():
@@ -249,6 +228,36 @@ class SampleStore:
                     if row is not None:
                         found[number] = np.frombuffer(row[1], form.dtype).reshape(form.shape)
         return found
+
+    def _ready(self, sample: Sample) -> tuple[Form, bytes, int, str]:
+        form, content = record.form_of(sample.x), np.ascontiguousarray(sample.x)
+        stored = content.astype(content.dtype.newbyteorder("<")).tobytes()
+        label = record.label_checked(sample.label)
+        if sample.name is None:
+            return form, stored, label, record.content_hash(form, stored).hex()
+        return form, stored, label, record.name_checked(sample.name)
+
+    def _put(self, form: Form, stored: bytes, label: int, name: str) -> Added:
+        known = self._rows.form()
+        if known is None:
+            self._rows.set("form", form.json())
+        elif known != form:
+            raise DataError(f"{self.path}: expected a sample of {known}, got {form}")
+        row = self._connection.execute(
+            "SELECT id, label, x = ? FROM samples WHERE name = ?", (stored, name)
+        ).fetchone()
+        if row is not None:
+            if not row[2]:
+                raise DataError(
+                    f"{self.path}: there is another sample named '{name}', number {row[0]}"
+                )
+            return Added(row[0], False, row[1])
+        self._rows.check_room(len(stored))
+        number = self._connection.execute(
+            "INSERT INTO samples (name, label, sha256, x) VALUES (?, ?, ?, ?)",
+            (name, label, record.row_hash(name, label, form, stored), stored),
+        ).lastrowid
+        return Added(int(number or 0), True, label)
 
     @contextmanager
     def _reading(self) -> Generator[None]:

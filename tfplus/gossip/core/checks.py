@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-
-import numpy as np
+from collections.abc import Collection, Mapping
 
 from tfplus.gossip.messages import RoundContribution
-from tfplus.tensors.slices import schema_hash
 
 MAX_DEGREE = 100_000
 # Far above any data set, and far below where w * x leaves float64.
@@ -20,7 +17,7 @@ Schema = Mapping[str, tuple[tuple[int, ...], str]]
 def why_refused(
     contribution: RoundContribution,
     *,
-    neighbours: tuple[str, ...],
+    neighbours: Collection[str],
     rounds: int,
     schema: Schema,
 ) -> str | None:
@@ -28,7 +25,7 @@ def why_refused(
 
     Args:
       contribution: what came.
-      neighbours: names of the peers that this node was told of.
+      neighbours: names of the peers that this node takes contributions of.
       rounds: rounds of the run.
       schema: the node's own slices, name → (shape, dtype); slices it lacks are not looked at
         beyond being finite.
@@ -38,7 +35,7 @@ def why_refused(
     """
     peer = contribution.peer
     if peer not in neighbours:
-        return f"'{peer}' is not a neighbour here: expected one of {sorted(neighbours)}"
+        return f"'{peer}' is not a neighbour here: expected one of {sorted(neighbours)[:8]}"
     if not 1 <= contribution.round <= rounds:
         return f"expected a round from 1 to {rounds}, got {contribution.round}"
     if not 1 <= contribution.degree <= MAX_DEGREE:
@@ -53,19 +50,18 @@ def _why_tensors(contribution: RoundContribution, schema: Schema) -> str | None:
     if set(tensors) != set(weights):
         odd = sorted(set(tensors) ^ set(weights))
         return f"expected one slice weight for every slice, not so for {odd[:4]}"
-    if contribution.schema_hash and contribution.schema_hash != schema_hash(tensors):
+    if contribution.schema_hash and contribution.schema_hash != tensors.schema_hash():
         return "the slices are not those that the schema hash was made of"
     for name, weight in weights.items():
         if not (math.isfinite(weight) and 0 <= weight <= MAX_SLICE_WEIGHT):
             return f"slice '{name}': expected a weight from 0 to {MAX_SLICE_WEIGHT:g}, got {weight}"
-    for name, tensor in tensors.items():
-        if name in schema:
-            shape, dtype = schema[name]
-            if tuple(tensor.shape) != tuple(shape) or tensor.dtype.name != dtype:
-                return (
-                    f"slice '{name}': expected {dtype}{list(shape)}, "
-                    f"got {tensor.dtype.name}{list(tensor.shape)}"
-                )
-        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
-            return f"slice '{name}': expected finite values, got NaN or infinity"
+    for name, (shape, dtype) in tensors.layouts().items():
+        if name in schema and schema[name] != (shape, dtype):
+            wanted_shape, wanted = schema[name]
+            return (
+                f"slice '{name}': expected {wanted}{list(wanted_shape)}, got {dtype}{list(shape)}"
+            )
+    broken = tensors.not_finite()
+    if broken:
+        return f"slice '{broken[0]}': expected finite values, got NaN or infinity"
     return None

@@ -16,25 +16,34 @@ those who answered.
 - A node that fell behind, having been away, joins its neighbours: where all that it hears of have
   already answered for a later round than its next one, it goes on with the round that the slowest
   of them trains now. What it would have brought to the rounds between came too late for them.
+- Links may differ from round to round (`links.Schedule`), and change when members come and go. What
+  was counted of a peer stays known when the link to it ends, so that it still counts once.
+- A node that comes back when its neighbours have finished hears that in their answers. Where none
+  of them can bring anything any more, its run is over with the round under way: to train the others
+  alone would only lead away from what the neighbours agreed on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from tfplus.gossip.core.changed import changed
 from tfplus.gossip.core.checks import Schema, why_refused
 from tfplus.gossip.core.peers import Peer, after_average, take_in
+from tfplus.gossip.links import Links, Schedule, in_round, linked
 from tfplus.gossip.messages import (
     Answer,
     Counted,
     Effect,
     Event,
     Finished,
+    LinksChanged,
     LocalDone,
     Outcome,
+    PeerFinished,
     PeerUnreachable,
     Received,
     RoundContribution,
@@ -45,7 +54,6 @@ from tfplus.gossip.messages import (
     TrainLocally,
 )
 from tfplus.gossip.mixing.registry import METROPOLIS, Mixing
-from tfplus.tensors.slices import schema_hash
 
 Phase = Literal["new", "training", "waiting", "finished"]
 
@@ -66,6 +74,8 @@ class NodeConfig:
       max_staleness: how many rounds old a contribution may be when used. 1 takes back a neighbour
         that was just too late; more mixes in weights that the others have left behind.
       mixing: how it averages.
+      schedule: its links by round; empty where every neighbour is one, both ways, in every round.
+      members: who may become a neighbour later: what they send is taken before the link is there.
     """
 
     name: str
@@ -76,6 +86,8 @@ class NodeConfig:
     schema: Schema
     max_staleness: int = 1
     mixing: Mixing = METROPOLIS
+    schedule: Schedule = ()
+    members: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +98,8 @@ class State:
       config: what it was told.
       round: the round under way: the first one that is not averaged yet.
       phase: what it is doing.
-      peers: what it knows of each neighbour.
+      peers: what it knows of each neighbour, of now or before.
+      schedule: its links by round.
       own: its contribution to the round, while it waits.
       local_done_at: when local training of the round ended, monotonic seconds.
     """
@@ -95,8 +108,14 @@ class State:
     round: int
     phase: Phase
     peers: Mapping[str, Peer]
+    schedule: Schedule
     own: RoundContribution | None = None
     local_done_at: float = 0.0
+
+    @property
+    def links(self) -> Links:
+        """The links of the round under way."""
+        return in_round(self.schedule, self.round)
 
     @property
     def deadline(self) -> float | None:
@@ -106,15 +125,21 @@ class State:
         return self.local_done_at + self.config.round_timeout_s
 
 
-def initial_state(config: NodeConfig, first_round: int = 1) -> State:
+def initial_state(
+    config: NodeConfig, first_round: int = 1, counted: Mapping[str, int] = MappingProxyType({})
+) -> State:
     """Builds the state before `Started`.
 
     Args:
       config: what the node is told.
       first_round: 1, or the round after the last one that an earlier life of the node finished.
+      counted: neighbour → the newest round of its that an earlier life of the node has counted. It
+        may bring that once more, where the earlier life died before it answered.
     """
-    peers = MappingProxyType({name: Peer() for name in config.neighbours})
-    return State(config, first_round, "new", peers)
+    schedule = config.schedule or (Links.both(config.neighbours),)
+    names = dict.fromkeys((*config.neighbours, *linked(schedule), *counted))
+    peers = MappingProxyType({name: Peer(last_used=counted.get(name, 0)) for name in names})
+    return State(config, first_round, "new", peers, schedule)
 
 
 def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
@@ -132,8 +157,8 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
             if state.phase != "new":
                 return state, ()
             if state.round > state.config.rounds:
-                return replace(state, phase="finished"), (Finished(state.config.rounds),)
-            return replace(state, phase="training"), (TrainLocally(state.round),)
+                return changed(state, phase="finished"), (Finished(state.config.rounds),)
+            return changed(state, phase="training"), (TrainLocally(state.round),)
         case LocalDone():
             return _local_done(state, event)
         case Received():
@@ -141,8 +166,17 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
         case PeerUnreachable(peer=peer):
             if peer not in state.peers or state.phase == "finished":
                 return state, ()
-            suspected = replace(state.peers[peer], suspected=True)
+            suspected = changed(state.peers[peer], suspected=True)
             return _average_when_ready(_with_peer(state, peer, suspected), event.now)
+        case PeerFinished(peer=peer):
+            if peer not in state.peers or state.phase == "finished":
+                return state, ()
+            # Without faults nobody can have finished before this node brought its last round.
+            missed = state.peers[peer].suspected or state.round < state.config.rounds
+            told = changed(state.peers[peer], finished=True, suspected=missed)
+            return _average_when_ready(_with_peer(state, peer, told), event.now)
+        case LinksChanged():
+            return _links_changed(state, event)
         case Tick():
             return _average_when_ready(state, event.now)
 
@@ -154,21 +188,22 @@ def _local_done(state: State, event: LocalDone) -> tuple[State, tuple[Effect, ..
         peer=state.config.name,
         incarnation=state.config.incarnation,
         round=state.round,
-        degree=len(state.config.neighbours),
+        degree=len(state.links.awaits),
         tensors=event.tensors,
         slice_weights=event.slice_weights,
-        schema_hash=schema_hash(event.tensors),
+        schema_hash=event.tensors.schema_hash(),
     )
-    state = replace(state, phase="waiting", own=own, local_done_at=event.now)
+    to = state.links.to
+    state = changed(state, phase="waiting", own=own, local_done_at=event.now)
     state, effects = _average_when_ready(state, event.now)
-    return state, (Send(own), *effects)
+    return state, (Send(own, to), *effects)
 
 
 def _received(state: State, event: Received) -> tuple[State, tuple[Effect, ...]]:
     config, contribution = state.config, event.contribution
     reason = why_refused(
         contribution,
-        neighbours=config.neighbours,
+        neighbours=state.peers.keys() | config.members if config.members else state.peers,
         rounds=config.rounds,
         schema=config.schema,
     )
@@ -176,58 +211,86 @@ def _received(state: State, event: Received) -> tuple[State, tuple[Effect, ...]]
         return state, (Answer(Outcome.REFUSED, state.round, reason),)
     finished = state.phase == "finished"
     peer, outcome, reason = take_in(
-        state.peers[contribution.peer],
+        state.peers.get(contribution.peer) or Peer(),
         contribution,
         # After the last average even that of the last round is late, and nothing is kept.
         round=config.rounds + 1 if finished else state.round,
         max_staleness=config.max_staleness,
     )
     if finished:
-        peer = replace(peer, pending=())
+        peer = changed(peer, pending=())
     state = _with_peer(state, contribution.peer, peer)
-    answer = Answer(outcome, state.round, reason)
+    answer = Answer(outcome, config.rounds + 1 if finished else state.round, reason)
     state, effects = _average_when_ready(state, event.now)
     return state, (answer, *effects)
+
+
+def _links_changed(state: State, event: LinksChanged) -> tuple[State, tuple[Effect, ...]]:
+    before, now = linked(state.schedule), linked(event.schedule)
+    # Whom membership has only now linked is there: it is waited for, whatever it missed before.
+    fresh = {
+        name: changed(state.peers.get(name) or Peer(), suspected=False, finished=False)
+        for name in now
+        if name not in before
+    }
+    sent_to = state.links.to
+    peers = MappingProxyType({**state.peers, **fresh})
+    state = changed(state, schedule=event.schedule, peers=peers)
+    to = tuple(name for name in state.links.to if name not in sent_to)
+    own = state.own
+    state, effects = _average_when_ready(state, event.now)
+    return state, (Send(own, to), *effects) if own is not None and to else effects
 
 
 def _average_when_ready(state: State, now: float) -> tuple[State, tuple[Effect, ...]]:
     if state.phase != "waiting" or state.own is None:
         return state, ()
-    config, round = state.config, state.round
-    awaited = {name for name, peer in state.peers.items() if peer.awaited(round)}
+    config, round, awaits = state.config, state.round, state.links.awaits
+    awaited = {name for name in awaits if state.peers[name].awaited(round)}
     if awaited and now < state.local_done_at + config.round_timeout_s:
         return state, ()
-    used = {n: p.usable(round, config.max_staleness) for n, p in state.peers.items()}
-    counted = [used[name] for name in sorted(used)]
-    present = [c for c in counted if c is not None]
+    used = {n: state.peers[n].usable(round, config.max_staleness) for n in sorted(awaits)}
+    present = [c for c in used.values() if c is not None]
     done = RoundDone(
         round=round,
         tensors=config.mixing.mix(state.own, present),
         counted=tuple(Counted(c.peer, c.incarnation, c.round) for c in present),
-        missing=tuple(name for name in sorted(used) if used[name] is None),
+        missing=tuple(name for name, c in used.items() if c is None),
         waited_s=max(0.0, now - state.local_done_at),
     )
+    oldest = round + 1 - config.max_staleness
     peers = {
-        name: after_average(peer, used[name], suspect=name in awaited)
+        name: after_average(peer, used.get(name), oldest=oldest, suspect=name in awaited)
         for name, peer in state.peers.items()
     }
-    state = replace(state, peers=MappingProxyType(peers), own=None)
-    if round >= config.rounds:
-        quiet = {name: replace(peer, pending=()) for name, peer in peers.items()}
-        state = replace(state, phase="finished", peers=MappingProxyType(quiet))
+    state = changed(state, peers=MappingProxyType(peers), own=None)
+    if round >= config.rounds or _is_over(state):
+        quiet = {name: changed(peer, pending=()) for name, peer in peers.items()}
+        state = changed(state, phase="finished", peers=MappingProxyType(quiet))
         return state, (done, Finished(round))
     following = _following_round(state)
-    return replace(state, phase="training", round=following), (done, TrainLocally(following))
+    return changed(state, phase="training", round=following), (done, TrainLocally(following))
+
+
+def _is_over(state: State) -> bool:
+    """Whether no neighbour can bring anything to a later round."""
+    peers = [state.peers[name] for name in linked(state.schedule)]
+    gone = all(peer.finished or peer.suspected for peer in peers)
+    left = any(c.round > state.round for peer in peers for c in peer.pending)
+    return gone and any(peer.finished for peer in peers) and not left
 
 
 def _following_round(state: State) -> int:
     following = state.round + 1
-    heard = [p.latest_round for p in state.peers.values() if p.latest_round and not p.suspected]
+    peers = [state.peers[name] for name in linked(state.schedule)]
+    heard = [p.latest_round for p in peers if p.latest_round and not p.suspected]
     # Without faults nobody can be ahead of `following`: they wait for this node's answer to it.
-    if heard and min(heard) > following:
+    # Where links change they wait for it once in a schedule, by way of others.
+    ahead = len(state.schedule) if len(state.schedule) > 1 else 0
+    if heard and min(heard) > following + ahead:
         return min(min(heard) + 1, state.config.rounds)
     return following
 
 
 def _with_peer(state: State, name: str, peer: Peer) -> State:
-    return replace(state, peers=MappingProxyType({**state.peers, name: peer}))
+    return changed(state, peers=MappingProxyType({**state.peers, name: peer}))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from tfplus.gossip.core.changed import changed
 from tfplus.gossip.messages import Outcome, RoundContribution
 
 # One for the round under way and one for the round that a neighbour may be ahead.
@@ -21,6 +22,7 @@ class Peer:
       seen: rounds of this life that came in and may still be asked about.
       pending: contributions not used yet, by round, at most `MAX_PENDING`: the newest.
       suspected: it missed a round, so nobody waits for it until it is heard again.
+      finished: it said that its last round is done.
     """
 
     incarnation: int = -1
@@ -29,6 +31,7 @@ class Peer:
     seen: frozenset[int] = frozenset()
     pending: tuple[RoundContribution, ...] = ()
     suspected: bool = False
+    finished: bool = False
 
     def at(self, round: int) -> RoundContribution | None:
         """Returns what it brought to exactly this round, if that waits here."""
@@ -70,7 +73,7 @@ def take_in(
             f"{contribution.incarnation}: an earlier life of it",
         )
     if contribution.incarnation > peer.incarnation:
-        peer = replace(
+        peer = changed(
             peer,
             incarnation=contribution.incarnation,
             latest_round=0,
@@ -80,7 +83,7 @@ def take_in(
     if contribution.round in peer.seen:
         return peer, Outcome.DUPLICATE, ""
     floor = round - max_staleness
-    peer = replace(
+    peer = changed(
         peer,
         latest_round=max(peer.latest_round, contribution.round),
         seen=frozenset(r for r in peer.seen if r >= floor) | {contribution.round},
@@ -88,19 +91,21 @@ def take_in(
     if contribution.round >= round - max(1, max_staleness):
         # Who is further behind does not count as heard: to wait for it would cost a whole timeout
         # every round until it has caught up.
-        peer = replace(peer, suspected=False)
+        peer = changed(peer, suspected=False)
     if contribution.round >= floor and contribution.round > peer.last_used:
         pending = sorted((*peer.pending, contribution), key=lambda c: c.round)
-        peer = replace(peer, pending=tuple(pending[-MAX_PENDING:]))
+        peer = changed(peer, pending=tuple(pending[-MAX_PENDING:]))
     return peer, Outcome.LATE if contribution.round < round else Outcome.ACCEPTED, ""
 
 
-def after_average(peer: Peer, used: RoundContribution | None, *, suspect: bool) -> Peer:
-    """Marks what was used and drops what no later round may use."""
+def after_average(
+    peer: Peer, used: RoundContribution | None, *, oldest: int, suspect: bool
+) -> Peer:
+    """Marks what was used and drops what no later round may use: rounds before `oldest`."""
     last_used = peer.last_used if used is None else used.round
-    return replace(
+    return changed(
         peer,
         last_used=last_used,
-        pending=tuple(c for c in peer.pending if c.round > last_used),
+        pending=tuple(c for c in peer.pending if c.round > last_used and c.round >= oldest),
         suspected=peer.suspected or suspect,
     )

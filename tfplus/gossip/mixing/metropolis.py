@@ -48,6 +48,7 @@ class Metropolis:
     """Mixes by Metropolis weights; keeps the mean on any symmetric network, regular or not."""
 
     name: str = "metropolis"
+    keeps_mean: bool = True
 
     def mix(self, own: RoundContribution, received: Sequence[RoundContribution]) -> SliceSet:
         """Averages the node's slices with those received, see `rule.Mixing`."""

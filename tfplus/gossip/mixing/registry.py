@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tfplus.gossip.mixing.metropolis import Metropolis
+from tfplus.gossip.mixing.robust import Clipped, TrimmedMean
 from tfplus.gossip.mixing.rule import Mixing
 from tfplus.gossip.mixing.uniform import Uniform
 
@@ -14,5 +15,7 @@ MIXINGS: dict[str, Mixing] = {
     for rule in (
         METROPOLIS,
         Uniform(),
+        Clipped(),
+        TrimmedMean(),
     )
 }

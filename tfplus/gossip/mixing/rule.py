@@ -22,12 +22,18 @@ class Mixing(Protocol):
     - Each value is a convex combination of the holders' values, so that equal values stay.
     - The order of arrival changes no bit.
     - Where all nodes of a symmetric, regular network answer and every slice has equal weights
-      everywhere, the mean over the nodes is kept, and repetition converges to it.
+      everywhere, nodes do not move apart. Of a rule that `keeps_mean` the mean over the nodes is
+      kept then, and repetition converges to it.
     """
 
     @property
     def name(self) -> str:
         """Its name in the registry."""
+        ...
+
+    @property
+    def keeps_mean(self) -> bool:
+        """Whether nodes agree on their mean; one that stands up to liars cannot promise it."""
         ...
 
     def mix(self, own: RoundContribution, received: Sequence[RoundContribution]) -> SliceSet:

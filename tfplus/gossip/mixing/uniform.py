@@ -19,6 +19,7 @@ class Uniform:
     """Mixes by equal weights."""
 
     name: str = "uniform"
+    keeps_mean: bool = True
 
     def mix(self, own: RoundContribution, received: Sequence[RoundContribution]) -> SliceSet:
         """Averages the node's slices with those received, see `rule.Mixing`."""

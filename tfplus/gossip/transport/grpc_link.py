@@ -5,24 +5,24 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import grpc
 
+from tfplus.codecs.codec import Codec
 from tfplus.gossip.messages import RoundContribution
+from tfplus.gossip.transport.carriers import Carrier, Differences, Whole
 from tfplus.gossip.transport.protocol import Delivered, Delivery
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import gossip_pb2 as pb
 from tfplus.proto.v1 import gossip_pb2_grpc
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
-from tfplus.wire.tensors import to_parts
 from tfplus.wire.tls import TlsFiles, channel
 
 MAX_CALL_S = 600.0
-
-_Layout: TypeAlias = tuple[tuple[int, ...], str]
 
 # The neighbour answered, and will answer the same again.
 _FINAL_CODES = frozenset(
@@ -75,6 +75,9 @@ class PeerLink:
       cancelled: once set, sending ends.
       traffic: where bytes are counted.
       limits: gives the size of a chunk.
+      wanted: names of the slices that the neighbour was seen to hold; None while it was not. What
+        it lacks it would leave out of its average, so it is not sent.
+      codec: of what is sent, as differences with error feedback; None for tensors as they are.
 
     Raises:
       UsageError: the address has no port, or plaintext would leave this machine.
@@ -92,7 +95,10 @@ class PeerLink:
         cancelled: threading.Event,
         traffic: Traffic,
         limits: Limits = DEFAULT_LIMITS,
+        wanted: Callable[[], AbstractSet[str] | None] = lambda: None,
+        codec: Codec | None = None,
     ) -> None:
+        self._wanted = wanted
         self._run_id = run_id
         self._peer = peer
         self._address = address
@@ -102,13 +108,18 @@ class PeerLink:
         self._cancelled = cancelled
         self._traffic = traffic
         self._limits = limits
-        self._held_there: dict[bytes, set[_Layout]] = {}
+        self._carrier: Carrier = (
+            Whole(limits)
+            if codec is None
+            else Differences(codec, limits, lambda saved: traffic.add(saved_bytes=saved))
+        )
         self._channel = channel(address, tls, insecure=insecure, limits=limits)
 
     def send(self, contribution: RoundContribution, give_up_at: float) -> Delivery:
         """Sends until the neighbour has answered, within bounds.
 
-        Tensors that it acknowledged before and that are the same are named, not sent.
+        Tensors that it acknowledged before and that are the same are named, not sent. As long as it
+        does not say that it lacks something, the same bytes are sent every time.
 
         Args:
           contribution: what to bring.
@@ -118,6 +129,9 @@ class PeerLink:
         Raises:
           TensorError: a tensor of a dtype that does not cross the wire.
         """
+        wanted = self._wanted()
+        if wanted is not None and not wanted >= contribution.tensors.keys():
+            contribution = contribution.only(wanted)
         waits_s = self._backoff.waits_s()
         while not self._cancelled.is_set():
             remaining_s = give_up_at - time.monotonic()
@@ -136,8 +150,7 @@ class PeerLink:
             else:
                 if reply.outcome in _DELIVERED:
                     return self._delivered(reply, contribution)
-                if reply.outcome == pb.ExchangeReply.SEND_ALL and self._held_there:
-                    self._held_there = {}
+                if reply.outcome == pb.ExchangeReply.SEND_ALL and self._carrier.forget():
                     continue
                 if reply.outcome != pb.ExchangeReply.NOT_STARTED:
                     reason = f"{self._peer} gave an answer that makes no sense: {reply.outcome}"
@@ -169,22 +182,10 @@ class PeerLink:
             schema_hash=contribution.schema_hash,
             slice_weights=dict(contribution.slice_weights),
         )
-        known = self._known_there(contribution)
-        tensors = to_parts(contribution.tensors, known=known, limits=self._limits)
+        tensors = self._carrier.parts(contribution)
         # The tensor header is made here: what is wrong with a tensor would be lost inside gRPC.
-        first = pb.ExchangePart(tensors=next(tensors))
-        rest = (pb.ExchangePart(tensors=part) for part in tensors)
-        return self._counted(itertools.chain([pb.ExchangePart(header=header), first], rest))
-
-    def _known_there(self, contribution: RoundContribution) -> set[bytes]:
-        # Bytes that stand for two shapes, such as those of zeros, are always sent: their hash does
-        # not say which of the two the neighbour would look up.
-        layouts = _layouts(contribution)
-        return {
-            digest
-            for digest, there in self._held_there.items()
-            if len(there | layouts.get(digest, set())) == 1
-        }
+        first = next(tensors)
+        return self._counted(itertools.chain([pb.ExchangePart(header=header), first], tensors))
 
     def _counted(self, parts: Iterable[pb.ExchangePart]) -> Iterator[pb.ExchangePart]:
         for part in parts:
@@ -193,8 +194,7 @@ class PeerLink:
 
     def _delivered(self, reply: pb.ExchangeReply, contribution: RoundContribution) -> Delivery:
         outcome = _DELIVERED[reply.outcome]
-        if outcome is not Delivered.DUPLICATE:
-            self._held_there = _layouts(contribution)
+        self._carrier.answered(contribution, outcome)
         return Delivery(outcome, reply.round)
 
     def _unreachable(self, why: str) -> Delivery:
@@ -207,14 +207,6 @@ class PeerLink:
         self._channel = channel(
             self._address, self._tls, insecure=self._insecure, limits=self._limits
         )
-
-
-def _layouts(contribution: RoundContribution) -> dict[bytes, set[_Layout]]:
-    layouts: dict[bytes, set[_Layout]] = {}
-    for name, digest in contribution.tensors.hashes().items():
-        tensor = contribution.tensors[name]
-        layouts.setdefault(digest, set()).add((tensor.shape, tensor.dtype.name))
-    return layouts
 
 
 def _status(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:

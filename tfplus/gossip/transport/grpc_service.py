@@ -7,19 +7,21 @@ one set of tensors here.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, cast
 
 import grpc
 
 from tfplus.errors import TensorError
-from tfplus.gossip.messages import Answer, Outcome, RoundContribution
+from tfplus.gossip.messages import Outcome, RoundContribution
+from tfplus.gossip.transport import coded_parts
 from tfplus.gossip.transport.grpc_link import MAX_CALL_S
+from tfplus.gossip.transport.mailbox import Mailbox
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import gossip_pb2 as pb
 from tfplus.proto.v1 import gossip_pb2_grpc, tensors_pb2
-from tfplus.tensors.slices import Tensor
+from tfplus.tensors.slice_set import SliceSet
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 from tfplus.wire.tensors import MissingTensorsError, receive
 from tfplus.wire.tls import peer_name
@@ -29,48 +31,6 @@ _OUTCOMES = {
     Outcome.DUPLICATE: pb.ExchangeReply.DUPLICATE,
     Outcome.LATE: pb.ExchangeReply.LATE,
 }
-
-
-class Mailbox:
-    """Where the contributions to one run arrive.
-
-    Args:
-      neighbours: who may send.
-      deliver: feeds the core; from any thread.
-      traffic: where bytes are counted.
-    """
-
-    def __init__(
-        self,
-        neighbours: tuple[str, ...],
-        deliver: Callable[[RoundContribution], Answer],
-        traffic: Traffic,
-    ) -> None:
-        self.traffic = traffic
-        self._deliver = deliver
-        self._busy = {name: threading.Lock() for name in neighbours}
-        # What each neighbour sent last: what it need not send again while it stays the same.
-        self._held: dict[str, Mapping[bytes, Tensor]] = {}
-
-    def knows(self, peer: str) -> bool:
-        """Whether `peer` is a neighbour in this run."""
-        return peer in self._busy
-
-    def busy(self, peer: str) -> threading.Lock:
-        """The lock that one call of a neighbour holds."""
-        return self._busy[peer]
-
-    def held(self, peer: str) -> Mapping[bytes, Tensor]:
-        """Hash → tensor of what the neighbour sent last."""
-        return self._held.get(peer, {})
-
-    def put(self, contribution: RoundContribution) -> Answer:
-        """Hands a contribution on and keeps its tensors for those that stay the same."""
-        answer = self._deliver(contribution)
-        if answer.outcome in (Outcome.ACCEPTED, Outcome.LATE):
-            tensors = contribution.tensors
-            self._held[contribution.peer] = {h: tensors[n] for n, h in tensors.hashes().items()}
-        return answer
 
 
 class GossipService(gossip_pb2_grpc.GossipServicer):
@@ -143,14 +103,11 @@ class GossipService(gossip_pb2_grpc.GossipServicer):
     ) -> pb.ExchangeReply:
         mailbox.traffic.add(received_bytes=header_bytes)
         try:
-            tensors = receive(
-                _tensor_parts(parts, mailbox.traffic),
-                held=mailbox.held(header.peer),
-                limits=self._limits,
-            )
+            tensors = self._tensors(header.peer, parts, mailbox)
         except MissingTensorsError:
             return _counted(pb.ExchangeReply(outcome=pb.ExchangeReply.SEND_ALL), mailbox)
         except TensorError as error:
+            mailbox.refused(header.peer, str(error))
             _refuse(context, "INVALID_ARGUMENT", str(error))
         answer = mailbox.put(
             RoundContribution(
@@ -168,15 +125,34 @@ class GossipService(gossip_pb2_grpc.GossipServicer):
         reply = pb.ExchangeReply(outcome=_OUTCOMES[answer.outcome], round=answer.round)
         return _counted(reply, mailbox)
 
+    def _tensors(self, peer: str, parts: Iterator[pb.ExchangePart], mailbox: Mailbox) -> SliceSet:
+        coming = _counted_parts(parts, mailbox.traffic)
+        first = next(coming, None)
+        rest = coming if first is None else itertools.chain([first], coming)
+        if first is not None and first.WhichOneof("part") == "coded":
+            sent = coded_parts.from_parts(_coded_parts(rest), self._limits)
+            return mailbox.unpacked(peer, sent, self._limits)
+        return receive(_tensor_parts(rest), held=mailbox.held(peer), limits=self._limits)
 
-def _tensor_parts(
-    parts: Iterator[pb.ExchangePart], traffic: Traffic
-) -> Iterator[tensors_pb2.TensorSetPart]:
+
+def _counted_parts(parts: Iterator[pb.ExchangePart], traffic: Traffic) -> Iterator[pb.ExchangePart]:
     for part in parts:
         traffic.add(received_bytes=part.ByteSize())
+        yield part
+
+
+def _tensor_parts(parts: Iterator[pb.ExchangePart]) -> Iterator[tensors_pb2.TensorSetPart]:
+    for part in parts:
         if part.WhichOneof("part") != "tensors":
             raise TensorError("expected tensors after the contribution header")
         yield part.tensors
+
+
+def _coded_parts(parts: Iterator[pb.ExchangePart]) -> Iterator[pb.CodedPart]:
+    for part in parts:
+        if part.WhichOneof("part") != "coded":
+            raise TensorError("expected coded tensors to their end")
+        yield part.coded
 
 
 def _counted(reply: pb.ExchangeReply, mailbox: Mailbox) -> pb.ExchangeReply:

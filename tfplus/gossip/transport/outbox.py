@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from tfplus.errors import TfplusError
@@ -62,11 +62,17 @@ class Outbox:
         for thread in self._threads:
             thread.start()
 
-    def put(self, contribution: RoundContribution, give_up_at: float) -> None:
-        """Queues a contribution for every neighbour; returns at once."""
+    def put(
+        self,
+        contribution: RoundContribution,
+        give_up_at: float,
+        to: Collection[str] | None = None,
+    ) -> None:
+        """Queues a contribution, see `Transport`; returns at once."""
         with self._changed:
-            for queue in self._queues.values():
-                queue.append((contribution, give_up_at))
+            for name, queue in self._queues.items():
+                if to is None or name in to:
+                    queue.append((contribution, give_up_at))
             self._changed.notify_all()
 
     def drain(self, timeout_s: float) -> bool:

@@ -6,7 +6,7 @@ returns the core's answer. The contract test holds every transport to what stand
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeAlias
@@ -47,18 +47,25 @@ Report: TypeAlias = Callable[[str, Delivery], None]
 class Transport(Protocol):
     """Brings a node's contributions to all its neighbours.
 
-    - What arrives is what was put, bit for bit. It may come more than once, and out of order.
+    - What arrives is what was put, bit for bit; slices that the neighbour is known to lack may be
+      left out. It may come more than once, and out of order.
     - Each sending ends in at most one report: the neighbour's answer, or that it cannot be reached
       in time. A contribution that made room for a newer one ends in none.
     - A neighbour that is slow or dead holds up neither the node nor its other neighbours.
     - After `close` nothing arrives any more, and whatever was under way is CANCELLED or not told.
     """
 
-    def put(self, contribution: RoundContribution, give_up_at: float) -> None:
-        """Takes a contribution for every neighbour; returns at once.
+    def put(
+        self,
+        contribution: RoundContribution,
+        give_up_at: float,
+        to: Collection[str] | None = None,
+    ) -> None:
+        """Takes a contribution for neighbours; returns at once.
 
         Args:
           contribution: what to bring.
+          to: their names; all neighbours if None. Those that it has no link to are left out.
           give_up_at: seconds of the node's clock; then who has not answered is unreachable.
         """
         ...

@@ -1,3 +1,4 @@
+from tfplus.proto.v1 import reports_pb2 as _reports_pb2
 from tfplus.proto.v1 import tensors_pb2 as _tensors_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -34,7 +35,7 @@ class BatteryReading(_message.Message):
     def __init__(self, percent: _Optional[float] = ..., plugged_in: bool = ..., source: _Optional[str] = ..., absent_reason: _Optional[str] = ...) -> None: ...
 
 class AgentStatus(_message.Message):
-    __slots__ = ("name", "version", "platform", "runtime", "runtime_version", "cpu_count", "model_sha256", "trained_steps", "train_samples", "eval_samples", "memory", "battery", "incarnation", "gossip_run_id", "gossip_round", "gossip_running", "closed_gates", "blind_gates", "running_job")
+    __slots__ = ("name", "version", "platform", "runtime", "runtime_version", "cpu_count", "model_sha256", "trained_steps", "train_samples", "eval_samples", "memory", "battery", "incarnation", "gossip_run_id", "gossip_round", "gossip_running", "closed_gates", "blind_gates", "running_job", "processor_use", "gossip_codecs")
     class ClosedGatesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +69,8 @@ class AgentStatus(_message.Message):
     CLOSED_GATES_FIELD_NUMBER: _ClassVar[int]
     BLIND_GATES_FIELD_NUMBER: _ClassVar[int]
     RUNNING_JOB_FIELD_NUMBER: _ClassVar[int]
+    PROCESSOR_USE_FIELD_NUMBER: _ClassVar[int]
+    GOSSIP_CODECS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     platform: str
@@ -87,7 +90,21 @@ class AgentStatus(_message.Message):
     closed_gates: _containers.ScalarMap[str, str]
     blind_gates: _containers.ScalarMap[str, str]
     running_job: JobStatus
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., platform: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., cpu_count: _Optional[int] = ..., model_sha256: _Optional[str] = ..., trained_steps: _Optional[int] = ..., train_samples: _Optional[int] = ..., eval_samples: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., battery: _Optional[_Union[BatteryReading, _Mapping]] = ..., incarnation: _Optional[int] = ..., gossip_run_id: _Optional[str] = ..., gossip_round: _Optional[int] = ..., gossip_running: bool = ..., closed_gates: _Optional[_Mapping[str, str]] = ..., blind_gates: _Optional[_Mapping[str, str]] = ..., running_job: _Optional[_Union[JobStatus, _Mapping]] = ...) -> None: ...
+    processor_use: ProcessorUse
+    gossip_codecs: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., platform: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., cpu_count: _Optional[int] = ..., model_sha256: _Optional[str] = ..., trained_steps: _Optional[int] = ..., train_samples: _Optional[int] = ..., eval_samples: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., battery: _Optional[_Union[BatteryReading, _Mapping]] = ..., incarnation: _Optional[int] = ..., gossip_run_id: _Optional[str] = ..., gossip_round: _Optional[int] = ..., gossip_running: bool = ..., closed_gates: _Optional[_Mapping[str, str]] = ..., blind_gates: _Optional[_Mapping[str, str]] = ..., running_job: _Optional[_Union[JobStatus, _Mapping]] = ..., processor_use: _Optional[_Union[ProcessorUse, _Mapping]] = ..., gossip_codecs: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ProcessorUse(_message.Message):
+    __slots__ = ("scheduler", "nice", "cpus", "share")
+    SCHEDULER_FIELD_NUMBER: _ClassVar[int]
+    NICE_FIELD_NUMBER: _ClassVar[int]
+    CPUS_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    scheduler: str
+    nice: int
+    cpus: _containers.RepeatedScalarFieldContainer[int]
+    share: float
+    def __init__(self, scheduler: _Optional[str] = ..., nice: _Optional[int] = ..., cpus: _Optional[_Iterable[int]] = ..., share: _Optional[float] = ...) -> None: ...
 
 class FindModelRequest(_message.Message):
     __slots__ = ("sha256",)
@@ -248,8 +265,15 @@ class EvaluateRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class EvaluateResponse(_message.Message):
-    __slots__ = ("samples", "seconds", "known_samples", "known_accuracy", "metrics")
+    __slots__ = ("samples", "seconds", "known_samples", "known_accuracy", "metrics", "losses", "trained_steps")
     class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class LossesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -261,12 +285,16 @@ class EvaluateResponse(_message.Message):
     KNOWN_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     KNOWN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_FIELD_NUMBER: _ClassVar[int]
+    TRAINED_STEPS_FIELD_NUMBER: _ClassVar[int]
     samples: int
     seconds: float
     known_samples: int
     known_accuracy: float
     metrics: _containers.ScalarMap[str, float]
-    def __init__(self, samples: _Optional[int] = ..., seconds: _Optional[float] = ..., known_samples: _Optional[int] = ..., known_accuracy: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    losses: _containers.ScalarMap[str, float]
+    trained_steps: int
+    def __init__(self, samples: _Optional[int] = ..., seconds: _Optional[float] = ..., known_samples: _Optional[int] = ..., known_accuracy: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., losses: _Optional[_Mapping[str, float]] = ..., trained_steps: _Optional[int] = ...) -> None: ...
 
 class GetWeightsRequest(_message.Message):
     __slots__ = ("prefixes", "include_optimizer", "gossip_round")
@@ -287,15 +315,17 @@ class SetWeightsResponse(_message.Message):
     def __init__(self, tensors: _Optional[int] = ..., saved: bool = ...) -> None: ...
 
 class GossipNeighbour(_message.Message):
-    __slots__ = ("name", "address")
+    __slots__ = ("name", "address", "slices")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
     name: str
     address: str
-    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+    slices: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., slices: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GossipPlan(_message.Message):
-    __slots__ = ("run_id", "neighbours", "rounds", "epochs_per_round", "seed", "round_timeout_s", "keep_snapshots")
+    __slots__ = ("run_id", "neighbours", "rounds", "epochs_per_round", "seed", "round_timeout_s", "keep_snapshots", "mixing", "codec")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
     ROUNDS_FIELD_NUMBER: _ClassVar[int]
@@ -303,6 +333,8 @@ class GossipPlan(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     ROUND_TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
     KEEP_SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    MIXING_FIELD_NUMBER: _ClassVar[int]
+    CODEC_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     neighbours: _containers.RepeatedCompositeFieldContainer[GossipNeighbour]
     rounds: int
@@ -310,7 +342,9 @@ class GossipPlan(_message.Message):
     seed: int
     round_timeout_s: float
     keep_snapshots: bool
-    def __init__(self, run_id: _Optional[str] = ..., neighbours: _Optional[_Iterable[_Union[GossipNeighbour, _Mapping]]] = ..., rounds: _Optional[int] = ..., epochs_per_round: _Optional[int] = ..., seed: _Optional[int] = ..., round_timeout_s: _Optional[float] = ..., keep_snapshots: bool = ...) -> None: ...
+    mixing: str
+    codec: str
+    def __init__(self, run_id: _Optional[str] = ..., neighbours: _Optional[_Iterable[_Union[GossipNeighbour, _Mapping]]] = ..., rounds: _Optional[int] = ..., epochs_per_round: _Optional[int] = ..., seed: _Optional[int] = ..., round_timeout_s: _Optional[float] = ..., keep_snapshots: bool = ..., mixing: _Optional[str] = ..., codec: _Optional[str] = ...) -> None: ...
 
 class StartGossipResponse(_message.Message):
     __slots__ = ("resumed_at_round",)
@@ -327,7 +361,7 @@ class WatchGossipRequest(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., from_round: _Optional[int] = ...) -> None: ...
 
 class GossipEvent(_message.Message):
-    __slots__ = ("state", "round", "train_loss", "responders", "missing", "bytes_sent", "bytes_received", "train_seconds", "wait_seconds", "error", "slice_weights", "train_metrics", "eval_metrics", "warnings")
+    __slots__ = ("state", "round", "train_loss", "responders", "missing", "bytes_sent", "bytes_received", "train_seconds", "wait_seconds", "error", "slice_weights", "train_metrics", "eval_metrics", "warnings", "counted", "bytes_sent_as_float32")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[GossipEvent.State]
@@ -375,6 +409,8 @@ class GossipEvent(_message.Message):
     TRAIN_METRICS_FIELD_NUMBER: _ClassVar[int]
     EVAL_METRICS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    COUNTED_FIELD_NUMBER: _ClassVar[int]
+    BYTES_SENT_AS_FLOAT32_FIELD_NUMBER: _ClassVar[int]
     state: GossipEvent.State
     round: int
     train_loss: float
@@ -389,7 +425,19 @@ class GossipEvent(_message.Message):
     train_metrics: _containers.ScalarMap[str, float]
     eval_metrics: _containers.ScalarMap[str, float]
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, state: _Optional[_Union[GossipEvent.State, str]] = ..., round: _Optional[int] = ..., train_loss: _Optional[float] = ..., responders: _Optional[_Iterable[str]] = ..., missing: _Optional[_Iterable[str]] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., train_seconds: _Optional[float] = ..., wait_seconds: _Optional[float] = ..., error: _Optional[str] = ..., slice_weights: _Optional[_Mapping[str, float]] = ..., train_metrics: _Optional[_Mapping[str, float]] = ..., eval_metrics: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    counted: _containers.RepeatedCompositeFieldContainer[CountedContribution]
+    bytes_sent_as_float32: int
+    def __init__(self, state: _Optional[_Union[GossipEvent.State, str]] = ..., round: _Optional[int] = ..., train_loss: _Optional[float] = ..., responders: _Optional[_Iterable[str]] = ..., missing: _Optional[_Iterable[str]] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., train_seconds: _Optional[float] = ..., wait_seconds: _Optional[float] = ..., error: _Optional[str] = ..., slice_weights: _Optional[_Mapping[str, float]] = ..., train_metrics: _Optional[_Mapping[str, float]] = ..., eval_metrics: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., counted: _Optional[_Iterable[_Union[CountedContribution, _Mapping]]] = ..., bytes_sent_as_float32: _Optional[int] = ...) -> None: ...
+
+class CountedContribution(_message.Message):
+    __slots__ = ("peer", "incarnation", "round")
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    peer: str
+    incarnation: int
+    round: int
+    def __init__(self, peer: _Optional[str] = ..., incarnation: _Optional[int] = ..., round: _Optional[int] = ...) -> None: ...
 
 class StopGossipRequest(_message.Message):
     __slots__ = ("run_id",)
@@ -404,32 +452,84 @@ class StopGossipResponse(_message.Message):
     def __init__(self, was_running: bool = ...) -> None: ...
 
 class TrainJob(_message.Message):
-    __slots__ = ("epochs", "max_steps", "seed", "checkpoint_every", "report_every", "max_restarts")
+    __slots__ = ("epochs", "max_steps", "seed", "checkpoint_every", "report_every", "max_restarts", "learning_rate", "schedule", "validate_every_epochs", "validate_every_steps", "early_stopping", "slice_norms")
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     MAX_STEPS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_EVERY_FIELD_NUMBER: _ClassVar[int]
     REPORT_EVERY_FIELD_NUMBER: _ClassVar[int]
     MAX_RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_EVERY_EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_EVERY_STEPS_FIELD_NUMBER: _ClassVar[int]
+    EARLY_STOPPING_FIELD_NUMBER: _ClassVar[int]
+    SLICE_NORMS_FIELD_NUMBER: _ClassVar[int]
     epochs: int
     max_steps: int
     seed: int
     checkpoint_every: int
     report_every: int
     max_restarts: int
-    def __init__(self, epochs: _Optional[int] = ..., max_steps: _Optional[int] = ..., seed: _Optional[int] = ..., checkpoint_every: _Optional[int] = ..., report_every: _Optional[int] = ..., max_restarts: _Optional[int] = ...) -> None: ...
+    learning_rate: float
+    schedule: str
+    validate_every_epochs: int
+    validate_every_steps: int
+    early_stopping: EarlyStopping
+    slice_norms: bool
+    def __init__(self, epochs: _Optional[int] = ..., max_steps: _Optional[int] = ..., seed: _Optional[int] = ..., checkpoint_every: _Optional[int] = ..., report_every: _Optional[int] = ..., max_restarts: _Optional[int] = ..., learning_rate: _Optional[float] = ..., schedule: _Optional[str] = ..., validate_every_epochs: _Optional[int] = ..., validate_every_steps: _Optional[int] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., slice_norms: bool = ...) -> None: ...
+
+class EarlyStopping(_message.Message):
+    __slots__ = ("monitor", "patience", "min_delta", "maximize", "restore_best")
+    MONITOR_FIELD_NUMBER: _ClassVar[int]
+    PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    MIN_DELTA_FIELD_NUMBER: _ClassVar[int]
+    MAXIMIZE_FIELD_NUMBER: _ClassVar[int]
+    RESTORE_BEST_FIELD_NUMBER: _ClassVar[int]
+    monitor: str
+    patience: int
+    min_delta: float
+    maximize: bool
+    restore_best: bool
+    def __init__(self, monitor: _Optional[str] = ..., patience: _Optional[int] = ..., min_delta: _Optional[float] = ..., maximize: bool = ..., restore_best: bool = ...) -> None: ...
 
 class EvaluateJob(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class PredictJob(_message.Message):
+    __slots__ = ("training_data",)
+    TRAINING_DATA_FIELD_NUMBER: _ClassVar[int]
+    training_data: bool
+    def __init__(self, training_data: bool = ...) -> None: ...
+
+class BenchmarkJob(_message.Message):
+    __slots__ = ("steps",)
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    steps: int
+    def __init__(self, steps: _Optional[int] = ...) -> None: ...
+
 class JobSpec(_message.Message):
-    __slots__ = ("train", "evaluate")
+    __slots__ = ("train", "evaluate", "predict", "benchmark", "gossip", "max_seconds", "max_joules", "attached", "priority")
     TRAIN_FIELD_NUMBER: _ClassVar[int]
     EVALUATE_FIELD_NUMBER: _ClassVar[int]
+    PREDICT_FIELD_NUMBER: _ClassVar[int]
+    BENCHMARK_FIELD_NUMBER: _ClassVar[int]
+    GOSSIP_FIELD_NUMBER: _ClassVar[int]
+    MAX_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_JOULES_FIELD_NUMBER: _ClassVar[int]
+    ATTACHED_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     train: TrainJob
     evaluate: EvaluateJob
-    def __init__(self, train: _Optional[_Union[TrainJob, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateJob, _Mapping]] = ...) -> None: ...
+    predict: PredictJob
+    benchmark: BenchmarkJob
+    gossip: GossipPlan
+    max_seconds: float
+    max_joules: float
+    attached: bool
+    priority: int
+    def __init__(self, train: _Optional[_Union[TrainJob, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateJob, _Mapping]] = ..., predict: _Optional[_Union[PredictJob, _Mapping]] = ..., benchmark: _Optional[_Union[BenchmarkJob, _Mapping]] = ..., gossip: _Optional[_Union[GossipPlan, _Mapping]] = ..., max_seconds: _Optional[float] = ..., max_joules: _Optional[float] = ..., attached: bool = ..., priority: _Optional[int] = ...) -> None: ...
 
 class SubmitJobRequest(_message.Message):
     __slots__ = ("id", "spec")
@@ -440,7 +540,7 @@ class SubmitJobRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ...) -> None: ...
 
 class JobStatus(_message.Message):
-    __slots__ = ("id", "state", "spec", "model_sha256", "steps_done", "steps_total", "restarts", "error", "submitted_s", "started_s", "ended_s")
+    __slots__ = ("id", "state", "spec", "model_sha256", "steps_done", "steps_total", "restarts", "error", "submitted_s", "started_s", "ended_s", "note", "pausing", "rounds_done")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[JobStatus.State]
@@ -449,12 +549,14 @@ class JobStatus(_message.Message):
         FINISHED: _ClassVar[JobStatus.State]
         FAILED: _ClassVar[JobStatus.State]
         CANCELLED: _ClassVar[JobStatus.State]
+        PAUSED: _ClassVar[JobStatus.State]
     STATE_UNSPECIFIED: JobStatus.State
     QUEUED: JobStatus.State
     RUNNING: JobStatus.State
     FINISHED: JobStatus.State
     FAILED: JobStatus.State
     CANCELLED: JobStatus.State
+    PAUSED: JobStatus.State
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
@@ -466,6 +568,9 @@ class JobStatus(_message.Message):
     SUBMITTED_S_FIELD_NUMBER: _ClassVar[int]
     STARTED_S_FIELD_NUMBER: _ClassVar[int]
     ENDED_S_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    PAUSING_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_DONE_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: JobStatus.State
     spec: JobSpec
@@ -477,7 +582,10 @@ class JobStatus(_message.Message):
     submitted_s: float
     started_s: float
     ended_s: float
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[JobStatus.State, str]] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., model_sha256: _Optional[str] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., restarts: _Optional[int] = ..., error: _Optional[str] = ..., submitted_s: _Optional[float] = ..., started_s: _Optional[float] = ..., ended_s: _Optional[float] = ...) -> None: ...
+    note: str
+    pausing: bool
+    rounds_done: int
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[JobStatus.State, str]] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., model_sha256: _Optional[str] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., restarts: _Optional[int] = ..., error: _Optional[str] = ..., submitted_s: _Optional[float] = ..., started_s: _Optional[float] = ..., ended_s: _Optional[float] = ..., note: _Optional[str] = ..., pausing: bool = ..., rounds_done: _Optional[int] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
     __slots__ = ()
@@ -498,7 +606,7 @@ class WatchJobRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ..., from_sequence: _Optional[int] = ...) -> None: ...
 
 class JobEvent(_message.Message):
-    __slots__ = ("sequence", "kind", "time_s", "steps_done", "reason", "step", "trained", "evaluated")
+    __slots__ = ("sequence", "kind", "time_s", "steps_done", "reason", "step", "trained", "evaluated", "report", "epoch_so_far", "benchmarked", "gossip", "rounds_done")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[JobEvent.Kind]
@@ -510,6 +618,10 @@ class JobEvent(_message.Message):
         FINISHED: _ClassVar[JobEvent.Kind]
         FAILED: _ClassVar[JobEvent.Kind]
         CANCELLED: _ClassVar[JobEvent.Kind]
+        PAUSED: _ClassVar[JobEvent.Kind]
+        VALIDATED: _ClassVar[JobEvent.Kind]
+        EPOCH: _ClassVar[JobEvent.Kind]
+        ROUND: _ClassVar[JobEvent.Kind]
     KIND_UNSPECIFIED: JobEvent.Kind
     QUEUED: JobEvent.Kind
     STARTED: JobEvent.Kind
@@ -519,6 +631,10 @@ class JobEvent(_message.Message):
     FINISHED: JobEvent.Kind
     FAILED: JobEvent.Kind
     CANCELLED: JobEvent.Kind
+    PAUSED: JobEvent.Kind
+    VALIDATED: JobEvent.Kind
+    EPOCH: JobEvent.Kind
+    ROUND: JobEvent.Kind
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     TIME_S_FIELD_NUMBER: _ClassVar[int]
@@ -527,6 +643,11 @@ class JobEvent(_message.Message):
     STEP_FIELD_NUMBER: _ClassVar[int]
     TRAINED_FIELD_NUMBER: _ClassVar[int]
     EVALUATED_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_SO_FAR_FIELD_NUMBER: _ClassVar[int]
+    BENCHMARKED_FIELD_NUMBER: _ClassVar[int]
+    GOSSIP_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_DONE_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     kind: JobEvent.Kind
     time_s: float
@@ -535,7 +656,12 @@ class JobEvent(_message.Message):
     step: TrainStep
     trained: TrainSummary
     evaluated: EvaluateResponse
-    def __init__(self, sequence: _Optional[int] = ..., kind: _Optional[_Union[JobEvent.Kind, str]] = ..., time_s: _Optional[float] = ..., steps_done: _Optional[int] = ..., reason: _Optional[str] = ..., step: _Optional[_Union[TrainStep, _Mapping]] = ..., trained: _Optional[_Union[TrainSummary, _Mapping]] = ..., evaluated: _Optional[_Union[EvaluateResponse, _Mapping]] = ...) -> None: ...
+    report: _reports_pb2.WorkReport
+    epoch_so_far: _reports_pb2.WorkReport
+    benchmarked: _reports_pb2.BenchmarkReport
+    gossip: GossipEvent
+    rounds_done: int
+    def __init__(self, sequence: _Optional[int] = ..., kind: _Optional[_Union[JobEvent.Kind, str]] = ..., time_s: _Optional[float] = ..., steps_done: _Optional[int] = ..., reason: _Optional[str] = ..., step: _Optional[_Union[TrainStep, _Mapping]] = ..., trained: _Optional[_Union[TrainSummary, _Mapping]] = ..., evaluated: _Optional[_Union[EvaluateResponse, _Mapping]] = ..., report: _Optional[_Union[_reports_pb2.WorkReport, _Mapping]] = ..., epoch_so_far: _Optional[_Union[_reports_pb2.WorkReport, _Mapping]] = ..., benchmarked: _Optional[_Union[_reports_pb2.BenchmarkReport, _Mapping]] = ..., gossip: _Optional[_Union[GossipEvent, _Mapping]] = ..., rounds_done: _Optional[int] = ...) -> None: ...
 
 class CancelJobRequest(_message.Message):
     __slots__ = ("id",)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tfplus.proto.v1 import tensors_pb2 as tfplus_dot_proto_dot_v1_dot_tensors__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctfplus/proto/v1/gossip.proto\x12\x0ftfplus.proto.v1\x1a\x1dtfplus/proto/v1/tensors.proto\"\xfe\x01\n\x12\x43ontributionHeader\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0c\n\x04peer\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12\r\n\x05round\x18\x04 \x01(\r\x12\x0e\n\x06\x64\x65gree\x18\x05 \x01(\r\x12\x13\n\x0bschema_hash\x18\x06 \x01(\t\x12L\n\rslice_weights\x18\x07 \x03(\x0b\x32\x35.tfplus.proto.v1.ContributionHeader.SliceWeightsEntry\x1a\x33\n\x11SliceWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x80\x01\n\x0c\x45xchangePart\x12\x35\n\x06header\x18\x01 \x01(\x0b\x32#.tfplus.proto.v1.ContributionHeaderH\x00\x12\x31\n\x07tensors\x18\x02 \x01(\x0b\x32\x1e.tfplus.proto.v1.TensorSetPartH\x00\x42\x06\n\x04part\"\xc1\x01\n\rExchangeReply\x12\x37\n\x07outcome\x18\x01 \x01(\x0e\x32&.tfplus.proto.v1.ExchangeReply.Outcome\x12\r\n\x05round\x18\x02 \x01(\r\"h\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x01\x12\r\n\tDUPLICATE\x10\x02\x12\x08\n\x04LATE\x10\x03\x12\x0c\n\x08SEND_ALL\x10\x04\x12\x0f\n\x0bNOT_STARTED\x10\x05\x32U\n\x06Gossip\x12K\n\x08\x45xchange\x12\x1d.tfplus.proto.v1.ExchangePart\x1a\x1e.tfplus.proto.v1.ExchangeReply(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctfplus/proto/v1/gossip.proto\x12\x0ftfplus.proto.v1\x1a\x1dtfplus/proto/v1/tensors.proto\"\xfe\x01\n\x12\x43ontributionHeader\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0c\n\x04peer\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12\r\n\x05round\x18\x04 \x01(\r\x12\x0e\n\x06\x64\x65gree\x18\x05 \x01(\r\x12\x13\n\x0bschema_hash\x18\x06 \x01(\t\x12L\n\rslice_weights\x18\x07 \x03(\x0b\x32\x35.tfplus.proto.v1.ContributionHeader.SliceWeightsEntry\x1a\x33\n\x11SliceWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xad\x01\n\x0c\x45xchangePart\x12\x35\n\x06header\x18\x01 \x01(\x0b\x32#.tfplus.proto.v1.ContributionHeaderH\x00\x12\x31\n\x07tensors\x18\x02 \x01(\x0b\x32\x1e.tfplus.proto.v1.TensorSetPartH\x00\x12+\n\x05\x63oded\x18\x03 \x01(\x0b\x32\x1a.tfplus.proto.v1.CodedPartH\x00\x42\x06\n\x04part\"T\n\tCodedPart\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x1c.tfplus.proto.v1.CodedHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"~\n\x0b\x43odedHeader\x12\x0c\n\x04link\x18\x01 \x01(\x06\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\x04\x12-\n\x07tensors\x18\x04 \x03(\x0b\x32\x1c.tfplus.proto.v1.CodedTensor\x12\x14\n\x0cstate_sha256\x18\x05 \x01(\x0c\"H\n\x0b\x43odedTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63odec\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\r\x12\r\n\x05scale\x18\x04 \x01(\x02\"\xc1\x01\n\rExchangeReply\x12\x37\n\x07outcome\x18\x01 \x01(\x0e\x32&.tfplus.proto.v1.ExchangeReply.Outcome\x12\r\n\x05round\x18\x02 \x01(\r\"h\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x01\x12\r\n\tDUPLICATE\x10\x02\x12\x08\n\x04LATE\x10\x03\x12\x0c\n\x08SEND_ALL\x10\x04\x12\x0f\n\x0bNOT_STARTED\x10\x05\x32U\n\x06Gossip\x12K\n\x08\x45xchange\x12\x1d.tfplus.proto.v1.ExchangePart\x1a\x1e.tfplus.proto.v1.ExchangeReply(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,11 +39,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTRIBUTIONHEADER_SLICEWEIGHTSENTRY']._serialized_start=284
   _globals['_CONTRIBUTIONHEADER_SLICEWEIGHTSENTRY']._serialized_end=335
   _globals['_EXCHANGEPART']._serialized_start=338
-  _globals['_EXCHANGEPART']._serialized_end=466
-  _globals['_EXCHANGEREPLY']._serialized_start=469
-  _globals['_EXCHANGEREPLY']._serialized_end=662
-  _globals['_EXCHANGEREPLY_OUTCOME']._serialized_start=558
-  _globals['_EXCHANGEREPLY_OUTCOME']._serialized_end=662
-  _globals['_GOSSIP']._serialized_start=664
-  _globals['_GOSSIP']._serialized_end=749
+  _globals['_EXCHANGEPART']._serialized_end=511
+  _globals['_CODEDPART']._serialized_start=513
+  _globals['_CODEDPART']._serialized_end=597
+  _globals['_CODEDHEADER']._serialized_start=599
+  _globals['_CODEDHEADER']._serialized_end=725
+  _globals['_CODEDTENSOR']._serialized_start=727
+  _globals['_CODEDTENSOR']._serialized_end=799
+  _globals['_EXCHANGEREPLY']._serialized_start=802
+  _globals['_EXCHANGEREPLY']._serialized_end=995
+  _globals['_EXCHANGEREPLY_OUTCOME']._serialized_start=891
+  _globals['_EXCHANGEREPLY_OUTCOME']._serialized_end=995
+  _globals['_GOSSIP']._serialized_start=997
+  _globals['_GOSSIP']._serialized_end=1082
 # @@protoc_insertion_point(module_scope)

@@ -24,19 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtfplus/proto/v1/tensors.proto\x12\x0ftfplus.proto.v1\"s\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05\x64type\x18\x02 \x01(\x0e\x32\x16.tfplus.proto.v1.DType\x12\r\n\x05shape\x18\x03 \x03(\r\x12\x0e\n\x06sha256\x18\x04 \x01(\x0c\x12\x11\n\tunchanged\x18\x05 \x01(\x08\"?\n\x0fTensorSetHeader\x12,\n\x07tensors\x18\x01 \x03(\x0b\x32\x1b.tfplus.proto.v1.TensorSpec\"\\\n\rTensorSetPart\x12\x32\n\x06header\x18\x01 \x01(\x0b\x32 .tfplus.proto.v1.TensorSetHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part*B\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT32\x10\x01\x12\x0f\n\x0b\x44TYPE_INT32\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtfplus/proto/v1/tensors.proto\x12\x0ftfplus.proto.v1\"s\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05\x64type\x18\x02 \x01(\x0e\x32\x16.tfplus.proto.v1.DType\x12\r\n\x05shape\x18\x03 \x03(\r\x12\x0e\n\x06sha256\x18\x04 \x01(\x0c\x12\x11\n\tunchanged\x18\x05 \x01(\x08\"f\n\x0fTensorSetHeader\x12,\n\x07tensors\x18\x01 \x03(\x0b\x32\x1b.tfplus.proto.v1.TensorSpec\x12\x15\n\rtrained_steps\x18\x02 \x01(\x04\x12\x0e\n\x06source\x18\x03 \x01(\t\"\x1e\n\x0cTensorHashes\x12\x0e\n\x06sha256\x18\x01 \x03(\x0c\"\x8d\x01\n\rTensorSetPart\x12\x32\n\x06header\x18\x01 \x01(\x0b\x32 .tfplus.proto.v1.TensorSetHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12/\n\x06hashes\x18\x03 \x01(\x0b\x32\x1d.tfplus.proto.v1.TensorHashesH\x00\x42\x06\n\x04part*B\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT32\x10\x01\x12\x0f\n\x0b\x44TYPE_INT32\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tfplus.proto.v1.tensors_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DTYPE']._serialized_start=326
-  _globals['_DTYPE']._serialized_end=392
+  _globals['_DTYPE']._serialized_start=447
+  _globals['_DTYPE']._serialized_end=513
   _globals['_TENSORSPEC']._serialized_start=50
   _globals['_TENSORSPEC']._serialized_end=165
   _globals['_TENSORSETHEADER']._serialized_start=167
-  _globals['_TENSORSETHEADER']._serialized_end=230
-  _globals['_TENSORSETPART']._serialized_start=232
-  _globals['_TENSORSETPART']._serialized_end=324
+  _globals['_TENSORSETHEADER']._serialized_end=269
+  _globals['_TENSORHASHES']._serialized_start=271
+  _globals['_TENSORHASHES']._serialized_end=301
+  _globals['_TENSORSETPART']._serialized_start=304
+  _globals['_TENSORSETPART']._serialized_end=445
 # @@protoc_insertion_point(module_scope)

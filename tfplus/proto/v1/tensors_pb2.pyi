@@ -30,15 +30,27 @@ class TensorSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., dtype: _Optional[_Union[DType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., sha256: _Optional[bytes] = ..., unchanged: bool = ...) -> None: ...
 
 class TensorSetHeader(_message.Message):
-    __slots__ = ("tensors",)
+    __slots__ = ("tensors", "trained_steps", "source")
     TENSORS_FIELD_NUMBER: _ClassVar[int]
+    TRAINED_STEPS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
     tensors: _containers.RepeatedCompositeFieldContainer[TensorSpec]
-    def __init__(self, tensors: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ...) -> None: ...
+    trained_steps: int
+    source: str
+    def __init__(self, tensors: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., trained_steps: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class TensorHashes(_message.Message):
+    __slots__ = ("sha256",)
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    sha256: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, sha256: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class TensorSetPart(_message.Message):
-    __slots__ = ("header", "chunk")
+    __slots__ = ("header", "chunk", "hashes")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
+    HASHES_FIELD_NUMBER: _ClassVar[int]
     header: TensorSetHeader
     chunk: bytes
-    def __init__(self, header: _Optional[_Union[TensorSetHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+    hashes: TensorHashes
+    def __init__(self, header: _Optional[_Union[TensorSetHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ..., hashes: _Optional[_Union[TensorHashes, _Mapping]] = ...) -> None: ...

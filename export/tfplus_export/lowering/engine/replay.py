@@ -69,7 +69,23 @@ class Tape:
           index of a weight → gradient, of the weight's shape; a weight that none of the tensors
           depends on has none.
         """
+        return self.gradients_and_inputs(dy, trainable, ())[0]
+
+    def gradients_and_inputs(
+        self, dy: Mapping[str, Tensor], trainable: Collection[int], inputs: Collection[str]
+    ) -> tuple[dict[int, Tensor], dict[str, Tensor]]:
+        """Back-propagates to the weights, and to inputs of the pass.
+
+        Args:
+          dy: as for `gradients`.
+          trainable: as for `gradients`.
+          inputs: names of tensors of the traced graph that no operation of it makes.
+
+        Returns:
+          What `gradients` returns; name of an input → gradient, of its shape.
+        """
         wanted = {name for name, (index, _) in self._reads.items() if index in trainable}
+        wanted.update(inputs)
         for step in self._steps:
             if any(name in wanted for name in step.sources):
                 wanted.update(step.names)
@@ -86,7 +102,9 @@ class Tape:
                 if name in arrived:
                     part = _spread(arrived[name], self.values[name].shape)
                     total[index] = part if index not in total else total[index] + part
-        return total
+        found = {name: _spread(arrived[name], self.values[name].shape)
+                 for name in inputs if name in arrived}  # fmt: skip
+        return total, found
 
     @staticmethod
     def _back(

@@ -25,3 +25,8 @@ def is_constant(tensor: Tensor) -> bool:
             return False
         pending.extend(t.op for t in op.inputs)
     return True
+
+
+def is_known(tensor: Tensor) -> bool:
+    """Whether a constant has its value while the graph is made, not only in the file."""
+    return tf.get_static_value(tensor) is not None

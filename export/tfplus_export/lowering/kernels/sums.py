@@ -24,3 +24,11 @@ def sum_over(x: Tensor, axes: Sequence[int], *, keepdims: bool = False) -> Tenso
     if len(inner) == len(axes) or not inner:
         return tf.reduce_sum(x, list(axes), keepdims=keepdims)
     return tf.reduce_sum(tf.reduce_sum(x, inner, keepdims=keepdims), 0, keepdims=keepdims)
+
+
+def added(terms: Sequence[Tensor]) -> Tensor:
+    """The sum of tensors of one shape, one after the other."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total

@@ -17,8 +17,9 @@ from tfplus_export.costs import cost
 from tfplus_export.parity.samples.draw import vocabularies
 from tfplus_export.passes.microbatching import choice
 from tfplus_export.pipeline.manifest import declared, manifest_fields
-from tfplus_export.pipeline.stages import accelerate
+from tfplus_export.pipeline.stages import accelerate, features
 from tfplus_export.pipeline.stages.accelerate import Graphs
+from tfplus_export.pipeline.stages.features import SharedGraph
 from tfplus_export.pipeline.stages.fill import TrainGraph
 from tfplus_export.pipeline.stages.limits import WithinLimits
 from tfplus_export.pipeline.stages.request import Request
@@ -32,6 +33,7 @@ def described(
     samples: Samples,
     measured: Mapping[str, Any],
     graphs: Graphs,
+    shared: tuple[SharedGraph, ...],
 ) -> Manifest:
     """Puts together what the file says of itself.
 
@@ -42,13 +44,15 @@ def described(
       samples: what is known of its data.
       measured: by the comparison with TensorFlow.
       graphs: for accelerators.
+      shared: the frozen layers that make what the step takes; none where it takes samples.
 
     Raises:
       ExportError: no device would read it.
     """
     options, step, values = asked.options, graph.step, graph.values
     variables = manifest_fields.variables(step, values, graph.places)
-    frozen = manifest_fields.frozen_weights(step)
+    behind = manifest_fields.frozen_weights(step)
+    frozen = (*(weight for piece in shared for weight in piece.frozen), *behind)
     signatures = manifest_fields.signatures(step, variables)
     optimizer = step.optimizer.describe()
     workload = choice.workload(asked.source.name, options.batch_size)
@@ -72,7 +76,7 @@ def described(
         variables=variables,
         operators=limits.operators,
         flex_operators=flatbuffer.flex_operators(limits.operators),
-        parity={**measured, **accelerate.measured(graphs)},
+        parity={**measured, **accelerate.measured(graphs), **features.measured(shared)},
         preprocessing=samples.preprocessing,
         regularization=declared.regularization(step, values),
         vocabularies=vocabularies(step.train_graph),
@@ -84,6 +88,7 @@ def described(
             AcceleratedGraph(name, 1, "", one.checked_by, one.rounding)
             for name, one in graphs.items()
         ),
+        features=tuple(piece.described for piece in shared),
     )
     try:
         # What a device would refuse to read, such as a layer's name of 300 characters.

@@ -36,13 +36,14 @@ SAMPLES = Stage("samples", "reading what its inputs are")
 COMPARE = Stage("compare", "comparing steps with TensorFlow")
 ACCELERATE = Stage("accelerate", "converting for accelerators and comparing with the CPU")
 BAKE = Stage("bake", "converting inference with constant weights")
+FEATURES = Stage("features", "converting the frozen layers and comparing with Keras")
 DESCRIBE = Stage("describe", "writing the manifest")
 WRITE = Stage("write", "writing the file")
 
 # In the order in which `driver.run` runs them.
 STAGES = (
     *(CHECK, TRACE, CONVERT, SCHEDULE, FILL, LIMITS, SAMPLES),
-    *(COMPARE, ACCELERATE, BAKE, DESCRIBE, WRITE),
+    *(COMPARE, ACCELERATE, BAKE, FEATURES, DESCRIBE, WRITE),
 )
 
 

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import sqlite3
 import wave
 from collections.abc import Callable
@@ -259,3 +260,33 @@ def test_names_that_are_numbers_are_labels_also_where_a_device_has_few(
     np.testing.assert_array_equal(loaded.targets["y"], [10, 7])
     with pytest.raises(DataError, match="label 10"):
         device_data.load(tmp_path, made_for((4, 3), 10), for_training=True)
+
+
+@pytest.mark.parametrize("stored", FORMATS)
+def test_a_fingerprint_tells_other_samples_and_not_a_copy(
+    tmp_path: Path, stored: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = stored(tmp_path)
+    found = device_data.fingerprint(path)
+    copy = Path(shutil.copytree(tmp_path, tmp_path.parent / f"{tmp_path.name}-copy"))
+    same = copy if path == tmp_path else copy / path.name
+    assert device_data.fingerprint(same) == found
+    if stored is store:
+        return
+    # One value of one sample, in the middle, in a file of the same size.
+    changed = X.copy()
+    changed[4, 2, 1] ^= 1
+    monkeypatch.setitem(globals(), "X", changed)
+    (tmp_path / "other").mkdir()
+    assert device_data.fingerprint(stored(tmp_path / "other")) != found
+
+
+def test_a_store_keeps_its_fingerprint_and_another_one_has_its_own(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    path, other = store(tmp_path), store(tmp_path / "other")
+    found = device_data.fingerprint(path)
+    with SampleStore(path) as opened:
+        opened.add(np.zeros_like(X[0]), 1)
+        opened.correct(1, 2)
+        opened.forget([2])
+    assert device_data.fingerprint(path) == found != device_data.fingerprint(other)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import subprocess
 import sys
@@ -53,6 +52,9 @@ def after(calls: int) -> dict[str, tuple[int, int]]:
     return held
 
 
+LIMIT = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+
+
 def held_in(path: Path) -> dict[str, tuple[int, int]]:
     with SampleStore(path, create=True) as store:
         listed = store.listed()
@@ -85,12 +87,11 @@ def test_a_full_disk_takes_nothing_and_loses_nothing(tmp_path: Path) -> None:
     """A process that may write no more is refused in the same place as by a disk that is full."""
     path = tmp_path / "s.db"
 
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-
+    # In the child itself: to run code between fork and exec is unsafe beside other threads.
+    limited = LIMIT + CHILD
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(path), "0", "1000"],
-        capture_output=True, text=True, timeout=60, check=False, preexec_fn=limit,
+        [sys.executable, "-c", limited, str(path), "0", "1000"],
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert "tfplus.errors.StoreError: " in done.stderr.splitlines()[-1]

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pytest
+from one_core import NAME, Node, contribution, started
 
-from tfplus.gossip.core.machine import NodeConfig, State, initial_state, step
+from tfplus.gossip.core.machine import NodeConfig, initial_state, step
 from tfplus.gossip.messages import (
     Answer,
     Counted,
-    Effect,
-    Event,
     Finished,
     LocalDone,
     Outcome,
@@ -25,66 +22,6 @@ from tfplus.gossip.messages import (
 )
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import schema_hash
-
-NAME = "shared/k"
-
-
-class Node:
-    """Feeds one core and keeps what came out."""
-
-    def __init__(self, rounds: int = 5, first_round: int = 1, max_staleness: int = 1) -> None:
-        self.state: State = initial_state(
-            NodeConfig("me", 1, ("a", "b"), rounds, 10.0, {NAME: ((1,), "float32")}, max_staleness),
-            first_round,
-        )
-        self.effects: list[Effect] = []
-
-    def feed(self, event: Event) -> tuple[Effect, ...]:
-        self.state, effects = step(self.state, event)
-        self.effects += effects
-        return effects
-
-    def trained(self, round: int, now: float, value: float = 0.0) -> tuple[Effect, ...]:
-        tensors = {NAME: np.array([value], np.float32)}
-        return self.feed(LocalDone(now, round, SliceSet(tensors), {NAME: 1.0}))
-
-    def hears(self, peer: str, round: int, now: float = 0.0, **more: object) -> Answer:
-        answer = self.feed(Received(now, contribution(peer, round, **more)))[0]  # type: ignore[arg-type]
-        assert isinstance(answer, Answer)
-        return answer
-
-    @property
-    def done(self) -> list[RoundDone]:
-        return [e for e in self.effects if isinstance(e, RoundDone)]
-
-    def plays_round(self, round: int, now: float, peers: str = "ab") -> None:
-        for peer in peers:
-            self.hears(peer, round, now)
-        self.trained(round, now)
-
-
-def contribution(
-    peer: str,
-    round: int,
-    *,
-    incarnation: int = 1,
-    value: float = 3.0,
-    degree: int = 2,
-    tensors: Mapping[str, np.ndarray] | None = None,
-    weights: Mapping[str, float] | None = None,
-    schema: str = "",
-) -> RoundContribution:
-    if tensors is None:
-        tensors = {NAME: np.array([value], np.float32)}
-    if weights is None:
-        weights = dict.fromkeys(tensors, 1.0)
-    return RoundContribution(peer, incarnation, round, degree, SliceSet(tensors), weights, schema)
-
-
-def started(**more: int) -> Node:
-    node = Node(**more)
-    node.feed(Started(0.0))
-    return node
 
 
 def test_a_round_from_start_to_average() -> None:
@@ -213,70 +150,6 @@ def test_later_life_does_not_count_a_round_again() -> None:
     node.trained(2, now=1.0)
     node.feed(Tick(20.0))
     assert node.done[1].responders == ("b",)
-
-
-def test_neighbours_ahead_are_buffered_the_newest_two() -> None:
-    node = started()
-    for round in (2, 3, 4):
-        assert node.hears("a", round).outcome is Outcome.ACCEPTED
-    assert [c.round for c in node.state.peers["a"].pending] == [3, 4]
-
-
-def test_who_is_ahead_is_not_waited_for() -> None:
-    node = started()
-    node.hears("a", 2)
-    node.hears("b", 1)
-    node.trained(1, now=0.0)
-    assert node.done[0].responders == ("b",)
-    assert node.done[0].missing == ("a",)
-
-
-def test_left_behind_node_joins_the_round_that_the_slowest_neighbour_trains() -> None:
-    node = started(rounds=20)
-    node.hears("a", 9)
-    node.hears("b", 8)
-    node.trained(1, now=0.0)
-    assert node.effects[-1] == TrainLocally(9)
-    node.trained(9, now=1.0)
-    node.feed(Tick(20.0))
-    assert node.done[1].counted == (Counted("a", 1, 9), Counted("b", 1, 8))
-
-
-def test_left_behind_node_joins_no_later_than_the_last_round() -> None:
-    node = started(rounds=5)
-    node.hears("a", 5)
-    node.trained(1, now=0.0)
-    node.feed(Tick(10.0))
-    assert node.effects[-1] == TrainLocally(5)
-
-
-def test_neighbour_one_round_ahead_is_no_reason_to_skip() -> None:
-    node = started()
-    node.hears("a", 1)
-    node.hears("a", 2)
-    node.hears("b", 2)
-    node.trained(1, now=0.0)
-    assert node.effects[-1] == TrainLocally(2)
-
-
-def test_one_neighbour_ahead_does_not_drag_a_node_from_the_other() -> None:
-    node = started(rounds=20)
-    node.hears("a", 9)
-    node.hears("b", 1)
-    node.trained(1, now=0.0)
-    assert node.effects[-1] == TrainLocally(2)
-
-
-def test_peer_that_is_rounds_behind_is_not_waited_for() -> None:
-    node = started(rounds=9)
-    for round in (1, 2, 3):
-        node.hears("a", round)
-        node.trained(round, now=100.0 * round)
-        node.feed(Tick(100.0 * round + 10))
-    assert node.hears("b", 1, 400.0).outcome is Outcome.LATE
-    node.hears("a", 4, 400.0)
-    node.trained(4, now=400.0)
-    assert node.done[-1].round == 4
 
 
 def test_last_round_finishes_and_everything_after_is_late() -> None:

@@ -10,20 +10,20 @@ import pytest
 from tfplus.errors import UsageError
 from tfplus.gossip.membership import static
 from tfplus.gossip.membership.member import Member, Membership
+from tfplus.gossip.membership.registry import GRAPHS
 from tfplus.gossip.membership.static import StaticMembership, static_network
-from tfplus.gossip.membership.topology import mesh, ring
 
 Build = Callable[[Mapping[str, str]], Mapping[str, Membership]]
 # Networks at rest: name → address of every node → the view of each.
 NETWORKS: dict[str, Build] = {
-    "static ring": lambda addresses: static_network(addresses, ring),
-    "static mesh": lambda addresses: static_network(addresses, mesh),
+    f"static {name}": lambda addresses, graph=graph: static_network(addresses, graph)
+    for name, graph in GRAPHS.items()
 }
 every_network = pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
 
 
 @every_network
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 9, 20])
 def test_a_network_at_rest_is_symmetric_and_hangs_together(build: Build, count: int) -> None:
     addresses = {f"n{i}": f"host{i}:7001" for i in range(count)}
     network = build(addresses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_samples_weigh_and_none_weigh_nothing(rule: Mixing) -> None:
 @every_rule
 @pytest.mark.parametrize("topology", [ring, mesh])
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_on_a_regular_network_the_mean_is_kept_and_reached(
+def test_on_a_regular_network_nodes_agree_on_the_mean_or_on_something_between(
     rule: Mixing, topology: Topology, count: int
 ) -> None:
     neighbours = topology([f"n{i}" for i in range(count)])
@@ -99,9 +100,11 @@ def test_on_a_regular_network_the_mean_is_kept_and_reached(
         values = {
             n: rule.mix(said[n], [said[p] for p in neighbours[n]])[SHARED] for n in neighbours
         }
-        np.testing.assert_allclose(np.mean(list(values.values()), axis=0), mean, atol=1e-5)
+        if rule.keeps_mean:
+            np.testing.assert_allclose(np.mean(list(values.values()), axis=0), mean, atol=1e-5)
         spread.append(float(np.ptp(list(values.values()), axis=0).max()))
-    assert spread[-1] < 1e-3 * spread[0]
+    assert spread[-1] < (1e-3 if rule.keeps_mean else 0.6) * spread[0]
+    assert all(after <= before * 1.0001 for before, after in itertools.pairwise(spread))
 
 
 @every_rule

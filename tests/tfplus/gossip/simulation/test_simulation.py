@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tfplus.gossip.membership.topology import mesh, ring
 from tfplus.gossip.simulation.network import Faults, Partition
-from tfplus.gossip.simulation.simulation import Crash, Node, Result, simulate
+from tfplus.gossip.simulation.setup import Crash, Node, Result
+from tfplus.gossip.simulation.simulation import simulate
 from tfplus.tensors.slices import Tensors
 
 NAMES = ["n0", "n1", "n2", "n3", "n4"]

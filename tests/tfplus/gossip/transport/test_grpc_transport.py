@@ -2,127 +2,40 @@ from __future__ import annotations
 
 import datetime
 import threading
-import time
-from collections.abc import Iterator, Mapping
 from concurrent import futures
 from dataclasses import replace
 
 import grpc
 import numpy as np
 import pytest
+from grpc_ends import RUN, Receiver, Sender, contribution, tensors
 
-from tfplus.gossip.messages import Answer, Outcome, RoundContribution
-from tfplus.gossip.transport.grpc_link import Backoff, PeerLink
-from tfplus.gossip.transport.grpc_service import GossipService, Mailbox
-from tfplus.gossip.transport.outbox import Outbox
+from tfplus.gossip.messages import Answer, Outcome
+from tfplus.gossip.transport.mailbox import Mailbox
 from tfplus.gossip.transport.protocol import Delivered
-from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import gossip_pb2 as pb
 from tfplus.proto.v1 import gossip_pb2_grpc
-from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import schema_hash
 from tfplus.wire.certs import create_ca, issue
 from tfplus.wire.limits import Limits
 from tfplus.wire.tensors import to_parts
-from tfplus.wire.tls import TlsFiles, server_credentials, server_options
-
-RUN = "run-1"
-QUICK = Backoff(first_s=0.01, longest_s=0.04, attempts=4)
+from tfplus.wire.tls import TlsFiles
 
 
-def tensors(**values: float) -> SliceSet:
-    return SliceSet({f"shared/{n}": np.full(1000, v, np.float32) for n, v in values.items()})
-
-
-def contribution(
-    round: int = 1, held: Mapping[str, np.ndarray] | None = None, peer: str = "a"
-) -> RoundContribution:
-    held = tensors(k=1.0, b=2.0) if held is None else SliceSet.of(held)
-    return RoundContribution(peer, 7, round, 2, held, dict.fromkeys(held, 3.0), schema_hash(held))
-
-
-class Receiver:
-    """A server whose answers are scripted; keeps what the core would have got."""
-
-    def __init__(self, tls: TlsFiles | None = None, limits: Limits | None = None) -> None:
-        self.got: list[RoundContribution] = []
-        self.answer = Answer(Outcome.ACCEPTED, 5)
-        self.started = True
-        self.arrived = threading.Event()
-        self.release: threading.Event | None = None
-        self.traffic = Traffic()
-        self.mailbox = Mailbox(("a", "b"), self._deliver, self.traffic)
-        self.asked = threading.Semaphore(0)
-        self._tls = tls
-        self._limits = limits or Limits()
-        self.port = 0
-        self.serve()
-
-    def serve(self) -> None:
-        self._server = grpc.server(
-            futures.ThreadPoolExecutor(8), options=server_options(self._limits)
-        )
-        service = GossipService(
-            self._find, require_certificate=self._tls is not None, limits=self._limits
-        )
-        gossip_pb2_grpc.add_GossipServicer_to_server(service, self._server)
-        address = f"127.0.0.1:{self.port}"
-        if self._tls is None:
-            self.port = self._server.add_insecure_port(address)
-        else:
-            self.port = self._server.add_secure_port(address, server_credentials(self._tls))
-        self._server.start()
-
-    def stop(self) -> None:
-        self._server.stop(0).wait()
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def _find(self, run_id: str) -> Mailbox | None:
-        self.asked.release()
-        return self.mailbox if self.started and run_id == RUN else None
-
-    def _deliver(self, contribution: RoundContribution) -> Answer:
-        self.got.append(contribution)
-        self.arrived.set()
-        if self.release is not None:
-            self.release.wait(10)
-        return self.answer
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.stop()
-
-
-class Sender:
-    def __init__(self, address: str, tls: TlsFiles | None = None) -> None:
-        self.traffic = Traffic()
-        self.cancelled = threading.Event()
-        self.link = PeerLink(
-            RUN,
-            "server",
-            address,
-            tls=tls,
-            insecure=False,
-            backoff=QUICK,
-            cancelled=self.cancelled,
-            traffic=self.traffic,
-        )
-
-    def send(self, what: RoundContribution, within_s: float = 10.0):
-        return self.link.send(what, time.monotonic() + within_s)
-
-
-@pytest.fixture
-def sender(receiver: Receiver) -> Iterator[Sender]:
-    sender = Sender(receiver.address)
-    yield sender
-    sender.link.close()
+def test_a_neighbour_gets_only_what_it_was_seen_to_hold(receiver: Receiver, sender: Sender) -> None:
+    whole = contribution()
+    first, *rest = whole.tensors
+    assert sender.send(whole).outcome is Delivered.ACCEPTED
+    assert list(receiver.got[0].tensors) == [first, *rest]
+    sender.link._wanted = lambda: frozenset({first, "task/9/unknown"})
+    assert sender.send(contribution(round=2)).outcome is Delivered.ACCEPTED
+    got = receiver.got[1]
+    assert list(got.tensors) == list(got.slice_weights) == [first]
+    np.testing.assert_array_equal(got.tensors[first], whole.tensors[first])
+    assert got.schema_hash == schema_hash(got.tensors)
+    # And the other way round: what came says what the sender averages.
+    assert receiver.mailbox.wanted("a") == {first}
+    assert receiver.mailbox.wanted("b") is None
 
 
 def test_contribution_arrives_whole_and_bytes_are_counted_alike(
@@ -189,53 +102,6 @@ def test_refusal_is_final_and_says_why(receiver: Receiver, sender: Sender) -> No
     assert delivery.outcome is Delivered.REFUSED
     assert "expected float32[2]" in delivery.reason
     assert len(receiver.got) == 1
-
-
-def test_neighbour_that_starts_later_gets_it(receiver: Receiver, sender: Sender) -> None:
-    receiver.started = False
-    with futures.ThreadPoolExecutor(1) as pool:
-        sending = pool.submit(sender.send, contribution())
-        for _ in range(3):
-            assert receiver.asked.acquire(timeout=10)
-        assert not receiver.got
-        receiver.started = True
-        assert sending.result(10).outcome is Delivered.ACCEPTED
-
-
-def test_neighbour_that_never_starts_is_given_up_in_time(
-    receiver: Receiver, sender: Sender
-) -> None:
-    receiver.started = False
-    delivery = sender.send(contribution(), within_s=0.2)
-    assert delivery.outcome is Delivered.UNREACHABLE
-    assert receiver.address in delivery.reason
-
-
-def test_dead_neighbour_is_unreachable_after_bounded_tries() -> None:
-    receiver = Receiver()
-    receiver.stop()
-    sender = Sender(receiver.address)
-    delivery = sender.send(contribution(), within_s=60)
-    sender.link.close()
-    assert delivery.outcome is Delivered.UNREACHABLE
-    assert "UNAVAILABLE" in delivery.reason
-
-
-def test_neighbour_that_was_away_is_found_again_at_once(receiver: Receiver, sender: Sender) -> None:
-    sender.send(contribution(1))
-    receiver.stop()
-    assert sender.send(contribution(2)).outcome is Delivered.UNREACHABLE
-    receiver.serve()
-    assert sender.send(contribution(3)).outcome is Delivered.ACCEPTED
-
-
-def test_cancelled_sending_ends(receiver: Receiver, sender: Sender) -> None:
-    receiver.started = False
-    with futures.ThreadPoolExecutor(1) as pool:
-        sending = pool.submit(sender.send, contribution(), 60.0)
-        assert receiver.asked.acquire(timeout=10)
-        sender.cancelled.set()
-        assert sending.result(10).outcome is Delivered.CANCELLED
 
 
 def test_stranger_is_refused(receiver: Receiver, sender: Sender) -> None:
@@ -348,35 +214,3 @@ def test_identity_comes_from_the_certificate(tmp_path) -> None:
         for sender in (honest, liar, plain):
             sender.link.close()
         receiver.stop()
-
-
-def test_outbox_keeps_the_newest_for_a_neighbour_that_is_behind(receiver: Receiver) -> None:
-    receiver.release = threading.Event()
-    sender = Sender(receiver.address)
-    reports: list[tuple[str, Delivered]] = []
-    outbox = Outbox(
-        {"server": sender.link},
-        sender.cancelled,
-        lambda name, delivery: reports.append((name, delivery.outcome)),
-    )
-    outbox.put(contribution(1), time.monotonic() + 30)
-    assert receiver.arrived.wait(10)
-    for round in (2, 3, 4):
-        outbox.put(contribution(round), time.monotonic() + 30)
-    receiver.release.set()
-    assert outbox.drain(10)
-    outbox.close()
-    assert [c.round for c in receiver.got] == [1, 3, 4]
-    assert reports == [("server", Delivered.ACCEPTED)] * 3
-
-
-def test_closing_the_outbox_ends_a_call_under_way(receiver: Receiver) -> None:
-    receiver.started = False
-    sender = Sender(receiver.address)
-    outbox = Outbox({"server": sender.link}, sender.cancelled, lambda *_: None)
-    outbox.put(contribution(1), time.monotonic() + 600)
-    assert receiver.asked.acquire(timeout=10)
-    began = time.monotonic()
-    outbox.close()
-    assert time.monotonic() - began < 4
-    assert not [t for t in threading.enumerate() if t.name == "to-server"]

@@ -18,7 +18,8 @@ from tfplus.gossip.simulation.clock import VirtualClock
 from tfplus.gossip.simulation.network import Faults
 from tfplus.gossip.simulation.virtual_transport import VirtualNetwork, VirtualTransport
 from tfplus.gossip.transport.grpc_link import Backoff, PeerLink
-from tfplus.gossip.transport.grpc_service import GossipService, Mailbox
+from tfplus.gossip.transport.grpc_service import GossipService
+from tfplus.gossip.transport.mailbox import Mailbox
 from tfplus.gossip.transport.outbox import Outbox
 from tfplus.gossip.transport.protocol import Delivered, Delivery, Transport
 from tfplus.gossip.transport.traffic import Traffic

@@ -23,6 +23,7 @@ from tfplus_export.lowering.engine.rule import Rule
 from tfplus_export.lowering.kernels.constants import is_constant
 from tfplus_export.lowering.kernels.joining import join
 from tfplus_export.lowering.kernels.matmul import batch_product
+from tfplus_export.lowering.kernels.sums import added
 from tfplus_export.lowering.kernels.window import (
     Padding,
     Tap,
@@ -110,7 +111,7 @@ def convolution(
         terms = [batch_product(row, _row(filters, i)) for i, row in enumerate(rows)]
     n, k = x.shape[0], weight.shape[3]
     shape = [groups * n, window.h.out, window.w.out, k // groups]
-    return _join(tf.reshape(_sum(terms), shape), groups)
+    return _join(tf.reshape(added(terms), shape), groups)
 
 
 def _rows(x: Tensor, window: Window, groups: int) -> list[Tensor]:
@@ -208,7 +209,7 @@ def _phase_gradient(
         if len(horizontal) < w.kernel:
             filters = join([crop(filters, 1, j * k, k) for j in horizontal], 1)
         terms.append(batch_product(row, filters))
-    return tf.reshape(_sum(terms), [dy.shape[0], h.rows, w.rows, swapped.shape[3]])
+    return tf.reshape(added(terms), [dy.shape[0], h.rows, w.rows, swapped.shape[3]])
 
 
 def _filter_rows(weight: Tensor, groups: int) -> Tensor:
@@ -227,13 +228,6 @@ def _flat(x: Tensor, groups: int) -> Tensor:
     """[G·N, H, W, C] → [G, N·H·W, C]."""
     n, h, w, c = x.shape
     return tf.reshape(x, [groups, n // groups * h * w, c])
-
-
-def _sum(terms: list[Tensor]) -> Tensor:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
 
 
 ROWS = _rule(whole=False)

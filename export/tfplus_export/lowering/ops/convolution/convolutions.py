@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tfplus_export.lowering.engine.rule import KernelVariants
 from tfplus_export.lowering.ops.convolution.conv2d import COLUMNS, ROWS
+from tfplus_export.lowering.ops.convolution.toeplitz import TOEPLITZ
 from tfplus_export.lowering.ops.convolution.winograd import winograd
 from tfplus_export.tf_types import Op
 
@@ -20,14 +21,21 @@ def _order(op: Op) -> Sequence[str]:
     _, height, width, _ = (int(d) for d in op.outputs[0].shape)
     channels, filters = (int(d) for d in op.inputs[1].shape[2:])
     if channels <= _MOST_FOR_COLUMNS:
-        return ("columns", "rows", "winograd4", "winograd2")
+        return ("columns", "rows", "toeplitz", "winograd4", "winograd2")
     if min(channels, filters) < _FEWEST_CHANNELS:
-        return ("rows", "columns", "winograd4", "winograd2")
+        return ("toeplitz", "rows", "columns", "winograd4", "winograd2")
     if min(height, width) > 4:
-        return ("winograd4", "winograd2", "rows", "columns")
-    return ("winograd2", "rows", "columns", "winograd4")
+        return ("winograd4", "winograd2", "rows", "toeplitz", "columns")
+    return ("winograd2", "rows", "toeplitz", "columns", "winograd4")
 
 
 CONV2D = KernelVariants(
-    {"winograd2": winograd(2), "winograd4": winograd(4), "columns": COLUMNS, "rows": ROWS}, _order
+    {
+        "winograd2": winograd(2),
+        "winograd4": winograd(4),
+        "toeplitz": TOEPLITZ,
+        "columns": COLUMNS,
+        "rows": ROWS,
+    },
+    _order,
 )

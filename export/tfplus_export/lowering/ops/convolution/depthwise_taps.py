@@ -18,7 +18,7 @@ from tfplus_export.lowering.engine.rule import Rule
 from tfplus_export.lowering.kernels.constants import is_constant
 from tfplus_export.lowering.kernels.joining import join
 from tfplus_export.lowering.kernels.shifting import Grid, shifted
-from tfplus_export.lowering.kernels.sums import sum_over
+from tfplus_export.lowering.kernels.sums import added, sum_over
 from tfplus_export.lowering.kernels.window import Tap, crop, fit, merge, phases
 from tfplus_export.lowering.ops.convolution.depthwise import (
     OPERATOR,
@@ -36,7 +36,7 @@ def _forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
     grid = Grid(depthwise_window(op))
     rows = _rows(weight, grid, grid.reads)
     read = _read(x, weight, grid)
-    total = _added([read[tap] * rows[tap] for tap in grid.window.taps])
+    total = added([read[tap] * rows[tap] for tap in grid.window.taps])
     return fit(total, 2, 0, grid.window.w.out - grid.pitch)
 
 
@@ -60,7 +60,7 @@ def _input_gradient(dy: Tensor, weight: Tensor, grid: Grid) -> Tensor:
     rows = _rows(weight, grid, grid.is_read)
     sent = shifted(dy, back.values(), grid.cells.h.out)
     split = {
-        phase: _added([sent[back[shift]] * rows[tap] for tap, shift in taps.items()])
+        phase: added([sent[back[shift]] * rows[tap] for tap, shift in taps.items()])
         for phase, taps in grid.taps.items()
     }
     return summed_channels(merge(split, grid.cells), int(weight.shape[3]))
@@ -94,13 +94,6 @@ def _rows(weight: Tensor, grid: Grid, real: np.ndarray) -> dict[Tap, Tensor]:
     filters = tf.reshape(weight, [len(real), 1, 1, -1])
     every = filters * tf.constant(real[:, None, :, None], weight.dtype)
     return {tap: crop(every, 0, i, 1) for i, tap in enumerate(grid.window.taps)}
-
-
-def _added(terms: Sequence[Tensor]) -> Tensor:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
 
 
 TAPS = Rule(_forward, _gradient)

@@ -7,6 +7,10 @@ form, and it copies an image 2.25 times instead of 3 (Lavin & Gray, CVPR 2016, s
 
 All transformations are linear, so that the gradients are the transposed ones, between the same
 transformed filter, input and output gradient.
+
+A frozen filter is transformed anew in each step, too: transformed in the file it would take four
+times its size. That pays where a batch has many tiles; with few of them, as where single samples
+are predicted, the builtin operator is the fast one.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfplus_export.lowering.engine.rule import Rule
-from tfplus_export.lowering.kernels.constants import is_constant
+from tfplus_export.lowering.kernels.constants import is_constant, is_known
 from tfplus_export.lowering.kernels.matmul import batch_product
 from tfplus_export.lowering.kernels.tiles import cut, input_tiles, join, output_tiles
 from tfplus_export.lowering.kernels.toom_cook import (
@@ -30,6 +34,9 @@ from tfplus_export.lowering.ops.convolution import conv2d
 from tfplus_export.tf_types import Op, Tensor
 
 _TAPS = (2, 5)
+# For a frozen filter: outputs of a tile along an axis, and tiles of a batch, both at least.
+_WIDEST_BY_OPERATOR = 2
+_FEWEST_TILES = 64
 
 
 def winograd(tile: int) -> Rule:
@@ -40,9 +47,12 @@ def winograd(tile: int) -> Rule:
 
     def forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
         x, weight = inputs
-        if is_constant(weight):
-            return conv2d.ROWS.forward(op, inputs)
-        return _Minimal(op, tile).convolution(x, weight)
+        minimal = _Minimal(op, tile)
+        if not is_constant(weight):
+            return minimal.convolution(x, weight)
+        if is_known(weight) and tile > _WIDEST_BY_OPERATOR and _tiles(op, tile) >= _FEWEST_TILES:
+            return minimal.frozen(x, weight)
+        return conv2d.ROWS.forward(op, inputs)
 
     def gradient(
         op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
@@ -66,6 +76,11 @@ def _applies(op: Op, tile: int) -> bool:
     )
 
 
+def _tiles(op: Op, tile: int) -> int:
+    n, h, w, _ = (int(d) for d in op.outputs[0].shape)
+    return n * -(-h // tile) * -(-w // tile)
+
+
 class _Minimal:
     """One convolution of [N, H, W, C] with [kh, kw, C, K], and its transformations."""
 
@@ -83,6 +98,16 @@ class _Minimal:
         products = batch_product(cut(x, *self._inputs), self._transformed(weight))
         return join(products, *self._outputs)
 
+    def frozen(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The same, with a filter that is a constant of the file, and stays one as it is.
+
+        What depends on constants alone the converter computes and writes into the file. A zero that
+        is made of the data keeps it from that.
+        """
+        zero = tf.reshape(tf.slice(x, [0] * 4, [1] * 4), [1, 1, 1]) * 0.0
+        products = batch_product(cut(x, *self._inputs), self._transformed(weight, zero))
+        return join(products, *self._outputs)
+
     def gradients(
         self, x: Tensor, weight: Tensor, dy: Tensor, wanted: Sequence[bool]
     ) -> list[Tensor | None]:
@@ -95,11 +120,12 @@ class _Minimal:
             dw = self._filter_gradient(cut(x, *self._inputs), sent, weight)
         return [dx, dw]
 
-    def _transformed(self, weight: Tensor) -> Tensor:
+    def _transformed(self, weight: Tensor, zero: Tensor | None = None) -> Tensor:
         """[kh, kw, C, K] → [products, C, K]."""
         kh, kw, c, k = weight.shape
         flat = tf.reshape(weight, [1, kh * kw, c * k])
-        products = batch_product(tf.constant(self._filter[None], weight.dtype), flat)
+        taps: Tensor = tf.constant(self._filter[None], weight.dtype)
+        products = batch_product(taps if zero is None else taps + zero, flat)
         return tf.reshape(products, [len(self._filter), c, k])
 
     def _filter_gradient(self, tiles: Tensor, sent: Tensor, weight: Tensor) -> Tensor:

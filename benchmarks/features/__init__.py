@@ -1,0 +1,1 @@
+"""Measurements of kept features: what a kill costs, what a server of many devices costs."""

@@ -1,0 +1,1 @@
+"""What the benchmarks share: models, processes that are timed, results on disk, tables."""

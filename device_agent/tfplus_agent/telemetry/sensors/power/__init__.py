@@ -1,0 +1,1 @@
+"""Sensors of power, charge and energy: a source a file."""

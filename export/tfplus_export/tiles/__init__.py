@@ -1,0 +1,1 @@
+"""Tiles of a Keras model as files: the layers that can be tiled, and what computes a tile."""

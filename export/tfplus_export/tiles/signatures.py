@@ -1,0 +1,137 @@
+"""The graph of one shape of tile: weights in variables, a forward and a backward for each group."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from tfplus.model_file.manifest import TensorInfo
+from tfplus.tiles import masks
+from tfplus_export.lowering.engine.replay import replay
+from tfplus_export.optimizers import Optimizer
+from tfplus_export.tf_types import Tensor
+from tfplus_export.tiles.fused import FusedTile, Statistics
+from tfplus_export.tiles.normalization import MEAN, VARIANCE, Normalization
+from tfplus_export.train_step.signatures import VariableModule, concrete, tensor_specs
+from tfplus_export.train_step.training import Training
+from tfplus_export.train_step.variables import Weight
+
+
+class TileModule(VariableModule):
+    """Offers `forward_<g>` and `backward_<g>` of each group, `tail`, `update`, `save`, `restore`.
+
+    All weights are in it, also those of the rest of the network: each device applies the whole
+    update, and any of them can compute the tail.
+    """
+
+    def __init__(
+        self,
+        tiles: tuple[FusedTile, ...],
+        tail: Training,
+        optimizer: Optimizer,
+        weights: tuple[Weight, ...],
+    ) -> None:
+        trained = {w.name: w.shape for w in weights if w.trainable}
+        state = {name: value.shape for name, value in optimizer.state(trained).items()}
+        super().__init__({w.name: w.shape for w in weights}, state)
+        self._tiles, self._tail, self._optimizer, self._trained = tiles, tail, optimizer, trained
+
+    def concrete_functions(self) -> dict[str, Any]:
+        """Signature name → concrete function of fixed shapes."""
+        found: dict[str, Any] = {}
+        for group, tile in enumerate(self._tiles):
+            given = _inputs(tile)
+            found[f"forward_{group}"] = self._forward(tile, given)
+            core = (tile.batch, *tile.tile.core.shape, tile.channels[1])
+            found[f"backward_{group}"] = self._backward(
+                group, tile, given | {"dy": TensorInfo(core, "float32")}
+            )
+        arguments = self._tail.arguments()
+        gradients = {n: TensorInfo(s, "float32") for n, s in self._trained.items()}
+        for normalization in self._normalizations():
+            shape = normalization.moving_mean.shape
+            for name in (MEAN, VARIANCE):
+                gradients[f"{normalization.layer}/{name}"] = TensorInfo(shape, "float32")
+        return {
+            **found,
+            "tail": concrete(self._rest, tensor_specs(arguments).values(), arguments),
+            "update": concrete(
+                functools.partial(self._update, tuple(gradients)),
+                tensor_specs(gradients).values(),
+                gradients,
+            ),
+            **self.state_functions(),
+        }
+
+    def _forward(self, tile: FusedTile, given: Mapping[str, TensorInfo]) -> Any:
+        def run(*values: Tensor) -> dict[str, Tensor]:
+            named = dict(zip(given, values, strict=True))
+            moments = _moments(tile, named)
+            return {"y": tile.forward(named["x"], _masks(tile, named), self.read(), moments)}
+
+        return concrete(run, tensor_specs(given).values(), given)
+
+    def _backward(self, group: int, tile: FusedTile, given: Mapping[str, TensorInfo]) -> Any:
+        def run(*values: Tensor) -> dict[str, Tensor]:
+            named = dict(zip(given, values, strict=True))
+            taken = named["x"], _masks(tile, named), named["dy"], self.read()
+            dx, found, slopes = tile.backward(*taken, _moments(tile, named), to_input=group > 0)
+            if dx is not None:
+                found["dx"] = dx
+            if slopes is not None:
+                found["dmean"], found["dvariance"] = slopes
+            # A signature must return something, also where nothing in front trains.
+            return found or {"none": tf.zeros([1])}
+
+        return concrete(run, tensor_specs(given).values(), given)
+
+    def _rest(self, *values: Tensor) -> dict[str, Tensor]:
+        tail, state = self._tail, self.read()
+        named = dict(zip(tail.arguments(), values, strict=True))
+        known = {w.index: state[w.name] for w in tail.weights}
+        known |= {c.index: tf.constant(c.value, tf.float32) for c in tail.constants}
+        tape = replay(tail.train_graph, tail.rules, named, known)
+        metrics, dy = tail.losses(tape.values, named)
+        (taken,) = tail.train_graph.inputs.values()
+        trained = {w.index: w.name for w in tail.weights if w.trainable}
+        gradients, inputs = tape.gradients_and_inputs(dy, set(trained), (taken.name,))
+        found = {trained[i]: g for i, g in gradients.items()}
+        return {**metrics, "dx": inputs[taken.name], **found}
+
+    def _normalizations(self) -> list[Normalization]:
+        return [t.normalization for t in self._tiles if t.normalization is not None]
+
+    def _update(self, names: tuple[str, ...], *values: Tensor) -> dict[str, Tensor]:
+        named, state = dict(zip(names, values, strict=True)), self.read()
+        gradients = {name: named[name] for name in self._trained}
+        moved: dict[str, Tensor] = {}
+        for each in self._normalizations():
+            mean, variance = (named[f"{each.layer}/{name}"] for name in (MEAN, VARIANCE))
+            moved |= each.moved(mean, variance, state)
+        factor = self._optimizer.factor(state)
+        if factor is not None:
+            gradients = {name: gradient * factor for name, gradient in gradients.items()}
+        weights = {name: state[name] for name in self.weight_names}
+        new_weights, new_state = self._optimizer.apply(weights, gradients, state)
+        self.assign(new_weights | new_state | moved)
+        return {"ok": tf.constant([1], tf.int32)}
+
+
+def _inputs(tile: FusedTile) -> dict[str, TensorInfo]:
+    shape = (tile.batch, *tile.tile.regions[0].shape, tile.channels[0])
+    drawn = {n: TensorInfo(tuple(m.shape), "float32") for n, m in masks.of(tile.tile).items()}
+    found = {"x": TensorInfo(shape, "float32"), **drawn}
+    if tile.normalization is not None:
+        found |= dict.fromkeys((MEAN, VARIANCE), TensorInfo((tile.channels[0],), "float32"))
+    return found
+
+
+def _moments(tile: FusedTile, named: Mapping[str, Tensor]) -> Statistics | None:
+    return None if tile.normalization is None else (named[MEAN], named[VARIANCE])
+
+
+def _masks(tile: FusedTile, named: Mapping[str, Tensor]) -> dict[int, Tensor]:
+    return {i: named[masks.name(i)] for i in masks.masked(tile.tile)}

@@ -1,0 +1,173 @@
+"""A device, a server, a second device: what is sent, trained, fetched, refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tfplus.errors import RemoteError
+from tfplus.feature_server import head
+from tfplus.feature_server.publisher import TrainingPolicy
+from tfplus.feature_server.serving import FeatureServer, ServerConfig
+from tfplus.fleet.clients.feature_client import FeatureClient, header_of
+from tfplus.model_file import artifact, weights_file
+from tfplus_agent.features import kept
+from tfplus_agent.features.flush import flush
+from tfplus_agent.features.pull import pull
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+# Trained where the test says so.
+NEVER = TrainingPolicy(every=10**6)
+
+
+@pytest.fixture
+def server(split_files: SimpleNamespace, tmp_path: Path) -> Iterator[FeatureServer]:
+    config = ServerConfig(split_files.one, tmp_path / "hub", "127.0.0.1:0", policy=NEVER)
+    serving = FeatureServer(config)
+    serving.start()
+    yield serving
+    serving.stop()
+
+
+@pytest.fixture
+def client(server: FeatureServer) -> Iterator[FeatureClient]:
+    with FeatureClient(server.address) as connected:
+        yield connected
+
+
+def train(serving: FeatureServer) -> None:
+    publisher = serving.publisher
+    publisher._policy = TrainingPolicy(every=1, epochs=3, threads=1)
+    assert publisher.train_if_due()
+    assert not publisher.train_if_due()
+    publisher._policy = NEVER
+
+
+def test_the_whole_way(
+    split_files: SimpleNamespace, tmp_path: Path, server: FeatureServer, client: FeatureClient
+) -> None:
+    model, folder = tmp_path / "m.tflite", tmp_path / "kept"
+    shutil.copy(split_files.one, model)
+    with kept.opened(model, folder) as opened:
+        kept.annotate(opened, split_files.data)
+        sent = flush(opened, client, "pi-1")
+        assert (sent.samples, sent.batches, sent.held_samples) == (11, 1, 11)
+        assert sent.sent_bytes > 11 * 36 * 4
+        assert flush(opened, client, "pi-1").samples == 0
+        (logged,) = opened.cache.uploads.every()
+        assert (logged.samples, logged.layer, logged.server) == (11, "pool", server.address)
+        _, rows = opened.cache.annotated()
+    train(server)
+    # The same as a training on one machine, of the same features in the server's order.
+    got = pull(client, model, tmp_path / "w.safetensors", folder)
+    assert (got.version, got.has_new_model) == (2, False)
+    assert set(got.changed) == {
+        f"shared/{layer}/{tensor}" for layer in ("dense", "logits") for tensor in ("kernel", "bias")
+    }
+    read = artifact.read(model)
+    trained = head.train(
+        read, artifact.initial_values(read), *server._store.samples(
+            server.publisher.wanted.maker, server.publisher.wanted.hyper, rows.shape[1:]
+        ), epochs=3, seed=1, threads=1,
+    )  # fmt: skip
+    fetched = weights_file.read(tmp_path / "w.safetensors")
+    for name in got.changed:
+        np.testing.assert_array_equal(fetched[name], trained.values[name])
+    # Nothing changed since: nothing is sent. One tensor is lost: it alone is.
+    again = pull(client, model, tmp_path / "w.safetensors", folder)
+    assert again.changed == ()
+    fetched["shared/logits/bias"] = fetched["shared/logits/bias"] + 1
+    weights_file.write(tmp_path / "w.safetensors", fetched)
+    assert pull(client, model, tmp_path / "w.safetensors", folder).changed == (
+        "shared/logits/bias",
+    )
+    assert again.received_bytes < got.received_bytes < got.whole_bytes / 10
+
+
+def test_a_flush_that_was_cut_off_counts_once(
+    split_files: SimpleNamespace, tmp_path: Path, client: FeatureClient
+) -> None:
+    class Deaf(FeatureClient):
+        def flush(self, *arguments: object) -> object:  # type: ignore[override]
+            super().flush(*arguments)  # type: ignore[arg-type]
+            raise RemoteError("the answer was lost")
+
+    with kept.opened(split_files.one, tmp_path / "kept") as opened:
+        kept.annotate(opened, split_files.data)
+        with Deaf(client.address) as deaf, pytest.raises(RemoteError, match="lost"):
+            flush(opened, deaf, "pi-1")
+        assert len(opened.cache.uploads.pending()) == 1
+        sent = flush(opened, client, "pi-1")
+        assert (sent.samples, sent.held_samples) == (11, 11)
+        assert opened.cache.uploads.pending() == []
+
+
+def test_another_backbone_is_fetched_whole(split_files: SimpleNamespace, tmp_path: Path) -> None:
+    model, folder, weights = tmp_path / "m.tflite", tmp_path / "kept", tmp_path / "w.safetensors"
+    shutil.copy(split_files.one, model)
+    with kept.opened(model, folder) as opened:
+        kept.annotate(opened, split_files.data)
+    for file, expected in ((split_files.two, (11, 0)), (split_files.other, (0, 11))):
+        serving = FeatureServer(
+            ServerConfig(file, tmp_path / file.stem, "127.0.0.1:0", policy=NEVER)
+        )
+        serving.start()
+        with FeatureClient(serving.address) as client:
+            got = pull(client, model, weights, folder)
+            assert got.has_new_model
+            # Behind a later layer features go on; behind other weights they are lost, and said so.
+            assert (got.carried, got.lost) == expected
+            assert model.read_bytes() == file.read_bytes()
+            with kept.opened(model, folder) as opened:
+                assert flush(opened, client, "pi-1").samples == expected[0]
+        serving.stop()
+
+
+def test_a_version_outlives_the_server(
+    split_files: SimpleNamespace, tmp_path: Path, server: FeatureServer, client: FeatureClient
+) -> None:
+    with kept.opened(split_files.one, tmp_path / "kept") as opened:
+        kept.annotate(opened, split_files.data)
+        flush(opened, client, "pi-1")
+    train(server)
+    wanted = server.publisher.weights(2)
+    server.stop()
+    config = ServerConfig(split_files.one, tmp_path / "hub", "127.0.0.1:0", policy=NEVER)
+    again = FeatureServer(config)
+    again.start()
+    with FeatureClient(again.address) as other:
+        assert other.published().version == 2
+        values, _ = other.pull(2, {})
+    again.stop()
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(values[name], value)
+    again = FeatureServer(ServerConfig(split_files.other, tmp_path / "hub", "127.0.0.1:0"))
+    assert again.publisher.version.number == 3
+    again.stop()
+
+
+def test_a_malicious_device_is_refused_and_named(
+    server: FeatureServer, client: FeatureClient
+) -> None:
+    wanted = server.publisher.wanted
+    made = wanted.maker, wanted.hyper
+    rows = np.zeros((1, *wanted.shape), np.float32)
+    rows[0, 0, 0, 0] = np.nan
+    header = header_of("b", "mallory", made, wanted.shape, [bytes(16)], [0])
+    with pytest.raises(RemoteError, match="'mallory' was refused: expected finite"):
+        client.flush(header, rows)
+    header = header_of("b", "mallory", made, wanted.shape, [bytes(16)], [3])
+    with pytest.raises(RemoteError, match=r"labels \[3\]"):
+        client.flush(header, np.zeros_like(rows))
+    assert client.published().samples == 0
+    told = server._store._db.execute("SELECT why FROM refusals").fetchall()
+    assert len(told) == 2
+    assert all("mallory" in why for (why,) in told)

@@ -1,0 +1,101 @@
+"""Files of tiles under the runtime: five steps are those of untiled training with Keras."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from tfplus.errors import ArtifactError, ExportError
+from tfplus.tiles import in_memory
+from tfplus.tiles.grid import Grid, Tiling
+from tfplus.tiles.machine import TileStep
+from tfplus.tiles.process.tile_model import TileModel
+from tfplus_export.losses import compiled
+from tfplus_export.optimizers import Sgd
+from tfplus_export.optimizers.adam import Adam
+from tfplus_export.tiles import chain, export
+from tfplus_export.tracing.naming import variable_names
+
+
+def model() -> keras.Model:
+    keras.utils.set_random_seed(3)
+    return keras.Sequential(
+        [
+            keras.Input((9, 10, 1)),
+            layers.Conv2D(3, 3, padding="same", use_bias=False, name="a"),
+            layers.BatchNormalization(momentum=0.8, name="n"),
+            layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="b"),
+            layers.MaxPooling2D(2, strides=1, padding="same", name="c"),
+            layers.Flatten(),
+            layers.Dense(3, name="d"),
+        ]
+    )
+
+
+LOSSES = compiled.named("sparse_categorical_crossentropy", ["d"])
+
+
+def opened(files, device: int) -> TileModel:
+    given = files.assignment("run", device, [""] * files.tiling.grid.tiles, 0)
+    place = given.place
+    part = place.tiling.part(device)
+    return TileModel(files.content(device), part, given.channels(), place.shapes, place.batch)
+
+
+def test_five_steps_are_those_of_keras() -> None:
+    whole, rule, batch = model(), Sgd(0.1, 0.9), 4
+    tiled = chain.read(whole, "m")
+    # Five rows of b's map in three and two, so that there are two shapes of tile.
+    tiling = Tiling(tiled.chain, Grid.even(2, 1), ((0, 1), (1, 4)))
+    files = export.export(tiled, tiling, rule, LOSSES, batch, lambda text: None)
+    assert len(files.contents) == 2
+    devices = [opened(files, d) for d in range(2)]
+    optimizer = rule.keras()
+    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    rng = np.random.default_rng(0)
+    for number in range(1, 6):
+        x = rng.standard_normal((batch, 9, 10, 1)).astype(np.float32)
+        y = rng.integers(0, 3, batch).astype(np.int32)
+        # A row without a sample counts for the statistics alone.
+        valid = batch - (number == 5)
+        y[valid:] = -1
+        places = [files.assignment("run", d, ["", ""], 0).place for d in range(2)]
+        steps = [TileStep(p, m, number) for p, m in zip(places, devices, strict=True)]
+        in_memory.run(steps, in_memory.scatter(tiling, x), {"y": y}, 0)
+        with tf.GradientTape() as tape:
+            loss = loss_of(y[:valid], whole(x, training=True)[:valid])
+        gradients = tape.gradient(loss, whole.trainable_variables)
+        optimizer.apply(gradients, whole.trainable_variables)
+        for step, device in zip(steps, devices, strict=True):
+            device.update(step.gradients, step.moments)
+        assert steps[0].metrics["loss"] == pytest.approx(float(loss), rel=1e-5)
+    names, states = variable_names(whole), [device.save() for device in devices]
+    for variable in whole.variables:
+        wanted, name = variable.numpy(), names[id(variable)]
+        assert np.abs(states[0][name] - wanted).max() <= 1e-5 * np.abs(wanted).max()
+    for name, value in states[0].items():
+        assert np.array_equal(value, states[1][name])
+    # A state put back is the state that was taken.
+    devices[0].restore(files.values)
+    assert np.array_equal(devices[0].save()["shared/a/kernel"], files.values["shared/a/kernel"])
+    with pytest.raises(ArtifactError, match="the plan says"):
+        given = files.assignment("run", 0, ["", ""], 0)
+        part = tiling.part(1)
+        TileModel(files.content(0), part, given.channels(), files.trained, batch)
+
+
+def test_what_does_not_train_with_tiles_is_refused() -> None:
+    keras.utils.set_random_seed(3)
+    first = [keras.Input((8, 8, 1)), layers.Conv2D(2, 3, name="a"), layers.Flatten()]
+    for more, reason in (
+        ([layers.Dropout(0.5), layers.Dense(3, name="d")], "draw noise"),
+        ([layers.BatchNormalization(), layers.Dense(3, name="d")], "beside the gradients"),
+        ([layers.Dense(3, kernel_regularizer="l2", name="d")], "regularizers"),
+    ):
+        tiled = chain.read(keras.Sequential([*first, *more]), "m")
+        tiling = Tiling(tiled.chain, Grid.even(1, 2), ((0, 1),))
+        with pytest.raises(ExportError, match=reason):
+            export.modules(tiled, tiling, Adam(), LOSSES, 2)

@@ -1,0 +1,119 @@
+"""A server of features as a process: opened, served, stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent import futures
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from tfplus.errors import RemoteError
+from tfplus.feature_server import freeze_points
+from tfplus.feature_server.freeze_policy import Policy, one_standard_error
+from tfplus.feature_server.publisher import Publisher, TrainingPolicy
+from tfplus.feature_server.service import FeatureService
+from tfplus.feature_server.store import Store
+from tfplus.model_file import artifact
+from tfplus.proto.v1 import features_pb2_grpc
+from tfplus.wire import tls as wire_tls
+from tfplus.wire.tls import TlsFiles
+
+# Calls under way; each holds a batch of at most 64 MiB. The others wait.
+_WORKERS = 16
+_GRACE_S = 5.0
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """How a server is started.
+
+    Attributes:
+      model: a file whose head is trained.
+      state_dir: of samples and versions.
+      listen: `host:port`; port 0 takes a free one.
+      tls: own certificate files; None for plaintext.
+      insecure: plaintext also where others can listen.
+      policy: when and how the head is trained.
+      others: files of the same network that are cut at other layers; one of all is served.
+      choose: which one, by what was measured.
+    """
+
+    model: Path
+    state_dir: Path
+    listen: str = "127.0.0.1:50061"
+    tls: TlsFiles | None = None
+    insecure: bool = False
+    policy: TrainingPolicy = field(default_factory=TrainingPolicy)
+    others: tuple[Path, ...] = ()
+    choose: Policy = one_standard_error
+
+
+class FeatureServer:
+    """Serves from `start` to `stop`.
+
+    Args:
+      config: what it is started with.
+      told: of versions, and of what is refused.
+
+    Raises:
+      RemoteError: nothing can listen on that address.
+      TfplusError: the model or the state cannot be opened.
+      UsageError: the address is malformed, or plaintext would leave this machine.
+    """
+
+    def __init__(self, config: ServerConfig, told: Callable[[str], None] = lambda _: None) -> None:
+        host, _ = wire_tls.split_address(config.listen)
+        if config.tls is None:
+            wire_tls.require_loopback_or_insecure(host, config.insecure)
+        self._store = Store(config.state_dir)
+        try:
+            files = [artifact.read(path) for path in (config.model, *config.others)]
+            policy = config.policy
+            self.chosen = freeze_points.choose(
+                files, self._store, config.choose, epochs=policy.epochs, threads=policy.threads
+            )
+            at = self._store, config.state_dir, policy, told
+            self.publisher = Publisher(self.chosen.read, *at, why=self.chosen.why)
+            wanted = self.publisher.wanted
+            # Behind the first version, so that they count for the next one.
+            self._store.carry(wanted.maker, wanted.hyper, self.chosen.samples)
+            self._server: Any = grpc.server(
+                futures.ThreadPoolExecutor(_WORKERS, "calls"), options=wire_tls.server_options()
+            )
+            service = FeatureService(self.publisher, self._store, config.tls, told)
+            features_pb2_grpc.add_FeatureServerServicer_to_server(service, self._server)
+            port = _bind(self._server, config)
+        except BaseException:
+            self._store.close()
+            raise
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def start(self) -> None:
+        """Serves, and trains as samples come."""
+        self.publisher.start()
+        self._server.start()
+
+    def stop(self) -> None:
+        """Ends calls under way and a training; then returns."""
+        self._server.stop(_GRACE_S).wait()
+        self.publisher.stop()
+        self._store.close()
+
+
+def _bind(server: Any, config: ServerConfig) -> int:
+    try:
+        if config.tls is None:
+            port: int = server.add_insecure_port(config.listen)
+        else:
+            port = server.add_secure_port(config.listen, wire_tls.server_credentials(config.tls))
+    except RuntimeError:
+        port = 0
+    if port == 0:
+        raise RemoteError(
+            f"cannot listen on {config.listen}: the port is in use, or the address is not one of "
+            "this machine: choose another with --listen, or port 0 for a free one"
+        )
+    return port

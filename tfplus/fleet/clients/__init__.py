@@ -1,0 +1,1 @@
+"""Connections to one agent: a class for each group of its services."""

@@ -1,0 +1,1 @@
+"""Tile agents from outside: a training that leads them, what it traces, plans that are measured."""

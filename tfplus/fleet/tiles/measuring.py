@@ -1,0 +1,145 @@
+"""Plans of tiles run for a few steps on the devices, and messages between them timed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import statistics
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfplus.fleet.clients.tiles_client import TilesClient
+from tfplus.fleet.tiles.devices import TiledDevices
+from tfplus.proto.v1 import tiles_pb2 as pb
+from tfplus.tiles.calibration import calls, fit
+from tfplus.tiles.cluster import Cluster, Link
+from tfplus.tiles.cost import Job
+from tfplus.tiles.files import TileFiles
+from tfplus.tiles.grid import Tiling
+from tfplus.tiles.results import Span
+
+# Beside one that is thrown away: it allocates.
+STEPS = 5
+_PROBES = (4, 1 << 12, 1 << 16, 1 << 18, 1 << 20)
+_PROBE_TIMES = 7
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a step of a plan took; of each the median over steps.
+
+    Attributes:
+      tiling: the plan.
+      compute_s: seconds of computing, of the device that computed longest.
+      halo_s: seconds of waiting for maps and gradients, of the device that waited longest.
+      reduce_s: likewise, for parts of the sum.
+      step_s: of the three together, of the device that took longest: what `StepCost.step_s` is.
+      whole_s: as the leader sees it, with the samples' way to the devices and the update.
+      passes: by device, products and seconds of each piece of a step.
+    """
+
+    tiling: Tiling
+    compute_s: float
+    halo_s: float
+    reduce_s: float
+    step_s: float
+    whole_s: float
+    passes: tuple[tuple[tuple[int, float], ...], ...]
+
+
+def steps(clients: Sequence[TilesClient], files: TileFiles, job: Job, count: int) -> Measured:
+    """Runs a plan for some steps, on random samples.
+
+    Args:
+      clients: connected to the devices, by number.
+      files: what they run.
+      job: what was planned for.
+      count: steps, beside one that is thrown away.
+
+    Raises:
+      RemoteError: a device cannot be reached, goes away or fails.
+    """
+    rows, columns, channels = files.tiling.chain.maps()[0]
+    rng = np.random.default_rng(0)
+    x = rng.random((files.batch, rows, columns, channels), np.float32)
+    targets = {name: np.zeros(shape, dtype) for name, (shape, dtype) in files.targets.items()}
+    replies: list[list[pb.StepReply]] = []
+    whole: list[float] = []
+    with contextlib.closing(TiledDevices(clients, files, uuid.uuid4().hex)) as devices:
+        devices.load()
+        devices.set_state(files.values)
+        for _ in range(count + 1):
+            began = time.monotonic()
+            replies.append(devices.step(x, targets))
+            whole.append(time.monotonic() - began)
+    return of_replies(files.tiling, job, replies[1:], whole[1:])
+
+
+def of_replies(
+    tiling: Tiling, job: Job, replies: Sequence[Sequence[pb.StepReply]], whole: Sequence[float]
+) -> Measured:
+    """What came of steps, by step and device."""
+    median = statistics.median
+    return Measured(
+        tiling,
+        median(max(r.compute_s for r in step) for step in replies),
+        median(max(r.halo_s for r in step) for step in replies),
+        median(max(r.reduce_s for r in step) for step in replies),
+        median(max(r.compute_s + r.halo_s + r.reduce_s for r in step) for step in replies),
+        median(whole),
+        tuple(
+            tuple(calls.passes(tiling, job, i, ([*map(_span, step[i].spans)] for step in replies)))
+            for i in range(tiling.grid.tiles)
+        ),
+    )
+
+
+def links(clients: Sequence[TilesClient]) -> list[Link]:
+    """Times messages from each device to the next one on the ring; of one device there is no link.
+
+    Raises:
+      RemoteError: a device cannot be reached, or does not reach the next one.
+    """
+    if len(clients) < 2:
+        return []
+    found: list[Link] = []
+    for i, client in enumerate(clients):
+        sizes = [_PROBES[0], *(size for _ in range(_PROBE_TIMES) for size in _PROBES)]
+        taken = client.probe(clients[(i + 1) % len(clients)].address, sizes)
+        by_size: defaultdict[int, list[float]] = defaultdict(list)
+        # The first one also connects.
+        for size, seconds in zip(sizes[1:], taken[1:], strict=True):
+            by_size[size].append(seconds)
+        found.append(fit.link([(n, statistics.median(s)) for n, s in by_size.items()]))
+    return found
+
+
+def calibrated(assumed: Cluster, measured: Sequence[Measured], between: Sequence[Link]) -> Cluster:
+    """The cluster as it was measured: each device's speed, and the slowest of the links.
+
+    Args:
+      assumed: what is kept where nothing was measured.
+      measured: at least one plan.
+      between: links; none for one device.
+
+    Raises:
+      DataError: a device computed nothing.
+    """
+    devices = range(len(measured[0].passes))
+    speeds = tuple(fit.speed([p for m in measured for p in m.passes[i]]) for i in devices)
+    return dataclasses.replace(
+        assumed,
+        macs_per_s=min(s.macs_per_s for s in speeds),
+        bits_per_s=min((x.bits_per_s for x in between), default=assumed.bits_per_s),
+        message_s=max((x.message_s for x in between), default=assumed.message_s),
+        speeds=speeds,
+    )
+
+
+def _span(given: pb.TileSpan) -> Span:
+    return Span(given.name, given.start_s, given.seconds)

@@ -1,0 +1,1 @@
+"""Contributions in fewer bytes: differences, coded, with what was left out sent later."""

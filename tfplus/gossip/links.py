@@ -1,0 +1,39 @@
+"""Links by round: to whom a node sends, and for whom it waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Links:
+    """A node's links in one round.
+
+    Attributes:
+      to: whom it sends its contribution.
+      awaits: whose contributions it averages.
+    """
+
+    to: tuple[str, ...]
+    awaits: tuple[str, ...]
+
+    @classmethod
+    def both(cls, names: Iterable[str]) -> Links:
+        """Links that go both ways."""
+        names = tuple(names)
+        return cls(names, names)
+
+
+Schedule = tuple[Links, ...]
+"""A node's links from round to round; behind the last the first comes again. Never empty."""
+
+
+def in_round(schedule: Schedule, round: int) -> Links:
+    """The links of a round; 1 is the first."""
+    return schedule[(round - 1) % len(schedule)]
+
+
+def linked(schedule: Schedule) -> tuple[str, ...]:
+    """All whom a node has a link with in any round, each once."""
+    return tuple(dict.fromkeys(n for links in schedule for n in (*links.to, *links.awaits)))

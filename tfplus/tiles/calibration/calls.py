@@ -1,0 +1,47 @@
+"""How many products each measured piece of a step has."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from tfplus.tiles import cost
+from tfplus.tiles.cost import Job
+from tfplus.tiles.grid import Tiling
+from tfplus.tiles.results import Span
+
+
+def products(tiling: Tiling, job: Job, device: int) -> dict[str, int]:
+    """Name of each piece that a device computes, as its spans have it → products."""
+    found: dict[str, int] = {}
+    for number, tile in enumerate(tiling.part(device), 1):
+        forward = job.batch * cost.macs(tile)
+        found[f"forward {number}"] = forward
+        # The pass forward once more is part of it.
+        found[f"backward {number}"] = (cost.PASSES - 1) * forward
+    if device == job.tail:
+        found["tail"] = cost.UNTILED_PASSES * job.batch * tiling.chain.tail_macs
+    return found
+
+
+def passes(
+    tiling: Tiling, job: Job, device: int, steps: Iterable[Sequence[Span]]
+) -> list[tuple[int, float]]:
+    """What `fit.speed` takes: products of each piece, and the median of its seconds.
+
+    Args:
+      tiling: what was run.
+      job: of what.
+      device: its number.
+      steps: its spans, by step; what it waited for is left out.
+    """
+    seconds: defaultdict[str, list[float]] = defaultdict(list)
+    for spans in steps:
+        for span in spans:
+            seconds[span.name].append(span.seconds)
+    return [
+        (macs, statistics.median(seconds[name]))
+        for name, macs in products(tiling, job, device).items()
+        if name in seconds
+    ]

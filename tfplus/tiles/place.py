@@ -1,0 +1,69 @@
+"""Which part of a step a device has, and what it will be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfplus.tiles import moments, ring
+from tfplus.tiles.exchange import between
+from tfplus.tiles.grid import Tiling
+from tfplus.tiles.messages import Key, Kind
+
+_STATISTICS: tuple[Kind, ...] = ("moments", "slopes")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which part of a step a device has.
+
+    Attributes:
+      tiling: groups and tiles.
+      device: its number.
+      tail: number of the device that computes the rest of the network.
+      batch: samples of a step.
+      shapes: name → shape of every trained weight, the same at every device.
+    """
+
+    tiling: Tiling
+    device: int
+    tail: int
+    batch: int
+    shapes: Mapping[str, tuple[int, ...]]
+
+    def expected(self) -> dict[Key, tuple[int, ...]]:
+        """Every message that comes in a step, and the shape of its values."""
+        me, tiling, batch = self.device, self.tiling, self.batch
+        devices, tiles = tiling.grid.tiles, tiling.part(self.device)
+        maps = [c for _, _, c in tiling.chain.maps()]
+        found: dict[Key, tuple[int, ...]] = {}
+        for group in range(1, len(tiling.groups)):
+            channels = maps[tiling.groups[group][0]]
+            for piece in between(tiling, group):
+                shape = (batch, *piece.part.shape, channels)
+                if piece.reader == me != piece.owner:
+                    found[Key("halo", group, piece.owner)] = shape
+                if piece.owner == me != piece.reader:
+                    found[Key("gradient", group, piece.reader)] = shape
+            if tiles[group].normalizes:
+                for kind in _STATISTICS:
+                    found |= {
+                        Key(kind, group, device): (moments.NUMBERS * channels,)
+                        for device in range(devices)
+                        if device != me
+                    }
+        last = len(tiling.groups)
+        for device, tile in enumerate(tiling.tiles[-1]):
+            shape = (batch, *tile.core.shape, maps[-1])
+            if me == self.tail != device:
+                found[Key("output", last, device)] = shape
+            if me == device != self.tail:
+                found[Key("delta", last, self.tail)] = shape
+        edges = ring.bounds(sum(int(np.prod(s)) for s in self.shapes.values()), devices)
+        before = (me - 1) % devices
+        for round_ in range(2 * (devices - 1)):
+            chunk = ring.sent_chunk(before, round_, devices)
+            found[Key("sum", round_, before)] = (edges[chunk + 1] - edges[chunk],)
+        return found

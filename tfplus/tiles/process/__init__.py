@@ -1,0 +1,1 @@
+"""A device's tiles under a runtime, and the process that serves them."""

@@ -1,0 +1,155 @@
+"""A file of tiles under a runtime: what `machine.Compute` asks for, weights and their update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfplus.errors import ArtifactError, WorkerError
+from tfplus.runtime import interpreter
+from tfplus.tensors.slices import Tensor, Tensors, check_against
+from tfplus.tiles import masks
+from tfplus.tiles.grid import GroupTile
+from tfplus.tiles.machine import Gradients
+from tfplus.tiles.messages import Floats
+from tfplus.tiles.moments import Moments
+
+_LOSS = "loss"
+# Inputs of a group that begins with a batch normalization; their gradients are named dmean, ....
+_MOMENTS = ("mean", "variance")
+
+
+class TileModel:
+    """One device's tiles and all weights. Not thread-safe.
+
+    Every shape was checked by who hands arrays in: the machine, against the plan; this class holds
+    the file to the same plan.
+    """
+
+    def __init__(
+        self,
+        content: bytes,
+        part: Sequence[GroupTile],
+        channels: Sequence[tuple[int, int]],
+        trained: Mapping[str, tuple[int, ...]],
+        batch: int,
+        threads: int = 1,
+    ) -> None:
+        """Opens a file.
+
+        Args:
+          content: of it.
+          part: the device's tile of each group.
+          channels: of each group's input and output.
+          trained: name → shape of what the update takes.
+          batch: samples of a step.
+          threads: of the interpreter.
+
+        Raises:
+          ArtifactError: the runtime does not take the file, or it is of other tiles.
+        """
+        groups = range(len(part))
+        names = [f"{way}_{g}" for g in groups for way in ("forward", "backward")]
+        names += ["tail", "update", "save", "restore"]
+        self._runners = interpreter.find().runners(content, names, threads=threads)
+        self._part, self._batch, self._trained = tuple(part), batch, dict(trained)
+        self._masks = [masks.of(tile) for tile in part]
+        changed: dict[str, tuple[int, ...]] = dict(trained)
+        for group, tile in enumerate(part):
+            before, after = channels[group]
+            given: dict[str, tuple[int, ...]] = {"x": (batch, *tile.regions[0].shape, before)}
+            given |= {name: mask.shape for name, mask in self._masks[group].items()}
+            if tile.normalizes:
+                given |= dict.fromkeys(_MOMENTS, (before,))
+                changed |= {f"{tile.layers[0].name}/{name}": (before,) for name in _MOMENTS}
+            self._hold(f"forward_{group}", given)
+            self._hold(f"backward_{group}", given | {"dy": (batch, *tile.core.shape, after)})
+        self._hold("update", changed)
+        self.variables = {
+            name: tuple(int(d) for d in item["shape"])
+            for name, item in self._runners["save"].get_output_details().items()
+        }
+
+    def forward(self, group: int, fetched: Floats, moments: Moments | None) -> Floats:
+        """See `machine.Compute`."""
+        return self._run(f"forward_{group}", self._given(group, fetched, moments))["y"]
+
+    def backward(
+        self, group: int, fetched: Floats, delta: Floats, moments: Moments | None
+    ) -> tuple[Floats | None, Gradients, Moments | None]:
+        """See `machine.Compute`."""
+        given = self._given(group, fetched, moments)
+        found = self._run(f"backward_{group}", given | {"dy": delta})
+        slopes = None if moments is None else Moments(found["dmean"], found["dvariance"])
+        tile = self._part[group]
+        dx = found.pop("dx", None)
+        if dx is not None:
+            dx = dx[tile.fetched.within(tile.regions[0])]
+        return dx, {n: g for n, g in found.items() if n in self._trained}, slopes
+
+    def tail(self, output: Floats, targets: Tensors) -> tuple[dict[str, float], Floats, Gradients]:
+        """See `machine.Compute`."""
+        details = self._runners["tail"].get_input_details()
+        (taken,) = set(details) - set(targets)
+        found = self._run("tail", {taken: output, **targets})
+        dx = found.pop("dx")
+        gradients = {n: g for n, g in found.items() if n in self._trained}
+        metrics = {n: float(v.reshape(-1)[0]) for n, v in found.items() if n not in gradients}
+        return {_LOSS: metrics.pop(_LOSS), **metrics}, dx, gradients
+
+    def update(self, gradients: Gradients, moments: Mapping[str, Moments]) -> None:
+        """Applies the optimizer to every weight, and moves averages towards what was taken."""
+        taken = {
+            f"{layer}/{name}": value
+            for layer, found in moments.items()
+            for name, value in zip(_MOMENTS, found, strict=True)
+        }
+        self._run("update", {**gradients, **taken})
+
+    def save(self) -> dict[str, Tensor]:
+        """A copy of every variable, by name."""
+        return {name: np.array(v) for name, v in self._runners["save"]().items()}
+
+    def restore(self, tensors: Tensors) -> None:
+        """Sets every variable.
+
+        Raises:
+          TensorError: they are not exactly the file's variables.
+        """
+        check_against(tensors, {n: (s, "float32") for n, s in self.variables.items()})
+        self._run("restore", tensors)
+
+    def _given(self, group: int, fetched: Floats, moments: Moments | None) -> dict[str, Floats]:
+        tile = self._part[group]
+        region, shape = tile.regions[0], (self._batch, *tile.regions[0].shape, fetched.shape[-1])
+        padded = fetched
+        if region != tile.fetched:
+            padded = np.zeros(shape, np.float32)
+            padded[tile.fetched.within(region)] = fetched
+        taken = {} if moments is None else dict(zip(_MOMENTS, moments, strict=True))
+        return {"x": padded, **self._masks[group], **taken}
+
+    def _run(self, signature: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        # The converter leaves out what a signature does not read.
+        known = self._runners[signature].get_input_details()
+        taken = {n: np.ascontiguousarray(v) for n, v in given.items() if n in known}
+        try:
+            return self._runners[signature](**taken)
+        except (RuntimeError, MemoryError) as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            raise WorkerError(
+                f"tiles: the runtime failed in '{signature}', as it does where memory is short: "
+                f"{lines[0] if lines else type(error).__name__}: plan for less (--memory, "
+                "--batch-size), or for more devices"
+            ) from None
+
+    def _hold(self, signature: str, given: Mapping[str, tuple[int, ...]]) -> None:
+        for name, item in self._runners[signature].get_input_details().items():
+            shape = tuple(int(d) for d in item["shape"])
+            if given.get(name) != shape or item["dtype"] != np.float32:
+                raise ArtifactError(
+                    f"tiles: signature '{signature}', input '{name}': the plan says "
+                    f"{given.get(name)}, the file has {shape}"
+                )

@@ -1,0 +1,1 @@
+"""Tiles over gRPC: what devices send each other, and what leads them."""

@@ -1,0 +1,76 @@
+"""The streams from one device to the others, each with a thread and a queue of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import grpc
+
+from tfplus.proto.v1 import tiles_pb2 as pb
+from tfplus.proto.v1 import tiles_pb2_grpc
+from tfplus.tiles.messages import Message, Send
+from tfplus.tiles.transport.framing import parts_of
+
+_CLOSE_S = 5.0
+
+Connect = Callable[[str], grpc.Channel]
+
+
+class Outbox:
+    """Brings messages to the other devices of a run, in order; never blocks who sends.
+
+    A stream that breaks takes what is put after it along: the step fails at the other end, and its
+    leader discards it everywhere. A message is larger than what a queue may hold only if the plan
+    says so: a step has a fixed number of them.
+
+    Args:
+      run_id: of the run.
+      peers: address of each device.
+      connect: opens a channel to an address.
+    """
+
+    def __init__(self, run_id: str, peers: Sequence[str], connect: Connect) -> None:
+        self._run_id, self._peers, self._connect = run_id, peers, connect
+        self._lanes: dict[int, _Lane] = {}
+
+    def put(self, sends: Sequence[Send]) -> None:
+        """Takes messages; returns at once."""
+        for to, message in sends:
+            if to not in self._lanes:
+                self._lanes[to] = _Lane(self._run_id, self._connect(self._peers[to]))
+            self._lanes[to].queue.put(message)
+
+    def close(self) -> None:
+        """Ends all streams; what was not sent is dropped."""
+        for lane in self._lanes.values():
+            lane.close()
+        self._lanes.clear()
+
+
+class _Lane:
+    """One stream to one device."""
+
+    def __init__(self, run_id: str, channel: grpc.Channel) -> None:
+        self.queue: queue.Queue[Message | None] = queue.Queue()
+        self._run_id, self._channel = run_id, channel
+        self._thread = threading.Thread(target=self._run, name="tiles-out", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.queue.put(None)
+        self._channel.close()
+        self._thread.join(_CLOSE_S)
+
+    def _run(self) -> None:
+        stub = tiles_pb2_grpc.TilesStub(self._channel)
+        # What becomes of it the leader learns from the receiver, whose step does not end. A channel
+        # that was closed before the call is a ValueError.
+        with contextlib.suppress(grpc.RpcError, ValueError):
+            stub.Deliver(self._parts(), wait_for_ready=True)
+
+    def _parts(self) -> Iterator[pb.DeliverPart]:
+        while (message := self.queue.get()) is not None:
+            yield from parts_of(self._run_id, message)

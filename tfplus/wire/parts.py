@@ -1,0 +1,83 @@
+"""Parts of a tensor stream as they cross the wire, without protobuf in the way of the bytes.
+
+protobuf copies a chunk into a message, copies it again where the message is written or read, and
+once more whenever somebody asks for it: of 100 MB that takes longer than the network does. A chunk
+is a tag, a length and the bytes themselves, so both ends write and read it as that; whatever looks
+different by a single byte is protobuf's to judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from tfplus.proto.v1 import tensors_pb2 as pb
+
+# A message, or the bytes of a chunk where they lie in what came.
+Part = pb.TensorSetPart | memoryview
+
+_LENGTH_DELIMITED = 2
+_TAG = pb.TensorSetPart.CHUNK_FIELD_NUMBER << 3 | _LENGTH_DELIMITED
+# A length of at most 2^35.
+_MOST_LENGTH_BYTES = 5
+
+
+def chunks(raws: Iterable[memoryview], chunk_bytes: int) -> Iterator[list[memoryview]]:
+    """Cuts what lies in many places into chunks, each of them pieces that follow one another.
+
+    Args:
+      raws: bytes, one after the other.
+      chunk_bytes: of every chunk but the last.
+    """
+    pending: list[memoryview] = []
+    room = chunk_bytes
+    for raw in raws:
+        rest = raw
+        while rest:
+            piece, rest = rest[:room], rest[room:]
+            pending.append(piece)
+            room -= len(piece)
+            if not room:
+                yield pending
+                pending, room = [], chunk_bytes
+    if pending:
+        yield pending
+
+
+def encoded(pieces: Sequence[memoryview]) -> bytes:
+    """The message of one chunk as it crosses the wire; the pieces are copied once."""
+    length = sum(len(piece) for piece in pieces)
+    prefix = bytearray([_TAG])
+    while length > 0x7F:
+        prefix.append(length & 0x7F | 0x80)
+        length >>= 7
+    prefix.append(length)
+    return b"".join((prefix, *pieces))
+
+
+def decoded(message: bytes) -> Part:
+    """A message that came: the chunk in it, where it is nothing but one, without a copy.
+
+    Raises:
+      google.protobuf.message.DecodeError: it is no such message.
+    """
+    if message[:1] == bytes([_TAG]):
+        length = 0
+        for at, byte in enumerate(message[1 : 1 + _MOST_LENGTH_BYTES]):
+            length |= (byte & 0x7F) << 7 * at
+            if byte < 0x80:
+                if length == len(message) - 2 - at:
+                    return memoryview(message)[2 + at :]
+                break
+    return pb.TensorSetPart.FromString(message)
+
+
+def chunk_of(part: Part) -> memoryview | bytes | None:
+    """The bytes of a chunk; None for any other part."""
+    if isinstance(part, memoryview):
+        return part
+    return part.chunk if part.WhichOneof("part") == "chunk" else None
+
+
+def header_of(part: Part) -> pb.TensorSetHeader:
+    """The header in a part; an empty one where it has none."""
+    return pb.TensorSetHeader() if isinstance(part, memoryview) else part.header

@@ -1,0 +1,1 @@
+"""What LiteRT's GPU delegate computes right: docs/gpu.md."""

@@ -1,0 +1,1 @@
+"""Keras' own layer tests, exported: docs/layers.md."""

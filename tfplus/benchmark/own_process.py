@@ -1,7 +1,8 @@
 """A repetition in a fresh process of this machine, which shares nothing with those before it.
 
 The process reads the request from its standard input and writes lines of JSON: `{"ms": [...]}` as
-iterations come, `{"gates_open": true}` once it begins, and last `{"answer": {...}}`.
+iterations come, `{"gates_open": true}` once it begins, and last `{"answer": {...}}` or, with the
+reason, `{"failed": "..."}`.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class OwnProcess:
             runs = threading.Timer(self._timeout_s, too_late)
             times: list[float] = []
             answer: Mapping[str, Any] | None = None
+            failed = ""
             waits.start()
             try:
                 for line in self._lines(process):
@@ -88,6 +90,8 @@ class OwnProcess:
                     elif "ms" in line:
                         times += line["ms"]
                         told(line["ms"])
+                    elif "failed" in line:
+                        failed = line["failed"]
                     else:
                         answer = line["answer"]
                 code = process.wait()
@@ -96,6 +100,8 @@ class OwnProcess:
                 runs.cancel()
                 self.kill()
                 process.wait()
+            if failed and not late.is_set():
+                raise WorkerError(failed)
             if answer is None or code:
                 raise WorkerError(self._why(code, said, is_late=late.is_set()))
         operations = tuple(Operation(*row) for row in answer["operations"])
@@ -133,9 +139,6 @@ class OwnProcess:
         lines = said.read().decode(errors="replace").strip().splitlines()[-1:]
         if code == -signal.SIGKILL and not lines:
             lines = ["it was stopped, or took more memory than there is"]
-        if code == 1 and lines:
-            # It said why itself.
-            return lines[0]
         how = child_process.how_it_ended(code)
         return f"the process {how}: {(lines or ['it said nothing'])[0]}"
 

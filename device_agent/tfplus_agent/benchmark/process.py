@@ -43,11 +43,20 @@ _PASSES: Mapping[str, Callable[[Opened], Answer]] = {
 
 def main() -> int:
     """Does what standard input asks for."""
+    # Native libraries write to standard output: it goes where they cannot cut a line in two.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def tell(line: Mapping[str, Any]) -> None:
+        answers.write(json.dumps(line) + "\n")
+        answers.flush()
+
     request = own_process.request_of(json.load(sys.stdin))
     try:
-        answer = measured(request)
+        answer = measured(request, tell)
     except (TfplusError, MemoryError, RuntimeError, OSError) as error:
-        sys.stderr.write(f"{error or type(error).__name__}".replace("\n", " ") + "\n")
+        # Not on standard error, where a runtime that is taken down has the last word.
+        tell({"failed": f"{error or type(error).__name__}".replace("\n", " ")})
         return 1
     told = [(o.operation, o.layer, o.phase, o.ms) for o in answer.operations]
     tell(
@@ -66,26 +75,25 @@ def main() -> int:
 
 def measured(
     request: Request,
-    told: Callable[[Mapping[str, Any]], None] | None = None,
+    told: Callable[[Mapping[str, Any]], None],
     root: Path = Path("/"),
 ) -> Answer:
     """Waits for the gates and runs the pass.
 
     Args:
       request: what is asked.
-      told: is given the lines of iterations; None writes them.
+      told: is given the lines of iterations.
       root: the tree that sensors read.
 
     Raises:
       TfplusError: the model cannot be opened, or the pass failed.
     """
-    write = told or tell
     waited = gating.wait(request, root, time.monotonic, time.sleep)
-    write({"gates_open": True})
+    told({"gates_open": True})
     if request.priority == BACKGROUND:
         os.nice(_BACKGROUND_NICE)
     before = gating.throttled(root)
-    opened = Opened(request, root, lambda times: write({"ms": list(times)}))
+    opened = Opened(request, root, lambda times: told({"ms": list(times)}))
     answer = _PASSES[request.kind](opened)
     values = {**waited.values, **answer.values, **gating.throttling_since(before, root)}
     return Answer(
@@ -96,12 +104,6 @@ def measured(
         answer.operations,
         opened.found.sha256,
     )
-
-
-def tell(line: Mapping[str, Any]) -> None:
-    """Writes a line for who began this process."""
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

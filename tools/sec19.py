@@ -111,8 +111,11 @@ def _top(found: dict[str, Campaign]) -> Iterator[str]:
         "Written by that command; nothing here is written by hand."
     )
     yield ""
-    yield "| plan | measured | where | load, other programs' too | processes | valid cells |"
-    yield "|---|---|---|---:|---:|---:|"
+    yield (
+        "| plan | measured | where | load, other programs' too | processes | blocks measured anew "
+        "| valid cells |"
+    )
+    yield "|---|---|---|---:|---:|---:|---:|"
     for name, of in found.items():
         where = "; ".join(f"{device}: {here}" for device, here in of.environments.items())
         summaries = Material.of(of).summaries
@@ -121,8 +124,9 @@ def _top(found: dict[str, Campaign]) -> Iterator[str]:
         loads = values_of(of.result.repetitions, "load_1min_before")
         load = f"{min(loads):.1f} to {max(loads):.1f}" if loads else ABSENT
         row = (name, of.result.started_at[:10], where, load, f"{done} of {of.plan.runs}")
+        anew = f"{len(of.anew)} of {of.plan.repetitions * len(of.plan.devices)}"
         told = f"{valid} of {len(summaries)}" if summaries else "no times"
-        yield f"| {' | '.join(row)} | {told} |"
+        yield f"| {' | '.join(row)} | {anew} | {told} |"
     yield ""
 
 

@@ -112,7 +112,9 @@ def results(events: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def since_again(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What has happened since failures were last set aside; all where that never was."""
-    asked = [place for place, event in enumerate(events) if event["event"] == "again"]
+    asked = [
+        n for n, event in enumerate(events) if event["event"] == "again" and "why" not in event
+    ]
     return list(events[asked[-1] + 1 :] if asked else events)
 
 

@@ -20,10 +20,9 @@ from tfplus.benchmark.repetition import (
     Gates,
     Operation,
 )
-from tfplus.campaign import journal
+from tfplus.campaign import drifting, journal
 from tfplus.campaign.planning import schedule
 from tfplus.campaign.planning.plan import Cell, Model, Plan
-from tfplus.campaign.planning.schedule import BEGIN, END
 from tfplus.campaign.runner import PLAN_NAME
 from tfplus.errors import DamagedFileError, DataError
 from tfplus.measure import result_file
@@ -56,6 +55,7 @@ class Campaign:
       learning: those of its learning pass, likewise.
       environments: device → what it is.
       flops: of a training step of each model, as far as known.
+      anew: (device, block) → how often it was measured anew because it drifted.
     """
 
     plan: Plan
@@ -70,13 +70,11 @@ class Campaign:
     learning: Mapping[Cell, tuple[Repetition, ...]] = field(default_factory=dict[Cell, Any])
     environments: Mapping[str, Environment] = field(default_factory=dict[str, Environment])
     flops: Mapping[Model, int] = field(default_factory=dict[Model, int])
+    anew: Mapping[tuple[str, int], int] = field(default_factory=dict[Any, int])
 
     def drift(self, device: str, block: int) -> float | None:
         """How far the reference moved in a block: end ÷ begin − 1; None where one is missing."""
-        ends = self.references.get((device, block), {})
-        first = ends[BEGIN].median_ms if BEGIN in ends else None
-        last = ends[END].median_ms if END in ends else None
-        return None if first is None or last is None else last / first - 1
+        return drifting.drift(self.references.get((device, block), {}))
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """A row an iteration, of `COLUMNS`; those of the reference too."""
@@ -147,6 +145,7 @@ def read(folder: Path) -> Campaign:
         {c: tuple(r) for c, r in kept[LEARNING].items()},
         described,
         _flops(events, plan, every),
+        drifting.times_anew(events),
     )
 
 

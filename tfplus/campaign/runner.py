@@ -12,7 +12,7 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-from tfplus.campaign import devices, exporting, forecast, journal, lane
+from tfplus.campaign import devices, drifting, exporting, forecast, journal, lane
 from tfplus.campaign.devices import Device
 from tfplus.campaign.journal import Journal
 from tfplus.campaign.lane import Progress, Shared, Show
@@ -77,6 +77,9 @@ def run(
                 _forget_failures(book)
             files = _files(plan, models, book, export, show)
             lost |= _take(plan, models, files, book, reached, show)
+            while not lost and (keys := drifting.to_run_anew(plan, book.events)):
+                book.add("again", keys=keys, why=drifting.WHY)
+                lost |= _take(plan, models, files, book, reached, show)
     finally:
         for device in reached.values():
             device.stop()

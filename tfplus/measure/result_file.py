@@ -78,6 +78,15 @@ def from_json(value: Any, source: str = "result") -> Result:
     return _result(_Fields(value, document=source), source)
 
 
+def repetition(value: Any, source: str = "repetition") -> Repetition:
+    """One repetition from parsed JSON, as it stands in a result.
+
+    Raises:
+      DataError: as for `from_json`.
+    """
+    return _repetition(_Fields(value, document=source))
+
+
 class _Fields(Fields):
     """An object of a result."""
 

@@ -102,15 +102,22 @@ def _cells(summaries: Sequence[Summary]) -> str:
 def _drift(campaign: Campaign) -> str:
     plan = campaign.plan
     rows = [
-        [name, str(b), ABSENT if (d := campaign.drift(name, b)) is None else f"{d:+.1%}"]
+        [
+            name,
+            str(b),
+            ABSENT if (d := campaign.drift(name, b)) is None else f"{d:+.1%}",
+            COUNT.write(campaign.anew.get((name, b), 0)),
+        ]
         for name in plan.devices
         for b in range(plan.repetitions)
     ]
     note = (
         f"{plan.reference.workload} at the end of each block against its begin; beyond "
-        f"{plan.max_drift:.0%} the block is suspect."
+        f"{plan.max_drift:.0%} the block is suspect, and is measured anew up to "
+        f"{plan.drift_retries} times. What it was before stays in the journal."
     )
-    return page.section("Drift", note, page.table(["device", "block", "moved"], rows, numbers=2))
+    head = ["device", "block", "moved", "measured anew"]
+    return page.section("Drift", note, page.table(head, rows, numbers=2))
 
 
 def _provenance(campaign: Campaign, device: str) -> str:

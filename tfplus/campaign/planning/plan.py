@@ -108,6 +108,8 @@ class Plan:
       iterations: of each repetition, warm-up included.
       seed: of the order.
       max_drift: of the reference within a block, as a fraction, beyond which the block is suspect.
+      drift_retries: how often blocks that drifted are measured anew; earlier times stay in the
+        journal, and which block it is depends on the reference alone.
       timeout_s: of one repetition, in seconds.
       passes: `timing`, `energy`, `operations`: what is measured of cells without a co-runner.
       seconds: no iteration of a repetition begins later than this; 0 for no such limit.
@@ -125,6 +127,7 @@ class Plan:
     iterations: int
     seed: int
     max_drift: float = 0.1
+    drift_retries: int = 0
     timeout_s: float = 600.0
     passes: tuple[str, ...] = (TIMING,)
     seconds: float = 0.0
@@ -138,7 +141,7 @@ class Plan:
     def sha256(self) -> str:
         """Of everything in it but addresses (hex): the folder of a result belongs to one plan."""
         described = dataclasses.asdict(self)
-        for name in ("data", "eval_data"):
+        for name in ("data", "eval_data", "drift_retries"):
             # Plans without are those of results from before there were such.
             if not described[name]:
                 del described[name]

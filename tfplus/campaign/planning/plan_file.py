@@ -31,12 +31,13 @@ from tfplus.system.files import read_capped
 MOST_CELLS = 5_000
 _MOST_BYTES = 1 << 20
 _MOST_REPETITIONS, _MOST_ITERATIONS, _MOST_BATCH = 1_000, 1_000_000, 1 << 20
+_MOST_RETRIES = 20
 _PASSES = (TIMING, ENERGY, OPERATIONS, LEARNING)
 _ACCELERATORS = (CPU, GPU)
 _KEYS = (
     "name", "devices", "models", "batch_sizes", "threads", "phases", "repetitions", "iterations",
-    "seed", "reference", "max_drift", "timeout_s", "passes", "accelerators", "lowerings",
-    "priorities", "co_runners", "seconds", "idle_s", "gates", "device_threads",
+    "seed", "reference", "max_drift", "drift_retries", "timeout_s", "passes", "accelerators",
+    "lowerings", "priorities", "co_runners", "seconds", "idle_s", "gates", "device_threads",
     "data", "eval_data",
 )  # fmt: skip
 _MODEL_KEYS = ("name", "family", "depth", "width", "file", "input_shape", "classes")
@@ -113,6 +114,7 @@ def parse(text: str, source: str = "campaign", folder: Path = Path()) -> Plan:
         iterations=fields.whole("iterations", 30, _MOST_ITERATIONS, 2),
         seed=fields.whole("seed", 0, 2**32 - 1, 0),
         max_drift=fields.positive("max_drift", 0.1),
+        drift_retries=fields.whole("drift_retries", 0, _MOST_RETRIES, 0),
         timeout_s=fields.positive("timeout_s", 600.0),
         passes=passes,
         seconds=fields.seconds("seconds", 0.0),

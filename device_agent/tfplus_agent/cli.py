@@ -22,7 +22,7 @@ from tfplus_agent.commands.tiles import tiles
 from tfplus_agent.commands.training import weights
 from tfplus_agent.commands.training.evaluate import evaluate, predict
 from tfplus_agent.commands.training.train import train
-from tfplus_agent.jobs.gates import Hours
+from tfplus_agent.jobs.limits.gates import Hours
 
 app = typer.Typer(add_completion=False)
 for command in (doctor, evaluate, predict, sensors, train):

@@ -85,7 +85,7 @@ def run(
     from tfplus.system.processor_use import ProcessorUse
     from tfplus.wire.tls import TlsFiles
     from tfplus_agent.device.config import DeviceConfig
-    from tfplus_agent.jobs.gates import Gates, Hours
+    from tfplus_agent.jobs.limits.gates import Gates, Hours
 
     # Whatever is written from now on is the owner's alone.
     os.umask(0o077)

@@ -28,9 +28,9 @@ ORDER = {
         campaign campaign.figures demo cli cli.text cli.commands cli.commands.jobs __main__
     """,
     "tfplus_agent": """
-        results storage telemetry telemetry.sensors.power telemetry.sensors install gpu worker jobs
-        jobs.kinds benchmark device gossip features doctor server.callers server commands
-        commands.features commands.training daemon cli __main__
+        results storage telemetry telemetry.sensors.power telemetry.sensors install gpu worker
+        jobs.limits jobs jobs.kinds benchmark device gossip features doctor server.callers server
+        commands commands.features commands.training daemon cli __main__
     """,
     "tfplus_export": """
         tf_types system zoo conversion passes.ir passes.memory passes.rematerialization

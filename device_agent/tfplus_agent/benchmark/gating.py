@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfplus.benchmark.repetition import GATE_TIMED_OUT, GATE_WAIT, Request
 from tfplus.measure.result import Scalar
-from tfplus_agent.jobs import gates
+from tfplus_agent.jobs.limits import gates
 from tfplus_agent.telemetry.sampler import read_all
 from tfplus_agent.telemetry.sensor import Sensor
 from tfplus_agent.telemetry.sensors.load import Load

@@ -16,8 +16,8 @@ from tfplus.training.schedule import Rates
 from tfplus_agent.device import summary, training
 from tfplus_agent.device.config import DeviceConfig
 from tfplus_agent.device.state import DeviceState
-from tfplus_agent.jobs.gatekeeper import Gatekeeper
 from tfplus_agent.jobs.hooks import NO_HOOKS, TrainHooks
+from tfplus_agent.jobs.limits.gatekeeper import Gatekeeper
 from tfplus_agent.results import StepEvent, TrainSummary
 from tfplus_agent.storage.checkpoints import Checkpoint
 from tfplus_agent.storage.directory import LoadedModel

@@ -18,8 +18,8 @@ from tfplus.training.schedule import Rates
 from tfplus_agent.device.in_training import InTraining
 from tfplus_agent.device.session import Session
 from tfplus_agent.device.supervisor import AcceleratorLostError
-from tfplus_agent.jobs.gatekeeper import Gatekeeper
 from tfplus_agent.jobs.hooks import NO_HOOKS, TrainHooks
+from tfplus_agent.jobs.limits.gatekeeper import Gatekeeper
 from tfplus_agent.jobs.owner import UnderWay
 from tfplus_agent.results import StepEvent
 from tfplus_agent.storage.epoch_position import EpochPosition

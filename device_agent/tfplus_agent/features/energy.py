@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from tfplus.errors import BusyError
-from tfplus_agent.jobs import gates
+from tfplus_agent.jobs.limits import gates
 from tfplus_agent.telemetry.sampler import read_all
 from tfplus_agent.telemetry.sensors.registry import SENSORS
 

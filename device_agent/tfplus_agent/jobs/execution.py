@@ -9,7 +9,7 @@ from tfplus.errors import BusyError, TfplusError, WorkerError
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus_agent.jobs.job import BY_HAND, Job
 from tfplus_agent.jobs.kind import JobKind, Workplace
-from tfplus_agent.jobs.meter import Meter
+from tfplus_agent.jobs.limits.meter import Meter
 from tfplus_agent.jobs.owner import Reservation
 
 _LOG = logging.getLogger(__name__)

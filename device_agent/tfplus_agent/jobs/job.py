@@ -10,8 +10,9 @@ from typing import Any
 
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slices import Tensors
-from tfplus_agent.jobs import budgets, messages
-from tfplus_agent.jobs.ledger import Costs, Ledger
+from tfplus_agent.jobs import messages
+from tfplus_agent.jobs.limits import budgets
+from tfplus_agent.jobs.limits.ledger import Costs, Ledger
 from tfplus_agent.jobs.owner import Reservation
 from tfplus_agent.jobs.story import Story
 from tfplus_agent.storage import job_files

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from tfplus.errors import UsageError
 from tfplus.proto.v1 import agent_pb2 as pb
-from tfplus_agent.jobs import budgets
 from tfplus_agent.jobs.kind import JobKind
-from tfplus_agent.jobs.meter import Meter
+from tfplus_agent.jobs.limits import budgets
+from tfplus_agent.jobs.limits.meter import Meter
 
 MAX_PRIORITY = 100
 

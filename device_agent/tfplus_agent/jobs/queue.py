@@ -19,7 +19,7 @@ from tfplus_agent.jobs.desk import JobDesk
 from tfplus_agent.jobs.job import Job
 from tfplus_agent.jobs.kind import JobKind, Workplace
 from tfplus_agent.jobs.kind_table import KindTable
-from tfplus_agent.jobs.meter import Meter
+from tfplus_agent.jobs.limits.meter import Meter
 from tfplus_agent.jobs.owner import Reservation, WithdrawnError
 from tfplus_agent.storage.directory import LoadedModel
 from tfplus_agent.storage.run_ids import RUN_ID

@@ -17,11 +17,11 @@ from tfplus.training.schedule import Rates
 from tfplus.training.stopping import Progress, Validation
 from tfplus_agent.commands.training.training_progress import TrainingProgress
 from tfplus_agent.device import training
-from tfplus_agent.jobs import budgets
 from tfplus_agent.jobs.hooks import TrainHooks
 from tfplus_agent.jobs.kinds.training_run import stopping_of
-from tfplus_agent.jobs.ledger import Costs, Ledger
-from tfplus_agent.jobs.meter import Meter
+from tfplus_agent.jobs.limits import budgets
+from tfplus_agent.jobs.limits.ledger import Costs, Ledger
+from tfplus_agent.jobs.limits.meter import Meter
 from tfplus_agent.results import MemoryReading
 from tfplus_agent.storage.epoch_position import EpochPosition
 from tfplus_agent.worker.client import WorkerClient

@@ -10,9 +10,9 @@ from job_fakes import FakeDevice, Kind, Opener, events_of, training
 from tfplus.errors import UsageError
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.proto.v1.reports_pb2 import EnergyReport, WorkReport
-from tfplus_agent.jobs import budgets
-from tfplus_agent.jobs.ledger import Costs, Ledger
-from tfplus_agent.jobs.meter import Meter
+from tfplus_agent.jobs.limits import budgets
+from tfplus_agent.jobs.limits.ledger import Costs, Ledger
+from tfplus_agent.jobs.limits.meter import Meter
 from tfplus_agent.results import MemoryReading
 
 SOURCE = "package_energy_joules package-0-0"

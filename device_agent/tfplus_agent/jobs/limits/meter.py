@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tfplus_agent.jobs.ledger import Costs
+from tfplus_agent.jobs.limits.ledger import Costs
 from tfplus_agent.results import MemoryReading
 from tfplus_agent.telemetry import energy
 from tfplus_agent.telemetry.energy import Snapshot

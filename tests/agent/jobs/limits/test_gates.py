@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfplus.errors import UsageError
-from tfplus_agent.jobs.gates import OPEN, Gates, Hours, decide
+from tfplus_agent.jobs.limits.gates import OPEN, Gates, Hours, decide
 from tfplus_agent.telemetry.sensor import Reading
 
 NOON = datetime.time(12)

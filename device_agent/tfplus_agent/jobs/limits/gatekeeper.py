@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tfplus_agent.jobs.gates import OPEN, Gates, Verdict, decide
+from tfplus_agent.jobs.limits.gates import OPEN, Gates, Verdict, decide
 from tfplus_agent.telemetry.sampler import read_all
 from tfplus_agent.telemetry.sensor import Sensor
 from tfplus_agent.telemetry.sensors.load import Load

@@ -72,6 +72,9 @@ def run(
     """
     # gRPC's C core would write its own line about a port in use beside the error message.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from tfplus.system import allocator
+
+    allocator.prefer_reuse(int(os.environ.get("A13T", 16<<20)), 8<<20)
     try:
         from tfplus.runtime import accelerators
         from tfplus_agent.server import agent_server
@@ -130,6 +133,10 @@ def run(
                 tls,
                 insecure,
             ).address
+        if os.environ.get("A13G"):
+            import gc
+            gc.collect()
+        allocator.give_back()
         line = json.dumps(about)
         if ready_file is not None:
             write_atomic(Path(ready_file), f"{line}\n".encode())

@@ -20,7 +20,6 @@ from tfplus.training.epoch import EpochPlan, EpochResult
 from tfplus.wire.tls import TlsFiles
 from tfplus_agent.gossip.links import Link
 from tfplus_agent.gossip.plans import check_plan
-from tfplus_agent.gossip.run import GossipRun
 from tfplus_agent.jobs.hooks import TrainHooks
 from tfplus_agent.jobs.job import Job
 from tfplus_agent.jobs.kind import JobKind
@@ -29,6 +28,7 @@ from tfplus_agent.storage.gossip_runs import drop_finished, read_last, set_last
 
 if TYPE_CHECKING:
     from tfplus_agent.device.device import Device
+    from tfplus_agent.gossip.run import GossipRun
 
 KEEP_RUNS = 10
 _MOVED = "its neighbours have new addresses"
@@ -159,7 +159,7 @@ class GossipJobs(JobKind):
         """
         journal.check_resumable(journal.plan, self.device.manifest)
         if self.run_of(journal.plan.run_id) is None:
-            run = GossipRun(self.device, journal, True, self.link)
+            run = self._over(journal, resumed=True)
             run.answer_only()
             self._took(run)
 
@@ -204,12 +204,18 @@ class GossipJobs(JobKind):
     def _opened(self, plan: pb.GossipPlan) -> GossipRun:
         """Opens a run at its last round, and makes the model stand there."""
         journal, steps, resumed = self._journal(plan)
-        run = GossipRun(self.device, journal, resumed, self.link)
+        run = self._over(journal, resumed=resumed)
         run.begin_at(steps)
         set_last(self.root, plan.run_id)
         drop_finished(self.root, self._keep_runs, but=plan.run_id)
         self._took(run)
         return run
+
+    def _over(self, journal: RunJournal, *, resumed: bool) -> GossipRun:
+        # The protocol's machine, which an agent that never takes part in a run does without.
+        from tfplus_agent.gossip.run import GossipRun
+
+        return GossipRun(self.device, journal, resumed, self.link)
 
     def _took(self, run: GossipRun) -> None:
         self._run, self.last = run, run.journal

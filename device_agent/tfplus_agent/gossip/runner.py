@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from tfplus.errors import BusyError, DataError
-from tfplus.gossip.transport.grpc_service import GossipService
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slice_set import SliceSet
 from tfplus_agent.gossip.gossip_jobs import GossipJobs
@@ -23,6 +23,9 @@ from tfplus_agent.jobs.queue import JobQueue
 from tfplus_agent.storage.gossip_files import without_addresses, without_hints
 from tfplus_agent.storage.gossip_journal import RunJournal
 from tfplus_agent.storage.run_ids import valid_run_id
+
+if TYPE_CHECKING:
+    from tfplus.gossip.transport.grpc_service import GossipService
 
 _STOP_TIMEOUT_S = 60.0
 
@@ -42,6 +45,8 @@ class GossipRunner:
 
     def servicer(self) -> GossipService:
         """The Gossip service to add to the agent's server."""
+        from tfplus.gossip.transport.grpc_service import GossipService
+
         certified = self._gossip.link.tls is not None
         return GossipService(self._gossip.mailbox, require_certificate=certified)
 

@@ -1,8 +1,8 @@
 """What a long-lived process says to glibc's allocator; other C libraries are left as they are.
 
 By itself glibc gives memory back to the kernel whenever a large block is freed at the end of its
-heap, and gets it again, page by page, for the next one: for a stream of messages of 1 MiB that takes
-longer than copying them. And it keeps a heap for each of several threads, each with holes of its own.
+heap, and gets it again, page by page, for the next one: for a stream of messages of 1 MiB that
+takes longer than copying them. And it keeps a heap for each of several threads, with holes in each.
 """
 
 from __future__ import annotations

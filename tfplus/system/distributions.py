@@ -6,10 +6,10 @@ along: a megabyte that a daemon holds for as long as it lives.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 _SEPARATORS = re.compile(r"[-_.]+")
 # `ai_edge_litert-2.1.0.dist-info`, or of older tools `tflite_runtime-2.14.0-py3.11.egg-info`.
@@ -30,7 +30,7 @@ def version(name: str, path: Iterable[str] | None = None) -> str | None:
     wanted = _normalized(name)
     for folder in sys.path if path is None else path:
         try:
-            entries = sorted(os.listdir(folder or "."))
+            entries = sorted(entry.name for entry in Path(folder).iterdir())
         except OSError:
             # What Python may import from need not be there, nor be a folder.
             continue

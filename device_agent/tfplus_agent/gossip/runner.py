@@ -17,7 +17,6 @@ from tfplus.errors import BusyError, DataError
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slice_set import SliceSet
 from tfplus_agent.gossip.gossip_jobs import GossipJobs
-from tfplus_agent.gossip.plans import check_plan
 from tfplus_agent.jobs.job import Job
 from tfplus_agent.jobs.queue import JobQueue
 from tfplus_agent.storage.gossip_files import without_addresses, without_hints
@@ -66,7 +65,7 @@ class GossipRunner:
           DataError: no model is loaded, or what the run left on disk is damaged.
           UsageError: the plan makes no sense, or is not the one that the run was started with.
         """
-        check_plan(plan, self._gossip.device.name)
+        self._gossip.check(pb.JobSpec(gossip=plan))
         with self._lock:
             self._jobs.check_open()
             job = self._unfinished(plan.run_id)

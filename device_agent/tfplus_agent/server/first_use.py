@@ -1,4 +1,4 @@
-"""A service that is made when somebody calls it: what it imports stays for as long as the daemon."""
+"""A service that is made when somebody calls it, since what it imports stays in memory."""
 
 from __future__ import annotations
 

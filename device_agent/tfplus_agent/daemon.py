@@ -18,10 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfplus.errors import MissingExtraError, TfplusError
+from tfplus.system import allocator
 from tfplus.system.files import write_atomic
 
 if TYPE_CHECKING:
     from tfplus_agent.server.agent_server import AgentServer
+
+# Messages of a transfer that are under way at once, and the longest of them.
+_HELD_BYTES = 16 << 20
+_BLOCK_BYTES = 8 << 20
 
 
 def become(options: dict[str, Any]) -> NoReturn:
@@ -32,7 +37,10 @@ def become(options: dict[str, Any]) -> NoReturn:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    command = [sys.executable, "-m", "tfplus_agent.daemon", json.dumps(options, default=str)]
+    # Without the columns of every instruction, which only mark places in tracebacks.
+    lean = ("-X", "no_debug_ranges")
+    module = ("-m", "tfplus_agent.daemon")
+    command = [sys.executable, *lean, *module, json.dumps(options, default=str)]
     os.execv(sys.executable, command)  # noqa: S606 (this very Python)
 
 
@@ -70,6 +78,7 @@ def run(
       KeyboardInterrupt: SIGINT came.
       TfplusError: it cannot serve.
     """
+    allocator.prefer_reuse(_HELD_BYTES, _BLOCK_BYTES)
     # gRPC's C core would write its own line about a port in use beside the error message.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
@@ -139,6 +148,8 @@ def run(
             f"agent '{name}' serves on {serving.address} ({found.name} {found.version}, "
             f"{serving.device.train_samples} samples){page}; Ctrl-C ends it"
         )
+        # What imports needed for a moment.
+        allocator.give_back()
         # Flushed, so that a reader of a pipe sees the line at once.
         print(line if as_json else text, flush=True)  # noqa: T201 (the command's own output)
 

@@ -21,11 +21,11 @@ from tfplus.features.annotations import Annotated, Annotations
 from tfplus.features.blocks import Rows
 from tfplus.features.eviction import FREQUENT, Session
 from tfplus.features.index import Entry, Index
+from tfplus.features.limits import DEFAULT_LIMIT_BYTES
 from tfplus.features.schema import NAME
 from tfplus.features.signature import digest
 from tfplus.features.uploads import Uploads
 
-DEFAULT_LIMIT_BYTES = 1 << 30
 # Of a block: large enough that few files lie about, small enough to wait in memory.
 _BLOCK_BYTES = 4 << 20
 # What no index names is of a process that died, unless one is about to write its entry.

@@ -61,6 +61,11 @@ def kind_of(name: str) -> str:
     return rest.partition("/")[0] if first == OPTIMIZER else ""
 
 
+def limited(variables: Iterable[Variable]) -> list[str]:
+    """Names of the variables that cannot have every finite value."""
+    return [variable.name for variable in variables if _range_of(variable) is not None]
+
+
 def check_ranges(tensors: Tensors, variables: Iterable[Variable]) -> None:
     """Checks values that are to be set against what such variables can be.
 
@@ -72,13 +77,11 @@ def check_ranges(tensors: Tensors, variables: Iterable[Variable]) -> None:
       TensorError: naming the first tensor with a value outside its range.
     """
     for variable in variables:
-        if variable.name not in tensors or variable.dtype == "bool":
+        allowed = _range_of(variable)
+        if allowed is None or variable.name not in tensors:
             continue
-        allowed = KINDS.get(kind_of(variable.name))
-        if _is_variance(variable):
-            allowed = _VARIANCES
         values = tensors[variable.name]
-        if allowed is None or values.size == 0:
+        if values.size == 0:
             continue
         for value in (float(np.min(values)), float(np.max(values))):
             if not allowed.least <= value <= allowed.most:
@@ -87,6 +90,12 @@ def check_ranges(tensors: Tensors, variables: Iterable[Variable]) -> None:
                     f"tensor '{variable.name}': expected values of at least {allowed.least:g}"
                     f"{most}, for it is {allowed.what}, got {value:g}"
                 )
+
+
+def _range_of(variable: Variable) -> Range | None:
+    if variable.dtype == "bool":
+        return None
+    return _VARIANCES if _is_variance(variable) else KINDS.get(kind_of(variable.name))
 
 
 def _is_variance(variable: Variable) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
 from tfplus.errors import DataError
 from tfplus.system.files import write_atomic
@@ -19,6 +17,10 @@ def read(path: Path) -> dict[str, Tensor]:
     Raises:
       DataError: it is missing, or no such file.
     """
+    # Imported where weights are read or written: a daemon may do neither for weeks.
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected weights or a checkpoint, as .safetensors")
     try:
@@ -34,4 +36,6 @@ def write(path: Path, tensors: Tensors) -> None:
     Raises:
       OSError: it cannot be written.
     """
+    from safetensors.numpy import save
+
     write_atomic(path, save({n: np.ascontiguousarray(t) for n, t in tensors.items()}))

@@ -7,7 +7,6 @@ The daemon merely asks which runtime is installed, which imports nothing.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from tfplus.errors import (
 from tfplus.model_file.manifest import Manifest, TensorInfo
 from tfplus.runtime import accelerators, versions
 from tfplus.runtime.batch_checks import check_batch, check_tensors
-from tfplus.system import cores
+from tfplus.system import cores, distributions
 from tfplus.tensors.slices import Tensor, Tensors, check_against
 
 AUTO = "auto"
@@ -145,9 +144,8 @@ def find(name: str = AUTO) -> Runtime:
         raise UsageError(f"runtime '{name}': expected one of {', '.join(NAMES)}")
     unfit = ""
     for candidate in _RUNTIMES if name == AUTO else (name,):
-        try:
-            version = importlib.metadata.version(candidate)
-        except importlib.metadata.PackageNotFoundError:
+        version = distributions.version(candidate)
+        if version is None:
             continue
         known = versions.fault(candidate, version)
         if known is None or known.only_xnnpack:

@@ -62,12 +62,16 @@ class TensorHasher:
     Args:
       sizes_bytes: of the tensors, in the order in which they come.
       hand_on: gets each chunk, in order; what it raises, `take` or `digests` raises soon after.
+      beside: false where chunks come out of a queue that others fill: then nobody is held up by
+        hashing them where they are taken.
     """
 
     def __init__(
         self,
         sizes_bytes: Sequence[int],
         hand_on: Callable[[bytes | memoryview], object] = lambda _: None,
+        *,
+        beside: bool = True,
     ) -> None:
         self._rest = list(reversed(sizes_bytes))
         self._hand_on = hand_on
@@ -76,7 +80,7 @@ class TensorHasher:
         self._chunks: queue.Queue[bytes | memoryview | None] = queue.Queue(_AHEAD)
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
-        if sum(sizes_bytes) >= _WORTH_A_THREAD_BYTES:
+        if beside and sum(sizes_bytes) >= _WORTH_A_THREAD_BYTES:
             self._thread = threading.Thread(target=self._run, name="hash", daemon=True)
 
     def __enter__(self) -> TensorHasher:

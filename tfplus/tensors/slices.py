@@ -187,8 +187,13 @@ def check_against(tensors: Tensors, expected: Specs) -> None:
     """
     check_specs(specs_of(tensors), expected)
     for name, tensor in tensors.items():
-        if not _is_finite(tensor):
-            raise TensorError(f"tensor '{name}': expected finite values, got NaN or infinity")
+        if not all_finite(tensor):
+            raise not_finite(name)
+
+
+def not_finite(name: str) -> TensorError:
+    """The error of a tensor that holds NaN or infinity."""
+    return TensorError(f"tensor '{name}': expected finite values, got NaN or infinity")
 
 
 def check_specs(specs: Specs, expected: Specs) -> None:
@@ -230,7 +235,8 @@ def _check_shapes(specs: Specs, expected: Specs) -> None:
             )
 
 
-def _is_finite(tensor: Tensor) -> bool:
+def all_finite(tensor: Tensor) -> bool:
+    """Whether a tensor holds neither NaN nor infinity."""
     if tensor.dtype.kind != "f":
         return True
     if not tensor.flags.c_contiguous:

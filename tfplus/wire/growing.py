@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import mmap
 
+import numpy as np
+
 _FIRST_BYTES = 4 << 20
 _FACTOR = 4
 
@@ -29,7 +31,9 @@ class GrowingBuffer:
         """Takes the next bytes; with them there are at most `size`."""
         end = self.filled + len(piece)
         if end > self.filled:
-            self._with_room_for(end)[self.filled : end] = piece
+            room = np.frombuffer(self._with_room_for(end), np.uint8)
+            # Numpy copies without Python's lock: the next piece can come meanwhile.
+            room[self.filled : end] = np.frombuffer(piece, np.uint8)
             self.filled = end
 
     def bytes(self) -> memoryview:

@@ -145,6 +145,7 @@ def receive_into(
     *,
     held: Container[bytes] = frozenset(),
     limits: Limits = DEFAULT_LIMITS,
+    beside: bool = True,
 ) -> tuple[_S, list[Entry]]:
     """Gives the bytes of tensors to a sink as they come, and checks them as `receive` does.
 
@@ -154,6 +155,7 @@ def receive_into(
       stream: as for `receive`.
       held: hashes of tensors whose bytes need not come.
       limits: as for `receive`.
+      beside: as for `TensorHasher`.
 
     Returns:
       The sink, and the tensors in the order of the header, with their hashes.
@@ -174,9 +176,9 @@ def receive_into(
         )
     sink = open_sink(entries)
     sent = [e for e in entries if not e.unchanged]
-    size = sum(e.size_bytes for e in sent)
-    with TensorHasher([e.size_bytes for e in sent], sink.append) as hasher:
-        last = _collect(coming, size, hasher, limits)
+    sizes = [e.size_bytes for e in sent]
+    with TensorHasher(sizes, sink.append, beside=beside) as hasher:
+        last = _collect(coming, sum(sizes), hasher, limits)
         found = dict(zip((e.name for e in sent), hasher.digests(), strict=True))
     told = _told(last, coming, sum(not e.sha256 for e in entries))
     entries = [e if e.sha256 else replace(e, sha256=next(told)) for e in entries]

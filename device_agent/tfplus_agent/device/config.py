@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfplus.data.scaling import Scaling
-from tfplus.features.cache import DEFAULT_LIMIT_BYTES
+from tfplus.features.limits import DEFAULT_LIMIT_BYTES
 from tfplus.runtime import accelerators, interpreter
 from tfplus.runtime.gpu import Precision
 from tfplus.system.files import absolute

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from tfplus.errors import BusyError, TensorError
-from tfplus.model_file.state_ranges import check_ranges
-from tfplus.tensors.slice_set import SliceSet
-from tfplus.tensors.slices import Specs, Tensors, check_against, check_specs, specs_of
+from tfplus.model_file.state_ranges import check_ranges, limited
+from tfplus.tensors.finite import FiniteWatch
+from tfplus.tensors.hashing import raw_bytes
+from tfplus.tensors.slices import Specs, Tensors, check_specs, not_finite, specs_of
 from tfplus_agent.device.session import Session
 
 
@@ -28,6 +29,7 @@ class IncomingWeights:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._draft = session.draft()
+        self._values = FiniteWatch({})
 
     def __enter__(self) -> IncomingWeights:
         return self
@@ -54,6 +56,7 @@ class IncomingWeights:
         expected = self._session.manifest.expected()
         check_specs(specs, {n: e for n, e in expected.items() if n in specs})
         self._draft.expect(specs)
+        self._values = FiniteWatch(specs)
 
     def append(self, piece: bytes | memoryview) -> None:
         """Takes the next bytes of what is expected; at most all of them.
@@ -62,6 +65,7 @@ class IncomingWeights:
           StorageError: the disk is full.
         """
         self._draft.append(piece)
+        self._values.take(piece)
 
     def write(self, tensors: Tensors) -> None:
         """Takes whole variables.
@@ -71,7 +75,8 @@ class IncomingWeights:
           StorageError: the disk is full.
         """
         self.expect(specs_of(tensors))
-        self._draft.write(tensors)
+        for tensor in tensors.values():
+            self.append(raw_bytes(tensor))
 
     def set(self, loaded: Session, hashes: Mapping[str, bytes], steps: int | None) -> None:
         """Sets what came; the rest keeps its value. On disk when this returns.
@@ -89,13 +94,14 @@ class IncomingWeights:
         session = self._session
         if loaded is not session:
             raise BusyError("another model was loaded while its weights came: send them again")
-        expected = session.manifest.expected()
-        came = SliceSet(self._draft.tensors(hashes), hashes)
-        check_against(came, {n: e for n, e in expected.items() if n in came})
-        check_ranges(came, session.manifest.variables)
-        rest = session.read([n for n in expected if n not in came]).tensors
+        if self._values.not_finite:
+            raise not_finite(self._values.not_finite[0])
+        variables = session.manifest.variables
+        looked_at = [name for name in limited(variables) if name in hashes]
+        check_ranges(self._draft.tensors(looked_at), variables)
+        rest = session.read([n for n in session.manifest.expected() if n not in hashes]).tensors
         if rest.damaged():
             # The file was damaged behind our back.
             rest = session.values().only(rest)
         self._draft.write(rest)
-        session.adopt(self._draft, came.joined(rest).hashes(), steps)
+        session.adopt(self._draft, {**hashes, **rest.hashes()}, steps)

@@ -4,23 +4,21 @@ What is done of a run stands in its journal, with its last round's weights; a jo
 that, after a worker's death, a pause or a restart of the agent, and tells what its events lack.
 Several jobs can be about one run, one after the other: a run that was stopped or failed is gone on
 with by another.
+
+What talks to neighbours is imported where a run begins: an agent may never take part in one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfplus.errors import TfplusError
-from tfplus.gossip.transport.grpc_link import Backoff
-from tfplus.gossip.transport.mailbox import Mailbox
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.training.epoch import EpochPlan, EpochResult
 from tfplus.wire.tls import TlsFiles
-from tfplus_agent.gossip.links import Link
-from tfplus_agent.gossip.plans import check_plan
-from tfplus_agent.gossip.run import GossipRun
 from tfplus_agent.jobs.hooks import TrainHooks
 from tfplus_agent.jobs.job import Job
 from tfplus_agent.jobs.kind import JobKind
@@ -28,7 +26,11 @@ from tfplus_agent.storage.gossip_journal import RunJournal
 from tfplus_agent.storage.gossip_runs import drop_finished, read_last, set_last
 
 if TYPE_CHECKING:
+    from tfplus.gossip.transport.grpc_link import Backoff
+    from tfplus.gossip.transport.mailbox import Mailbox
     from tfplus_agent.device.device import Device
+    from tfplus_agent.gossip.links import Link
+    from tfplus_agent.gossip.run import GossipRun
 
 KEEP_RUNS = 10
 _MOVED = "its neighbours have new addresses"
@@ -46,7 +48,6 @@ class GossipJobs(JobKind):
 
     Attributes:
       device: as given.
-      link: how neighbours are reached.
       root: directory of all runs.
       last: the run that was begun last, in this life or an earlier one; None for none.
     """
@@ -63,7 +64,7 @@ class GossipJobs(JobKind):
         backoff: Backoff | None = None,
     ) -> None:
         self.device = device
-        self.link = Link(tls, insecure, backoff or Backoff())
+        self._tls, self._insecure, self._backoff = tls, insecure, backoff
         self.root = device.state_dir / "gossip"
         self.last: RunJournal | None = read_last(self.root)
         self._keep_runs = keep_runs
@@ -76,8 +77,18 @@ class GossipJobs(JobKind):
             with contextlib.suppress(TfplusError):
                 self.answer_for(self.last)
 
+    @functools.cached_property
+    def link(self) -> Link:
+        """How neighbours are reached."""
+        from tfplus.gossip.transport.grpc_link import Backoff
+        from tfplus_agent.gossip.links import Link
+
+        return Link(self._tls, self._insecure, self._backoff or Backoff())
+
     def check(self, spec: pb.JobSpec) -> None:
         """Whether the plan makes sense here."""
+        from tfplus_agent.gossip.plans import check_plan
+
         check_plan(spec.gossip, self.device.name)
 
     def title(self, job_id: str, spec: pb.JobSpec) -> str:
@@ -159,7 +170,7 @@ class GossipJobs(JobKind):
         """
         journal.check_resumable(journal.plan, self.device.manifest)
         if self.run_of(journal.plan.run_id) is None:
-            run = GossipRun(self.device, journal, True, self.link)
+            run = self._over(journal, resumed=True)
             run.answer_only()
             self._took(run)
 
@@ -204,12 +215,17 @@ class GossipJobs(JobKind):
     def _opened(self, plan: pb.GossipPlan) -> GossipRun:
         """Opens a run at its last round, and makes the model stand there."""
         journal, steps, resumed = self._journal(plan)
-        run = GossipRun(self.device, journal, resumed, self.link)
+        run = self._over(journal, resumed=resumed)
         run.begin_at(steps)
         set_last(self.root, plan.run_id)
         drop_finished(self.root, self._keep_runs, but=plan.run_id)
         self._took(run)
         return run
+
+    def _over(self, journal: RunJournal, *, resumed: bool) -> GossipRun:
+        from tfplus_agent.gossip.run import GossipRun
+
+        return GossipRun(self.device, journal, resumed, self.link)
 
     def _took(self, run: GossipRun) -> None:
         self._run, self.last = run, run.journal

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from tfplus.errors import BusyError, DataError
-from tfplus.gossip.transport.grpc_service import GossipService
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slice_set import SliceSet
 from tfplus_agent.gossip.gossip_jobs import GossipJobs
-from tfplus_agent.gossip.plans import check_plan
 from tfplus_agent.jobs.job import Job
 from tfplus_agent.jobs.queue import JobQueue
 from tfplus_agent.storage.gossip_files import without_addresses, without_hints
 from tfplus_agent.storage.gossip_journal import RunJournal
 from tfplus_agent.storage.run_ids import valid_run_id
+
+if TYPE_CHECKING:
+    from tfplus.gossip.transport.grpc_service import GossipService
 
 _STOP_TIMEOUT_S = 60.0
 
@@ -42,6 +44,8 @@ class GossipRunner:
 
     def servicer(self) -> GossipService:
         """The Gossip service to add to the agent's server."""
+        from tfplus.gossip.transport.grpc_service import GossipService
+
         certified = self._gossip.link.tls is not None
         return GossipService(self._gossip.mailbox, require_certificate=certified)
 
@@ -61,7 +65,7 @@ class GossipRunner:
           DataError: no model is loaded, or what the run left on disk is damaged.
           UsageError: the plan makes no sense, or is not the one that the run was started with.
         """
-        check_plan(plan, self._gossip.device.name)
+        self._gossip.check(pb.JobSpec(gossip=plan))
         with self._lock:
             self._jobs.check_open()
             job = self._unfinished(plan.run_id)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from signal import Signals
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
@@ -45,11 +45,14 @@ from tfplus_agent.server.callers.event_loop import EventLoop
 from tfplus_agent.server.callers.idle_streams import Pace
 from tfplus_agent.server.callers.permissions import Permissions
 from tfplus_agent.server.description_service import DescriptionService
+from tfplus_agent.server.first_use import FirstUse
 from tfplus_agent.server.jobs_service import JobsService
-from tfplus_agent.server.samples_service import SamplesService
 from tfplus_agent.server.service_manager import ServiceManager
 from tfplus_agent.server.signals import StopSignals
 from tfplus_agent.server.telemetry_service import TelemetryService
+
+if TYPE_CHECKING:
+    from tfplus_agent.server.samples_service import SamplesService
 
 _GRACE_S = 5.0
 
@@ -130,10 +133,10 @@ class AgentServer:
         self._agent = AgentService(self.device, self._runner, self._jobs)
         agent_pb2_grpc.add_AgentServicer_to_server(self._agent, server)
         jobs_pb2_grpc.add_JobsServicer_to_server(JobsService(self._jobs), server)
-        features = self.device.state_dir / FEATURES
-        samples = SamplesService(self.device.data, features, self.device.owner)
+        samples: Any = FirstUse(self._samples)
         samples_pb2_grpc.add_SamplesServicer_to_server(samples, server)
-        gossip_pb2_grpc.add_GossipServicer_to_server(self._runner.servicer(), server)
+        contributions: Any = FirstUse(self._runner.servicer)
+        gossip_pb2_grpc.add_GossipServicer_to_server(contributions, server)
         self._benchmarks = BenchmarkService(self.device)
         benchmark_pb2_grpc.add_BenchmarksServicer_to_server(self._benchmarks, server)
         description_pb2_grpc.add_DescriptionServicer_to_server(
@@ -145,6 +148,13 @@ class AgentServer:
             [*services, health.NAME, reflection.SERVICE_NAME], server
         )
         return server, _bind(server, config)
+
+    def _samples(self) -> SamplesService:
+        # SQLite comes with it.
+        from tfplus_agent.server.samples_service import SamplesService
+
+        features = self.device.state_dir / FEATURES
+        return SamplesService(self.device.data, features, self.device.owner)
 
     def start(self) -> None:
         """Goes on with the jobs that an earlier life left, a gossip run among them, and serves."""

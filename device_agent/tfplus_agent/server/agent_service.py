@@ -221,7 +221,9 @@ class AgentService(agent_pb2_grpc.AgentServicer):
                 incoming.expect({e.name: (e.shape, e.dtype.name) for e in entries})
                 return incoming
 
-            _, came = tensors.receive_into(opened, request_iterator, limits=self._limits)
+            _, came = tensors.receive_into(
+                opened, request_iterator, limits=self._limits, beside=False
+            )
             self._device.set_incoming(incoming, {e.name: e.sha256 for e in came})
         return pb.SetWeightsResponse(tensors=len(came), saved=True)
 

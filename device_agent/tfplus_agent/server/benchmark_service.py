@@ -5,14 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import grpc
 
-from tfplus.benchmark import messages
-from tfplus.benchmark.own_process import OwnProcess
-from tfplus.benchmark.repetition import LEARNING
 from tfplus.errors import UsageError, WorkerError
-from tfplus.measure import environment
 from tfplus.proto.v1 import benchmark_pb2 as pb
 from tfplus.proto.v1 import benchmark_pb2_grpc
 from tfplus.system import memory
@@ -21,11 +18,16 @@ from tfplus_agent.server.callers.calls import CallContext
 from tfplus_agent.server.callers.event_stream import Mailbox
 from tfplus_agent.storage import retention
 
+if TYPE_CHECKING:
+    from tfplus.benchmark.own_process import OwnProcess
+
 _MOST_PIECE = 4096
 
 
 class BenchmarkService(benchmark_pb2_grpc.BenchmarksServicer):
     """Answers the calls of the Benchmarks service.
+
+    What measures is imported by its methods: few daemons ever need it.
 
     Args:
       device: whose owner decides when a repetition may run.
@@ -41,12 +43,19 @@ class BenchmarkService(benchmark_pb2_grpc.BenchmarksServicer):
         self, request: pb.DescribeDeviceRequest, context: grpc.ServicerContext
     ) -> pb.DeviceDescription:
         """What this machine is."""
+        from tfplus.benchmark import messages
+        from tfplus.measure import environment
+
         return messages.to_description(environment.read(), memory.total_bytes())
 
     def RunBenchmark(  # noqa: N802
         self, request: pb.RunBenchmarkRequest, context: CallContext
     ) -> Iterator[pb.BenchmarkEvent]:
         """Runs one repetition and streams its iterations; a caller that leaves ends it."""
+        from tfplus.benchmark import messages
+        from tfplus.benchmark.own_process import OwnProcess
+        from tfplus.benchmark.repetition import LEARNING
+
         device = self._device
         found = device.models.open(request.model_sha256)
         asked = messages.from_request(request, str(found.path))
@@ -75,6 +84,8 @@ class BenchmarkService(benchmark_pb2_grpc.BenchmarksServicer):
                 self._running.kill()
 
     def _run(self, process: OwnProcess, context: CallContext) -> Iterator[pb.BenchmarkEvent]:
+        from tfplus.benchmark import messages
+
         with self._lock:
             if self._closing:
                 raise UsageError("the agent ends: nothing can be measured on it now")

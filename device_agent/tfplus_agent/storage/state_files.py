@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from safetensors import SafetensorError, safe_open
-
 from tfplus.errors import DamagedFileError, TensorError
 from tfplus.system.files import read_capped, set_aside
 from tfplus.tensors.slices import Tensor, check_against
@@ -94,6 +92,9 @@ def tensors(
       DamagedFileError: it is no such file, or holds other tensors, or values that are not finite.
       OSError: there is none, or it cannot be read now.
     """
+    # An agent that has learned nothing yet reads no such file.
+    from safetensors import SafetensorError, safe_open
+
     status = path.stat()
     most = limits.set_bytes + _HEADER_BYTES
     if not stat.S_ISREG(status.st_mode) or not 8 <= status.st_size <= most:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfplus.data.scaling import Scaling
-from tfplus.features.cache import DEFAULT_LIMIT_BYTES
+from tfplus.features.limits import DEFAULT_LIMIT_BYTES
 from tfplus.runtime import accelerators
 from tfplus.runtime.gpu import Precision
 from tfplus.system.processor_use import EVERYTHING, ProcessorUse

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import sys
 from array import array
@@ -53,6 +52,8 @@ def read(
       DataError: the file is missing or malformed, a column is missing, a value is no finite number
         of float32, or it holds more than `MAX_TABLE_BYTES`.
     """
+    import csv
+
     try:
         with open_regular(path) as file:
             lines = csv.reader(_lines(path, file), strict=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,10 @@ from tfplus.data.formats.source import (
     one_input,
 )
 from tfplus.data.store import database
-from tfplus.data.store.sample_store import SampleStore
 from tfplus.errors import DataError
+
+if TYPE_CHECKING:
+    from tfplus.data.store.sample_store import SampleStore
 
 _FORM = "a store of labelled samples (tfplus samples)"
 _SUFFIXES = (".db", ".sqlite")
@@ -41,12 +44,12 @@ class SampleStoreSource:
 
     def count(self) -> int:
         """See `Source`."""
-        with SampleStore(self.path) as store:
+        with self._store() as store:
             return len(self._labels(store, None)[0])
 
     def fingerprint(self) -> str:
         """See `Source`."""
-        with SampleStore(self.path) as store:
+        with self._store() as store:
             return store.identity()
 
     def open(self, shapes: Shapes) -> Columns:
@@ -56,7 +59,7 @@ class SampleStoreSource:
     def reopen(self, shapes: Shapes, last: int, until: int | None) -> Columns:
         """See `GrowingSource`."""
         one_input(self.path, _FORM, shapes)
-        store = SampleStore(self.path)
+        store = self._store()
         numbers, labels = self._labels(store, until)
         form = store.form()
         if form is None:
@@ -73,6 +76,11 @@ class SampleStoreSource:
         self._check(store, numbers[numbers > last].tolist())
         x = LazyColumn((len(numbers), *form.shape), form.dtype, read)
         return Columns({"x": x, "y": labels}, keys=numbers)
+
+    def _store(self) -> SampleStore:
+        from tfplus.data.store.sample_store import SampleStore
+
+        return SampleStore(self.path)
 
     def _labels(
         self, store: SampleStore, until: int | None

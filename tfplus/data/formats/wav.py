@@ -5,11 +5,11 @@ Lengths and rates are read from all headers when the data are opened, sound when
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ import numpy.typing as npt
 from tfplus.data.formats import class_folders, fingerprint, sidecar
 from tfplus.data.formats.source import Columns, Format, LazyColumn, Shapes, one_input
 from tfplus.errors import DataError
+
+if TYPE_CHECKING:
+    import wave
 
 _FORM = "a directory with a folder of WAV files for each class"
 _SUFFIXES = (".wav",)
@@ -97,6 +100,8 @@ class WavSource:
 
 @contextmanager
 def _opened(path: Path, wanted: _Wanted) -> Generator[wave.Wave_read]:
+    import wave
+
     try:
         with path.open("rb") as file, wave.open(file, "rb") as sound:
             # The reader stops where the frames begin.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfplus.errors import DataError, StoreError
 from tfplus.system.aside import sync_directory
+
+if TYPE_CHECKING:
+    import sqlite3
 
 MAGIC = b"SQLite format 3\0"
 # "tfps", at a fixed place in the file's header: tells a store from any other data base.
@@ -45,6 +48,9 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
       DataError: the file is missing, damaged, of a newer version, or no store.
       StoreError: it is locked, or the disk is full.
     """
+    # Whoever merely asks whether a file is a store needs no SQLite.
+    import sqlite3
+
     if create and not path.exists():
         _create_empty(path)
     if not path.is_file():
@@ -66,6 +72,8 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
 @contextmanager
 def translated(path: Path) -> Generator[None]:
     """Turns what SQLite raises into errors that say what to do."""
+    import sqlite3
+
     try:
         yield
     except sqlite3.OperationalError as error:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfplus.data.store import database, record
 from tfplus.data.store.record import Form
 from tfplus.errors import DataError, StoreError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 DEFAULT_MAX_BYTES = 1 << 29
 _MIB = 1 << 20

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 from tfplus.codecs.codec import Codec
 from tfplus.codecs.registry import CODECS
 from tfplus.errors import UsageError
@@ -32,6 +30,8 @@ def link_codec(name: str) -> Codec:
     if kind == TOP_K.name and colon:
         return top_k_of(share)
     if name not in LINK_CODECS:
+        import difflib
+
         near = difflib.get_close_matches(name[:40].lower(), LINK_CODECS, 1, _ALIKE)
         meant = f"; did you mean {near[0]}?" if near else ""
         known = ", ".join((*LINK_CODECS, _SHARE))

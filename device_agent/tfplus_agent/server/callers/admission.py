@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from tfplus.errors import TfplusError
+from tfplus.system import allocator
 from tfplus.wire.tls import peer_name
 
 
@@ -28,21 +29,23 @@ class Group:
       threads: that carry its calls out; calls above that wait for one. A call that has sent nothing
         yet holds none.
       paced: whether a caller must also take what it is sent at the least rate.
+      bulky: whether its calls leave much memory behind, which goes back behind the last of them.
     """
 
     calls: str
     per_peer: int
     threads: int
     paced: bool = False
+    bulky: bool = False
 
 
 CONTROL = Group("control calls", per_peer=4096, threads=4)
 # Reading them may start a program of the system, such as a Pi's vcgencmd.
 SENSORS = Group("readings of sensors", per_peer=16, threads=2)
 WORK = Group("calls that load, train, evaluate or store", per_peer=8, threads=16)
-TRANSFERS = Group("transfers of weights and models", per_peer=8, threads=16, paced=True)
+TRANSFERS = Group("transfers of weights and models", per_peer=8, threads=16, paced=True, bulky=True)
 # Neighbours without certificates may all be of one address.
-EXCHANGES = Group("contributions", per_peer=32, threads=64)
+EXCHANGES = Group("contributions", per_peer=32, threads=64, bulky=True)
 GOSSIP_WATCHES = Group("watches of gossip runs", per_peer=16, threads=32)
 JOB_WATCHES = Group("watches of jobs", per_peer=32, threads=128)
 SENSOR_WATCHES = Group("watches of sensors", per_peer=4, threads=16)
@@ -128,6 +131,9 @@ class Places:
             self._taken[peer] -= 1
             if not self._taken[peer]:
                 del self._taken[peer]
+            empty = not self._taken
+        if empty and self.group.bulky:
+            allocator.give_back()
 
 
 def peer_of(context: Any) -> str:

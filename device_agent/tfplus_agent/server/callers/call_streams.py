@@ -15,6 +15,9 @@ from tfplus_agent.server.callers.idle_streams import Pace, Progress
 
 # Messages that one side may be ahead of the other.
 _AHEAD = 2
+# A caller's, and after how many of them the loop is told that there is room again.
+_CALLER_AHEAD = 4
+_TOLD_AFTER = 2
 _END = object()
 _AIO: Any = grpc.aio
 
@@ -58,11 +61,24 @@ async def _paced(
     clock: Callable[[], float],
     size: Callable[[Any], int],
 ) -> Any:
-    began = clock()
+    began, task, late = clock(), asyncio.current_task(), False
+
+    def give_up() -> None:
+        nonlocal late
+        late = True
+        if task is not None:
+            task.cancel()
+
+    # As `asyncio.wait_for`, but without a task of its own for every message.
+    timer = asyncio.get_running_loop().call_later(max(0.0, progress.allowance_s()), give_up)
     try:
-        moved = await asyncio.wait_for(moving, max(0.0, progress.allowance_s()))
-    except asyncio.TimeoutError:
-        raise progress.too_slow(method, clock() - began) from None
+        moved = await moving
+    except asyncio.CancelledError:
+        if late:
+            raise progress.too_slow(method, clock() - began) from None
+        raise
+    finally:
+        timer.cancel()
     if moved is _AIO.EOF:
         return None
     progress.moved(size(moved), clock() - began)
@@ -81,7 +97,7 @@ class Feed:
         self._incoming = incoming
         self._loop = asyncio.get_running_loop()
         self._messages: queue.SimpleQueue[bytes | Exception | None] = queue.SimpleQueue()
-        self._room = asyncio.Semaphore(_AHEAD)
+        self._room = asyncio.Semaphore(_CALLER_AHEAD)
         self._messages.put(first)
 
     async def pump(self) -> None:
@@ -107,11 +123,18 @@ class Feed:
           CallEndedError: the call was ended.
           SlowCallerError: the caller sends too little.
         """
+        taken = 0
         while (message := self._messages.get()) is not None:
             if isinstance(message, Exception):
                 raise message
-            soon(self._loop, self._room.release)
+            taken += 1
+            if taken % _TOLD_AFTER == 0:
+                soon(self._loop, self._make_room)
             yield message
+
+    def _make_room(self) -> None:
+        for _ in range(_TOLD_AFTER):
+            self._room.release()
 
 
 class Outgoing:

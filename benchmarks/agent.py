@@ -98,8 +98,8 @@ def idle(folder: Path, seconds: float) -> str:
         share = (cpu_s(served.pid) - before) / seconds
         used = resident_mib(served.pid)
     return (
-        f"An idle daemon: {fresh:.1f} MiB resident, {used:.1f} MiB ({used * MIB / 1e6:.1f} MB) after "
-        f"a first call; {share:.2%} of a core over {seconds:g} s."
+        f"An idle daemon: {fresh:.1f} MiB resident, after a first call {used:.1f} MiB "
+        f"({used * MIB / 1e6:.1f} MB); {share:.2%} of a core over {seconds:g} s."
     )
 
 

@@ -6,7 +6,8 @@ usage: agent.py [--weights] [--idle] [--steps] [--model FILE.tflite] [--rounds 5
 --weights: a bare gRPC stream of 1 MiB chunks, GetWeights, and the same for SetWeights, in turn on
 loopback, with every end in a process of its own. A bare server makes no tensors, hashes nothing and
 keeps nothing, and its chunks differ as those of weights do; the disk's own rate stands beside
-SetWeights, which answers when the weights are on disk.
+SetWeights, which answers when the weights are on disk. "hashes known" is what it takes to send the
+same weights to one more agent.
 --idle: resident memory and processor time of a daemon that nobody asks anything. --steps:
 steps through an agent beside the bare interpreter's loop. Without any, all. Without --model,
 `tfplus export zoo:alexnet` makes one of 120 MB, without --steps-model reduced-mobilenet, batch 32.
@@ -43,6 +44,7 @@ from support.agent_processes import (
 
 from tfplus.fleet.clients.client import AgentClient
 from tfplus.model_file import artifact
+from tfplus.tensors.slice_set import SliceSet
 from tfplus.wire.limits import MIB
 from tfplus.wire.tls import channel
 
@@ -96,8 +98,8 @@ def idle(folder: Path, seconds: float) -> str:
         share = (cpu_s(served.pid) - before) / seconds
         used = resident_mib(served.pid)
     return (
-        f"An idle daemon: {fresh:.1f} MiB resident, {used:.1f} after a first call; {share:.2%} of "
-        f"a core over {seconds:g} s."
+        f"An idle daemon: {fresh:.1f} MiB resident, after a first call {used:.1f} MiB "
+        f"({used * MIB / 1e6:.1f} MB); {share:.2%} of a core over {seconds:g} s."
     )
 
 
@@ -117,6 +119,8 @@ def weights(folder: Path, model: Path, rounds: int) -> str:
     ):
         client.load(client.upload(model))
         held = client.weights()
+        hashed = SliceSet(held)
+        hashed.hashes()
         size = sum(w.nbytes for w in held.values())
         chunks, own = -(-size // MIB), random_chunks()
         get, put = stream.unary_stream(f"{BARE}Out"), stream.stream_unary(f"{BARE}In")
@@ -126,6 +130,7 @@ def weights(folder: Path, model: Path, rounds: int) -> str:
             "out": (served.pid, client.weights),
             "bare in": (other.pid, lambda: put(sent(own, chunks))),
             "in": (served.pid, lambda: client.set_weights(held)),
+            "in, hashes known": (served.pid, lambda: client.set_weights(hashed)),
             "disk": (other.pid, lambda: to_disk(folder / "disk", own, size)),
         }
         rates: dict[str, list[float]] = {name: [] for name in measured}
@@ -154,7 +159,7 @@ def described(
     ]
     for name, found in rates.items():
         share = ""
-        if base := rates.get(f"bare {name}"):
+        if base := rates.get(f"bare {name.partition(',')[0]}"):
             ratios = [a / b for a, b in zip(found, base, strict=True)]
             share = f"{statistics.median(ratios):.0%} ({min(ratios):.0%} to {max(ratios):.0%})"
         spread = f"{statistics.median(found):.0f} ({min(found):.0f} to {max(found):.0f})"

@@ -193,7 +193,11 @@ class AgentClient(JobCalls):
             return WeightsRead(values, header.trained_steps, header.source)
 
     def set_weights(self, values: Tensors) -> pb.SetWeightsResponse:
-        """Sets some or all weights; they are on the agent's disk when this returns."""
+        """Sets some or all weights; they are on the agent's disk when this returns.
+
+        Args:
+          values: name → array; a `SliceSet` that several agents get is hashed once.
+        """
         messages = tensors.to_messages(values, limits=self._limits)
         # The header is made here: an error inside gRPC's own thread would lose its message.
         stream = itertools.chain([next(messages)], messages)

@@ -25,6 +25,9 @@ class SwimOptions:
       reconnect_periods: every how many periods one who is believed dead is pinged, too, so that
         partitions heal; 0 for never.
       sync_updates: how many members a view that is asked for tells of at most.
+      members_most: how many members there may be with those who are admitted later; 0: none is.
+      believes_deaths: whether a death that another tells of counts at once. Else it is a suspicion
+        of the teller, so that a member is dead only for those whom it did not convince itself.
     """
 
     period_s: float = 1.0
@@ -38,6 +41,8 @@ class SwimOptions:
     health_most: int = 8
     reconnect_periods: int = 10
     sync_updates: int = 10_000
+    members_most: int = 0
+    believes_deaths: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.ack_timeout_s < self.period_s:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tfplus.errors import TfplusError
@@ -18,12 +19,15 @@ from tfplus.gossip.transport.mailbox import Mailbox
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.training.epoch import EpochPlan, EpochResult
 from tfplus.wire.tls import TlsFiles
+from tfplus_agent.gossip.joining import join_run
 from tfplus_agent.gossip.links import Link
 from tfplus_agent.gossip.plans import check_plan
 from tfplus_agent.gossip.run import GossipRun
+from tfplus_agent.gossip.run_members import RunMembers
 from tfplus_agent.jobs.hooks import TrainHooks
 from tfplus_agent.jobs.job import Job
 from tfplus_agent.jobs.kind import JobKind
+from tfplus_agent.storage.gossip_files import keeping_admitted
 from tfplus_agent.storage.gossip_journal import RunJournal
 from tfplus_agent.storage.gossip_runs import drop_finished, read_last, set_last
 
@@ -126,7 +130,7 @@ class GossipJobs(JobKind):
         Raises:
           StorageError: the disk is full.
         """
-        job.save(spec=pb.JobSpec(gossip=plan))
+        _save_plan(job, keeping_admitted(plan, job.record.spec.gossip))
         run = self.run_of(plan.run_id)
         if run is None:
             return 0
@@ -149,6 +153,11 @@ class GossipJobs(JobKind):
         """Where contributions to a run go; None for one that is not under way."""
         run = self.run_of(run_id)
         return run.mailbox if run is not None and run.takes_contributions else None
+
+    def members(self, run_id: str) -> RunMembers | None:
+        """Who is there of a run that is under way here, or has finished; None where none is."""
+        run = self.run_of(run_id)
+        return run.members if run is not None and run.takes_contributions else None
 
     def answer_for(self, journal: RunJournal) -> None:
         """Answers the neighbours of a run that has finished here.
@@ -199,10 +208,13 @@ class GossipJobs(JobKind):
             if event.state == pb.GossipEvent.ROUND_DONE and event.round not in told:
                 tell(event)
         run.on_round, run.on_death = tell, died
+        run.on_plan = partial(_save_plan, job)
         run.hooks = TrainHooks(took, job.ledger.lose, job.ledger.phase)
 
     def _opened(self, plan: pb.GossipPlan) -> GossipRun:
         """Opens a run at its last round, and makes the model stand there."""
+        if self._run is not None:
+            self._run.retire()
         journal, steps, resumed = self._journal(plan)
         run = GossipRun(self.device, journal, resumed, self.link)
         run.begin_at(steps)
@@ -218,13 +230,24 @@ class GossipJobs(JobKind):
         device = self.device
         manifest, sha256 = device.manifest, device.model_sha256
         found = RunJournal.read(self.root, plan.run_id)
+        resumed = found is not None
         if found is None:
             found = RunJournal.create(self.root, plan, manifest, device.settle, sha256)
-            return found, device.trained_steps, False
-        found.check_resumable(plan, manifest)
-        found.go_on(plan)
-        if not found.finished:
+        else:
+            found.check_resumable(plan, manifest)
+            found.go_on(keeping_admitted(plan, found.plan))
+        if plan.membership.joins and not found.joined:
+            join_run(device, found, self.link)
+            resumed = True
+        elif resumed and not found.finished:
             # Training of the round that was cut off is done over: from where that round began.
             tensors, step = found.resume_state(manifest, sha256)
             device.set_weights(tensors, step=step)
-        return found, device.trained_steps, True
+        return found, device.trained_steps, resumed
+
+
+def _save_plan(job: Job, plan: pb.GossipPlan) -> None:
+    spec = pb.JobSpec()
+    spec.CopyFrom(job.record.spec)
+    spec.gossip.CopyFrom(plan)
+    job.save(spec=spec)

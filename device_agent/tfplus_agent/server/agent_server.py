@@ -24,6 +24,8 @@ from tfplus.proto.v1 import (
     gossip_pb2_grpc,
     jobs_pb2,
     jobs_pb2_grpc,
+    membership_pb2,
+    membership_pb2_grpc,
     samples_pb2,
     samples_pb2_grpc,
     telemetry_pb2,
@@ -108,6 +110,7 @@ class AgentServer:
         services = [
             agent_pb2.DESCRIPTOR.services_by_name["Agent"].full_name,
             gossip_pb2.DESCRIPTOR.services_by_name["Gossip"].full_name,
+            membership_pb2.DESCRIPTOR.services_by_name["Membership"].full_name,
             jobs_pb2.DESCRIPTOR.services_by_name["Jobs"].full_name,
             benchmark_pb2.DESCRIPTOR.services_by_name["Benchmarks"].full_name,
             description_pb2.DESCRIPTOR.services_by_name["Description"].full_name,
@@ -134,6 +137,7 @@ class AgentServer:
         samples = SamplesService(self.device.data, features, self.device.owner)
         samples_pb2_grpc.add_SamplesServicer_to_server(samples, server)
         gossip_pb2_grpc.add_GossipServicer_to_server(self._runner.servicer(), server)
+        membership_pb2_grpc.add_MembershipServicer_to_server(self._runner.member_servicer(), server)
         self._benchmarks = BenchmarkService(self.device)
         benchmark_pb2_grpc.add_BenchmarksServicer_to_server(self._benchmarks, server)
         description_pb2_grpc.add_DescriptionServicer_to_server(

@@ -1,4 +1,4 @@
-"""Whom a run talks to: fixed neighbours, or members who come and go; what comes, and what is sent."""
+"""Whom a run talks to: fixed neighbours, or members who come and go."""
 
 from __future__ import annotations
 
@@ -71,9 +71,7 @@ class Neighbourhood:
         self._traffic = traffic
         self.members: RunMembers | None = None
         if plan.HasField("membership"):
-            self.members = RunMembers(
-                own, incarnation, plan, link, lambda: state_behind(journal)
-            )
+            self.members = RunMembers(own, incarnation, plan, link, lambda: state_behind(journal))
             self.members.on_links = lambda *links: self.on_links(*links)
             self.members.on_admitted = self._admitted
             others, self.near = self.members.others, self.members.neighbours
@@ -100,9 +98,7 @@ class Neighbourhood:
             self.members.join()
             self.members.rest()
 
-    def put(
-        self, contribution: RoundContribution, give_up_at: float, to: Collection[str]
-    ) -> None:
+    def put(self, contribution: RoundContribution, give_up_at: float, to: Collection[str]) -> None:
         """Brings a contribution to neighbours; see `Transport`."""
         if self._outbox is not None:
             self._outbox.put(contribution, give_up_at, to)

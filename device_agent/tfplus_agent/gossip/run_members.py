@@ -30,8 +30,8 @@ from tfplus.gossip.transport.member_links import MemberLinks
 from tfplus.gossip.transport.member_wire import MAX_MEMBERS
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slice_set import SliceSet
-from tfplus_agent.gossip.links import Link
 from tfplus_agent.gossip import believed
+from tfplus_agent.gossip.links import Link
 from tfplus_agent.gossip.member import Member
 from tfplus_agent.gossip.plans import DEFAULT_DEGREE
 
@@ -153,7 +153,9 @@ class RunMembers:
     def hear(self, message: Message) -> None:
         """Takes in a message of a member, without news of others that could not be reached."""
         fit = tuple(u for u in message.updates if not u.address or self._fits(u.address))
-        self._member.hear(message if len(fit) == len(message.updates) else replace(message, updates=fit))
+        self._member.hear(
+            message if len(fit) == len(message.updates) else replace(message, updates=fit)
+        )
 
     def admit(self, name: str, address: str) -> None:
         """Lets another agent join, and spreads that; it is there once it says so.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from tfplus.errors import BusyError, DataError
+from tfplus.errors import BusyError, DataError, UsageError
 from tfplus.gossip.transport.grpc_service import GossipService
 from tfplus.gossip.transport.membership_service import MembershipService
 from tfplus.proto.v1 import agent_pb2 as pb

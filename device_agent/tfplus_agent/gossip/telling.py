@@ -63,9 +63,7 @@ class Telling:
             member_news=members.take_news() if members is not None else (),
         )
 
-    def finished(
-        self, round: int, slice_weights: dict[str, float], error: str
-    ) -> pb.GossipEvent:
+    def finished(self, round: int, slice_weights: dict[str, float], error: str) -> pb.GossipEvent:
         """The event of the end behind a round."""
         sent, received = self._traffic.take()
         return pb.GossipEvent(

@@ -54,7 +54,9 @@ def from_wire(message: pb.MembershipMessage) -> Message:
     """
     kind = _OF_WIRE.get(message.kind)
     if kind is None:
-        raise DataError(f"membership: expected a kind from 1 to {len(_OF_WIRE)}, got {message.kind}")
+        raise DataError(
+            f"membership: expected a kind from 1 to {len(_OF_WIRE)}, got {message.kind}"
+        )
     if len(message.updates) > MAX_MEMBERS:
         raise DataError(
             f"membership: expected at most {MAX_MEMBERS} updates, got {len(message.updates)}"

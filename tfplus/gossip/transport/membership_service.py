@@ -1,4 +1,4 @@
-"""The receiving side of membership over gRPC: checks who speaks and what comes, then hands it on."""
+"""The receiving side of membership over gRPC: checks who speaks and what comes."""
 
 from __future__ import annotations
 
@@ -98,9 +98,7 @@ class MembershipService(membership_pb2_grpc.MembershipServicer):
         for part in to_parts(wanted, limits=self._limits):
             yield pb.TakeOverPart(tensors=part)
 
-    def _host(
-        self, run_id: str, claimed: str, context: grpc.ServicerContext
-    ) -> MemberHost | None:
+    def _host(self, run_id: str, claimed: str, context: grpc.ServicerContext) -> MemberHost | None:
         check_identity(claimed, context, require_certificate=self._require_certificate)
         host = self._find(run_id)
         if host is not None and not host.knows(claimed):

@@ -1,4 +1,4 @@
-"""`tfplus gossip` starts a run on agents and watches it; `tfplus join` lets another agent join it."""
+"""`tfplus gossip` starts a run on agents and watches it; `tfplus join` adds an agent to it."""
 
 import typer
 

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
 
 def join(
-    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run, as its members know it.")],
+    run_id: Annotated[
+        str, typer.Argument(metavar="RUN_ID", help="The run, as its members know it.")
+    ],
     agent: Annotated[str, typer.Option(help="HOST:PORT of the agent that joins.")],
-    member: Annotated[str, typer.Option(help="HOST:PORT of any agent on which the run is under way.")],
+    member: Annotated[
+        str, typer.Option(help="HOST:PORT of any agent on which the run is under way.")
+    ],
     model: Annotated[Path, typer.Option(help="Exported file for the agent that joins.")],
     watch: Annotated[
         bool, typer.Option("--watch", help="Show its rounds until it has ended.")
@@ -42,8 +46,8 @@ def join(
     \b
     Examples:
       tfplus join 20260131-120000-1f2e3d --agent pi5:50051 --member pi1:50051 --model lenet.tflite
-      tfplus join 20260131-120000-1f2e3d --agent pi5:50051 --member pi1:50051 --model lenet.tflite \\
-          --tls-dir certs/desk --watch
+      tfplus join 20260131-120000-1f2e3d --agent pi5:50051 --member pi1:50051 \\
+          --model lenet.tflite --tls-dir certs/desk --watch
     """
     from tfplus.fleet.clients.client import AgentClient
     from tfplus.model_file import artifact

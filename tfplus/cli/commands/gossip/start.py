@@ -67,8 +67,8 @@ def gossip(
     membership: Annotated[
         str,
         typer.Option(
-            help="none: neighbours stay those of the start. swim: agents find out who is there; who "
-            "is gone gets no links, who comes back is taken in, and others can join."
+            help="none: neighbours stay those of the start. swim: agents find out who is there; "
+            "who is gone gets no links, who comes back is taken in, and others can join."
         ),
     ] = "none",
     probe_period: Annotated[

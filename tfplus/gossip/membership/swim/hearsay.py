@@ -15,9 +15,7 @@ from tfplus.gossip.membership.swim.messages import Status, Update
 MOST_AHEAD = 2**32
 
 
-def credible(
-    update: Update, sender: str, believed: Update, believes_deaths: bool
-) -> Update | None:
+def credible(update: Update, sender: str, believed: Update, believes_deaths: bool) -> Update | None:
     """What is to be learned from a statement; None for nothing.
 
     Args:

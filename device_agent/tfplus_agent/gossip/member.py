@@ -31,19 +31,12 @@ class Member:
 
     Args:
       node: the protocol; nobody else feeds it.
-      send: brings a message to another member, or loses it; returns at once.
-      tell: told of every other effect, from any thread, with no lock held.
+      perform: carries an effect out, from any thread, with no lock held; returns at once.
     """
 
-    def __init__(
-        self,
-        node: SwimNode,
-        send: Callable[[SendTo], object],
-        tell: Callable[[Effect], object],
-    ) -> None:
+    def __init__(self, node: SwimNode, perform: Callable[[Effect], object]) -> None:
         self._node = node
-        self._send = send
-        self._tell = tell
+        self._perform = perform
         self._changed = threading.Condition()
         self._resting = False
         self._over = False
@@ -58,6 +51,18 @@ class Member:
         """Takes in a message."""
         if not self._resting or message.kind in _ANSWERED_AT_REST:
             self._handle(Heard(time.monotonic(), message))
+
+    def not_begun(self, sent: SendTo) -> None:
+        """Takes in that an agent answers, where the run is not under way.
+
+        While a run is started on one agent after the other, those who are told last must not be
+        held for dead. Of whom something was heard in this run, it ended there.
+        """
+        message = sent.message
+        with self._changed:
+            heard_of = self._node.view.of(sent.to).incarnation > 0
+        if message.kind is Kind.PING and not heard_of:
+            self.hear(Message(Kind.ACK, sent.to, message.sequence))
 
     def admit(self, member: str, address: str) -> None:
         """Lets another be a member from now on."""
@@ -97,10 +102,7 @@ class Member:
             effects = self._node.handle(event)
             self._changed.notify_all()
         for effect in effects:
-            if isinstance(effect, SendTo):
-                self._send(effect)
-            else:
-                self._tell(effect)
+            self._perform(effect)
 
     def _main(self) -> None:
         while True:

@@ -19,6 +19,7 @@ from tfplus.gossip.membership.swim.messages import (
     Changed,
     Effect,
     Message,
+    SendTo,
     Status,
 )
 from tfplus.gossip.membership.swim.node import SwimNode
@@ -107,7 +108,8 @@ class RunMembers:
         for one in told.admitted:
             if one.name != own:
                 node.handle(Admit(time.monotonic(), one.name, one.address))
-        self._member = Member(node, self._links.send, self._effect)
+        self._member = Member(node, self._effect)
+        self._links.on_untaken = self._member.not_begun
         self._near, self._parts = self._linked()
 
     @property
@@ -206,6 +208,8 @@ class RunMembers:
                 with self._changed:
                     self._news.append(believed.changed(effect))
                     self._relink()
+            case SendTo():
+                self._links.send(effect)
 
     def _admitted(self, newcomer: Address) -> None:
         with self._changed:

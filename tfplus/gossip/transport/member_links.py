@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -36,6 +36,10 @@ class MemberLinks:
       tls: own certificate; None for plaintext.
       insecure: allows plaintext beyond loopback.
       timeout_s: after which a message is lost.
+
+    Attributes:
+      on_untaken: told of a message to an agent that answers, and has no such run under way; from
+        any thread.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class MemberLinks:
         insecure: bool,
         timeout_s: float,
     ) -> None:
+        self.on_untaken: Callable[[SendTo], object] = lambda _: None
         self._run_id = run_id
         self._tls = tls
         self._insecure = insecure
@@ -71,7 +76,7 @@ class MemberLinks:
             call: Any = stub.Tell.future(wire, timeout=self._timeout_s)
             way.under_way.add(call)
         # May be called here and now: not while the lock is held.
-        call.add_done_callback(lambda done: self._done(way, done))
+        call.add_done_callback(lambda done: self._done(way, effect, done))
 
     def drain(self, timeout_s: float) -> bool:
         """Waits until nothing is under way; false if that takes longer."""
@@ -100,8 +105,11 @@ class MemberLinks:
             way.broken = False
         return way.channel
 
-    def _done(self, way: _Way, call: Any) -> None:
+    def _done(self, way: _Way, effect: SendTo, call: Any) -> None:
+        code = call.code()
         with self._changed:
             way.under_way.discard(call)
-            way.broken = way.broken or call.code() is grpc.StatusCode.UNAVAILABLE
+            way.broken = way.broken or code is grpc.StatusCode.UNAVAILABLE
             self._changed.notify_all()
+        if code is grpc.StatusCode.OK and not call.result().taken:
+            self.on_untaken(effect)

@@ -39,6 +39,8 @@ from tfplus_agent.gossip.plans import DEFAULT_DEGREE
 _LOG = logging.getLogger(__name__)
 # An agent counts its starts; what it refutes in one life counts in between.
 REFUTED_BITS = 16
+# News go along with few messages, of which some may be lost.
+_SYNC_PERIODS = 5
 _NEWS_KEPT = 20
 _GOODBYE_S = 1.0
 
@@ -92,6 +94,7 @@ class RunMembers:
         options = SwimOptions(
             period_s=told.period_s,
             ack_timeout_s=told.period_s / 2,
+            sync_periods=_SYNC_PERIODS,
             sync_updates=MAX_MEMBERS,
             members_most=MAX_MEMBERS if self._wiring.reforms else 0,
             believes_deaths=False,

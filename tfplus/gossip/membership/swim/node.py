@@ -132,18 +132,19 @@ class SwimNode:
         options, scale = self.options, 1 + self.health
         self._next_period = now + options.period_s * scale
         self._period += 1
-        if not self._synced:
+        if not self._synced or self._each(options.sync_periods):
             self._ask_for_view()
-        if options.reconnect_periods and self._period % options.reconnect_periods == 0:
-            dead = self.view.dead
-            if dead:
-                self._send(Kind.PING, self._rng.choice(dead), self._new_sequence())
+        if self._each(options.reconnect_periods) and (dead := self.view.dead):
+            self._send(Kind.PING, self._rng.choice(dead), self._new_sequence())
         target = self.view.next_to_probe(self._rng)
         if target is None:
             self._probe = None
             return
         self._probe = Probe(target, self._new_sequence(), now + options.ack_timeout_s * scale)
         self._send(Kind.PING, target, self._probe.sequence)
+
+    def _each(self, periods: int) -> bool:
+        return periods > 0 and self._period % periods == 0
 
     def _ask_proxies(self, probe: Probe) -> None:
         probe.asked = True
@@ -169,9 +170,9 @@ class SwimNode:
         sender = message.sender
         if self._next_period == _NEVER or not self.view.knows(sender) or sender == self.own:
             return
-        # Who was asked for all that it believes has seen what this member was not there for.
+        # Who was asked at the start has seen what this member was not there for.
         asked = message.kind is Kind.SYNC_REPLY and sender in self._asked
-        trusting = self.options.believes_deaths or asked
+        trusting = self.options.believes_deaths or (asked and not self._synced)
         for update in message.updates[: self.options.sync_updates]:
             self._admit(update.member, update.address)
             said = credible(update, sender, self._believed(update.member), trusting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable
 
 from tfplus.gossip.membership.swim.messages import (
     Admit,
@@ -24,7 +25,7 @@ from tfplus.gossip.membership.swim.options import SwimOptions
 from tfplus.gossip.membership.swim.view import Roster
 
 NAMES = ["a", "b", "c"]
-OPEN = SwimOptions(members_most=5, believes_deaths=False)
+OPEN = SwimOptions(members_most=5, believes_deaths=False, sync_periods=5)
 WHERE = "10.0.0.5:7005"
 
 
@@ -33,6 +34,7 @@ class Group:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.lost: Callable[[SendTo], bool] = lambda _: False
         self.nodes = {n: self._node(n, Roster(NAMES)) for n in NAMES}
         self.told: dict[str, list[object]] = {n: [] for n in NAMES}
         for name in NAMES:
@@ -53,7 +55,7 @@ class Group:
             for effect in self.nodes[whose].handle(what):  # type: ignore[arg-type]
                 if not isinstance(effect, SendTo):
                     self.told[whose].append(effect)
-                elif effect.to in self.nodes:
+                elif effect.to in self.nodes and not self.lost(effect):
                     waiting.append((effect.to, Heard(self.now, effect.message)))
 
     def until(self, at: float) -> None:
@@ -133,4 +135,20 @@ def test_who_was_admitted_can_leave_and_come_back() -> None:
     group.nodes["z"] = again
     group.feed("z", Joined(8.0))
     group.until(14.0)
+    assert all(group.nodes[name].view.there("z") for name in NAMES)
+
+
+def test_who_missed_all_news_of_a_member_hears_of_it_after_all() -> None:
+    group = Group()
+
+    def news_to_c(effect: SendTo) -> bool:
+        whole = effect.message.kind in (Kind.SYNC, Kind.SYNC_REPLY)
+        about = any(u.member == "z" for u in effect.message.updates)
+        return effect.to == "c" and about and (group.now < 4 or not whole)
+
+    group.lost = news_to_c
+    group.feed("a", Admit(0.0, "z", WHERE))
+    group.until(0.5)
+    group.newcomer("z")
+    group.until(20.0)
     assert all(group.nodes[name].view.there("z") for name in NAMES)

@@ -61,8 +61,9 @@ def join(
         AgentClient(member, tls, insecure=insecure) as known,
     ):
         name = newcomer.status().name
-        newcomer.load(newcomer.upload(model), fresh=True)
+        # First, since it changes nothing on the agent; who is admitted and never comes is not there.
         plan = known.admit_to_gossip(run_id, name, agent)
+        newcomer.load(newcomer.upload(model), fresh=True)
         first_round = newcomer.start_gossip(plan)
         told = f"'{name}' has joined run {run_id}, and goes on with round {first_round}"
         console.print(told, markup=False)

@@ -61,7 +61,7 @@ def join(
         AgentClient(member, tls, insecure=insecure) as known,
     ):
         name = newcomer.status().name
-        # First, since it changes nothing on the agent; who is admitted and never comes is not there.
+        # First, since it changes nothing on the agent; who never comes is not there.
         plan = known.admit_to_gossip(run_id, name, agent)
         newcomer.load(newcomer.upload(model), fresh=True)
         first_round = newcomer.start_gossip(plan)

@@ -12,7 +12,7 @@ from tfplus.gossip.membership.swim.messages import Status, Update
 
 # Far more than any member refutes in its lives, and far less than all that fit: nobody can be said
 # to be dead in an incarnation that it cannot outbid.
-MOST_AHEAD = 2**32
+MOST_AHEAD = 2**40
 
 
 def credible(update: Update, sender: str, believed: Update, believes_deaths: bool) -> Update | None:
@@ -24,8 +24,12 @@ def credible(update: Update, sender: str, believed: Update, believes_deaths: boo
       believed: what is believed of that member so far.
       believes_deaths: see `SwimOptions`.
     """
-    if update.incarnation < 0 or update.incarnation - believed.incarnation > MOST_AHEAD:
+    if update.incarnation < 0:
         return None
-    if update.member == sender or update.status.there or believes_deaths:
+    if update.member == sender:
+        return update
+    if update.incarnation - believed.incarnation > MOST_AHEAD:
+        return None
+    if update.status.there or believes_deaths:
         return update
     return replace(update, status=Status.SUSPECT, by=sender)

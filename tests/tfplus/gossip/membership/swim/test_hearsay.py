@@ -46,6 +46,8 @@ def test_an_incarnation_that_nobody_could_outbid_is_not_heard() -> None:
     assert credible(Update("b", Status.DEAD, 10 + MOST_AHEAD), "a", alive, True) is not None
     assert credible(Update("b", Status.DEAD, 11 + MOST_AHEAD), "a", alive, True) is None
     assert credible(Update("b", Status.ALIVE, -1), "a", alive, True) is None
+    # Of itself it may: it does itself no good.
+    assert credible(Update("b", Status.ALIVE, 11 + MOST_AHEAD), "b", alive, True) is not None
 
 
 def test_who_is_said_to_be_dead_stays_linked_and_refutes() -> None:

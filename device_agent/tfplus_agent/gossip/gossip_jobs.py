@@ -154,6 +154,11 @@ class GossipJobs(JobKind):
         run = self.run_of(run_id)
         return run.mailbox if run is not None and run.takes_contributions else None
 
+    def retire(self) -> None:
+        """Answers no members of its last run any more: another begins, or the agent ends."""
+        if self._run is not None:
+            self._run.retire()
+
     def members(self, run_id: str) -> RunMembers | None:
         """Who is there of a run that is under way here, or has finished; None where none is."""
         run = self.run_of(run_id)
@@ -213,8 +218,7 @@ class GossipJobs(JobKind):
 
     def _opened(self, plan: pb.GossipPlan) -> GossipRun:
         """Opens a run at its last round, and makes the model stand there."""
-        if self._run is not None:
-            self._run.retire()
+        self.retire()
         journal, steps, resumed = self._journal(plan)
         run = GossipRun(self.device, journal, resumed, self.link)
         run.begin_at(steps)

@@ -101,7 +101,7 @@ class AgentServer:
             raise
 
     def _build(self, config: ServerConfig, host: str) -> None:
-        gossip = GossipJobs(
+        self._gossip = gossip = GossipJobs(
             self.device, config.tls, insecure=config.insecure, keep_runs=config.keep_runs
         )
         kinds = (*kinds_of(self.device), gossip)
@@ -174,6 +174,7 @@ class AgentServer:
         self.device.stop()
         self._loop.run(self._server.stop(_GRACE_S))
         self._jobs.close()
+        self._gossip.retire()
         self._calls.close()
         self.device.close()
         self._loop.close()

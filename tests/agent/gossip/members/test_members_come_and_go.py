@@ -129,6 +129,23 @@ def test_one_that_leaves_says_so_and_is_not_waited_for(agents: dict[str, Agent])
     assert agents["c"].events()[-1].state == FINISHED
 
 
+def test_one_that_is_held_says_goodbye_and_is_there_again_in_the_same_life(
+    agents: dict[str, Agent],
+) -> None:
+    gate = Gate(agents.values(), 3)
+    begun(agents, gate, rounds=6, round_timeout_s=2.0)
+    left = [agents[name] for name in OTHERS]
+    assert agents["c"].jobs.pause("run")
+    until_believed(left, "c", State.LEFT, State.DEAD)
+    assert agents["c"].jobs.resume("run")
+    until_believed(left, "c", State.ALIVE)
+    gate.open()
+    for name, agent in agents.items():
+        events = agent.events()
+        assert events[-1].state == FINISHED, name
+        assert counted_once(events), name
+
+
 def test_one_joins_a_run_under_way(agents: dict[str, Agent], late: Agent) -> None:
     gate = Gate(agents.values(), 3)
     begun(agents, gate, rounds=6, keep_snapshots=True)

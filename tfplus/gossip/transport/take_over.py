@@ -54,11 +54,11 @@ def take_over(
         try:
             first = next(call, None)
             if first is None or first.WhichOneof("part") != "header":
-                raise TensorError(f"{address}: expected a header before the slices")
+                raise TensorError("expected a header before the slices")
             return first.header.round, receive(_tensor_parts(call), held={}, limits=limits)
         except grpc.RpcError as error:
             said = cast("Any", error)
-            raise RemoteError(f"{address}: {said.code().name}: {said.details()}") from None
+            raise RemoteError(f"{said.code().name}: {said.details()}") from None
 
 
 def _tensor_parts(parts: Iterator[pb.TakeOverPart]) -> Iterator[tensors_pb2.TensorSetPart]:

@@ -15,6 +15,7 @@ from gossip_members import (
     counted_once,
     member_plan,
     simulated,
+    until,
     until_believed,
 )
 from gossip_ring import NAMES, Agent, done, manifest_of, plan_of
@@ -60,6 +61,23 @@ def test_while_all_are_there_it_is_a_ring_as_ever(agents: dict[str, Agent]) -> N
         assert [m.name for m in done(events)[-1].members] == others
         equal(agent.device.values, expected.tensors[name])
         assert agent.runner.members() == []
+
+
+def test_who_was_not_told_of_the_run_yet_is_not_held_for_dead(agents: dict[str, Agent]) -> None:
+    a = agents["a"]
+    gate = Gate([a], 1)
+    a.runner.start(member_plan(agents, "a"))
+    gate.reached()
+    members = a.run.members
+    assert members is not None
+    # Each of them was asked more than once.
+    node = members._member._node
+    until(lambda: node._period > 8, "its periods")
+    assert [m.state for m in members.states()] == [State.ALIVE] * 3
+    # One whose agent is not there at all is.
+    agents["d"].down_now()
+    until_believed([a], "d", State.SUSPECT, State.DEAD)
+    gate.open()
 
 
 def test_links_close_over_one_that_died(agents: dict[str, Agent]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gossip_members import (
+    PATIENCE_S,
     Gate,
     State,
     believed,
@@ -24,6 +26,7 @@ from tfplus.errors import DataError, RemoteError, UsageError
 from tfplus.gossip.membership.topology import ring
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slices import Tensors
+from tfplus_agent.storage.gossip_journal import RunJournal
 
 FINISHED = pb.GossipEvent.FINISHED
 OTHERS = ("a", "b", "d")
@@ -147,6 +150,29 @@ def test_one_that_leaves_says_so_and_is_not_waited_for(agents: dict[str, Agent])
     assert agents["c"].events()[-1].state == FINISHED
 
 
+def test_a_goodbye_does_not_wait_for_the_end_of_a_step(agents: dict[str, Agent]) -> None:
+    in_step, go_on = threading.Event(), threading.Event()
+
+    def step() -> None:
+        in_step.set()
+        assert go_on.wait(PATIENCE_S)
+
+    agents["c"].device.on_train = step
+    others = [agents[name] for name in OTHERS]
+    gate = Gate(others, 1)
+    for name, agent in agents.items():
+        agent.runner.start(member_plan(agents, name))
+    gate.reached()
+    assert in_step.wait(PATIENCE_S)
+    agents["c"].run.stop()
+    until_believed(others, "c", State.LEFT, State.DEAD)
+    assert not go_on.is_set()
+    go_on.set()
+    gate.open()
+    for agent in others:
+        assert agent.events()[-1].state == FINISHED
+
+
 def test_one_that_is_held_says_goodbye_and_is_there_again_in_the_same_life(
     agents: dict[str, Agent],
 ) -> None:
@@ -204,6 +230,15 @@ def test_one_joins_a_run_under_way(agents: dict[str, Agent], late: Agent) -> Non
     assert "e" in done(agents["a"].events())[2].responders
 
 
+def on_disk(agent: Agent) -> list[list[str]]:
+    """Who was admitted, as journal and job of the run have it."""
+    journal = RunJournal.read(agent.device.state_dir / "gossip", "run", mend=False)
+    assert journal is not None
+    job = next(j for j in agent.jobs.statuses() if j.id == "run")
+    plans = (journal.plan, job.spec.gossip)
+    return [[one.name for one in plan.membership.admitted] for plan in plans]
+
+
 def test_who_joined_is_known_to_agents_that_were_started_again(
     agents: dict[str, Agent], late: Agent
 ) -> None:
@@ -214,6 +249,8 @@ def test_who_joined_is_known_to_agents_that_were_started_again(
     late.runner.start(plan)
     held.reached()
     until_believed(agents.values(), "e", State.ALIVE)
+    for agent in agents.values():
+        until(lambda agent=agent: on_disk(agent) == [["e"], ["e"]], "it is on disk")
     agents["a"].crash()
     agents["a"].down()
     agents["a"].boot()

@@ -17,7 +17,7 @@ from tfplus.gossip.membership.topology import ring
 from tfplus.gossip.transport.grpc_link import Backoff
 from tfplus.model_file.manifest import Manifest, Variable
 from tfplus.proto.v1 import agent_pb2 as pb
-from tfplus.proto.v1 import gossip_pb2_grpc
+from tfplus.proto.v1 import gossip_pb2_grpc, membership_pb2_grpc
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensors
 from tfplus.wire.tls import server_options
@@ -39,6 +39,8 @@ COUNTS = {
     "b": {2: 3, 3: 4, 4: 5, 5: 6, 6: 7},
     "c": {5: 9, 6: 9, 7: 9, 8: 9, 9: 9},
     "d": {8: 1, 9: 2, 0: 3, 1: 0, 2: 5},
+    # Of who joins later.
+    "e": {0: 4, 5: 4, 9: 4},
 }
 QUICK = Backoff(first_s=0.01, longest_s=0.02, attempts=3)
 ACTIVE = lambda: True  # noqa: E731
@@ -134,7 +136,7 @@ class FakeDevice:
 
     def set_weights(self, tensors: Mapping[str, np.ndarray], *, step: int | None) -> None:
         with self.owner.operation("setting weights", changes=True):
-            self.values = dict(tensors)
+            self.values = {**self.values, **tensors}
             self.steps = self.steps if step is None else step
 
     def store(self) -> CheckpointStore:
@@ -192,6 +194,9 @@ class Agent:
         self.jobs, self.runner, self._kind = gossip.jobs, gossip.runner, gossip.kind
         self._server = grpc.server(futures.ThreadPoolExecutor(8), options=server_options())
         gossip_pb2_grpc.add_GossipServicer_to_server(self.runner.servicer(), self._server)
+        membership_pb2_grpc.add_MembershipServicer_to_server(
+            self.runner.member_servicer(), self._server
+        )
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         self.jobs.start()
         self._server.start()
@@ -206,6 +211,12 @@ class Agent:
         """Dies as far as others can tell; what still runs is ended by `down`."""
         self._server.stop(0).wait()
         self.jobs.stop()
+
+    def crash(self) -> None:
+        """Dies without a word, also where it would say goodbye to members."""
+        if self.run.members is not None:
+            self.run.members.close()
+        self.down_now()
 
     def down(self) -> None:
         self._server.stop(0).wait()
@@ -225,6 +236,8 @@ def plan_of(agents: Mapping[str, Agent], name: str, **changes: Any) -> pb.Gossip
         **changes,
     }
     plan = pb.GossipPlan(**fields)
+    if "membership" in changes:
+        return plan
     for neighbour in ring(list(agents))[name]:
         address = f"127.0.0.1:{agents[neighbour].port}"
         plan.neighbours.add(name=neighbour, address=address)

@@ -25,7 +25,8 @@ ORDER = {
         benchmark decoupling tiles tiles.calibration tiles.transport tiles.process gossip
         gossip.mixing gossip.core gossip.membership.swim gossip.membership gossip.compression
         gossip.transport gossip.simulation fleet.clients fleet fleet.tiles api campaign.planning
-        campaign campaign.figures demo cli cli.text cli.commands cli.commands.jobs __main__
+        campaign campaign.figures demo cli cli.text cli.commands cli.commands.gossip
+        cli.commands.jobs __main__
     """,
     "tfplus_agent": """
         results storage telemetry telemetry.sensors.power telemetry.sensors install gpu worker

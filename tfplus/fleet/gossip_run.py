@@ -18,13 +18,9 @@ from tfplus.errors import RemoteError, TfplusError, UsageError
 from tfplus.fleet.clients.client import AgentClient
 from tfplus.fleet.common_slices import CommonSlices
 from tfplus.fleet.follower import Follower
+from tfplus.fleet.gossip_plans import plan_of
 from tfplus.fleet.run_options import RunOptions
 from tfplus.fleet.updates import Ended, Rejoined, Update
-from tfplus.gossip.compression.registry import FLOAT32
-from tfplus.gossip.membership import registry
-from tfplus.gossip.membership.static import static_network
-from tfplus.gossip.membership.topology import Graph
-from tfplus.gossip.mixing.registry import METROPOLIS
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors import slices
 from tfplus.tensors.slices import Tensor
@@ -161,31 +157,7 @@ class GossipSession:
 
     def plan(self, name: str) -> pb.GossipPlan:
         """What the agent `name` is told."""
-        options = self.options
-        return pb.GossipPlan(
-            run_id=options.run_id,
-            neighbours=[
-                pb.GossipNeighbour(
-                    name=member.name,
-                    address=member.address,
-                    slices=self._slices.to_send(name, member.name),
-                )
-                for member in static_network(self.addresses, self._graph)[name].neighbours(0.0)
-            ],
-            rounds=options.rounds,
-            epochs_per_round=options.epochs,
-            seed=options.seed,
-            round_timeout_s=options.round_timeout_s,
-            keep_snapshots=options.keep_snapshots,
-            # Left out where it is the rule of agents that know of no other.
-            mixing="" if options.mixing == METROPOLIS.name else options.mixing,
-            # Likewise.
-            codec="" if options.codec == FLOAT32 else options.codec,
-        )
-
-    def _graph(self, names: Sequence[str]) -> Graph:
-        options = self.options
-        return registry.graph(options.topology, names, degree=options.degree, seed=options.seed)
+        return plan_of(name, self.addresses, self.options, self._slices.to_send)
 
     def updates(self) -> Iterator[Update]:
         """Yields what happens until every agent has ended; then `ends` holds how.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tfplus.errors import TfplusError
 from tfplus.fleet.clients.client import AgentClient
+from tfplus.fleet.updates import states_of
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.proto.v1.telemetry_pb2 import SensorReading
 from tfplus.wire.tls import TlsFiles
@@ -84,7 +85,7 @@ def row_of(
     battery, memory = status.battery, status.memory
     doing = "idle"
     if status.gossip_running:
-        doing = f"gossip {status.gossip_run_id}, round {status.gossip_round}"
+        doing = f"gossip {status.gossip_run_id}, round {status.gossip_round}{_members(status)}"
     elif status.HasField("running_job"):
         doing = _doing(status.running_job)
     return DeviceRow(
@@ -103,6 +104,15 @@ def row_of(
         cores=status.cpu_count,
         sensors=tuple(map(SensorValue.of, sensors)),
     )
+
+
+def _members(status: pb.AgentStatus) -> str:
+    states = states_of(status.gossip_members)
+    if not states:
+        return ""
+    away = "".join(f", {name} {state}" for name, state in states.items() if state != "alive")
+    there = 1 + sum(state == "alive" for state in states.values())
+    return f", {there} of {len(states) + 1} members there{away}"
 
 
 def _doing(job: pb.JobStatus) -> str:

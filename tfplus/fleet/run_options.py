@@ -10,6 +10,10 @@ from tfplus.gossip.compression.registry import FLOAT32, kind_of
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.wire.tls import TlsFiles
 
+NO_MEMBERSHIP = "none"
+SWIM = "swim"
+MEMBERSHIPS = (NO_MEMBERSHIP, SWIM)
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -29,6 +33,9 @@ class RunOptions:
       degree: neighbours an agent, of `random-regular`.
       mixing: how agents average, one of `mixing.registry.MIXINGS`.
       codec: of what agents send each other, see `compression.registry.link_codec`.
+      membership: one of `MEMBERSHIPS`: `none`, where neighbours stay those of the start; `swim`,
+        where agents find out who is there, and links follow from that.
+      probe_period_s: of `swim`: how often an agent asks another whether it is there.
       scaling: of the values of the agents' data, instead of what their models' files declare.
     """
 
@@ -45,14 +52,22 @@ class RunOptions:
     degree: int = 4
     mixing: str = "metropolis"
     codec: str = "float32"
+    membership: str = NO_MEMBERSHIP
+    probe_period_s: float = 1.0
     scaling: Scaling | None = None
 
     def check_known_to(self, status: pb.AgentStatus) -> None:
         """Checks that an agent can do what the run asks for.
 
         Raises:
-          UsageError: it does not know the codec.
+          UsageError: it does not know the codec, or of no membership.
         """
+        if self.membership != NO_MEMBERSHIP and not status.gossip_membership:
+            raise UsageError(
+                f"agent '{status.name}' does not know of members that come and go: expected tfplus "
+                f"on it to be as new as here, got {status.version}; install a newer one there, or "
+                "give --membership none"
+            )
         known = status.gossip_codecs or [FLOAT32]
         if kind_of(self.codec) not in known:
             raise UsageError(

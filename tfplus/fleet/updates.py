@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -30,6 +30,9 @@ class Round:
       wait_s: for neighbours.
       note: which neighbours could not be reached, and why; mostly empty.
       warnings: where the agent's data are not what its model was made for; mostly empty.
+      members: name → state of all others, as the agent believes them to be; empty of a run whose
+        neighbours stay.
+      member_news: what became of members and links since the agent's update before, in words.
     """
 
     agent: str
@@ -46,6 +49,8 @@ class Round:
     wait_s: float
     note: str
     warnings: tuple[str, ...] = ()
+    members: Mapping[str, str] = field(default_factory=dict[str, str])
+    member_news: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,4 +123,11 @@ def from_event(agent: str, event: pb.GossipEvent) -> Round | Ended:
         wait_s=event.wait_seconds,
         note=event.error,
         warnings=tuple(event.warnings),
+        members=states_of(event.members),
+        member_news=tuple(event.member_news),
     )
+
+
+def states_of(members: Iterable[pb.GossipMember]) -> dict[str, str]:
+    """Name → `alive`, `suspect`, `dead` or `left`."""
+    return {one.name: pb.GossipMember.State.Name(one.state).lower() for one in members}

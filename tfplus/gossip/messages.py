@@ -103,10 +103,14 @@ class PeerFinished:
 
 @dataclass(frozen=True)
 class LinksChanged:
-    """Membership has other links for the node, from the round under way on; see `links`."""
+    """Membership has other links for the node, from the round under way on; see `links`.
+
+    `members` are all who may become a neighbour later, see `NodeConfig`; None where they stay.
+    """
 
     now: float
     schedule: Schedule
+    members: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from tfplus.wire.tls import TlsFiles
 from tfplus_agent.jobs.hooks import TrainHooks
 from tfplus_agent.jobs.job import Job
 from tfplus_agent.jobs.kind import JobKind
+from tfplus_agent.storage.gossip_files import keeping_admitted
 from tfplus_agent.storage.gossip_journal import RunJournal
 from tfplus_agent.storage.gossip_runs import drop_finished, read_last, set_last
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tfplus_agent.device.device import Device
     from tfplus_agent.gossip.links import Link
     from tfplus_agent.gossip.run import GossipRun
+    from tfplus_agent.gossip.run_members import RunMembers
 
 KEEP_RUNS = 10
 _MOVED = "its neighbours have new addresses"
@@ -137,7 +139,7 @@ class GossipJobs(JobKind):
         Raises:
           StorageError: the disk is full.
         """
-        job.save(spec=pb.JobSpec(gossip=plan))
+        _save_plan(job, keeping_admitted(plan, job.record.spec.gossip))
         run = self.run_of(plan.run_id)
         if run is None:
             return 0
@@ -160,6 +162,16 @@ class GossipJobs(JobKind):
         """Where contributions to a run go; None for one that is not under way."""
         run = self.run_of(run_id)
         return run.mailbox if run is not None and run.takes_contributions else None
+
+    def retire(self) -> None:
+        """Answers no members of its last run any more: another begins, or the agent ends."""
+        if self._run is not None:
+            self._run.retire()
+
+    def members(self, run_id: str) -> RunMembers | None:
+        """Who is there of a run that is under way here, or has finished; None where none is."""
+        run = self.run_of(run_id)
+        return run.members if run is not None and run.takes_contributions else None
 
     def answer_for(self, journal: RunJournal) -> None:
         """Answers the neighbours of a run that has finished here.
@@ -210,10 +222,12 @@ class GossipJobs(JobKind):
             if event.state == pb.GossipEvent.ROUND_DONE and event.round not in told:
                 tell(event)
         run.on_round, run.on_death = tell, died
+        run.on_plan = functools.partial(_save_plan, job)
         run.hooks = TrainHooks(took, job.ledger.lose, job.ledger.phase)
 
     def _opened(self, plan: pb.GossipPlan) -> GossipRun:
         """Opens a run at its last round, and makes the model stand there."""
+        self.retire()
         journal, steps, resumed = self._journal(plan)
         run = self._over(journal, resumed=resumed)
         run.begin_at(steps)
@@ -234,13 +248,26 @@ class GossipJobs(JobKind):
         device = self.device
         manifest, sha256 = device.manifest, device.model_sha256
         found = RunJournal.read(self.root, plan.run_id)
+        resumed = found is not None
         if found is None:
             found = RunJournal.create(self.root, plan, manifest, device.settle, sha256)
-            return found, device.trained_steps, False
-        found.check_resumable(plan, manifest)
-        found.go_on(plan)
-        if not found.finished:
+        else:
+            found.check_resumable(plan, manifest)
+            found.go_on(keeping_admitted(plan, found.plan))
+        if plan.membership.joins and not found.joined:
+            from tfplus_agent.gossip.joining import join_run
+
+            join_run(device, found, self.link)
+            resumed = True
+        elif resumed and not found.finished:
             # Training of the round that was cut off is done over: from where that round began.
             tensors, step = found.resume_state(manifest, sha256)
             device.set_weights(tensors, step=step)
-        return found, device.trained_steps, True
+        return found, device.trained_steps, resumed
+
+
+def _save_plan(job: Job, plan: pb.GossipPlan) -> None:
+    spec = pb.JobSpec()
+    spec.CopyFrom(job.record.spec)
+    spec.gossip.CopyFrom(plan)
+    job.save(spec=spec)

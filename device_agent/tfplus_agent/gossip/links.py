@@ -12,7 +12,7 @@ from tfplus.codecs.codec import Codec
 from tfplus.gossip.membership.member import Member
 from tfplus.gossip.transport.grpc_link import Backoff, PeerLink
 from tfplus.gossip.transport.traffic import Traffic
-from tfplus.wire.tls import TlsFiles
+from tfplus.wire.tls import TlsFiles, require_loopback_or_insecure, split_address
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,16 @@ class Link:
     tls: TlsFiles | None = None
     insecure: bool = False
     backoff: Backoff = field(default_factory=Backoff)
+
+    def check(self, address: str) -> None:
+        """Checks an address before anything is sent there.
+
+        Raises:
+          UsageError: it is malformed, or plaintext would leave this machine.
+        """
+        host, _ = split_address(address)
+        if self.tls is None:
+            require_loopback_or_insecure(host, self.insecure)
 
     def to(
         self,

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tfplus.gossip.core import machine
-from tfplus.gossip.membership.member import Member
-from tfplus.gossip.membership.static import StaticMembership
+from tfplus.gossip.links import Schedule
 from tfplus.gossip.messages import (
     Answer,
     Effect,
     Event,
     Finished,
+    LinksChanged,
     LocalDone,
     Outcome,
     PeerFinished,
@@ -29,22 +29,22 @@ from tfplus.gossip.messages import (
     TrainLocally,
 )
 from tfplus.gossip.transport.mailbox import Mailbox
-from tfplus.gossip.transport.outbox import Outbox
 from tfplus.gossip.transport.protocol import Delivered, Delivery
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus_agent.gossip.links import Link
-from tfplus_agent.gossip.plans import codec_of, held_there, mixing_of
+from tfplus_agent.gossip.neighbourhood import Neighbourhood
+from tfplus_agent.gossip.plans import mixing_of
 from tfplus_agent.gossip.rounds import CancelledRunError, Rounds
+from tfplus_agent.gossip.run_members import RunMembers
+from tfplus_agent.gossip.telling import Telling
 from tfplus_agent.jobs.hooks import NO_HOOKS, TrainHooks
 from tfplus_agent.jobs.owner import WithdrawnError
-from tfplus_agent.results import EvaluateResult, TrainSummary
+from tfplus_agent.results import TrainSummary
 from tfplus_agent.storage.gossip_journal import RunJournal
 
 if TYPE_CHECKING:
     from tfplus_agent.device.device import Device
-
-_MAX_ERROR_CHARS = 1000
 
 
 class GossipRun:
@@ -62,6 +62,7 @@ class GossipRun:
         where it begins.
       on_round: told of every round that is done; its line is in the journal.
       on_death: told how the worker died, where the round is trained again.
+      on_plan: told of the plan with another member, which is on disk beside the journal.
       hooks: told of what training does.
 
     Raises:
@@ -76,38 +77,45 @@ class GossipRun:
         self.resumed_at = first_round if resumed else 0
         self.on_round: Callable[[pb.GossipEvent], object] = lambda _: None
         self.on_death: Callable[[str], object] = lambda _: None
+        self.on_plan: Callable[[pb.GossipPlan], object] = lambda _: None
         self.hooks: TrainHooks = NO_HOOKS
         self._running = False
-        self._traffic = Traffic()
-        self._notes: dict[str, str] = {}
         self._summary: TrainSummary | None = None
-        self._warned: set[str] = set()
-        self._cancelled = threading.Event()
-        self._rounds = Rounds(device, journal, self._cancelled)
         self._changed = threading.Condition()
         self._todo: deque[Effect] = deque()
-        members = [Member(n.name, n.address) for n in plan.neighbours]
-        members = StaticMembership(device.name, members).neighbours(time.monotonic())
-        neighbours = tuple(member.name for member in members)
-        self.mailbox = Mailbox(
-            neighbours, self._deliver, self._traffic, self._refused, held_there(plan)
+        traffic = Traffic()
+        self._others = Neighbourhood(
+            device.name, device.incarnation, journal, link, traffic, self._deliver, self._refused
         )
+        self._others.on_links = self._relinked
+        self._others.on_plan = lambda plan: self.on_plan(plan)
+        self._cancelled = self._others.cancelled
+        self._told = Telling(traffic, self._others.members)
+        self._rounds = Rounds(device, journal, self._cancelled)
         self._state = machine.initial_state(
             machine.NodeConfig(
                 name=device.name,
                 incarnation=device.incarnation,
-                neighbours=neighbours,
+                neighbours=self._others.near,
                 rounds=plan.rounds,
                 round_timeout_s=plan.round_timeout_s,
                 schema=self._rounds.expected,
                 mixing=mixing_of(plan),
+                members=frozenset(self._others.others),
             ),
             first_round,
             journal.counted,
         )
-        self._outbox: Outbox | None = None
-        wanted, codec = self.mailbox.wanted, codec_of(plan)
-        self._links = link.to(members, plan.run_id, self._cancelled, self._traffic, wanted, codec)
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """Where contributions to it go."""
+        return self._others.mailbox
+
+    @property
+    def members(self) -> RunMembers | None:
+        """Who is there; None where its neighbours stay."""
+        return self._others.members
 
     @property
     def round(self) -> int:
@@ -140,8 +148,8 @@ class GossipRun:
         self._running = not self.journal.finished
         if self.journal.finished:
             return self.answer_only()
-        self._outbox = Outbox(self._links, self._cancelled, self._report)
         try:
+            self._others.begin(self._report)
             self._feed(Started(time.monotonic()))
             while True:
                 effect = self._next_effect()
@@ -151,7 +159,7 @@ class GossipRun:
         except (CancelledRunError, WithdrawnError):
             return None
         finally:
-            self._outbox.close()
+            self._others.end(finished=self._state.phase == "finished")
             self._running = False
 
     def answer_only(self) -> pb.GossipEvent:
@@ -160,8 +168,7 @@ class GossipRun:
         To be called for a run whose journal says that it has finished.
         """
         self._feed(Started(time.monotonic()))
-        for link in self._links.values():
-            link.close()
+        self._others.answer_only()
         return next(e for e in self.journal.events if e.state == pb.GossipEvent.FINISHED)
 
     def stop(self) -> None:
@@ -169,10 +176,18 @@ class GossipRun:
         with self._changed:
             self._cancelled.set()
             self._changed.notify_all()
+        self._others.goodbye()
+
+    def retire(self) -> None:
+        """Answers no member any more: another run, or another life of this one, begins."""
+        self._others.retire()
 
     def close(self) -> None:
         """Brings to disk what was learned in a round that has no average; never raises."""
         self._rounds.close()
+
+    def _relinked(self, schedule: Schedule, members: frozenset[str]) -> None:
+        self._feed(LinksChanged(time.monotonic(), schedule, members))
 
     def _deliver(self, contribution: RoundContribution) -> Answer:
         answer = self._feed(Received(time.monotonic(), contribution))
@@ -183,14 +198,12 @@ class GossipRun:
         return answer
 
     def _refused(self, peer: str, why: str) -> None:
-        with self._changed:
-            # Beside what became of the sending to it.
-            self._notes[f"{peer} refused"] = f"'{peer}' refused: {why}"
+        # Beside what became of the sending to it.
+        self._told.note(f"{peer} refused", f"'{peer}' refused: {why}")
 
     def _report(self, peer: str, delivery: Delivery) -> None:
         if delivery.reason:
-            with self._changed:
-                self._notes[peer] = delivery.reason
+            self._told.note(peer, delivery.reason)
         if delivery.outcome is Delivered.UNREACHABLE:
             self._feed(PeerUnreachable(time.monotonic(), peer))
         elif delivery.round > self.plan.rounds:
@@ -226,9 +239,8 @@ class GossipRun:
             case TrainLocally(round=round):
                 self._train(round)
             case Send(contribution=contribution, to=to):
-                if self._outbox is not None:
-                    give_up_at = time.monotonic() + self.plan.round_timeout_s
-                    self._outbox.put(contribution, give_up_at, to)
+                give_up_at = time.monotonic() + self.plan.round_timeout_s
+                self._others.put(contribution, give_up_at, to)
             case RoundDone():
                 self._round_done(effect)
             case Answer() | Finished():
@@ -240,42 +252,16 @@ class GossipRun:
         self._feed(LocalDone(time.monotonic(), round, tensors, weights))
 
     def _round_done(self, done: RoundDone) -> None:
-        event = self._event_of(done, self._rounds.commit(done))
+        result = self._rounds.commit(done)
+        event = self._told.round_done(done, self._summary, result)
         self.journal.append(event)
         if not self.plan.keep_snapshots:
             self.journal.drop_snapshots_before(done.round)
         self.on_round(event)
 
-    def _event_of(self, done: RoundDone, result: EvaluateResult | None) -> pb.GossipEvent:
-        sent, received = self._traffic.take()
-        with self._changed:
-            notes, self._notes = self._notes, {}
-        summary = self._summary
-        warnings = [w for w in summary.warnings if w not in self._warned] if summary else []
-        self._warned.update(warnings)
-        return pb.GossipEvent(
-            state=pb.GossipEvent.ROUND_DONE,
-            round=done.round,
-            train_loss=summary.mean_loss if summary else 0.0,
-            train_metrics=summary.mean_metrics if summary else {},
-            eval_metrics=result.metrics if result else {},
-            responders=done.responders,
-            missing=done.missing,
-            counted=[pb.CountedContribution(**vars(c)) for c in done.counted],
-            bytes_sent=sent,
-            bytes_sent_as_float32=sent + self._traffic.take_saved(),
-            bytes_received=received,
-            train_seconds=summary.seconds if summary else 0.0,
-            wait_seconds=done.waited_s,
-            error="; ".join(notes[peer] for peer in sorted(notes))[:_MAX_ERROR_CHARS],
-            warnings=warnings,
-        )
-
     def _finish(self, finished: Finished) -> pb.GossipEvent:
         # The neighbours still want what was sent for the last round.
-        if self._outbox is not None:
-            self._outbox.drain(self.plan.round_timeout_s)
-        sent, received = self._traffic.take()
+        self._others.drain(self.plan.round_timeout_s)
         over, weights = "", self._rounds.slice_weights
         if finished.round < self.plan.rounds:
             # What the others have is newer; what nobody else holds still counts.
@@ -284,14 +270,6 @@ class GossipRun:
                 f"its neighbours had finished round {self.plan.rounds} without it when it had "
                 f"finished round {finished.round}: the run is over"
             )
-        end = pb.GossipEvent(
-            state=pb.GossipEvent.FINISHED,
-            round=finished.round,
-            error=over,
-            bytes_sent=sent,
-            bytes_sent_as_float32=sent + self._traffic.take_saved(),
-            bytes_received=received,
-            slice_weights=weights,
-        )
+        end = self._told.finished(finished.round, weights, over)
         self.journal.append(end)
         return end

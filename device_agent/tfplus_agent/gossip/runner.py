@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from tfplus.errors import BusyError, DataError
+from tfplus.errors import BusyError, DataError, UsageError
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slice_set import SliceSet
 from tfplus_agent.gossip.gossip_jobs import GossipJobs
@@ -25,6 +25,7 @@ from tfplus_agent.storage.run_ids import valid_run_id
 
 if TYPE_CHECKING:
     from tfplus.gossip.transport.grpc_service import GossipService
+    from tfplus.gossip.transport.membership_service import MembershipService
 
 _STOP_TIMEOUT_S = 60.0
 
@@ -48,6 +49,13 @@ class GossipRunner:
 
         certified = self._gossip.link.tls is not None
         return GossipService(self._gossip.mailbox, require_certificate=certified)
+
+    def member_servicer(self) -> MembershipService:
+        """The Membership service to add to the agent's server."""
+        from tfplus.gossip.transport.membership_service import MembershipService
+
+        certified = self._gossip.link.tls is not None
+        return MembershipService(self._gossip.members, require_certificate=certified)
 
     def start(self, plan: pb.GossipPlan) -> int:
         """Starts a run, or goes on with one that was interrupted.
@@ -109,7 +117,7 @@ class GossipRunner:
                 raise DataError(f"gossip run '{run_id}' is not known on this agent: start it first")
             events = iter(journal.events)
         for event in events:
-            if event is None:
+            if event is None or event.state == pb.GossipEvent.JOINED:
                 continue
             if event.round >= from_round or event.state != pb.GossipEvent.ROUND_DONE:
                 yield event
@@ -143,6 +151,43 @@ class GossipRunner:
             return run_id, run.round if run else running.rounds_done, under_way
         last = self._gossip.last
         return (last.plan.run_id, last.last_done, False) if last is not None else ("", 0, False)
+
+    def members(self) -> list[pb.GossipMember]:
+        """All others of the run under way, as they are believed to be; none without membership."""
+        run_id, _, under_way = self.progress()
+        members = self._gossip.members(run_id) if under_way else None
+        return members.states() if members is not None else []
+
+    def admit(self, run_id: str, name: str, address: str) -> pb.GossipPlan:
+        """Lets another agent join a run that is under way here.
+
+        Args:
+          run_id: which.
+          name: of the agent that joins.
+          address: under which the members reach it.
+
+        Returns:
+          The plan to start it with.
+
+        Raises:
+          DataError: the run is not under way here.
+          UsageError: its neighbours stay those of the start, or the other cannot be a member.
+        """
+        run = self._gossip.run_of(valid_run_id(run_id))
+        if run is None or self._unfinished(run_id) is None or not run.takes_contributions:
+            raise DataError(
+                f"gossip run '{run_id}' is not under way on this agent: ask one on which it is"
+            )
+        if run.members is None:
+            raise UsageError(
+                f"gossip run '{run_id}' was started without membership, so that nobody can join: "
+                "start one with --membership swim"
+            )
+        from tfplus_agent.gossip.plans import check_name, plan_to_join
+
+        check_name("member", name)
+        run.members.admit(name, address)
+        return plan_to_join(run.journal.plan, name, address)
 
     def snapshot(self, round: int) -> SliceSet:
         """Returns the weights as they stood after a round of the last run; 0: before the first.

@@ -24,6 +24,8 @@ from tfplus.proto.v1 import (
     gossip_pb2_grpc,
     jobs_pb2,
     jobs_pb2_grpc,
+    membership_pb2,
+    membership_pb2_grpc,
     samples_pb2,
     samples_pb2_grpc,
     telemetry_pb2,
@@ -102,7 +104,7 @@ class AgentServer:
             raise
 
     def _build(self, config: ServerConfig, host: str) -> None:
-        gossip = GossipJobs(
+        self._gossip = gossip = GossipJobs(
             self.device, config.tls, insecure=config.insecure, keep_runs=config.keep_runs
         )
         kinds = (*kinds_of(self.device), gossip)
@@ -111,6 +113,7 @@ class AgentServer:
         services = [
             agent_pb2.DESCRIPTOR.services_by_name["Agent"].full_name,
             gossip_pb2.DESCRIPTOR.services_by_name["Gossip"].full_name,
+            membership_pb2.DESCRIPTOR.services_by_name["Membership"].full_name,
             jobs_pb2.DESCRIPTOR.services_by_name["Jobs"].full_name,
             benchmark_pb2.DESCRIPTOR.services_by_name["Benchmarks"].full_name,
             description_pb2.DESCRIPTOR.services_by_name["Description"].full_name,
@@ -137,6 +140,8 @@ class AgentServer:
         samples_pb2_grpc.add_SamplesServicer_to_server(samples, server)
         contributions: Any = FirstUse(self._runner.servicer)
         gossip_pb2_grpc.add_GossipServicer_to_server(contributions, server)
+        members: Any = FirstUse(self._runner.member_servicer)
+        membership_pb2_grpc.add_MembershipServicer_to_server(members, server)
         self._benchmarks = BenchmarkService(self.device)
         benchmark_pb2_grpc.add_BenchmarksServicer_to_server(self._benchmarks, server)
         description_pb2_grpc.add_DescriptionServicer_to_server(
@@ -180,6 +185,7 @@ class AgentServer:
         self.device.stop()
         self._loop.run(self._server.stop(_GRACE_S))
         self._jobs.close()
+        self._gossip.retire()
         self._calls.close()
         self.device.close()
         self._loop.close()

@@ -58,6 +58,14 @@ class GossipControl(Protocol):
         """Returns run id, round and whether it is under way; of the last run, if any."""
         ...
 
+    def members(self) -> list[pb.GossipMember]:
+        """All others of the run under way, as they are believed to be."""
+        ...
+
+    def admit(self, run_id: str, name: str, address: str) -> pb.GossipPlan:
+        """Lets another agent join a run; returns the plan to start it with."""
+        ...
+
     def snapshot(self, round: int) -> SliceSet:
         """Returns the weights as they stood after that round."""
         ...
@@ -113,6 +121,8 @@ class AgentService(agent_pb2_grpc.AgentServicer):
             running_job=self._jobs.running(),
             processor_use=device_status.processor_use(device.worker_pid(), device.processor_share),
             gossip_codecs=LINK_CODECS,
+            gossip_membership=True,
+            gossip_members=self._gossip.members(),
         )
 
     def FindModel(  # noqa: N802
@@ -245,6 +255,12 @@ class AgentService(agent_pb2_grpc.AgentServicer):
     ) -> pb.StopGossipResponse:
         """Stops a run."""
         return pb.StopGossipResponse(was_running=self._gossip.stop(request.run_id))
+
+    def AdmitToGossip(  # noqa: N802
+        self, request: pb.AdmitToGossipRequest, context: grpc.ServicerContext
+    ) -> pb.GossipPlan:
+        """Lets another agent join a run that is under way here."""
+        return self._gossip.admit(request.run_id, request.name, request.address)
 
     def SubmitJob(  # noqa: N802
         self, request: pb.SubmitJobRequest, context: grpc.ServicerContext

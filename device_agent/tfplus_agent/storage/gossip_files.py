@@ -145,15 +145,39 @@ def full(where: Path, error: OSError) -> StorageError:
 def without_addresses(plan: pb.GossipPlan) -> pb.GossipPlan:
     """A copy of the plan that two starts of one run have in common."""
     copy = without_hints(plan)
-    for neighbour in copy.neighbours:
-        neighbour.address = ""
+    for one in _all_in(copy):
+        one.address = ""
     return copy
 
 
 def without_hints(plan: pb.GossipPlan) -> pb.GossipPlan:
-    """A copy of the plan without what only saves bytes."""
+    """A copy of the plan without what only saves bytes, and without who came later."""
     copy = pb.GossipPlan()
     copy.CopyFrom(plan)
-    for neighbour in copy.neighbours:
-        neighbour.ClearField("slices")
+    for one in _all_in(copy):
+        one.ClearField("slices")
+    copy.membership.ClearField("admitted")
+    if not plan.HasField("membership"):
+        copy.ClearField("membership")
     return copy
+
+
+def keeping_admitted(plan: pb.GossipPlan, known: pb.GossipPlan) -> pb.GossipPlan:
+    """A copy of the plan with those who were admitted, too, where it does not say so itself.
+
+    Args:
+      plan: as somebody tells it who may not know of them.
+      known: the same run's plan, as it is known here.
+    """
+    copy = pb.GossipPlan()
+    copy.CopyFrom(plan)
+    if plan.HasField("membership"):
+        said = {one.name for one in plan.membership.admitted}
+        others = [one for one in known.membership.admitted if one.name not in said]
+        copy.membership.admitted.extend(others)
+        copy.membership.admitted.sort(key=lambda one: one.name)
+    return copy
+
+
+def _all_in(plan: pb.GossipPlan) -> list[pb.GossipNeighbour]:
+    return [*plan.neighbours, *plan.membership.members, *plan.membership.admitted]

@@ -154,9 +154,14 @@ class RunJournal:
 
     @property
     def last_done(self) -> int:
-        """The last round that is done; 0 for none."""
-        rounds = [e.round for e in self.events if e.state == pb.GossipEvent.ROUND_DONE]
-        return max(rounds, default=0)
+        """The last round that is done, here or by those whose weights were taken over; 0: none."""
+        done = (pb.GossipEvent.ROUND_DONE, pb.GossipEvent.JOINED)
+        return max((e.round for e in self.events if e.state in done), default=0)
+
+    @property
+    def joined(self) -> bool:
+        """Whether the run was joined when it was under way, and others' weights taken over."""
+        return any(e.state == pb.GossipEvent.JOINED for e in self.events)
 
     @property
     def counted(self) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import io
+import random
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,22 @@ from readers.target import Target
 from tfplus.errors import UsageError
 from tfplus.gossip.compression.link import LinkReceiver, LinkSender
 from tfplus.gossip.compression.registry import link_codec
+from tfplus.gossip.membership.swim.messages import (
+    Heard,
+    Joined,
+    Kind,
+    Message,
+    SendTo,
+    Status,
+    Timer,
+    Update,
+)
+from tfplus.gossip.membership.swim.node import SwimNode
+from tfplus.gossip.membership.swim.options import SwimOptions
+from tfplus.gossip.membership.swim.view import Roster
 from tfplus.gossip.transport import coded_parts
-from tfplus.proto.v1 import agent_pb2, gossip_pb2
+from tfplus.gossip.transport.member_wire import from_wire, to_wire
+from tfplus.proto.v1 import agent_pb2, gossip_pb2, membership_pb2
 from tfplus.proto.v1 import tensors_pb2 as tensors_pb
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import check_against
@@ -34,7 +49,7 @@ _SHAPES = {name: (value.shape, value.dtype.name) for name, value in _VALUES.item
 # A request or an answer of each kind, by number.
 _MESSAGES: list[Any] = [
     type_
-    for file in (agent_pb2, gossip_pb2, tensors_pb)
+    for file in (agent_pb2, gossip_pb2, membership_pb2, tensors_pb)
     for name, type_ in sorted(vars(file).items())
     if name[0].isupper() and hasattr(type_, "FromString")
 ]
@@ -95,6 +110,30 @@ def _read_message(content: bytes, folder: Path) -> object:
     kind = _MESSAGES[content[0] % len(_MESSAGES)] if content else _MESSAGES[0]
     # As `server.calls` does: whatever the runtime raises is an invalid argument.
     return str(kind.FromString(content[1:]))
+
+
+def _member_seeds(folder: Path) -> list[bytes]:
+    news = (
+        Update("me", Status.SUSPECT, 3, "b"),
+        Update("b", Status.DEAD, 7, "a"),
+        Update("z", Status.ALIVE, 2, address="10.0.0.1:7001"),
+    )
+    said = [Message(kind, "a", 5, "b", news) for kind in Kind]
+    return [joined(to_wire("run", message).SerializeToString() for message in said)]
+
+
+def _read_members(content: bytes, folder: Path) -> object:
+    options = SwimOptions(members_most=8, believes_deaths=False)
+    node = SwimNode("me", Roster(["me", "a", "b"]), options, random.Random(1), 1)  # noqa: S311
+    node.handle(Joined(0.0))
+    for i, raw in enumerate(split(content)):
+        message = from_wire(membership_pb2.MembershipMessage.FromString(raw))
+        for effect in (*node.handle(Heard(i, message)), *node.handle(Timer(i + 0.5))):
+            if isinstance(effect, SendTo):
+                # What it says then can be said.
+                from_wire(to_wire("run", effect.message))
+    assert node.view.size <= options.members_most
+    return node.view.believed
 
 
 def _frame_seeds(folder: Path) -> list[bytes]:
@@ -158,6 +197,7 @@ def _read_names(content: bytes, folder: Path) -> object:
 TARGETS = (
     Target("tensor-stream", _tensor_seeds, _read_tensors, (DecodeError,)),
     Target("coded-tensors", _coded_seeds, _read_coded, (DecodeError,)),
+    Target("member-messages", _member_seeds, _read_members, (DecodeError,)),
     Target("messages", _message_seeds, _read_message, (DecodeError,)),
     Target("worker-frames", _frame_seeds, _read_frames, (framing.FramingError,)),
     Target("certificate", _certificate_seeds, _read_certificate),

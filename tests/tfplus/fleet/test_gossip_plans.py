@@ -65,3 +65,24 @@ def test_an_agent_that_does_not_know_the_codec_is_named(
         return
     with pytest.raises(UsageError, match=f"agent 'c' does not know the codec '{codec}': .*float32"):
         RunOptions("r", 1, codec=codec).check_known_to(status)
+
+
+def test_members_are_told_in_the_order_of_the_topology() -> None:
+    of = session(topology="random-regular", degree=3, membership="swim", probe_period_s=0.5)
+    plans = [of.plan(name) for name in NAMES]
+    for plan in plans:
+        told = plan.membership
+        assert {n.name: n.address for n in told.members} == of.addresses
+        assert [n.name for n in told.members] == list(NAMES)
+        assert (told.topology, told.degree, told.period_s) == ("random-regular", 3, 0.5)
+        assert not plan.neighbours
+        assert not told.joins
+    assert not session().plan("a").HasField("membership")
+
+
+def test_an_agent_that_knows_of_no_membership_is_named() -> None:
+    old, new = pb.AgentStatus(name="c", version="0.1"), pb.AgentStatus(gossip_membership=True)
+    RunOptions("r", 1, membership="swim").check_known_to(new)
+    RunOptions("r", 1).check_known_to(old)
+    with pytest.raises(UsageError, match="agent 'c' does not know of members that come and go"):
+        RunOptions("r", 1, membership="swim").check_known_to(old)

@@ -32,6 +32,7 @@ class Totals:
     received_bytes: int = 0
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    members: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class GossipTable:
@@ -81,6 +82,7 @@ class GossipTable:
                 totals.loss, totals.metrics = update.loss, update.metrics
                 totals.eval_metrics = update.eval_metrics
                 totals.missing = update.missing
+                totals.members = update.members
             case Ended():
                 totals.state = update.state
                 totals.round = max(totals.round, update.round)
@@ -99,6 +101,8 @@ class GossipTable:
         if isinstance(update, Round) and update.note:
             self._print(f"{update.agent}: {update.note}")
         if isinstance(update, Round):
+            for text in update.member_news:
+                self._print(f"{update.agent}: {text}")
             self.warn(update.agent, update.warnings)
 
     def warn(self, agent: str, warnings: Iterable[str]) -> None:
@@ -148,6 +152,10 @@ class GossipTable:
         ):
             table.add_column(heading, justify="right")
         table.add_column("without")
+        # Of runs whose members come and go.
+        counted = any(t.members for t in self.totals.values())
+        if counted:
+            table.add_column("members")
         table.add_column("state")
         for name, totals in self.totals.items():
             table.add_row(
@@ -160,6 +168,7 @@ class GossipTable:
                 *([_size(totals.sent_as_float32_bytes)] if coded else []),
                 _size(totals.received_bytes),
                 Text(", ".join(totals.missing)),
+                *([Text(_there(totals.members))] if counted else []),
                 Text(totals.state, style=_STYLES[totals.state]),
             )
         return table
@@ -172,7 +181,23 @@ def round_line(update: Round, rounds: int = 0) -> str:
     evaluated = f", evaluated {found}" if found else ""
     missing = f", without {', '.join(update.missing)}" if update.missing else ""
     of = f"/{rounds}" if rounds else ""
-    return f"round {update.round}{of}, loss {update.loss:.4f}{trained}{evaluated}{missing}"
+    away = absent(update.members)
+    members = f", {away}" if away else ""
+    return f"round {update.round}{of}, loss {update.loss:.4f}{trained}{evaluated}{missing}{members}"
+
+
+def absent(members: Mapping[str, str]) -> str:
+    """Members that are not alive, by their state, in a line; empty where all are."""
+    states = dict.fromkeys(state for state in members.values() if state != "alive")
+    return "; ".join(
+        f"{state}: {', '.join(n for n, s in members.items() if s == state)}" for state in states
+    )
+
+
+def _there(members: Mapping[str, str]) -> str:
+    alive = sum(state == "alive" for state in members.values())
+    away = absent(members)
+    return f"{alive + 1} of {len(members) + 1} there" + (f"; {away}" if away else "")
 
 
 def compared(codec: str, sent_bytes: int, as_float32_bytes: int) -> str:

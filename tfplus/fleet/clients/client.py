@@ -220,6 +220,18 @@ class AgentClient(JobCalls):
             finally:
                 call.cancel()
 
+    def admit_to_gossip(self, run_id: str, name: str, address: str) -> pb.GossipPlan:
+        """Lets another agent join a run that is under way here; returns the plan to start it with.
+
+        Args:
+          run_id: which.
+          name: of the agent that joins.
+          address: under which the members of the run reach it.
+        """
+        request = pb.AdmitToGossipRequest(run_id=run_id, name=name, address=address)
+        with self._errors():
+            return self._stub.AdmitToGossip(request, timeout=self._timeout_s)
+
     def stop_gossip(self, run_id: str) -> bool:
         """Stops a gossip run; returns whether it was under way."""
         with self._errors():

@@ -236,6 +236,8 @@ def _links_changed(state: State, event: LinksChanged) -> tuple[State, tuple[Effe
     sent_to = state.links.to
     peers = MappingProxyType({**state.peers, **fresh})
     state = changed(state, schedule=event.schedule, peers=peers)
+    if event.members is not None:
+        state = changed(state, config=changed(state.config, members=event.members))
     to = tuple(name for name in state.links.to if name not in sent_to)
     own = state.own
     state, effects = _average_when_ready(state, event.now)

@@ -105,7 +105,7 @@ class VirtualMembers:
         for effect in member.node.handle(event):
             if isinstance(effect, SendTo):
                 self._send(member, effect)
-            else:
+            elif isinstance(effect, Changed):
                 self._on_change(name, effect)
         due = member.node.deadline
         if due < member.planned:

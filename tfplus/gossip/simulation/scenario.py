@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from tfplus.errors import UsageError
 from tfplus.gossip.compression.registry import link_codec
 from tfplus.gossip.membership.registry import TOPOLOGIES
+from tfplus.gossip.membership.wiring import REFORMED
 from tfplus.gossip.mixing.registry import MIXINGS
 
 MOST_NODES = 20_000
 CUSTOM = "custom"
-# Links that hardly change where one node goes; in the others all would change with it.
-REFORMED = ("ring", "line", "star", "mesh")
 
 
 @dataclass(frozen=True)

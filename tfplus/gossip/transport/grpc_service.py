@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, cast
+from typing import cast
 
 import grpc
 
@@ -17,6 +17,7 @@ from tfplus.errors import TensorError
 from tfplus.gossip.messages import Outcome, RoundContribution
 from tfplus.gossip.transport import coded_parts
 from tfplus.gossip.transport.grpc_link import MAX_CALL_S
+from tfplus.gossip.transport.identity import check_identity, refuse
 from tfplus.gossip.transport.mailbox import Mailbox
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import gossip_pb2 as pb
@@ -24,7 +25,6 @@ from tfplus.proto.v1 import gossip_pb2_grpc, tensors_pb2
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 from tfplus.wire.tensors import MissingTensorsError, receive
-from tfplus.wire.tls import peer_name
 
 _OUTCOMES = {
     Outcome.ACCEPTED: pb.ExchangeReply.ACCEPTED,
@@ -59,39 +59,28 @@ class GossipService(gossip_pb2_grpc.GossipServicer):
         """Takes one contribution of one peer to one round."""
         remaining_s = cast("float | None", context.time_remaining())
         if remaining_s is None or remaining_s > MAX_CALL_S + 60:
-            _refuse(context, "INVALID_ARGUMENT", f"expected a deadline of at most {MAX_CALL_S} s")
+            refuse(context, "INVALID_ARGUMENT", f"expected a deadline of at most {MAX_CALL_S} s")
         first = next(request_iterator, None)
         if first is None or first.WhichOneof("part") != "header":
-            _refuse(context, "INVALID_ARGUMENT", "expected a contribution header first")
+            refuse(context, "INVALID_ARGUMENT", "expected a contribution header first")
         header = first.header
-        self._check_identity(header.peer, context)
+        check_identity(header.peer, context, require_certificate=self._require_certificate)
         mailbox = self._find(header.run_id)
         if mailbox is None:
             return pb.ExchangeReply(outcome=pb.ExchangeReply.NOT_STARTED)
         if not mailbox.knows(header.peer):
-            _refuse(
+            refuse(
                 context,
                 "PERMISSION_DENIED",
                 f"'{header.peer}' is not a neighbour here in run '{header.run_id}'",
             )
         busy = mailbox.busy(header.peer)
         if not busy.acquire(blocking=False):
-            _refuse(context, "RESOURCE_EXHAUSTED", "another contribution of yours is coming in")
+            refuse(context, "RESOURCE_EXHAUSTED", "another contribution of yours is coming in")
         try:
             return self._take(header, first.ByteSize(), request_iterator, mailbox, context)
         finally:
             busy.release()
-
-    def _check_identity(self, claimed: str, context: grpc.ServicerContext) -> None:
-        certified = peer_name(context)
-        if certified is None and self._require_certificate:
-            _refuse(context, "UNAUTHENTICATED", "expected a certificate of the project CA")
-        if certified is not None and certified != claimed:
-            _refuse(
-                context,
-                "PERMISSION_DENIED",
-                f"the certificate is of '{certified}', the message says '{claimed}'",
-            )
 
     def _take(
         self,
@@ -108,7 +97,7 @@ class GossipService(gossip_pb2_grpc.GossipServicer):
             return _counted(pb.ExchangeReply(outcome=pb.ExchangeReply.SEND_ALL), mailbox)
         except TensorError as error:
             mailbox.refused(header.peer, str(error))
-            _refuse(context, "INVALID_ARGUMENT", str(error))
+            refuse(context, "INVALID_ARGUMENT", str(error))
         answer = mailbox.put(
             RoundContribution(
                 peer=header.peer,
@@ -121,7 +110,7 @@ class GossipService(gossip_pb2_grpc.GossipServicer):
             )
         )
         if answer.outcome is Outcome.REFUSED:
-            _refuse(context, "INVALID_ARGUMENT", answer.reason)
+            refuse(context, "INVALID_ARGUMENT", answer.reason)
         reply = pb.ExchangeReply(outcome=_OUTCOMES[answer.outcome], round=answer.round)
         return _counted(reply, mailbox)
 
@@ -158,8 +147,3 @@ def _coded_parts(parts: Iterator[pb.ExchangePart]) -> Iterator[pb.CodedPart]:
 def _counted(reply: pb.ExchangeReply, mailbox: Mailbox) -> pb.ExchangeReply:
     mailbox.traffic.add(sent_bytes=reply.ByteSize())
     return reply
-
-
-def _refuse(context: Any, code: str, why: str) -> NoReturn:
-    context.abort(grpc.StatusCode[code], why)
-    raise RuntimeError("a refused call goes on")

@@ -24,7 +24,7 @@ class Mailbox:
     """Where the contributions to one run arrive.
 
     Args:
-      neighbours: who may send.
+      neighbours: who may send, now or when links have changed.
       deliver: feeds the core; from any thread.
       traffic: where bytes are counted.
       refused: told whose tensors make no sense, and why.
@@ -50,8 +50,12 @@ class Mailbox:
         # Of neighbours that send differences: which of their links, and what it has brought.
         self._links: dict[str, tuple[int, LinkReceiver]] = {}
 
+    def admit(self, peer: str) -> None:
+        """Lets another send from now on."""
+        self._busy.setdefault(peer, threading.Lock())
+
     def knows(self, peer: str) -> bool:
-        """Whether `peer` is a neighbour in this run."""
+        """Whether `peer` may send in this run: a neighbour, or a member that may become one."""
         return peer in self._busy
 
     def busy(self, peer: str) -> threading.Lock:

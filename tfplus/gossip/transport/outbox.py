@@ -45,22 +45,21 @@ class Outbox:
     def __init__(
         self, links: Mapping[str, Link], cancelled: threading.Event, report: Report
     ) -> None:
-        self._links = links
+        self._links: dict[str, Link] = {}
         self._cancelled = cancelled
         self._report = report
         self._changed = threading.Condition()
-        self._queues: dict[str, deque[tuple[RoundContribution, float]]] = {
-            name: deque(maxlen=_MAX_QUEUED) for name in links
-        }
+        self._queues: dict[str, deque[tuple[RoundContribution, float]]] = {}
         self._sending: set[str] = set()
-        self._threads = [
-            threading.Thread(
-                target=self._serve, args=(name,), name=f"gossip-to-{name}", daemon=True
-            )
-            for name in links
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: dict[str, threading.Thread] = {}
+        for name, link in links.items():
+            self.add(name, link)
+
+    def add(self, name: str, link: Link) -> None:
+        """Takes in a link to another neighbour."""
+        with self._changed:
+            self._links[name] = link
+            self._queues[name] = deque(maxlen=_MAX_QUEUED)
 
     def put(
         self,
@@ -73,6 +72,7 @@ class Outbox:
             for name, queue in self._queues.items():
                 if to is None or name in to:
                     queue.append((contribution, give_up_at))
+                    self._served(name)
             self._changed.notify_all()
 
     def drain(self, timeout_s: float) -> bool:
@@ -90,11 +90,21 @@ class Outbox:
         self._cancelled.set()
         with self._changed:
             self._changed.notify_all()
-        for link in self._links.values():
+            links, threads = [*self._links.values()], [*self._threads.values()]
+        for link in links:
             link.close()
         give_up_at = time.monotonic() + timeout_s
-        for thread in self._threads:
+        for thread in threads:
             thread.join(max(0.0, give_up_at - time.monotonic()))
+
+    def _served(self, name: str) -> None:
+        # Who never gets anything, such as a member that is no neighbour, costs no thread.
+        if name not in self._threads and not self._cancelled.is_set():
+            thread = threading.Thread(
+                target=self._serve, args=(name,), name=f"gossip-to-{name}", daemon=True
+            )
+            self._threads[name] = thread
+            thread.start()
 
     def _serve(self, name: str) -> None:
         queue, link = self._queues[name], self._links[name]

@@ -35,7 +35,7 @@ class BatteryReading(_message.Message):
     def __init__(self, percent: _Optional[float] = ..., plugged_in: bool = ..., source: _Optional[str] = ..., absent_reason: _Optional[str] = ...) -> None: ...
 
 class AgentStatus(_message.Message):
-    __slots__ = ("name", "version", "platform", "runtime", "runtime_version", "cpu_count", "model_sha256", "trained_steps", "train_samples", "eval_samples", "memory", "battery", "incarnation", "gossip_run_id", "gossip_round", "gossip_running", "closed_gates", "blind_gates", "running_job", "processor_use", "gossip_codecs")
+    __slots__ = ("name", "version", "platform", "runtime", "runtime_version", "cpu_count", "model_sha256", "trained_steps", "train_samples", "eval_samples", "memory", "battery", "incarnation", "gossip_run_id", "gossip_round", "gossip_running", "closed_gates", "blind_gates", "running_job", "processor_use", "gossip_codecs", "gossip_membership", "gossip_members")
     class ClosedGatesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +71,8 @@ class AgentStatus(_message.Message):
     RUNNING_JOB_FIELD_NUMBER: _ClassVar[int]
     PROCESSOR_USE_FIELD_NUMBER: _ClassVar[int]
     GOSSIP_CODECS_FIELD_NUMBER: _ClassVar[int]
+    GOSSIP_MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
+    GOSSIP_MEMBERS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     platform: str
@@ -92,7 +94,9 @@ class AgentStatus(_message.Message):
     running_job: JobStatus
     processor_use: ProcessorUse
     gossip_codecs: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., platform: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., cpu_count: _Optional[int] = ..., model_sha256: _Optional[str] = ..., trained_steps: _Optional[int] = ..., train_samples: _Optional[int] = ..., eval_samples: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., battery: _Optional[_Union[BatteryReading, _Mapping]] = ..., incarnation: _Optional[int] = ..., gossip_run_id: _Optional[str] = ..., gossip_round: _Optional[int] = ..., gossip_running: bool = ..., closed_gates: _Optional[_Mapping[str, str]] = ..., blind_gates: _Optional[_Mapping[str, str]] = ..., running_job: _Optional[_Union[JobStatus, _Mapping]] = ..., processor_use: _Optional[_Union[ProcessorUse, _Mapping]] = ..., gossip_codecs: _Optional[_Iterable[str]] = ...) -> None: ...
+    gossip_membership: bool
+    gossip_members: _containers.RepeatedCompositeFieldContainer[GossipMember]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., platform: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., cpu_count: _Optional[int] = ..., model_sha256: _Optional[str] = ..., trained_steps: _Optional[int] = ..., train_samples: _Optional[int] = ..., eval_samples: _Optional[int] = ..., memory: _Optional[_Union[MemoryReading, _Mapping]] = ..., battery: _Optional[_Union[BatteryReading, _Mapping]] = ..., incarnation: _Optional[int] = ..., gossip_run_id: _Optional[str] = ..., gossip_round: _Optional[int] = ..., gossip_running: bool = ..., closed_gates: _Optional[_Mapping[str, str]] = ..., blind_gates: _Optional[_Mapping[str, str]] = ..., running_job: _Optional[_Union[JobStatus, _Mapping]] = ..., processor_use: _Optional[_Union[ProcessorUse, _Mapping]] = ..., gossip_codecs: _Optional[_Iterable[str]] = ..., gossip_membership: bool = ..., gossip_members: _Optional[_Iterable[_Union[GossipMember, _Mapping]]] = ...) -> None: ...
 
 class ProcessorUse(_message.Message):
     __slots__ = ("scheduler", "nice", "cpus", "share")
@@ -325,7 +329,7 @@ class GossipNeighbour(_message.Message):
     def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., slices: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GossipPlan(_message.Message):
-    __slots__ = ("run_id", "neighbours", "rounds", "epochs_per_round", "seed", "round_timeout_s", "keep_snapshots", "mixing", "codec")
+    __slots__ = ("run_id", "neighbours", "rounds", "epochs_per_round", "seed", "round_timeout_s", "keep_snapshots", "mixing", "codec", "membership")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
     ROUNDS_FIELD_NUMBER: _ClassVar[int]
@@ -335,6 +339,7 @@ class GossipPlan(_message.Message):
     KEEP_SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
     MIXING_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     neighbours: _containers.RepeatedCompositeFieldContainer[GossipNeighbour]
     rounds: int
@@ -344,7 +349,56 @@ class GossipPlan(_message.Message):
     keep_snapshots: bool
     mixing: str
     codec: str
-    def __init__(self, run_id: _Optional[str] = ..., neighbours: _Optional[_Iterable[_Union[GossipNeighbour, _Mapping]]] = ..., rounds: _Optional[int] = ..., epochs_per_round: _Optional[int] = ..., seed: _Optional[int] = ..., round_timeout_s: _Optional[float] = ..., keep_snapshots: bool = ..., mixing: _Optional[str] = ..., codec: _Optional[str] = ...) -> None: ...
+    membership: GossipMembership
+    def __init__(self, run_id: _Optional[str] = ..., neighbours: _Optional[_Iterable[_Union[GossipNeighbour, _Mapping]]] = ..., rounds: _Optional[int] = ..., epochs_per_round: _Optional[int] = ..., seed: _Optional[int] = ..., round_timeout_s: _Optional[float] = ..., keep_snapshots: bool = ..., mixing: _Optional[str] = ..., codec: _Optional[str] = ..., membership: _Optional[_Union[GossipMembership, _Mapping]] = ...) -> None: ...
+
+class GossipMembership(_message.Message):
+    __slots__ = ("members", "admitted", "topology", "degree", "period_s", "joins")
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    ADMITTED_FIELD_NUMBER: _ClassVar[int]
+    TOPOLOGY_FIELD_NUMBER: _ClassVar[int]
+    DEGREE_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_S_FIELD_NUMBER: _ClassVar[int]
+    JOINS_FIELD_NUMBER: _ClassVar[int]
+    members: _containers.RepeatedCompositeFieldContainer[GossipNeighbour]
+    admitted: _containers.RepeatedCompositeFieldContainer[GossipNeighbour]
+    topology: str
+    degree: int
+    period_s: float
+    joins: bool
+    def __init__(self, members: _Optional[_Iterable[_Union[GossipNeighbour, _Mapping]]] = ..., admitted: _Optional[_Iterable[_Union[GossipNeighbour, _Mapping]]] = ..., topology: _Optional[str] = ..., degree: _Optional[int] = ..., period_s: _Optional[float] = ..., joins: bool = ...) -> None: ...
+
+class GossipMember(_message.Message):
+    __slots__ = ("name", "state", "incarnation")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[GossipMember.State]
+        ALIVE: _ClassVar[GossipMember.State]
+        SUSPECT: _ClassVar[GossipMember.State]
+        DEAD: _ClassVar[GossipMember.State]
+        LEFT: _ClassVar[GossipMember.State]
+    STATE_UNSPECIFIED: GossipMember.State
+    ALIVE: GossipMember.State
+    SUSPECT: GossipMember.State
+    DEAD: GossipMember.State
+    LEFT: GossipMember.State
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    state: GossipMember.State
+    incarnation: int
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[GossipMember.State, str]] = ..., incarnation: _Optional[int] = ...) -> None: ...
+
+class AdmitToGossipRequest(_message.Message):
+    __slots__ = ("run_id", "name", "address")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    name: str
+    address: str
+    def __init__(self, run_id: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class StartGossipResponse(_message.Message):
     __slots__ = ("resumed_at_round",)
@@ -361,7 +415,7 @@ class WatchGossipRequest(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., from_round: _Optional[int] = ...) -> None: ...
 
 class GossipEvent(_message.Message):
-    __slots__ = ("state", "round", "train_loss", "responders", "missing", "bytes_sent", "bytes_received", "train_seconds", "wait_seconds", "error", "slice_weights", "train_metrics", "eval_metrics", "warnings", "counted", "bytes_sent_as_float32")
+    __slots__ = ("state", "round", "train_loss", "responders", "missing", "bytes_sent", "bytes_received", "train_seconds", "wait_seconds", "error", "slice_weights", "train_metrics", "eval_metrics", "warnings", "counted", "bytes_sent_as_float32", "members", "member_news")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[GossipEvent.State]
@@ -369,11 +423,13 @@ class GossipEvent(_message.Message):
         FINISHED: _ClassVar[GossipEvent.State]
         FAILED: _ClassVar[GossipEvent.State]
         STOPPED: _ClassVar[GossipEvent.State]
+        JOINED: _ClassVar[GossipEvent.State]
     STATE_UNSPECIFIED: GossipEvent.State
     ROUND_DONE: GossipEvent.State
     FINISHED: GossipEvent.State
     FAILED: GossipEvent.State
     STOPPED: GossipEvent.State
+    JOINED: GossipEvent.State
     class SliceWeightsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -411,6 +467,8 @@ class GossipEvent(_message.Message):
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     COUNTED_FIELD_NUMBER: _ClassVar[int]
     BYTES_SENT_AS_FLOAT32_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    MEMBER_NEWS_FIELD_NUMBER: _ClassVar[int]
     state: GossipEvent.State
     round: int
     train_loss: float
@@ -427,7 +485,9 @@ class GossipEvent(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     counted: _containers.RepeatedCompositeFieldContainer[CountedContribution]
     bytes_sent_as_float32: int
-    def __init__(self, state: _Optional[_Union[GossipEvent.State, str]] = ..., round: _Optional[int] = ..., train_loss: _Optional[float] = ..., responders: _Optional[_Iterable[str]] = ..., missing: _Optional[_Iterable[str]] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., train_seconds: _Optional[float] = ..., wait_seconds: _Optional[float] = ..., error: _Optional[str] = ..., slice_weights: _Optional[_Mapping[str, float]] = ..., train_metrics: _Optional[_Mapping[str, float]] = ..., eval_metrics: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., counted: _Optional[_Iterable[_Union[CountedContribution, _Mapping]]] = ..., bytes_sent_as_float32: _Optional[int] = ...) -> None: ...
+    members: _containers.RepeatedCompositeFieldContainer[GossipMember]
+    member_news: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, state: _Optional[_Union[GossipEvent.State, str]] = ..., round: _Optional[int] = ..., train_loss: _Optional[float] = ..., responders: _Optional[_Iterable[str]] = ..., missing: _Optional[_Iterable[str]] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ..., train_seconds: _Optional[float] = ..., wait_seconds: _Optional[float] = ..., error: _Optional[str] = ..., slice_weights: _Optional[_Mapping[str, float]] = ..., train_metrics: _Optional[_Mapping[str, float]] = ..., eval_metrics: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., counted: _Optional[_Iterable[_Union[CountedContribution, _Mapping]]] = ..., bytes_sent_as_float32: _Optional[int] = ..., members: _Optional[_Iterable[_Union[GossipMember, _Mapping]]] = ..., member_news: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CountedContribution(_message.Message):
     __slots__ = ("peer", "incarnation", "round")

@@ -91,6 +91,11 @@ class AgentStub(object):
                 request_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.StopGossipRequest.SerializeToString,
                 response_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.StopGossipResponse.FromString,
                 _registered_method=True)
+        self.AdmitToGossip = channel.unary_unary(
+                '/tfplus.proto.v1.Agent/AdmitToGossip',
+                request_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.AdmitToGossipRequest.SerializeToString,
+                response_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.GossipPlan.FromString,
+                _registered_method=True)
         self.SubmitJob = channel.unary_unary(
                 '/tfplus.proto.v1.Agent/SubmitJob',
                 request_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.SubmitJobRequest.SerializeToString,
@@ -184,6 +189,13 @@ class AgentServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AdmitToGossip(self, request, context):
+        """Lets another agent join a run that is under way here; the answer is the plan to start it with.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SubmitJob(self, request, context):
         """Jobs: work that the agent keeps on disk and carries out one after the other, whoever listens.
         """
@@ -266,6 +278,11 @@ def add_AgentServicer_to_server(servicer, server):
                     servicer.StopGossip,
                     request_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.StopGossipRequest.FromString,
                     response_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.StopGossipResponse.SerializeToString,
+            ),
+            'AdmitToGossip': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdmitToGossip,
+                    request_deserializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.AdmitToGossipRequest.FromString,
+                    response_serializer=tfplus_dot_proto_dot_v1_dot_agent__pb2.GossipPlan.SerializeToString,
             ),
             'SubmitJob': grpc.unary_unary_rpc_method_handler(
                     servicer.SubmitJob,
@@ -586,6 +603,33 @@ class Agent(object):
             '/tfplus.proto.v1.Agent/StopGossip',
             tfplus_dot_proto_dot_v1_dot_agent__pb2.StopGossipRequest.SerializeToString,
             tfplus_dot_proto_dot_v1_dot_agent__pb2.StopGossipResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdmitToGossip(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tfplus.proto.v1.Agent/AdmitToGossip',
+            tfplus_dot_proto_dot_v1_dot_agent__pb2.AdmitToGossipRequest.SerializeToString,
+            tfplus_dot_proto_dot_v1_dot_agent__pb2.GossipPlan.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,8 @@ WORK = Group("calls that load, train, evaluate or store", per_peer=8, threads=16
 TRANSFERS = Group("transfers of weights and models", per_peer=8, threads=16, paced=True, bulky=True)
 # Neighbours without certificates may all be of one address.
 EXCHANGES = Group("contributions", per_peer=32, threads=64, bulky=True)
+# Never behind contributions: who answers late is suspected.
+MEMBER_MESSAGES = Group("messages of members", per_peer=64, threads=4)
 GOSSIP_WATCHES = Group("watches of gossip runs", per_peer=16, threads=32)
 JOB_WATCHES = Group("watches of jobs", per_peer=32, threads=128)
 SENSOR_WATCHES = Group("watches of sensors", per_peer=4, threads=16)
@@ -87,6 +89,9 @@ GROUPS: Mapping[str, Group] = {
     f"{_AGENT}SetWeights": TRANSFERS,
     f"{_AGENT}WatchGossip": GOSSIP_WATCHES,
     "/tfplus.proto.v1.Gossip/Exchange": EXCHANGES,
+    f"{_AGENT}AdmitToGossip": CONTROL,
+    "/tfplus.proto.v1.Membership/Tell": MEMBER_MESSAGES,
+    "/tfplus.proto.v1.Membership/TakeOver": TRANSFERS,
     "/tfplus.proto.v1.Benchmarks/DescribeDevice": CONTROL,
     "/tfplus.proto.v1.Benchmarks/RunBenchmark": WORK,
 }

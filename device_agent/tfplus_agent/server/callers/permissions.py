@@ -4,6 +4,7 @@
 |-----------------------------------------------|-------|------|--------|
 | status, sensors, watching, listing, health    | yes   | yes  | yes    |
 | contributions to a gossip run, tiles' halos   | yes   | yes  |        |
+| who is there in it, and what a newcomer takes | yes   | yes  |        |
 | all else: models, weights, samples, jobs      | yes   |      |        |
 
 In plaintext, which leaves loopback only where the owner typed `--insecure`, everybody is an owner.
@@ -31,7 +32,14 @@ _READ = frozenset(
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     }
 )
-_PEERS = frozenset({"/tfplus.proto.v1.Gossip/Exchange", "/tfplus.proto.v1.Tiles/Deliver"})
+_PEERS = frozenset(
+    {
+        "/tfplus.proto.v1.Gossip/Exchange",
+        "/tfplus.proto.v1.Membership/Tell",
+        "/tfplus.proto.v1.Membership/TakeOver",
+        "/tfplus.proto.v1.Tiles/Deliver",
+    }
+)
 ALLOWED: Mapping[Role, frozenset[str]] = {"peer": _READ | _PEERS, "reader": _READ}
 
 

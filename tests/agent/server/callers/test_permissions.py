@@ -21,6 +21,7 @@ from tfplus_agent.server.callers.permissions import Permissions
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
 EXCHANGE = "/tfplus.proto.v1.Gossip/Exchange"
+MEMBERSHIP = "/tfplus.proto.v1.Membership/"
 
 
 @pytest.fixture
@@ -55,12 +56,14 @@ def auth_of(directory: Path) -> dict[str, list[bytes]]:
 def test_the_table_of_roles(issue: Callable[..., Path]) -> None:
     permissions = Permissions(None)
     agent = "/tfplus.proto.v1.Agent/"
-    allowed = {"owner": {"GetStatus", "Exchange", "Train"}, "peer": {"GetStatus", "Exchange"}}
+    peers = {"GetStatus", "Exchange", "Tell", "TakeOver"}
+    allowed = {"owner": {*peers, "Train", "AdmitToGossip"}, "peer": peers}
     allowed["reader"] = {"GetStatus"}
     for role in roles.ROLES:
         auth = auth_of(issue(f"a-{role}", role))
         passed: set[str] = set()
-        for method in (f"{agent}GetStatus", EXCHANGE, f"{agent}Train"):
+        of_members = (f"{MEMBERSHIP}Tell", f"{MEMBERSHIP}TakeOver", f"{agent}AdmitToGossip")
+        for method in (f"{agent}GetStatus", EXCHANGE, *of_members, f"{agent}Train"):
             try:
                 permissions.check(method, auth)
                 passed.add(method.rpartition("/")[2])

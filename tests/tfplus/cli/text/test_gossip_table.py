@@ -53,3 +53,30 @@ def test_a_run_is_compared_in_a_line() -> None:
         "sent between agents: 250.0 kB with int8; float32 would have been 1.0 MB, 25% of it"
     )
     assert compared("int8", 0, 0).endswith("would have been 0.0 kB")
+
+
+def test_members_and_what_became_of_them_are_shown() -> None:
+    states = {"b": pb.GossipMember.ALIVE, "c": pb.GossipMember.DEAD, "d": pb.GossipMember.SUSPECT}
+    done = pb.GossipEvent(
+        state=pb.GossipEvent.ROUND_DONE,
+        round=1,
+        members=[pb.GossipMember(name=n, state=s) for n, s in states.items()],
+        member_news=["'c' is held for dead", "linked with b, d\x1b[2J"],
+    )
+    console = Console(file=io.StringIO(), width=160)
+    table = GossipTable(["a"], 2, console)
+    table.show(from_event("a", done))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[0].endswith(", dead: c; suspect: d")
+    assert lines[1:] == [
+        "a: 'c' is held for dead",
+        "a: linked with b, d\N{REPLACEMENT CHARACTER}[2J",
+    ]
+    with console.capture() as captured:
+        console.print(table._table())
+    assert "2 of 4 there; dead: c; suspect: d" in captured.get()
+
+
+def test_a_run_whose_neighbours_stay_says_nothing_of_members() -> None:
+    text, _ = shown(pb.GossipEvent(state=pb.GossipEvent.ROUND_DONE, round=1))
+    assert "members" not in text

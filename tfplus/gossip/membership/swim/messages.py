@@ -30,12 +30,14 @@ class Update:
       status: what is said of it.
       incarnation: of that member when it was said; only the member itself makes it grow.
       by: who said so first, of a suspicion: several who suspect on their own weigh more than one.
+      address: where a member is reached that was admitted later; empty of those of the roster.
     """
 
     member: str
     status: Status
     incarnation: int
     by: str = ""
+    address: str = ""
 
     @property
     def order(self) -> tuple[int, int]:
@@ -76,7 +78,7 @@ class Message:
     def size_bytes(self) -> int:
         """Its size as a protobuf message of these fields would have: tags, lengths, varints."""
         size = 2 + 2 + len(self.sender) + 2 + (2 + len(self.target) if self.target else 0)
-        return size + sum(10 + len(u.member) + len(u.by) for u in self.updates)
+        return size + sum(10 + len(u.member) + len(u.by) + len(u.address) for u in self.updates)
 
 
 # --- events ---------------------------------------------------------------------------------------
@@ -111,7 +113,16 @@ class Leave:
     now: float
 
 
-Event: TypeAlias = Joined | Heard | Timer | Leave
+@dataclass(frozen=True)
+class Admit:
+    """Another may be a member from now on; it is not there before it says so itself."""
+
+    now: float
+    member: str
+    address: str
+
+
+Event: TypeAlias = Joined | Heard | Timer | Leave | Admit
 
 # --- effects --------------------------------------------------------------------------------------
 
@@ -133,4 +144,12 @@ class Changed:
     incarnation: int
 
 
-Effect: TypeAlias = SendTo | Changed
+@dataclass(frozen=True)
+class Admitted:
+    """A member that was not of the roster may be there from now on."""
+
+    member: str
+    address: str
+
+
+Effect: TypeAlias = SendTo | Changed | Admitted

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 
+from tfplus.gossip.membership.swim.hearsay import credible
 from tfplus.gossip.membership.swim.messages import (
+    Admit,
+    Admitted,
     Changed,
     Effect,
     Event,
@@ -21,12 +23,12 @@ from tfplus.gossip.membership.swim.messages import (
 )
 from tfplus.gossip.membership.swim.news import News
 from tfplus.gossip.membership.swim.options import SwimOptions
-from tfplus.gossip.membership.swim.timers import Probe, Relay, Suspicions
+from tfplus.gossip.membership.swim.relays import Relays
+from tfplus.gossip.membership.swim.timers import Probe, Suspicions
 from tfplus.gossip.membership.swim.view import Roster, View
 
+_Updates = tuple[Update, ...] | None
 _NEVER = float("inf")
-# More at once are pings that somebody makes up.
-_MOST_RELAYS = 64
 _LEAVING_TOLD = 8
 
 
@@ -46,6 +48,7 @@ class SwimNode:
       options: of the protocol.
       rng: all chance.
       incarnation: greater than any it said before, where that is known; if not, it refutes.
+      address: where it is reached, of one that was admitted later.
 
     Attributes:
       view: what it believes.
@@ -61,9 +64,11 @@ class SwimNode:
         options: SwimOptions,
         rng: random.Random,
         incarnation: int = 0,
+        address: str = "",
     ) -> None:
         self.own = own
         self.incarnation = incarnation
+        self._address = address
         self.options = options
         self.view = View(own, roster)
         self.health = 0
@@ -72,11 +77,12 @@ class SwimNode:
         self._news = News()
         self._suspicions = Suspicions(options)
         self._probe: Probe | None = None
-        self._relays: dict[int, Relay] = {}
+        self._relays = Relays(options)
         self._sequence = 0
         self._period = 0
         self._next_period = _NEVER
         self._synced = False
+        self._asked: set[str] = set()
         self._left = False
         self._effects: list[Effect] = []
 
@@ -87,9 +93,7 @@ class SwimNode:
         probe = self._probe
         if probe is not None and not probe.answered and not probe.asked:
             due = min(due, probe.ack_by)
-        if self._relays:
-            due = min(due, min(r.nack_at for r in self._relays.values()))
-        return min(due, self._suspicions.next_at)
+        return min(due, self._relays.next_at, self._suspicions.next_at)
 
     def handle(self, event: Event) -> list[Effect]:
         """Takes in one event; returns what the shell shall do, in order."""
@@ -101,10 +105,12 @@ class SwimNode:
             case Joined(now=now):
                 if self._next_period == _NEVER:
                     self._next_period = now
-                    self._news.add(Update(self.own, Status.ALIVE, self.incarnation))
+                    self._news.add(self._said(Status.ALIVE))
                     self._timer(now)
             case Leave():
                 self._leave()
+            case Admit(member=member, address=address):
+                self._admit(member, address)
         effects, self._effects = self._effects, []
         return effects
 
@@ -113,7 +119,8 @@ class SwimNode:
     def _timer(self, now: float) -> None:
         for member, incarnation in self._suspicions.due(now):
             self._learn(Update(member, Status.DEAD, incarnation, self.own), now)
-        self._end_relays(now)
+        for relay in self._relays.silent(now):
+            self._send(Kind.NACK, relay.origin, relay.sequence)
         probe = self._probe
         if probe is not None and not probe.answered and not probe.asked and now >= probe.ack_by:
             self._ask_proxies(probe)
@@ -125,18 +132,19 @@ class SwimNode:
         options, scale = self.options, 1 + self.health
         self._next_period = now + options.period_s * scale
         self._period += 1
-        if not self._synced:
+        if not self._synced or self._each(options.sync_periods):
             self._ask_for_view()
-        if options.reconnect_periods and self._period % options.reconnect_periods == 0:
-            dead = self.view.dead
-            if dead:
-                self._send(Kind.PING, self._rng.choice(dead), self._new_sequence())
+        if self._each(options.reconnect_periods) and (dead := self.view.dead):
+            self._send(Kind.PING, self._rng.choice(dead), self._new_sequence())
         target = self.view.next_to_probe(self._rng)
         if target is None:
             self._probe = None
             return
         self._probe = Probe(target, self._new_sequence(), now + options.ack_timeout_s * scale)
         self._send(Kind.PING, target, self._probe.sequence)
+
+    def _each(self, periods: int) -> bool:
+        return periods > 0 and self._period % periods == 0
 
     def _ask_proxies(self, probe: Probe) -> None:
         probe.asked = True
@@ -156,23 +164,20 @@ class SwimNode:
         if believed.status.there:
             self._learn(Update(probe.target, Status.SUSPECT, believed.incarnation, self.own), now)
 
-    def _end_relays(self, now: float) -> None:
-        for sequence, relay in list(self._relays.items()):
-            if now >= relay.nack_at:
-                if relay.nack_at < relay.until and self.options.health_most:
-                    self._send(Kind.NACK, relay.origin, relay.sequence)
-                relay.nack_at = relay.until
-            if now >= relay.until:
-                del self._relays[sequence]
-
     # --- messages ---------------------------------------------------------------------------------
 
     def _heard(self, now: float, message: Message) -> None:
         sender = message.sender
         if self._next_period == _NEVER or not self.view.knows(sender) or sender == self.own:
             return
+        # Who was asked at the start has seen what this member was not there for.
+        asked = message.kind is Kind.SYNC_REPLY and sender in self._asked
+        trusting = self.options.believes_deaths or (asked and not self._synced)
         for update in message.updates[: self.options.sync_updates]:
-            self._learn(update, now)
+            self._admit(update.member, update.address)
+            said = credible(update, sender, self._believed(update.member), trusting)
+            if said is not None:
+                self._learn(said, now)
         match message.kind:
             case Kind.PING:
                 self._send(Kind.ACK, sender, message.sequence)
@@ -186,16 +191,16 @@ class SwimNode:
             case Kind.SYNC:
                 self._send(Kind.SYNC_REPLY, sender, updates=self._whole_view())
             case Kind.SYNC_REPLY:
-                self._synced = True
+                # One who leaves says so without being asked.
+                if asked:
+                    self._synced = True
+                    self._asked.clear()
 
     def _ping_for(self, origin: str, message: Message, now: float) -> None:
-        if not self.view.knows(message.target) or len(self._relays) >= _MOST_RELAYS:
+        if not self.view.knows(message.target) or self._relays.full:
             return
-        sequence, options = self._new_sequence(), self.options
-        rest_s = options.period_s - options.ack_timeout_s
-        self._relays[sequence] = Relay(
-            origin, message.sequence, now + 0.8 * rest_s, now + options.period_s
-        )
+        sequence = self._new_sequence()
+        self._relays.begin(origin, message.sequence, sequence, now)
         self._send(Kind.PING, message.target, sequence)
 
     def _acknowledged(self, message: Message) -> None:
@@ -205,25 +210,39 @@ class SwimNode:
                 probe.answered = True
                 self._feel(-1)
             return
-        relay = self._relays.pop(message.sequence, None)
+        relay = self._relays.answered(message.sequence)
         if relay is not None:
             self._send(Kind.ACK, relay.origin, relay.sequence)
 
     def _ask_for_view(self) -> None:
         for member in self.view.some(1, self._rng, lambda _: True):
+            self._asked.add(member)
             self._send(Kind.SYNC, member, updates=self._whole_view())
 
     def _whole_view(self) -> tuple[Update, ...]:
-        own = Update(self.own, Status.LEFT if self._left else Status.ALIVE, self.incarnation)
+        own = self._said(Status.LEFT if self._left else Status.ALIVE)
         return (own, *self.view.believed[: self.options.sync_updates - 1])
 
+    def _said(self, status: Status) -> Update:
+        return Update(self.own, status, self.incarnation, address=self._address)
+
     # --- views ------------------------------------------------------------------------------------
+
+    def _believed(self, member: str) -> Update:
+        return self._said(Status.ALIVE) if member == self.own else self.view.of(member)
+
+    def _admit(self, member: str, address: str) -> None:
+        if not address or self.view.knows(member) or self.view.size >= self.options.members_most:
+            return
+        self.view.admit(member, address)
+        self._news.add(self.view.of(member))
+        self._effects.append(Admitted(member, address))
 
     def _learn(self, update: Update, now: float) -> None:
         if update.member == self.own:
             self._refute(update)
             return
-        if not self.view.knows(update.member) or update.incarnation < 0:
+        if not self.view.knows(update.member):
             return
         members = self.view.count
         if not self.view.merge(update):
@@ -233,7 +252,7 @@ class SwimNode:
                 if self._suspicions.confirm(update.member, update.incarnation, by, members):
                     self._news.add(update)
             return
-        self._news.add(update)
+        self._news.add(self.view.of(update.member))
         if update.status is Status.SUSPECT:
             self._suspicions.begin(update.member, update.incarnation, update.by, now, members)
         else:
@@ -245,7 +264,7 @@ class SwimNode:
             return
         self.incarnation = update.incarnation + 1
         self.refuted += 1
-        self._news.add(Update(self.own, Status.ALIVE, self.incarnation))
+        self._news.add(self._said(Status.ALIVE))
         if update.status is Status.SUSPECT:
             self._feel(1)
 
@@ -253,7 +272,7 @@ class SwimNode:
         if self._left or self._next_period == _NEVER:
             return
         self._left = True
-        said = (Update(self.own, Status.LEFT, self.incarnation),)
+        said = (self._said(Status.LEFT),)
         for member in self.view.some(_LEAVING_TOLD, self._rng, lambda _: True):
             self._send(Kind.SYNC_REPLY, member, updates=said)
         self._next_period, self._probe = _NEVER, None
@@ -267,12 +286,7 @@ class SwimNode:
         return self._sequence
 
     def _send(
-        self,
-        kind: Kind,
-        to: str,
-        sequence: int = 0,
-        target: str = "",
-        updates: Iterable[Update] | None = None,
+        self, kind: Kind, to: str, sequence: int = 0, target: str = "", updates: _Updates = None
     ) -> None:
         if updates is None:
             # Who is suspected or dead hears of it first, and can refute (Lifeguard's buddy system).
@@ -282,4 +296,4 @@ class SwimNode:
             updates = self._news.take(
                 options.updates, options.transmissions(self.view.count), first
             )
-        self._effects.append(SendTo(to, Message(kind, self.own, sequence, target, tuple(updates))))
+        self._effects.append(SendTo(to, Message(kind, self.own, sequence, target, updates)))

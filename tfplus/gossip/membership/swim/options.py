@@ -24,7 +24,12 @@ class SwimOptions:
       health_most: S, the largest local health multiplier; 0 turns it off.
       reconnect_periods: every how many periods one who is believed dead is pinged, too, so that
         partitions heal; 0 for never.
+      sync_periods: every how many periods a member asks another for all that it believes, so that
+        what got lost comes after all; 0: at the start alone.
       sync_updates: how many members a view that is asked for tells of at most.
+      members_most: how many members there may be with those who are admitted later; 0: none is.
+      believes_deaths: whether a death that another tells of counts at once. Else it is a suspicion
+        of the teller, so that a member is dead only for those whom it did not convince itself.
     """
 
     period_s: float = 1.0
@@ -37,7 +42,10 @@ class SwimOptions:
     updates: int = 6
     health_most: int = 8
     reconnect_periods: int = 10
+    sync_periods: int = 0
     sync_updates: int = 10_000
+    members_most: int = 0
+    believes_deaths: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.ack_timeout_s < self.period_s:
@@ -45,7 +53,8 @@ class SwimOptions:
                 f"ack_timeout_s: expected more than 0 and less than a period of {self.period_s:g} "
                 f"s, got {self.ack_timeout_s:g}"
             )
-        if min(self.proxies, self.confirmations, self.health_most, self.reconnect_periods) < 0:
+        periods = self.reconnect_periods, self.sync_periods
+        if min(self.proxies, self.confirmations, self.health_most, *periods) < 0:
             raise UsageError("SWIM options: expected counts of 0 or more")
         if min(self.suspicion, self.spread, self.updates, self.suspicion_most) < 1:
             raise UsageError("SWIM options: expected factors of 1 or more")

@@ -1,4 +1,4 @@
-"""What a member waits for: suspects that may refute, and pings on behalf of others."""
+"""What a member waits for: suspects that may refute, and the answer to its probe."""
 
 from __future__ import annotations
 
@@ -102,20 +102,3 @@ class Probe:
     nacks: int = 0
     answered: bool = False
     asked: bool = False
-
-
-@dataclass
-class Relay:
-    """A ping on behalf of another member.
-
-    Attributes:
-      origin: who asked.
-      sequence: under which it asked.
-      nack_at: when it is told that no answer came, seconds.
-      until: when the whole thing is forgotten.
-    """
-
-    origin: str
-    sequence: int
-    nack_at: float
-    until: float

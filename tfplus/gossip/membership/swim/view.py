@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from tfplus.errors import UsageError
 from tfplus.gossip.membership.swim.messages import Status, Update
@@ -62,6 +63,17 @@ class View:
         known = self._believed.get(member)
         return known is None or known.status.there
 
+    def admit(self, member: str, address: str) -> None:
+        """Takes in one that is not of the roster: it is known, and has not come yet."""
+        self._roster, self._names = (*self._roster, member), self._names | {member}
+        self._believed[member] = Update(member, Status.LEFT, 0, address=address)
+        self._gone += 1
+
+    @property
+    def size(self) -> int:
+        """How many are known, there or not."""
+        return len(self._roster)
+
     @property
     def count(self) -> int:
         """How many are there, with the one who looks."""
@@ -83,6 +95,9 @@ class View:
         if update.order <= before.order:
             return False
         self._gone += before.status.there - update.status.there
+        if update.address != before.address:
+            # Where a member is reached was said when it was admitted.
+            update = replace(update, address=before.address)
         self._believed[update.member] = update
         return True
 

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import secrets
-import shlex
-import sys
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tfplus.cli import encryption
-from tfplus.cli.output import print_json, stderr_console
+from tfplus.cli.commands.gossip.models import check_files
+from tfplus.cli.commands.gossip.outcome import run
+from tfplus.cli.output import print_json
 from tfplus.data import scaling
 from tfplus.errors import RemoteError, UsageError
 
-if TYPE_CHECKING:
-    from tfplus.fleet.gossip_run import GossipSession
-    from tfplus.fleet.run_options import RunOptions
 
-app = typer.Typer(add_completion=False)
-
-_NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,62})=(.+)")
-
-
-@app.command()
 def gossip(
     model: Annotated[
         list[str],
@@ -75,6 +64,19 @@ def gossip(
             help="What agents send: float32, or differences as float16, int8 or top-k[:SHARE]."
         ),
     ] = "float32",
+    membership: Annotated[
+        str,
+        typer.Option(
+            help="none: neighbours stay those of the start. swim: agents find out who is there; "
+            "who is gone gets no links, who comes back is taken in, and others can join."
+        ),
+    ] = "none",
+    probe_period: Annotated[
+        float,
+        typer.Option(
+            min=0.05, max=60, help="Of swim: seconds between an agent's questions who is there."
+        ),
+    ] = 1.0,
     recompose: Annotated[
         Path | None,
         typer.Option(help="Global model: also write a copy of it with the recomposed weights."),
@@ -122,6 +124,8 @@ def gossip(
           --topology random-regular --degree 4
       tfplus gossip --agents-file ring.txt --model lenet.tflite --rounds 20 -o run --codec int8
       tfplus gossip --agents-file ring.txt --model lenet.tflite --rounds 20 -o run \\
+          --membership swim
+      tfplus gossip --agents-file ring.txt --model lenet.tflite --rounds 20 -o run \\
           --resume 20260131-120000-1f2e3d
     """
     from tfplus.fleet import addresses
@@ -132,7 +136,7 @@ def gossip(
 
     tls = encryption.tls_files(tls_dir, insecure=insecure)
     asked = addresses.gather(agent or [], agents_file)
-    _check_files(model, recompose)
+    check_files(model, recompose)
     # Before any agent is asked for anything, as the files are.
     registry.graph(topology, asked, degree=degree, seed=seed)
     options = RunOptions(
@@ -149,11 +153,13 @@ def gossip(
         degree=degree,
         mixing=_known_mixing(mixing),
         codec=link_codec(codec).name,
+        membership=_known_membership(membership),
+        probe_period_s=probe_period,
         scaling=scaling.parse(scale, offset),
     )
     output.mkdir(parents=True, exist_ok=True)
     with GossipSession(asked, options) as session:
-        summary = _run(session, model, output, recompose)
+        summary = run(session, model, output, recompose)
     if as_json:
         print_json(summary)
     unwell = {n: a["error"] or a["state"] for n, a in summary["agents"].items() if not a["well"]}
@@ -165,106 +171,6 @@ def gossip(
         )
 
 
-def _run(
-    session: GossipSession, models: Sequence[str], output: Path, recompose: Path | None
-) -> dict[str, Any]:
-    from tfplus.cli.text.gossip import GossipTable, compared
-    from tfplus.gossip.compression.registry import FLOAT32
-
-    console = stderr_console()
-    started_at = time.monotonic()
-    session.connect()
-    try:
-        warnings = session.load(_models_by_name(models, session.names))
-        session.start()
-        console.print(f"run {session.options.run_id} on {len(session.names)} agents", markup=False)
-        with GossipTable(session.names, session.options.rounds, console) as table:
-            for name, texts in warnings.items():
-                table.warn(name, texts)
-            for update in session.updates():
-                table.show(update)
-    except KeyboardInterrupt:
-        deaf = session.stop()
-        for name, why in deaf.items():
-            console.print(f"agent '{name}' could not be told to stop: {why}", markup=False)
-        console.print(
-            f"stopped; to go on: {_command_to_go_on(session.options)}", markup=False, soft_wrap=True
-        )
-        raise
-    written, kept = _write(session, output, recompose)
-    for path in written:
-        console.print(f"wrote {path}", markup=False)
-    if kept:
-        console.print(
-            f"no agent holds {len(kept)} weights of {recompose}, such as {kept[0]}: they are as "
-            "they were",
-            markup=False,
-        )
-    totals = table.totals
-    sent_bytes = sum(t.sent_bytes for t in totals.values())
-    as_float32_bytes = sum(t.sent_as_float32_bytes for t in totals.values())
-    if session.options.codec != FLOAT32:
-        console.print(compared(session.options.codec, sent_bytes, as_float32_bytes), markup=False)
-    return {
-        "run_id": session.options.run_id,
-        "rounds": session.options.rounds,
-        "seconds": time.monotonic() - started_at,
-        "codec": session.options.codec,
-        "bytes_sent": sent_bytes,
-        "bytes_sent_as_float32": as_float32_bytes,
-        "bytes_received": sum(t.received_bytes for t in totals.values()),
-        "files": [str(path) for path in written],
-        "agents": {
-            name: {
-                "address": session.addresses[name],
-                "state": end.state,
-                "well": end.state == "finished",
-                "round": end.round,
-                "error": end.error,
-                "warnings": list(totals[name].warnings),
-                "loss": totals[name].loss,
-                "metrics": dict(totals[name].metrics),
-                "eval_metrics": dict(totals[name].eval_metrics),
-                "bytes_sent": totals[name].sent_bytes,
-                "bytes_sent_as_float32": totals[name].sent_as_float32_bytes,
-                "bytes_received": totals[name].received_bytes,
-            }
-            for name, end in ((n, session.ends[n]) for n in session.names)
-        },
-    }
-
-
-def _write(
-    session: GossipSession, output: Path, model: Path | None
-) -> tuple[list[Path], list[str]]:
-    from safetensors.numpy import save
-
-    from tfplus.fleet.global_model import write_global
-    from tfplus.system.files import write_atomic
-
-    values = session.recompose()
-    written = [output / "recomposed.safetensors"]
-    write_atomic(written[0], save(values))
-    kept: list[str] = []
-    if model is not None:
-        written.append(output / "recomposed.tflite")
-        kept = write_global(model, values, written[1])
-    return written, kept
-
-
-def _check_files(models: Sequence[str], recompose: Path | None) -> None:
-    # Before any agent is asked for anything: a typing error should cost no round.
-    from tfplus.fleet.common_slices import check_common_slices
-    from tfplus.model_file import artifact
-
-    paths = [Path(named[2] if (named := _NAMED.fullmatch(text)) else text) for text in models]
-    check_common_slices([artifact.read(path) for path in paths])
-    if recompose is not None:
-        whole = artifact.read(recompose)
-        for path in paths:
-            check_common_slices([whole, artifact.read(path)], at_least_one=True)
-
-
 def _known_mixing(name: str) -> str:
     from tfplus.gossip.mixing.registry import MIXINGS
 
@@ -273,28 +179,9 @@ def _known_mixing(name: str) -> str:
     return name
 
 
-def _models_by_name(models: Sequence[str], names: Sequence[str]) -> Mapping[str, Path]:
-    default: Path | None = None
-    chosen: dict[str, Path] = {}
-    for text in models:
-        named = _NAMED.fullmatch(text)
-        if named is None:
-            if default is not None:
-                raise UsageError(f"--model {default} and --model {text}: one may stand for all")
-            default = Path(text)
-            continue
-        if named[1] not in names:
-            raise UsageError(f"--model {text}: no agent is called '{named[1]}': {sorted(names)}")
-        chosen[named[1]] = Path(named[2])
-    for name in names:
-        if (model := chosen.get(name, default)) is None:
-            raise UsageError(f"agent '{name}' has no model: give --model {name}=FILE")
-        chosen[name] = model
-    return chosen
+def _known_membership(name: str) -> str:
+    from tfplus.fleet.run_options import MEMBERSHIPS
 
-
-def _command_to_go_on(options: RunOptions) -> str:
-    arguments = sys.argv[1:]
-    if not options.resume:
-        arguments = [*arguments, "--resume", options.run_id]
-    return shlex.join(["tfplus", *arguments])
+    if name not in MEMBERSHIPS:
+        raise UsageError(f"--membership {name}: expected one of {', '.join(MEMBERSHIPS)}")
+    return name

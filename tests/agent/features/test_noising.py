@@ -27,7 +27,7 @@ def test_noise_has_the_deviation_that_was_asked_for() -> None:
     assert made.std() == pytest.approx(1.0, rel=0.02)
     assert abs(made.mean()) < 0.02
     # Balle and Wang's condition with a deviation of a quarter of the sensitivity.
-    assert "noise 0.5: epsilon 24.8 at delta 1e-05" in change.note
+    assert "noise 0.5: epsilon 24.4 at delta 1e-05" in change.note
 
 
 def test_without_the_accountant_noise_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,6 +252,6 @@ def asked() -> Asked:
         name = parts.path.removeprefix("/")
         connection = Connection(parts.username, parts.hostname, name, parts.port, parts.password)
         with contextlib.closing(connection):
-            return [list(row) for row in connection.run(query)]
+            return [list(row) for row in connection.run(query) or ()]
 
     return ask

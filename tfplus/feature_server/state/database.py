@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -62,7 +63,6 @@ def opened(state: Path | str) -> Engine:
             max_overflow=_POOL_MORE,
         )
         statements = _POSTGRESQL
-        event.listen(engine, "handle_error", _notice_broken)
 
     def prepare(connection: Any, _: object) -> None:
         if url.drivername == "sqlite":
@@ -92,12 +92,6 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
-def _notice_broken(context: ExceptionContext) -> None:
-    # The driver's word for a socket that went away; SQLAlchemy then makes new connections.
-    if type(context.original_exception).__name__ == "InterfaceError":
-        context.is_disconnect = True
-
-
 @contextmanager
 def errors_of(url: URL) -> Generator[None]:
     """What the data base raises meanwhile, as errors that say what to do.
@@ -114,6 +108,11 @@ def errors_of(url: URL) -> Generator[None]:
         raise StoreError(f"{address.shown(url)}: too many calls at once: {error}") from None
     except DBAPIError as error:
         raise _error(error, url) from None
+    except ssl.SSLError as error:
+        raise RemoteError(
+            f"{address.shown(url)}: does not prove that it is {url.host}: {error}: expected a "
+            "certificate for that name, of an authority in sslrootcert or trusted here"
+        ) from None
 
 
 def _error(error: DBAPIError, url: URL) -> TfplusError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ from tfplus.feature_server.state import address
 from tfplus.feature_server.state.database import opened
 from tfplus.feature_server.state.store import Store
 from tfplus.feature_server.state.tables import METADATA
+from tfplus.wire import certs
 
 Asked = Callable[[Path | str, str], list[list[Any]]]
+
+BREAK = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
 
 @pytest.mark.parametrize(
@@ -68,6 +73,46 @@ def test_a_server_that_does_not_encrypt_gets_no_password(database: str) -> None:
         opened(f"{database}?sslmode=verify-full")
 
 
+@pytest.fixture
+def encrypting(database: str, asked: Asked, tmp_path: Path) -> Iterator[str]:
+    """The URL of a data base that also encrypts, with a certificate for 127.0.0.1."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    for name in ("ca", "other"):
+        certs.create_ca(tmp_path / name, now)
+    certs.issue("db", ["127.0.0.1"], tmp_path / "ca", tmp_path / "db", now)
+
+    def set_to(value: str) -> None:
+        asked(database, f"ALTER SYSTEM SET ssl = {value}")
+        asked(database, "SELECT pg_reload_conf()")
+        # Connections have it once the server has read it.
+        assert any(asked(database, "SHOW ssl") == [[value]] for _ in range(1000))
+
+    for file, name in (("cert.pem", "server.crt"), ("key.pem", "server.key")):
+        lines = ", ".join(
+            f"('{line}')" for line in (tmp_path / "db" / file).read_text().split("\n")
+        )
+        # Written by the server, since the key must be its own.
+        asked(database, f"COPY (VALUES {lines}) TO PROGRAM 'umask 077; cat > {name}'")
+    set_to("on")
+    yield database
+    set_to("off")
+
+
+def test_a_connection_is_encrypted_with_whom_it_is_meant_for(
+    encrypting: str, tmp_path: Path
+) -> None:
+    url = f"{encrypting}?sslmode=verify-full"
+    engine = opened(f"{url}&sslrootcert={tmp_path / 'db' / 'ca.pem'}")
+    with engine.connect() as connection:
+        asked = sa.text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        assert connection.execute(asked).scalar_one() is True
+    engine.dispose()
+    another = url.replace("127.0.0.1", "localhost") + f"&sslrootcert={tmp_path / 'db' / 'ca.pem'}"
+    for wrong in (url, f"{url}&sslrootcert={tmp_path / 'other' / 'ca.pem'}", another):
+        with pytest.raises(RemoteError, match="does not prove that it is"):
+            opened(wrong)
+
+
 def test_migrations_come_to_the_tables(state: Path | str) -> None:
     for _ in range(2):
         engine = opened(state)
@@ -115,11 +160,14 @@ def test_a_data_base_that_is_not_there_is_told(postgresql: str) -> None:
 def test_connections_that_broke_are_made_anew(database: str, asked: Asked) -> None:
     store = Store(database)
     store.refused("a", "first")
-    asked(
-        database,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    )
+    asked(database, BREAK)
     store.refused("a", "second")
-    assert asked(database, "SELECT why FROM refusals ORDER BY why") == [["first"], ["second"]]
+    # In the middle of a change: who called is told that later it may work, and nothing is there.
+    with pytest.raises(UnreachableError, match="cannot be reached"), store._writing() as (one, _):
+        one.execute(sa.text("INSERT INTO refusals VALUES (1, 'a', 'third')"))
+        asked(database, BREAK)
+        one.execute(sa.text("INSERT INTO refusals VALUES (1, 'a', 'fourth')"))
+    store.refused("a", "fifth")
+    kept = asked(database, "SELECT why FROM refusals ORDER BY at_s")
+    assert kept == [["first"], ["second"], ["fifth"]]
     store.close()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -189,3 +194,64 @@ def gpu(gpu_model: Artifact) -> None:
     if os.environ.get("TFPLUS_REQUIRE_GPU"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of a PostgreSQL of these tests; skips where there is none.
+
+    Fails there if TFPLUS_REQUIRE_POSTGRESQL is set.
+    """
+    command = [str(Path(__file__).parents[1] / "scripts" / "postgresql")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as server:
+        assert server.stdin is not None and server.stdout is not None and server.stderr is not None
+        url = server.stdout.readline().strip()
+        if url:
+            yield url
+            server.stdin.close()
+            return
+        reason = server.stderr.read().strip()
+    if os.environ.get("TFPLUS_REQUIRE_POSTGRESQL"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def database(postgresql: str) -> str:
+    """The URL of an empty data base of PostgreSQL."""
+    from pg8000.native import Connection
+
+    name, parts = f"t{uuid.uuid4().hex}", urlsplit(postgresql)
+    connection = Connection(parts.username, parts.hostname, "postgres", parts.port, parts.password)
+    connection.run(f"CREATE DATABASE {name}")
+    connection.close()
+    return postgresql.removesuffix("postgres") + name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """An empty state of a server of features: a folder, then a URL of PostgreSQL."""
+    return tmp_path / "hub" if request.param == "sqlite" else request.getfixturevalue("database")
+
+
+Asked = Callable[[Path | str, str], list[list[Any]]]
+
+
+@pytest.fixture
+def asked() -> Asked:
+    """Asks a state by SQL, past the code under test: state, query → rows."""
+
+    def ask(state: Path | str, query: str) -> list[list[Any]]:
+        if isinstance(state, Path):
+            with contextlib.closing(sqlite3.connect(state / "server.sqlite")) as db:
+                return [list(row) for row in db.execute(query)]
+        from pg8000.native import Connection
+
+        parts = urlsplit(state)
+        name = parts.path.removeprefix("/")
+        connection = Connection(parts.username, parts.hostname, name, parts.port, parts.password)
+        with contextlib.closing(connection):
+            return [list(row) for row in connection.run(query) or ()]
+
+    return ask

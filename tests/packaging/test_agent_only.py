@@ -67,6 +67,7 @@ def test_the_agent_is_there(device: Path, tmp_path: Path) -> None:
         (["export", "zoo:lenet", "-o", "x.tflite"], "export"),
         (["certs", "init", "ca"], "certs"),
         (["demo"], "demo"),
+        (["server", "x.tflite", "--state-dir", "hub"], "server"),
     ],
 )
 def test_what_is_missing_is_named(

@@ -29,6 +29,7 @@ def test_scripts_parse_and_can_be_run(script: Path) -> None:
         "arm64-run",
         "test-arm64",
         "software-vulkan",
+        "postgresql",
         "doctor-model",
         "test-runtimes",
         "test-tensorflow",

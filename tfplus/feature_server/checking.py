@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfplus.errors import RefusedBatchError
+from tfplus.feature_server.state.records import FeatureBatch
 from tfplus.proto.v1 import features_pb2 as pb
 from tfplus.wire.growing import GrowingBuffer
 
@@ -36,31 +37,6 @@ class Wanted:
     hyper: str
     shape: tuple[int, ...]
     classes: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class FeatureBatch:
-    """A batch that was checked.
-
-    Attributes:
-      id: chosen by the device.
-      device: whose it is.
-      maker: hash of what made the features.
-      hyper: hash of the hyper-parameters.
-      samples: key of each.
-      labels: int64 [n].
-      rows: float32 [n, ...].
-      note: what was done to the features before.
-    """
-
-    id: str
-    device: str
-    maker: str
-    hyper: str
-    samples: tuple[bytes, ...]
-    labels: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.float32]
-    note: str
 
 
 def read(stream: Iterator[pb.FlushFeaturesPart], device: str, wanted: Wanted) -> FeatureBatch:
@@ -120,8 +96,8 @@ def _check_header(header: pb.FlushFeaturesHeader, device: str, wanted: Wanted) -
     foreign = sorted(set(header.labels) - set(wanted.classes))
     if foreign:
         raise _Misfit(f"labels {foreign[:5]} are none of the model's, {_listed(wanted.classes)}")
-    if len(header.note) > _NOTE_CHARS:
-        raise _Misfit(f"expected a note of at most {_NOTE_CHARS} letters")
+    if len(header.note) > _NOTE_CHARS or "\0" in header.note:
+        raise _Misfit(f"expected a note of at most {_NOTE_CHARS} letters, none of them NUL")
 
 
 def _rows(

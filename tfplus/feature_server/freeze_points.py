@@ -19,8 +19,8 @@ import numpy as np
 from tfplus.errors import UsageError
 from tfplus.feature_server import head
 from tfplus.feature_server.freeze_policy import Point, Policy
-from tfplus.feature_server.records import Key, Sample
-from tfplus.feature_server.store import Store
+from tfplus.feature_server.state.records import Key, Sample
+from tfplus.feature_server.state.store import Store
 from tfplus.features import signature
 from tfplus.features.chain import Chain
 from tfplus.model_file import artifact
@@ -131,8 +131,8 @@ def _samples(read: Artifact, store: Store, threads: int) -> dict[Key, Sample]:
         for (key, sample), row in zip(kept.items(), rows, strict=True):
             before = found.get(key, sample)
             # A label that was corrected later counts, whichever layer it came with.
-            newest = sample if sample.received_s >= before.received_s else before
-            found[key] = Sample(newest.received_s, newest.label, row)
+            newest = sample if sample.arrival >= before.arrival else before
+            found[key] = Sample(newest.arrival, newest.label, row)
     return found
 
 

@@ -1,25 +1,21 @@
 """Versions of the head: which one is published, and when the next one is trained.
 
-Several processes may publish from one folder. Weights go to a file of a name that nobody else has,
-and become a version by one transaction, which only the next number passes: who comes second removes
-its file. One process trains at a time, by a lock that the kernel frees where its holder dies.
+Several processes may publish from one state. A version and its weights are one transaction, which
+only the next number passes. One process trains at a time, by a lock that ends with its holder.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from tfplus.errors import DataError, StoreError, TfplusError
-from tfplus.feature_server import head, locks
+from tfplus.feature_server import head
 from tfplus.feature_server.checking import Wanted
-from tfplus.feature_server.records import Version
-from tfplus.feature_server.store import Store
+from tfplus.feature_server.state.records import Version
+from tfplus.feature_server.state.store import Store
 from tfplus.features import signature
 from tfplus.model_file import artifact, weights_file
 from tfplus.model_file.artifact import Artifact
@@ -27,9 +23,6 @@ from tfplus.tensors.slices import Tensor, Tensors
 
 # Also how soon samples that came to another process are noticed.
 _WAIT_S = 1.0
-_TRAINING = "training.lock"
-# Weights that no version names are of a process that died, unless one is about to publish them.
-_ORPHAN_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,6 @@ class Publisher:
     Args:
       read: the file whose head is trained.
       store: of the samples.
-      folder: of the weights.
       policy: when and how.
       told: of each version, and of what fails.
       now: seconds since 1970.
@@ -68,14 +60,13 @@ class Publisher:
         self,
         read: Artifact,
         store: Store,
-        folder: Path,
         policy: TrainingPolicy,
         told: Callable[[str], None] = lambda _: None,
         now: Callable[[], float] = time.time,
         why: str = "",
     ) -> None:
         head.check(read.manifest)
-        self.read, self._store, self._folder = read, store, folder
+        self.read, self._store = read, store
         self._policy, self._told, self._now, self._why = policy, told, now, why
         manifest = read.manifest
         self.makers = signature.makers(manifest.features, manifest.preprocessing)
@@ -84,7 +75,6 @@ class Publisher:
         self.wanted = Wanted(self.makers[-1], hyper, shape, head.labels_of(manifest))
         self._changed, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._loop, name="head training", daemon=True)
-        self._remove_orphans()
         while (newest := store.newest()) is None or newest.model_sha256 != read.sha256:
             # Another process may come first, and then with this file, too.
             number = 1 if newest is None else newest.number + 1
@@ -99,7 +89,7 @@ class Publisher:
         """
         found = self._store.newest(self.read.sha256)
         if found is None:
-            raise StoreError(f"{self._folder}: its versions are gone: start the server again")
+            raise StoreError("the versions of the server's state are gone: start the server again")
         return found
 
     def start(self) -> None:
@@ -121,7 +111,7 @@ class Publisher:
         """The weights of a version, without the optimizer's state.
 
         Raises:
-          DataError: there is none of that number, or its file is damaged.
+          DataError: there is none of that number, or it is damaged.
         """
         expected = self.read.manifest.expected(weights_only=True)
         values = self._values(number)
@@ -131,7 +121,7 @@ class Publisher:
         """Trains and publishes a version where enough samples came; returns whether it did."""
         if not self._is_due():
             return False
-        with locks.tried(self._folder / _TRAINING) as is_mine:
+        with self._store.training() as is_mine:
             # Another process may have trained on them meanwhile.
             return is_mine and self._is_due() and self._train()
 
@@ -140,7 +130,7 @@ class Publisher:
         return self._store.received(maker, hyper, self.read.sha256) >= self._policy.every
 
     def _train(self) -> bool:
-        wanted, taken_s, before = self.wanted, self._store.mark(), self.version
+        wanted, taken, before = self.wanted, self._store.mark(), self.version
         rows, labels = self._store.samples(wanted.maker, wanted.hyper, wanted.shape)
         trained = head.train(
             self.read,
@@ -151,7 +141,7 @@ class Publisher:
             seed=before.number,
             threads=self._policy.threads,
         )
-        came_of_it = trained.values, taken_s, len(rows), trained.loss
+        came_of_it = trained.values, taken, len(rows), trained.loss
         while not self._publish(self._last() + 1, *came_of_it):
             # A server of another file took the number in between.
             pass
@@ -166,37 +156,21 @@ class Publisher:
         return 0 if newest is None else newest.number
 
     def _publish(
-        self, number: int, values: Tensors, taken_s: float, samples: int, loss: float | None
+        self, number: int, values: Tensors, taken: int, samples: int, loss: float | None
     ) -> bool:
         """Publishes weights under a number; returns False where it is taken."""
-        name = f"version-{number:06d}-{uuid.uuid4().hex[:12]}.safetensors"
-        weights_file.write(self._folder / name, values)
-        about = taken_s, samples, loss, name, self._why
+        about = taken, samples, loss, self._why
         version = Version(number, self.read.sha256, self._now(), *about)
-        if self._store.publish(version):
-            return True
-        (self._folder / name).unlink(missing_ok=True)
-        return False
-
-    def _remove_orphans(self) -> None:
-        known = self._store.weights()
-        for path in self._folder.glob("*version-*.safetensors*"):
-            try:
-                is_old = self._now() - path.stat().st_mtime > _ORPHAN_S
-                if path.name not in known and is_old:
-                    path.unlink()
-            except OSError:
-                continue
+        return self._store.publish(version, weights_file.encode(values))
 
     def _values(self, number: int) -> dict[str, Tensor]:
-        version = self._store.version(number)
-        if version is None:
+        content = self._store.weights(number)
+        if content is None:
             raise DataError(f"no version {number} was published: ask what is")
-        path = self._folder / version.weights
-        values = weights_file.read(path)
+        values = weights_file.decode(content, f"version {number}")
         missing = set(self.read.manifest.expected()) - set(values)
         if missing:
-            raise DataError(f"{path}: is of another model")
+            raise DataError(f"version {number}: is of another model")
         return values
 
     def _loop(self) -> None:
@@ -206,7 +180,7 @@ class Publisher:
             try:
                 while not self._stopping.is_set() and self.train_if_due():
                     pass
-            except (TfplusError, OSError, sqlite3.Error) as error:
+            except (TfplusError, OSError) as error:
                 # What is published stays; the next batch tries again.
                 self._told(f"the head could not be trained: {error}")
                 self._changed.wait()

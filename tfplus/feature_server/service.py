@@ -10,7 +10,7 @@ import grpc
 from tfplus.errors import NotPermittedError, RefusedBatchError, TfplusError, UsageError
 from tfplus.feature_server import checking
 from tfplus.feature_server.publisher import Publisher
-from tfplus.feature_server.store import Store
+from tfplus.feature_server.state.store import Store
 from tfplus.proto.v1 import features_pb2 as pb
 from tfplus.proto.v1 import features_pb2_grpc
 from tfplus.proto.v1 import tensors_pb2 as tensors_pb

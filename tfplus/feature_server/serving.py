@@ -15,7 +15,7 @@ from tfplus.feature_server import freeze_points
 from tfplus.feature_server.freeze_policy import Policy, one_standard_error
 from tfplus.feature_server.publisher import Publisher, TrainingPolicy
 from tfplus.feature_server.service import FeatureService
-from tfplus.feature_server.store import Store
+from tfplus.feature_server.state.store import Store
 from tfplus.model_file import artifact
 from tfplus.proto.v1 import features_pb2_grpc
 from tfplus.wire import tls as wire_tls
@@ -32,7 +32,7 @@ class ServerConfig:
 
     Attributes:
       model: a file whose head is trained.
-      state_dir: of samples and versions.
+      state: of samples and versions: a folder, or the URL of a data base of PostgreSQL.
       listen: `host:port`; port 0 takes a free one.
       tls: own certificate files; None for plaintext.
       insecure: plaintext also where others can listen.
@@ -42,7 +42,7 @@ class ServerConfig:
     """
 
     model: Path
-    state_dir: Path
+    state: Path | str
     listen: str = "127.0.0.1:50061"
     tls: TlsFiles | None = None
     insecure: bool = False
@@ -68,15 +68,15 @@ class FeatureServer:
         host, _ = wire_tls.split_address(config.listen)
         if config.tls is None:
             wire_tls.require_loopback_or_insecure(host, config.insecure)
-        self._store = Store(config.state_dir)
+        self._store = Store(config.state)
         try:
             files = [artifact.read(path) for path in (config.model, *config.others)]
             policy = config.policy
             self.chosen = freeze_points.choose(
                 files, self._store, config.choose, epochs=policy.epochs, threads=policy.threads
             )
-            at = self._store, config.state_dir, policy, told
-            self.publisher = Publisher(self.chosen.read, *at, why=self.chosen.why)
+            read, why = self.chosen.read, self.chosen.why
+            self.publisher = Publisher(read, self._store, policy, told, why=why)
             wanted = self.publisher.wanted
             # Behind the first version, so that they count for the next one.
             self._store.carry(wanted.maker, wanted.hyper, self.chosen.samples)

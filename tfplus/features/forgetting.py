@@ -44,12 +44,16 @@ def forget(folder: Path, samples: Sequence[bytes]) -> int:
             marks = ",".join("?" * len(part))
             asked = f"FROM entries JOIN blocks ON blocks.id = block WHERE sample IN ({marks})"
             found += index.execute(f"SELECT name, row {asked}", part).fetchall()
+        # An index of an earlier version has but the first.
+        asked = "SELECT name FROM sqlite_master WHERE name IN ('entries', 'sendings')"
+        tables = [table for (table,) in index.execute(asked)]
         for name, row in found:
             _clear(folder / name, row)
         for start in range(0, len(samples), _AT_ONCE):
             part = samples[start : start + _AT_ONCE]
             marks = ",".join("?" * len(part))
-            index.execute(f"DELETE FROM entries WHERE sample IN ({marks})", part)  # noqa: S608
+            for table in tables:
+                index.execute(f"DELETE FROM {table} WHERE sample IN ({marks})", part)  # noqa: S608
         index.commit()
         index.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return len(found)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tfplus.errors import DataError
 
 NAME = "index.sqlite"
-VERSION = 2
+VERSION = 3
 
 _FIRST = """
 CREATE TABLE makers (
@@ -39,7 +39,14 @@ CREATE TABLE uploads (
   id TEXT PRIMARY KEY, made_s REAL NOT NULL, server TEXT NOT NULL, layer TEXT NOT NULL,
   samples INTEGER NOT NULL, size_bytes INTEGER NOT NULL, sent_s REAL, note TEXT NOT NULL);
 """
-_STEPS = (_FIRST, _SECOND)
+# How often each sample left, and with what noise; of what left before nothing is known.
+_THIRD = """
+CREATE TABLE sendings (
+  sample BLOB NOT NULL, multiplier REAL NOT NULL, label_epsilon REAL NOT NULL,
+  labels INTEGER NOT NULL, times INTEGER NOT NULL,
+  PRIMARY KEY (sample, multiplier, label_epsilon, labels)) WITHOUT ROWID;
+"""
+_STEPS = (_FIRST, _SECOND, _THIRD)
 
 
 def migrate(db: sqlite3.Connection, folder: Path) -> None:

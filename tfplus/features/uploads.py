@@ -6,7 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tfplus.features import sendings
 from tfplus.features.schema import transaction
+from tfplus.features.sendings import Sending
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,10 @@ class Uploads:
                 "UPDATE entries SET upload = ? WHERE maker = ? AND sample = ?",
                 [(upload.id, maker, sample) for sample in samples],
             )
+
+    def sending(self, samples: Sequence[bytes], how: Sending) -> None:
+        """Notes, before samples are sent, that they are; see `sendings`."""
+        sendings.begin(self._db, samples, how)
 
     def end(self, upload_id: str, now_s: float, note: str = "") -> None:
         """Notes that a server has a batch, and what was done to it in the sending that it has."""

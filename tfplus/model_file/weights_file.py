@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +20,35 @@ def read(path: Path) -> dict[str, Tensor]:
       DataError: it is missing, or no such file.
     """
     # Imported where weights are read or written: a daemon may do neither for weeks.
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected weights or a checkpoint, as .safetensors")
-    try:
+    with _told(str(path)):
         return load_file(path)
-    # The last three: it holds a dtype that this numpy does not know, such as bfloat16.
-    except (SafetensorError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise DataError(f"{path}: expected a .safetensors file of float32: {error}") from None
+
+
+def decode(content: bytes, name: str) -> dict[str, Tensor]:
+    """What the bytes of such a file hold: name → array.
+
+    Args:
+      content: of a file.
+      name: of what it is, for messages.
+
+    Raises:
+      DataError: they are no such file.
+    """
+    from safetensors.numpy import load
+
+    with _told(name):
+        return load(content)
+
+
+def encode(tensors: Tensors) -> bytes:
+    """The bytes of such a file."""
+    from safetensors.numpy import save
+
+    return save({n: np.ascontiguousarray(t) for n, t in tensors.items()})
 
 
 def write(path: Path, tensors: Tensors) -> None:
@@ -36,6 +57,15 @@ def write(path: Path, tensors: Tensors) -> None:
     Raises:
       OSError: it cannot be written.
     """
-    from safetensors.numpy import save
+    write_atomic(path, encode(tensors))
 
-    write_atomic(path, save({n: np.ascontiguousarray(t) for n, t in tensors.items()}))
+
+@contextmanager
+def _told(name: str) -> Generator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    # The last three: it holds a dtype that this numpy does not know, such as bfloat16.
+    except (SafetensorError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise DataError(f"{name}: expected a .safetensors file of float32: {error}") from None

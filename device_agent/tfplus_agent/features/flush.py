@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfplus.features.annotations import Annotated
+from tfplus.features.sendings import Sending
 from tfplus.features.uploads import Upload
 from tfplus.fleet.clients.feature_client import FeatureClient, header_of
 from tfplus_agent.features.kept import Kept
@@ -19,6 +20,8 @@ from tfplus_agent.features.kept import Kept
 # What a server takes at once, with room to spare.
 _MOST_SAMPLES = 1024
 _MOST_BYTES = 16 * 1024 * 1024
+
+_AS_IT_IS = Sending()
 
 Rows = npt.NDArray[np.float32]
 
@@ -48,6 +51,7 @@ def flush(
     change: Callable[[Rows], Rows] = lambda rows: rows,
     respond: Callable[[list[int]], list[int]] = lambda labels: labels,
     note: str = "",
+    sending: Sending = _AS_IT_IS,
     now: Callable[[], float] = time.time,
 ) -> Flushed:
     """Sends annotated features that no server has yet.
@@ -62,6 +66,7 @@ def flush(
       change: what is done to features before they leave, such as noise.
       respond: what is done to labels.
       note: what these do, for the log.
+      sending: what these do, for the account of privacy.
       now: seconds since 1970.
 
     Raises:
@@ -84,6 +89,7 @@ def flush(
         keys = [a.sample for a in annotated]
         labels = respond([a.label for a in annotated])
         header = header_of(upload_id, device, kept.made, rows.shape[1:], keys, labels, note)
+        uploads.sending(keys, sending)
         held = client.flush(header, change(rows)).samples
         uploads.end(upload_id, now(), note)
         samples, batches = samples + len(annotated), batches + 1

@@ -102,7 +102,7 @@ def test_ring_of_agents_equals_the_simulation(
     received = sum(u.received_bytes for u in updates if isinstance(u, (Round, Ended)))
     assert sent > 3 * 8 * sum(t.nbytes for t in recomposed.values())
     # What one agent sent before its neighbour was told to start, or after it had ended, is lost.
-    assert 0.8 * sent < received <= sent
+    assert 0.6 * sent < received <= sent
     weighed = [slices.Contribution(final[n], nodes[n].slice_weights) for n in NAMES]
     for slice_name, tensor in slices.average(weighed).items():
         np.testing.assert_array_equal(recomposed[slice_name], tensor)

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from tfplus.errors import UsageError
-from tfplus.feature_server.checking import FeatureBatch
 from tfplus.feature_server.freeze_policy import Choice, Point
 from tfplus.feature_server.publisher import TrainingPolicy
 from tfplus.feature_server.serving import FeatureServer, ServerConfig
-from tfplus.feature_server.store import Store
+from tfplus.feature_server.state.records import FeatureBatch
+from tfplus.feature_server.state.store import Store
 from tfplus.features import signature
 from tfplus.model_file import artifact
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from tfplus.errors import RemoteError
 from tfplus.feature_server import head
 from tfplus.feature_server.publisher import TrainingPolicy
 from tfplus.feature_server.serving import FeatureServer, ServerConfig
+from tfplus.features import sendings
+from tfplus.features.index import Index
+from tfplus.features.sendings import Sending
 from tfplus.fleet.clients.feature_client import FeatureClient, header_of
 from tfplus.model_file import artifact, weights_file
 from tfplus_agent.features import kept
@@ -24,6 +29,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
+Asked = Callable[[Path | str, str], list[list[Any]]]
 # Trained where the test says so.
 NEVER = TrainingPolicy(every=10**6)
 
@@ -105,9 +111,16 @@ def test_a_flush_that_was_cut_off_counts_once(
         with Deaf(client.address) as deaf, pytest.raises(RemoteError, match="lost"):
             flush(opened, deaf, "pi-1")
         assert len(opened.cache.uploads.pending()) == 1
-        sent = flush(opened, client, "pi-1")
+        sent = flush(opened, client, "pi-1", sending=Sending(2.0))
         assert (sent.samples, sent.held_samples) == (11, 11)
         assert opened.cache.uploads.pending() == []
+    # Each left twice, first as it is: whether it arrived is not known here.
+    index = Index(tmp_path / "kept")
+    assert sendings.histories(index.db) == {(Sending(), Sending(2.0)): 11}
+    index.close()
+    code, out, err = split_files.run("features", "privacy", "--feature-cache", tmp_path / "kept")
+    assert code == 0, err
+    assert re.search(r"11 +│ +2 +│ no bound +│ no bound", out)
 
 
 def test_another_backbone_is_fetched_whole(split_files: SimpleNamespace, tmp_path: Path) -> None:
@@ -155,7 +168,7 @@ def test_a_version_outlives_the_server(
 
 
 def test_a_malicious_device_is_refused_and_named(
-    server: FeatureServer, client: FeatureClient
+    server: FeatureServer, client: FeatureClient, tmp_path: Path, asked: Asked
 ) -> None:
     wanted = server.publisher.wanted
     made = wanted.maker, wanted.hyper
@@ -168,6 +181,6 @@ def test_a_malicious_device_is_refused_and_named(
     with pytest.raises(RemoteError, match=r"labels \[3\]"):
         client.flush(header, np.zeros_like(rows))
     assert client.published().samples == 0
-    told = server._store._db.execute("SELECT why FROM refusals").fetchall()
+    told = asked(tmp_path / "hub", "SELECT why FROM refusals")
     assert len(told) == 2
     assert all("mallory" in why for (why,) in told)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +37,9 @@ def send(client: FeatureClient, serving: FeatureServer, device: str, number: int
     return client.flush(header, np.full((1, *wanted.shape), number, np.float32)).samples
 
 
-def test_a_certificate_says_who_it_is(split_files: SimpleNamespace, tmp_path: Path) -> None:
+def test_a_certificate_says_who_it_is(
+    split_files: SimpleNamespace, tmp_path: Path, asked: Callable[[Path, str], list[list[Any]]]
+) -> None:
     now = datetime.datetime.now(datetime.timezone.utc)
     certs.create_ca(tmp_path / "ca", now)
     for name, role in (("hub", "peer"), ("pi-1", "peer"), ("pi-2", "peer"), ("eye", "reader")):
@@ -52,8 +56,7 @@ def test_a_certificate_says_who_it_is(split_files: SimpleNamespace, tmp_path: Pa
             # Another's name in the message is refused, and the one in the certificate is told.
             with pytest.raises(RemoteError, match=r"batch of 'pi-1' was refused.*of 'pi-2'"):
                 send(client, serving, "pi-2", 2)
-        held = serving._store._db.execute("SELECT device FROM samples").fetchall()
-        assert held == [("pi-1",)]
+        assert asked(tmp_path / "state", "SELECT device FROM samples") == [["pi-1"]]
         with FeatureClient(serving.address, tls["eye"]) as client:
             assert client.published().samples == 1
             with pytest.raises(RemoteError, match="'eye' is a reader"):

@@ -1,4 +1,7 @@
-"""Two server processes behind one data base: nothing is lost, nothing counts twice."""
+"""Two server processes behind one data base: nothing is lost, nothing counts twice.
+
+The data base is SQLite in a folder, then PostgreSQL.
+"""
 
 from __future__ import annotations
 
@@ -6,45 +9,45 @@ import contextlib
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pytest
 
-from tfplus.feature_server.store import NAME
+from tfplus.errors import UnreachableError
 from tfplus.fleet.clients.feature_client import FeatureClient, header_of
 from tfplus.model_file import artifact, weights_file
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 EVERY, DEVICES, BATCHES = 8, 6, 4
+Asked = Callable[[Path | str, str], list[list[Any]]]
 # A server that stands still at a moment of its first training's publication, and says so.
 SERVER = """
 import sys, threading
 moment = sys.argv.pop(1)
+import sqlalchemy
 from tfplus.cli.main import main
-from tfplus.feature_server.store import Store
+from tfplus.feature_server.state.store import Store
 publish = Store.publish
 
-def stand_still():
+def stand_still(*_):
     print("here", flush=True)
     threading.Event().wait()
 
-def publish_until(store, version):
+def publish_until(store, version, weights):
     if version.number == 1 or moment == "never":
-        return publish(store, version)
-    if moment == "written":
-        stand_still()
+        return publish(store, version, weights)
     if moment == "inserted":
-        store._db.set_trace_callback(lambda sql: stand_still() if sql == "COMMIT" else None)
-    publish(store, version)
+        sqlalchemy.event.listen(store._engine, "commit", stand_still)
+    publish(store, version, weights)
     stand_still()
 
 Store.publish = publish_until
@@ -53,10 +56,12 @@ main()
 
 
 class Servers:
-    """Processes over one folder; what all of them tell comes out of one pipe."""
+    """Processes over one state; what all of them tell comes out of one pipe."""
 
-    def __init__(self, model: Path, folder: Path, stack: contextlib.ExitStack) -> None:
-        self._model, self._folder, self._stack = model, folder, stack
+    def __init__(self, model: Path, state: Path | str, stack: contextlib.ExitStack) -> None:
+        self._model, self._stack = model, stack
+        option = "--state-dir" if isinstance(state, Path) else "--database"
+        self._state = [option, str(state)]
         read, self._told = os.pipe()
         stack.callback(os.close, self._told)
         self._lines: IO[str] = stack.enter_context(os.fdopen(read))
@@ -64,7 +69,7 @@ class Servers:
     def start(self, moment: str = "never") -> subprocess.Popen[str]:
         """Starts one, and does not wait until it serves."""
         command = [sys.executable, "-c", SERVER, moment, "server", str(self._model), "--json"]
-        command += ["--state-dir", str(self._folder), "--listen", "127.0.0.1:0"]
+        command += [*self._state, "--listen", "127.0.0.1:0"]
         command += ["--every", str(EVERY), "--epochs", "1", "--threads", "1"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._told, text=True)
         self._stack.enter_context(process)
@@ -88,9 +93,9 @@ class Servers:
 
 
 @pytest.fixture
-def servers(split_files: SimpleNamespace, tmp_path: Path) -> Iterator[Servers]:
+def servers(split_files: SimpleNamespace, state: Path | str) -> Iterator[Servers]:
     with contextlib.ExitStack() as stack:
-        yield Servers(split_files.one, tmp_path / "hub", stack)
+        yield Servers(split_files.one, state, stack)
 
 
 def address(server: subprocess.Popen[str]) -> str:
@@ -112,35 +117,34 @@ def send(address: str, batches: Sequence[int]) -> dict[int, bool]:
     return was_present
 
 
-def check(folder: Path, model: Path, batches: Sequence[int], orphans: int) -> list[int]:
+def check(asked: Asked, state: Path | str, model: Path, batches: Sequence[int]) -> list[int]:
     """Holds the state against what was acknowledged; returns the samples of each version."""
-    db = sqlite3.connect(folder / NAME)
-    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    held = db.execute("SELECT sample, device, label, features FROM samples").fetchall()
-    told = db.execute("SELECT device, id, samples FROM batches").fetchall()
-    versions = db.execute("SELECT number, samples, weights FROM versions ORDER BY 1").fetchall()
-    db.close()
-    assert sorted(told) == sorted((f"pi-{n % DEVICES}", f"b-{n}", 1) for n in batches)
+    if isinstance(state, Path):
+        assert asked(state, "PRAGMA integrity_check") == [["ok"]]
+    held = asked(state, "SELECT sample, device, label, features FROM samples")
+    told = asked(state, "SELECT device, id, samples FROM batches")
+    versions = asked(state, "SELECT number, samples FROM versions ORDER BY 1")
+    weights = asked(state, "SELECT number, content FROM weights ORDER BY 1")
+    assert sorted(told) == sorted([f"pi-{n % DEVICES}", f"b-{n}", 1] for n in batches)
     assert sorted(held) == sorted(
-        (
+        [
             n.to_bytes(16, "little"),
             f"pi-{n % DEVICES}",
             n % 3,
             np.full(36, n, np.float32).tobytes(),
-        )
+        ]
         for n in batches
     )
-    assert [number for number, _, _ in versions] == list(range(1, len(versions) + 1))
-    names = [name for _, _, name in versions]
+    assert [number for number, _ in versions] == list(range(1, len(versions) + 1))
+    assert [number for number, _ in weights] == [number for number, _ in versions]
     expected = artifact.read(model).manifest.expected()
-    assert all(set(weights_file.read(folder / name)) == set(expected) for name in names)
-    assert len(set(names)) == len(names)
-    assert len(list(folder.glob("version-*"))) == len(names) + orphans
-    return [samples for _, samples, _ in versions]
+    for number, content in weights:
+        assert set(weights_file.decode(content, str(number))) == set(expected)
+    return [samples for _, samples in versions]
 
 
 def test_two_servers_lose_and_double_nothing(
-    split_files: SimpleNamespace, tmp_path: Path, servers: Servers
+    split_files: SimpleNamespace, state: Path | str, asked: Asked, servers: Servers
 ) -> None:
     # Both make the data base, and both want to publish the first version.
     both = [servers.start(), servers.start()]
@@ -165,16 +169,19 @@ def test_two_servers_lose_and_double_nothing(
     for server in both:
         server.terminate()
         assert server.wait() == 0
-    trained = check(tmp_path / "hub", split_files.one, numbers, orphans=0)
+    trained = check(asked, state, split_files.one, numbers)
     # Each goes on from the one before it, over all that was there.
     assert trained == sorted(trained)
 
 
-@pytest.mark.parametrize(
-    ("moment", "published"), [("written", 1), ("inserted", 1), ("committed", 2)]
-)
+@pytest.mark.parametrize(("moment", "published"), [("inserted", 1), ("committed", 2)])
 def test_a_server_that_is_killed_while_it_publishes(
-    moment: str, published: int, split_files: SimpleNamespace, tmp_path: Path, servers: Servers
+    moment: str,
+    published: int,
+    split_files: SimpleNamespace,
+    state: Path | str,
+    asked: Asked,
+    servers: Servers,
 ) -> None:
     first = servers.start(moment)
     assert first.stdout is not None
@@ -192,6 +199,43 @@ def test_a_server_that_is_killed_while_it_publishes(
     second.terminate()
     assert second.wait() == 0
     numbers = [*before, *after]
-    trained = check(tmp_path / "hub", split_files.one, numbers, orphans=2 - published)
+    trained = check(asked, state, split_files.one, numbers)
     assert trained[0] == 0
     assert len(trained) >= published + 1
+
+
+def test_a_server_that_is_killed_while_devices_send_to_both(
+    split_files: SimpleNamespace, state: Path | str, asked: Asked, servers: Servers
+) -> None:
+    both = [servers.start(), servers.start()]
+    addresses = [address(server) for server in both]
+    numbers, acknowledged = range(DEVICES * BATCHES), list[int]()
+    one_at_a_time = threading.Lock()
+
+    def device(own: int) -> int:
+        """Sends its batches, each to the other server where one went away; returns how often."""
+        gone = 0
+        for number in range(own, len(numbers), DEVICES):
+            for one in cycle(addresses if number % 2 else addresses[::-1]):
+                try:
+                    send(one, [number])
+                except UnreachableError:
+                    gone += 1
+                    continue
+                break
+            with one_at_a_time:
+                acknowledged.append(number)
+                # The other devices are in the middle of something.
+                if len(acknowledged) == DEVICES + 1:
+                    both[0].send_signal(signal.SIGKILL)
+        return gone
+
+    with ThreadPoolExecutor(DEVICES) as pool:
+        assert sum(pool.map(device, range(DEVICES))) > 0
+    assert both[0].wait() == -signal.SIGKILL
+    assert sorted(acknowledged) == list(numbers)
+    servers.wait_for(2)
+    both[1].terminate()
+    assert both[1].wait() == 0
+    trained = check(asked, state, split_files.one, numbers)
+    assert trained == sorted(trained)

@@ -57,6 +57,7 @@ def test_a_batch_comes_through() -> None:
         ({"samples": [b"a" * 16, b"b"]}, "keys of 16 bytes"),
         ({"samples": [], "labels": []}, "1 to 4096 samples"),
         ({"samples": [bytes(16)] * 5000}, "1 to 4096 samples"),
+        ({"note": "a\0"}, "none of them NUL"),
         ({"batch_id": ""}, "expected an id"),
         ({"sha256": bytes(32)}, "do not match their SHA-256"),
         ({"device": "pi-2"}, "says that it is of 'pi-2'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import threading
@@ -12,6 +13,7 @@ import typer
 
 from tfplus.cli import encryption
 from tfplus.cli.output import stderr_console
+from tfplus.errors import MissingExtraError, UsageError
 
 app = typer.Typer(add_completion=False)
 
@@ -25,7 +27,18 @@ def server(
             "each cut once more, to have the freeze point chosen."
         ),
     ],
-    state_dir: Annotated[Path, typer.Option(help="Where samples' features and versions are kept.")],
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Where samples' features and versions are kept (SQLite).")
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="TFPLUS_DATABASE",
+            show_envvar=True,
+            help="postgresql://USER:PASSWORD@HOST/NAME, in place of --state-dir.",
+        ),
+    ] = None,
     listen: Annotated[
         str, typer.Option(help="HOST:PORT to serve on; port 0 takes a free one.")
     ] = "127.0.0.1:50061",
@@ -47,7 +60,9 @@ def server(
     """Collect features with labels that devices send, train the head on them, publish versions.
 
     Devices send with `tfplus features flush` and fetch with `tfplus features pull`. It serves until
-    Ctrl-C or SIGTERM; what was acknowledged is on disk. Several servers may share --state-dir.
+    Ctrl-C or SIGTERM; what was acknowledged is on disk. Several servers of one machine may share
+    --state-dir, and several of any machines a data base of PostgreSQL; TFPLUS_DATABASE holds its
+    URL where other users of this machine must not see the password.
 
     Of several files it serves the one whose freeze point is the cheapest of those that are good, by
     a training of each head on what was collected, when it starts; it tells the reason.
@@ -57,8 +72,16 @@ def server(
       tfplus server head.tflite --state-dir hub/ --every 16 --epochs 10
       tfplus server head.tflite --state-dir hub/ --listen 0.0.0.0:50061 --tls-dir certs/hub
       tfplus server early.tflite late.tflite --state-dir hub/
+      tfplus server head.tflite --database 'postgresql://hub:secret@db.local/hub'
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    state = state_dir if database is None else database
+    if state is None or (state_dir is not None and database is not None):
+        raise UsageError(
+            "expected --state-dir FOLDER, or --database URL (or TFPLUS_DATABASE): one of them"
+        )
+    if not all(map(importlib.util.find_spec, ("alembic", "pg8000", "sqlalchemy"))):
+        raise MissingExtraError.of("tfplus server", "server")
     from tfplus.feature_server.publisher import TrainingPolicy
     from tfplus.feature_server.serving import FeatureServer, ServerConfig
 
@@ -73,7 +96,7 @@ def server(
             console.print(text, markup=False, soft_wrap=True)
 
     file, *others = model
-    config = ServerConfig(file, state_dir, listen, tls, insecure, policy, tuple(others))
+    config = ServerConfig(file, state, listen, tls, insecure, policy, tuple(others))
     ends = {signal.SIGTERM, signal.SIGINT}
     # Threads inherit it: the signal waits for `sigwait`, whoever it was sent to.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)

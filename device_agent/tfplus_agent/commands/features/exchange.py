@@ -81,6 +81,7 @@ def flush(
     import numpy as np
 
     from tfplus.feature_server import head
+    from tfplus.features.sendings import Sending
     from tfplus.fleet.clients.feature_client import FeatureClient
     from tfplus_agent.features import energy, kept, label_response, noising, patience
     from tfplus_agent.features.flush import Flushed
@@ -108,7 +109,13 @@ def flush(
 
         def work() -> Flushed:
             return send(
-                opened, client, name, change=change.apply, respond=respond, note="; ".join(notes)
+                opened,
+                client,
+                name,
+                change=change.apply,
+                respond=respond,
+                note="; ".join(notes),
+                sending=Sending(change.multiplier, label_epsilon or 0.0, len(labels)),
             )
 
         sent = patience.with_retries(work, retry_s, rng)

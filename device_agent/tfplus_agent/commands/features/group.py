@@ -9,7 +9,7 @@ import typer
 
 from tfplus.cli.output import print_json, stderr_console, stdout_console
 from tfplus.features.eviction import FREQUENT
-from tfplus_agent.commands.features import exchange, page
+from tfplus_agent.commands.features import exchange, page, privacy
 
 app = typer.Typer(
     add_completion=False,
@@ -20,6 +20,7 @@ app.command("flush")(exchange.flush)
 app.command("pull")(exchange.pull)
 app.command("log")(exchange.log)
 app.command("page")(page.page)
+app.command("privacy")(privacy.privacy)
 
 Model = Annotated[
     Path, typer.Argument(help="A .tflite file of `tfplus export --split` or --cached.")

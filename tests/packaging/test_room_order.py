@@ -22,8 +22,8 @@ ORDER = {
     "tfplus": """
         errors proto proto.v1 system tensors codecs wire pairing tflite model_file data.store
         data.formats data measure runtime features training feature_server profiling report
-        benchmark decoupling tiles tiles.calibration tiles.transport tiles.process gossip
-        gossip.mixing gossip.core gossip.membership.swim gossip.membership gossip.compression
+        benchmark decoupling tiles tiles.planning tiles.calibration tiles.transport tiles.process
+        gossip gossip.mixing gossip.core gossip.membership.swim gossip.membership gossip.compression
         gossip.transport gossip.simulation fleet.clients fleet fleet.tiles api campaign.planning
         campaign campaign.figures demo cli cli.text cli.commands cli.commands.jobs __main__
     """,

@@ -6,8 +6,8 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from tfplus.tiles import cost
-from tfplus.tiles.cost import Job
+from tfplus.tiles.planning import cost
+from tfplus.tiles.planning.job import Job
 from tfplus.tiles.grid import Tiling
 from tfplus.tiles.results import Span
 

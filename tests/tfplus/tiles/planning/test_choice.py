@@ -8,10 +8,11 @@ import pytest
 
 from tests.tfplus.tiles import reference
 from tfplus.errors import UsageError
-from tfplus.tiles import cost, picture, planning
-from tfplus.tiles.cluster import Cluster
-from tfplus.tiles.cost import Job
 from tfplus.tiles.grid import Grid, Tiling, every_grouping
+from tfplus.tiles.layers import Chain, TiledLayer, Window
+from tfplus.tiles.planning import choice, cost, grids, picture, written
+from tfplus.tiles.planning.cluster import Cluster
+from tfplus.tiles.planning.job import Job
 
 CHAIN = reference.six_layers(64, 48)
 JOB = Job(4, slots=1)
@@ -24,22 +25,41 @@ FAST = Cluster(macs_per_s=1e6, bits_per_s=1e9, message_s=1e-6)
 def test_the_best_grouping_is_the_best_of_all(cluster: Cluster, grid: Grid) -> None:
     every = [Tiling(CHAIN, grid, groups) for groups in every_grouping(6)]
     costs = [cost.of_step(tiling, JOB, cluster) for tiling in every]
-    found = planning.choose(CHAIN, [grid], JOB, cluster)
+    found = choice.choose(CHAIN, [grid], JOB, cluster)
     assert found.best.cost.step_s == pytest.approx(min(c.step_s for c in costs))
     # Under a limit, too: the fastest of those that keep to it. Groups are weighed by the device
     # that takes most in each, so that the limit is one that this bound keeps to.
     for limit in sorted({c.memory_bytes for c in costs})[::6]:
         held = dataclasses.replace(cluster, memory_bytes=limit)
-        chosen = planning.choose(CHAIN, [grid], JOB, held).best.cost
+        chosen = choice.choose(CHAIN, [grid], JOB, held).best.cost
         fitting = [c.step_s for c in costs if c.memory_bytes <= limit]
         assert chosen.memory_bytes <= limit
         assert chosen.step_s <= min(fitting) * 1.1
 
 
+def activation(name: str, layer: TiledLayer) -> TiledLayer:
+    rows, columns = (Window.of(n, 1, 1, 1, same=False) for n in reference.side(layer))
+    return TiledLayer(name, "elementwise", rows, columns, layer.channels_out, layer.channels_out)
+
+
+@pytest.mark.parametrize("cluster", [SLOW, FAST, Cluster()])
+def test_no_grouping_that_begins_with_an_activation_is_better(cluster: Cluster) -> None:
+    a, b, c, *_ = CHAIN.layers
+    chain = Chain("m", (a, activation("x", a), b, activation("y", b), c, activation("z", c)))
+    grid = Grid.even(2, 2)
+    found = choice.choose(chain, [grid], JOB, cluster).best
+    every = [
+        cost.of_step(Tiling(chain, grid, groups), JOB, cluster) for groups in every_grouping(6)
+    ]
+    assert found.cost.step_s == pytest.approx(min(c.step_s for c in every))
+    kinds = [chain.layers[start].kind for start, _ in found.tiling.groups]
+    assert "elementwise" not in kinds
+
+
 def test_slow_links_fuse_and_slow_devices_do_not() -> None:
     grid = [Grid.even(2, 2)]
-    few = planning.choose(CHAIN, grid, JOB, Cluster(1e12, 1e9, 0.1)).best
-    many = planning.choose(CHAIN, grid, JOB, FAST).best
+    few = choice.choose(CHAIN, grid, JOB, Cluster(1e12, 1e9, 0.1)).best
+    many = choice.choose(CHAIN, grid, JOB, FAST).best
     assert len(few.tiling.groups) < len(many.tiling.groups)
 
 
@@ -66,34 +86,34 @@ def test_what_no_plan_meets_is_refused_with_one_that_works() -> None:
     with pytest.raises(
         UsageError, match=r"no plan keeps a device below .* --batch-size \d+"
     ) as told:
-        planning.choose(CHAIN, [Grid.even(2, 2)], Job(64), tight)
+        choice.choose(CHAIN, [Grid.even(2, 2)], Job(64), tight)
     batch = int(str(told.value).rpartition("--batch-size ")[2].split(",")[0])
-    assert planning.choose(CHAIN, [Grid.even(2, 2)], Job(batch), tight).best
+    assert choice.choose(CHAIN, [Grid.even(2, 2)], Job(batch), tight).best
     with pytest.raises(UsageError, match=r"weights and optimizer alone take 9\.0 MB"):
-        planning.choose(
+        choice.choose(
             CHAIN, [Grid.even(2, 2)], Job(1), dataclasses.replace(tight, memory_bytes=9)
         )
 
 
 def test_too_many_tiles_are_refused_with_fewer_layers() -> None:
     with pytest.raises(UsageError, match=r"nearest that works: --layers \d+ --grid 20x1") as told:
-        planning.choose(CHAIN, [Grid.even(20, 1)], JOB, Cluster())
+        choice.choose(CHAIN, [Grid.even(20, 1)], JOB, Cluster())
     layers = int(str(told.value).partition("--layers ")[2].split()[0])
-    assert planning.choose(CHAIN.first(layers), [Grid.even(20, 1)], JOB, Cluster()).best
+    assert choice.choose(CHAIN.first(layers), [Grid.even(20, 1)], JOB, Cluster()).best
     with pytest.raises(UsageError, match=r"expected 1 to 6; "):
         CHAIN.first(7)
 
 
 def test_groupings_are_read_as_they_are_shown() -> None:
     for groups in every_grouping(6):
-        assert planning.parse(planning.shown(groups), 6) == groups
+        assert written.parse(written.shown(groups), 6) == groups
     for text in ("1-3", "1-3 5-6", "2-6", "1-6 7", "a", "3-1 4-6", ""):
         with pytest.raises(UsageError, match="expected groups of layers 1 to 6"):
-            planning.parse(text, 6)
+            written.parse(text, 6)
 
 
 def test_grids_of_a_number_of_devices() -> None:
-    assert [g.shown for g in planning.grids_of(6)] == ["6x1", "3x2", "2x3", "1x6"]
+    assert [g.shown for g in grids.grids_of(6)] == ["6x1", "3x2", "2x3", "1x6"]
     assert Grid.parse("2x3") == Grid.even(2, 3)
     for text in ("2", "x2", "0x2", "2x99", "2x-1"):
         with pytest.raises(UsageError, match="--grid"):

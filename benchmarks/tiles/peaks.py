@@ -49,7 +49,7 @@ class Peaks:
 def of_tiles(
     training: TiledTraining, tiling: Tiling, batch: int, tell: Callable[[str], None]
 ) -> Peaks:
-    """Trains by a plan for a few steps, on random samples, each device a process of this machine."""
+    """Trains by a plan for a few steps on random samples, each device a process of its own."""
     files = training.files(tiling, batch, tell)
     rows, columns, channels = tiling.chain.maps()[0]
     rng = np.random.default_rng(0)

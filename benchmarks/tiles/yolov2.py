@@ -33,14 +33,13 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "export"), str(ROOT / "benchmarks")]
 
 from support.documents import insert  # noqa: E402
+
+from tfplus.tiles.planning import written  # noqa: E402
+from tfplus.tiles.planning.choice import Candidate  # noqa: E402
+from tfplus.tiles.planning.job import Job  # noqa: E402
 from tiles import darknet, predicted  # noqa: E402
 from tiles.darknet import Normalization  # noqa: E402
 from tiles.predicted import Row  # noqa: E402
-
-from tfplus.tiles.planning import cost, written  # noqa: E402
-from tfplus.tiles.planning.choice import Candidate  # noqa: E402
-from tfplus.tiles.planning.cluster import Cluster  # noqa: E402
-from tfplus.tiles.planning.job import Job  # noqa: E402
 
 PAGE = ROOT / "docs" / "tiles.md"
 NAME = "tiles/yolov2"
@@ -63,11 +62,11 @@ def measured(
 ) -> dict[str, Any]:  # fmt: skip
     """Peaks of processes that train, by number of devices; 0 is the network without tiles."""
     import keras
-    from tiles import peaks
 
     from tfplus_export.optimizers import Sgd
     from tfplus_export.sources import source
     from tfplus_export.tiles import trained
+    from tiles import peaks
 
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "yolov2.keras")
@@ -137,11 +136,11 @@ def memory_table(found: Mapping[Normalization, Mapping[str, Any]], title: str) -
 def step_table(found: Mapping[Normalization, Mapping[str, Any]]) -> str:
     """The fastest plans."""
     lines = [
-        "**Predicted by the planner's model, not measured.** The fastest plans; *a core* is taken to "
-        f"do {predicted.CORE_MACS_PER_S / 1e9:g} GMAC/s, a message to take "
+        "**Predicted by the planner's model, not measured.** The fastest plans; *a core* is taken "
+        f"to do {predicted.CORE_MACS_PER_S / 1e9:g} GMAC/s, a message to take "
         f"{1e3 * predicted.MESSAGE_S:g} ms beside its bytes:\n",
-        "| a device has | normalization | devices | grid | groups | step, s | times a single core | "
-        "times a group a layer | times fewest groups |",
+        "| a device has | normalization | devices | grid | groups | step, s | times a single core "
+        "| times a group a layer | times fewest groups |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     profiles = predicted.PROFILES
@@ -169,7 +168,9 @@ def peak_table(found: Mapping[Normalization, Mapping[str, Any]], title: str) -> 
     ]
     for kind, each in found.items():
         one = each["measured"]["untiled_resident_bytes"]
-        lines.append(f"| {SAID[kind]} | 1 | without tiles | – | – | – | – | {one / 1e6:.0f} | 1.0 |")
+        lines.append(
+            f"| {SAID[kind]} | 1 | without tiles | – | – | – | – | {one / 1e6:.0f} | 1.0 |"
+        )
         for plan in each["measured"]["devices"]:
             told, took = max(plan["memory_bytes"]), max(plan["beyond_idle_bytes"])
             most = max(plan["resident_bytes"])

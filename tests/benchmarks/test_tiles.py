@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
+import keras  # noqa: TID251
 import numpy as np
 import pytest
 from tiles import darknet, predicted

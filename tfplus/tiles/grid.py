@@ -137,11 +137,14 @@ class Tiling:
       chain: the layers.
       grid: of tiles.
       groups: (first layer, one behind the last) of each group, which follow each other.
+      keep: whether what a group's layers make stays from its forward to its backward pass, which
+        computes it again otherwise.
     """
 
     chain: Chain
     grid: Grid
     groups: tuple[tuple[int, int], ...]
+    keep: bool = False
 
     @cached_property
     def tiles(self) -> tuple[tuple[GroupTile, ...], ...]:

@@ -12,11 +12,11 @@ from tests.tfplus.tiles.test_wire import devices
 from tfplus.errors import DataError, RemoteError
 from tfplus.fleet.tiles import measuring as tile_measuring
 from tfplus.proto.v1 import tiles_pb2 as pb
-from tfplus.tiles.planning import cost
 from tfplus.tiles.calibration import calls, fit
+from tfplus.tiles.grid import Grid, Tiling
+from tfplus.tiles.planning import cost
 from tfplus.tiles.planning.cluster import Cluster, Link, Speed
 from tfplus.tiles.planning.job import Job
-from tfplus.tiles.grid import Grid, Tiling
 from tfplus.tiles.results import Span
 
 JOB = Job(4)

@@ -65,7 +65,7 @@ def test_gradients_of_grids(grid: Grid, whole) -> None:
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 2), (2, 2), (1, 3)])
 def test_gradients_of_a_cut_by_speed(rows: int, columns: int, whole) -> None:
-    speeds = tuple(Speed(1e4 * (1 + 2 * (i == 0))) for i in range(rows * columns))
+    speeds = tuple(Speed(1e4 * (1 + 2 * (i % columns == 0))) for i in range(rows * columns))
     cluster = Cluster(1e4, 1e9, 1e-4, None, speeds)
     cut = [Grid.even(rows, columns)]
     tiling = choice.choose(CHAIN, cut, Job(2), cluster, balance=True).best.tiling

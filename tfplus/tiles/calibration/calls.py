@@ -6,9 +6,9 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from tfplus.tiles.grid import Tiling
 from tfplus.tiles.planning import cost
 from tfplus.tiles.planning.job import Job
-from tfplus.tiles.grid import Tiling
 from tfplus.tiles.results import Span
 
 
@@ -18,8 +18,8 @@ def products(tiling: Tiling, job: Job, device: int) -> dict[str, int]:
     for number, tile in enumerate(tiling.part(device), 1):
         forward = job.batch * cost.macs(tile)
         found[f"forward {number}"] = forward
-        # The pass forward once more is part of it.
-        found[f"backward {number}"] = (cost.PASSES - 1) * forward
+        # The pass forward once more may be part of it.
+        found[f"backward {number}"] = (cost.passes(tiling.keep) - 1) * forward
     if device == job.tail:
         found["tail"] = cost.UNTILED_PASSES * job.batch * tiling.chain.tail_macs
     return found

@@ -8,6 +8,7 @@ those of the next layers are made of them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,9 @@ class _Label:
     memory: int
 
 
-def groupings(chain: Chain, grid: Grid, job: Job, cluster: Cluster) -> list[Grouping]:
+def groupings(
+    chain: Chain, grid: Grid, job: Job, cluster: Cluster, keep: bool
+) -> list[Grouping]:  # fmt: skip
     """The groupings that no other one beats in time and memory at once.
 
     None begins a group with an activation: it reads what it makes, so that at the end of the group
@@ -73,7 +76,7 @@ def groupings(chain: Chain, grid: Grid, job: Job, cluster: Cluster) -> list[Grou
             tiles = group_tiles(chain.layers[start:stop], grid)
             # The map in front is cut like the output of its own layer, whatever group that is in.
             before = single[start - 1] if start else ()
-            found = cost.of_group(tiles, before, job, cluster)
+            found = cost.of_group(tiles, before, job, cluster, keep)
             made.extend(
                 _Label(
                     (*label.groups, (start, stop)),
@@ -94,6 +97,7 @@ def choose(
     groups: Grouping | None = None,
     *,
     balance: bool = False,
+    keep: Sequence[bool] = (False,),
 ) -> Choice:
     """The fastest tiling that keeps to the memory of a device.
 
@@ -104,6 +108,7 @@ def choose(
       cluster: the devices.
       groups: certain ones; None for the best.
       balance: for devices of unequal speed also try each grid with tiles of unequal size.
+      keep: whether what layers make may stay between the passes, see `Tiling`; all are tried.
 
     Raises:
       UsageError: no grid can cut the maps, or none keeps to the memory; the message has the nearest
@@ -111,9 +116,9 @@ def choose(
     """
     found: list[Candidate] = []
     refusal = ""
-    for cut in cuts:
+    for cut, kept in itertools.product(cuts, keep):
         try:
-            even = _candidates(chain, cut, job, cluster, groups)
+            even = _candidates(chain, cut, job, cluster, groups, kept)
         except UsageError as error:
             refusal = str(error)
             continue
@@ -122,7 +127,7 @@ def choose(
             first = min(even, key=lambda c: grids.order(cluster)(c.cost))
             uneven = grids.balanced(first.tiling, job, cluster)
             if uneven != cut:
-                found.extend(_candidates(chain, uneven, job, cluster, groups))
+                found.extend(_candidates(chain, uneven, job, cluster, groups, kept))
     if not found:
         advice = "" if groups is not None else f"; {_fewer_layers(chain, cuts)}"
         raise UsageError(f"{refusal}{advice}")
@@ -130,13 +135,13 @@ def choose(
 
 
 def _candidates(
-    chain: Chain, grid: Grid, job: Job, cluster: Cluster, groups: Grouping | None
+    chain: Chain, grid: Grid, job: Job, cluster: Cluster, groups: Grouping | None, keep: bool
 ) -> list[Candidate]:
     every = tuple((i, i + 1) for i in range(len(chain.layers)))
     wanted = [groups] if groups is not None else [
-        *groupings(chain, grid, job, cluster), fused(chain), every
+        *groupings(chain, grid, job, cluster, keep), fused(chain), every
     ]  # fmt: skip
-    tilings = [Tiling(chain, grid, each) for each in dict.fromkeys(wanted)]
+    tilings = [Tiling(chain, grid, each, keep) for each in dict.fromkeys(wanted)]
     return [Candidate(tiling, cost.of_step(tiling, job, cluster)) for tiling in tilings]
 
 

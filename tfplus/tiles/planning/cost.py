@@ -1,8 +1,9 @@
 """What a tiling takes: products, bytes, messages, memory and a predicted time, by device.
 
 A model, not a measurement. Forward, the pass computed again for the gradients, and the two
-gradients are four times the products of a forward pass. A device's links run both ways at once.
-Halos are waited for before a group begins; nothing overlaps.
+gradients are four times the products of a forward pass, three times where nothing is computed
+again. A device's links run both ways at once. Halos are waited for before a group begins; nothing
+overlaps.
 """
 
 from __future__ import annotations
@@ -18,12 +19,11 @@ from tfplus.tiles.planning import memory, traffic
 from tfplus.tiles.planning.cluster import Cluster
 from tfplus.tiles.planning.job import Job
 
-# Forward, forward once more, gradient of the input, gradient of the weights.
-PASSES = 4
+# Forward, gradient of the input, gradient of the weights. The tail, and a network without tiles,
+# compute nothing again.
+UNTILED_PASSES = 3
 # A group's pass forward, and the one backward.
 _CALLS = 2
-# The tail, and a network without tiles, compute nothing twice.
-UNTILED_PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,17 @@ class GroupCost:
     memory_bytes: int
 
 
+def passes(keep: bool) -> int:
+    """Products of a step for each of a forward pass: one more where the pass is computed again."""
+    return UNTILED_PASSES if keep else UNTILED_PASSES + 1
+
+
 def of_group(
-    tiles: Sequence[GroupTile], before: Sequence[GroupTile], job: Job, cluster: Cluster
+    tiles: Sequence[GroupTile],
+    before: Sequence[GroupTile],
+    job: Job,
+    cluster: Cluster,
+    keep: bool,
 ) -> GroupCost:
     """What a group takes, given who makes its input.
 
@@ -99,17 +108,18 @@ def of_group(
       before: tiles of which the cores are the group's input; empty for the first group.
       job: what is trained.
       cluster: the devices.
+      keep: see `Tiling`.
     """
     return GroupCost(
-        max(tile_s(tile, device, job, cluster) for device, tile in enumerate(tiles)),
+        max(tile_s(tile, device, job, cluster, keep) for device, tile in enumerate(tiles)),
         traffic.halo_s(before, tiles, job, cluster) if before else 0.0,
-        max(memory.kept_bytes(tile, job) + memory.work_bytes(tile, job) for tile in tiles),
+        max(memory.kept_bytes(tile, job) + memory.work_bytes(tile, job, keep) for tile in tiles),
     )
 
 
-def tile_s(tile: GroupTile, device: int, job: Job, cluster: Cluster) -> float:
+def tile_s(tile: GroupTile, device: int, job: Job, cluster: Cluster, keep: bool) -> float:
     """Seconds of both passes of a group's tile on a device."""
-    return cluster.compute_s(device, PASSES * job.batch * macs(tile), _CALLS)
+    return cluster.compute_s(device, passes(keep) * job.batch * macs(tile), _CALLS)
 
 
 def tail_s(chain: Chain, job: Job, cluster: Cluster) -> float:
@@ -123,8 +133,12 @@ def of_step(tiling: Tiling, job: Job, cluster: Cluster) -> StepCost:
     Raises:
       UsageError: the tiling cuts a map into more tiles than it has pixels.
     """
-    groups, devices = tiling.tiles, tiling.grid.tiles
-    costs = [of_group(g, groups[i - 1] if i else (), job, cluster) for i, g in enumerate(groups)]
+    groups, devices, keep = tiling.tiles, tiling.grid.tiles, tiling.keep
+    costs = [
+        of_group(group, groups[i - 1] if i else (), job, cluster, keep)
+        for i, group in enumerate(groups)
+    ]
+    each = passes(keep) * job.batch
     messages = [0] * devices
     for before, after in itertools.pairwise(groups):
         for count, more in enumerate(traffic.messages(before, after)):
@@ -137,13 +151,13 @@ def of_step(tiling: Tiling, job: Job, cluster: Cluster) -> StepCost:
     for device in range(devices):
         part = tiling.part(device)
         tail = device == job.tail
-        own = PASSES * job.batch * sum(macs(tile) for tile in part)
-        fair = PASSES * job.batch * sum(fair_macs(tiling, device))
+        own = each * sum(macs(tile) for tile in part)
+        fair = each * sum(fair_macs(tiling, device))
         rest = UNTILED_PASSES * job.batch * tiling.chain.tail_macs if tail else 0
-        seconds = sum(tile_s(tile, device, job, cluster) for tile in part)
+        seconds = sum(tile_s(tile, device, job, cluster, keep) for tile in part)
         seconds += tail_s(tiling.chain, job, cluster) if tail else 0.0
         needed = memory.fixed_bytes(tiling, job)
-        needed += sum(memory.kept_bytes(t, job) + memory.work_bytes(t, job) for t in part)
+        needed += sum(memory.kept_bytes(t, job) + memory.work_bytes(t, job, keep) for t in part)
         redundant = max(own - fair, 0)
         found.append(
             DeviceCost(own + rest, redundant, seconds, sent[device], messages[device], needed)

@@ -6,10 +6,11 @@ that the cuts of all maps lie behind each other, and people can write them down.
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 
 from tfplus.tiles.grid import Grid, Tiling
-from tfplus.tiles.layers import Chain
 from tfplus.tiles.planning import cost
 from tfplus.tiles.planning.cluster import Cluster
 from tfplus.tiles.planning.cost import StepCost
@@ -33,8 +34,9 @@ def order(cluster: Cluster) -> Callable[[StepCost], tuple[int, float]]:
 def balanced(tiling: Tiling, job: Job, cluster: Cluster) -> Grid:
     """A cut of as many rows and columns of tiles for devices of unequal speed.
 
-    It starts where tiles are in proportion to the speeds. Then a row, or a column, of the last map
-    goes from the tiles that compute longest to those that compute shortest, for as long as the step
+    It starts where tiles are in proportion to the speeds. Then rows and columns of the last map go
+    from the tiles that compute longest, or are largest, to those that compute shortest, or are
+    smallest, one by one, for as long as that brings the plan nearer to the memory, or the step
     becomes shorter.
 
     Args:
@@ -45,8 +47,8 @@ def balanced(tiling: Tiling, job: Job, cluster: Cluster) -> Grid:
     Returns:
       Shares in rows and columns of the last map; `tiling.grid` where nothing is better.
     """
-    chain, high, wide = tiling.chain, len(tiling.grid.rows), len(tiling.grid.columns)
-    rows, columns, _ = chain.maps()[-1]
+    high, wide = len(tiling.grid.rows), len(tiling.grid.columns)
+    rows, columns, _ = tiling.chain.maps()[-1]
     if rows < high or columns < wide:
         return tiling.grid
     speeds = [[cluster.macs_of(r * wide + c) for c in range(wide)] for r in range(high)]
@@ -57,11 +59,11 @@ def balanced(tiling: Tiling, job: Job, cluster: Cluster) -> Grid:
     key = order(cluster)
 
     def judged(cut: Grid) -> tuple[int, float]:
-        return key(cost.of_step(Tiling(chain, cut, tiling.groups), job, cluster))
+        return key(cost.of_step(dataclasses.replace(tiling, grid=cut), job, cluster))
 
     best = judged(grid)
     for _ in range(_MOST_MOVES):
-        seconds = _seconds(Tiling(chain, grid, tiling.groups), job, cluster)
+        seconds = _seconds(dataclasses.replace(tiling, grid=grid), job, cluster)
         by_row = [max(row) for row in seconds]
         by_column = [max(column) for column in zip(*seconds, strict=True)]
         moved = [
@@ -79,7 +81,7 @@ def _seconds(tiling: Tiling, job: Job, cluster: Cluster) -> list[list[float]]:
     """Of computing, by row and column of tiles; without the rest of the network."""
     wide = len(tiling.grid.columns)
     found = [
-        sum(cost.tile_s(tile, device, job, cluster) for tile in tiling.part(device))
+        sum(cost.tile_s(tile, device, job, cluster, tiling.keep) for tile in tiling.part(device))
         for device in range(tiling.grid.tiles)
     ]
     return [found[i : i + wide] for i in range(0, len(found), wide)]
@@ -95,12 +97,12 @@ def _shares(speeds: Sequence[float], size: int) -> tuple[float, ...]:
 
 
 def _moved(shares: tuple[float, ...], seconds: Sequence[float]) -> list[tuple[float, ...]]:
-    """One row from the tiles that take longest to those that take least, if they have one."""
-    longest = max(range(len(shares)), key=seconds.__getitem__)
-    shortest = min(range(len(shares)), key=seconds.__getitem__)
-    if longest == shortest or shares[longest] <= 1:
-        return []
-    found = list(shares)
-    found[longest] -= 1
-    found[shortest] += 1
-    return [tuple(found)]
+    """One row less for the slowest or the largest tiles, one more for the fastest or smallest."""
+    every = range(len(shares))
+    givers = {max(every, key=seconds.__getitem__), max(every, key=shares.__getitem__)}
+    takers = {min(every, key=seconds.__getitem__), min(every, key=shares.__getitem__)}
+    return [
+        tuple(share + (i == taker) - (i == giver) for i, share in enumerate(shares))
+        for giver, taker in itertools.product(sorted(givers), sorted(takers))
+        if giver != taker and shares[giver] > 1
+    ]

@@ -24,15 +24,17 @@ def kept_bytes(tile: GroupTile, job: Job) -> int:
     return copies * tile.fetched.pixels * tile.layers[0].channels_in * job.batch * _FLOAT
 
 
-def work_bytes(tile: GroupTile, job: Job) -> int:
+def work_bytes(tile: GroupTile, job: Job, keep: bool) -> int:
     """About what a group's two passes work with: the runtime keeps the memory of both.
 
-    It has one arena for each signature, and gives none back before the file is closed.
+    It has one arena for each signature, and gives none back before the file is closed. What stays
+    between the passes leaves the runtime and comes back to it.
     """
     channels = [tile.layers[0].channels_in, *(layer.channels_out for layer in tile.layers)]
     maps = [r.pixels * c for r, c in zip(tile.regions, channels, strict=True)]
     copies = _FORWARD_COPIES + _BACKWARD_COPIES
-    return (2 * sum(maps) + copies * max(maps)) * job.batch * _FLOAT
+    between = sum(maps[1:]) if keep else 0
+    return (2 * sum(maps) + copies * max(maps) + between) * job.batch * _FLOAT
 
 
 def fixed_bytes(tiling: Tiling, job: Job) -> int:

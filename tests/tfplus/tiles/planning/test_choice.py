@@ -90,9 +90,7 @@ def test_what_no_plan_meets_is_refused_with_one_that_works() -> None:
     batch = int(str(told.value).rpartition("--batch-size ")[2].split(",")[0])
     assert choice.choose(CHAIN, [Grid.even(2, 2)], Job(batch), tight).best
     with pytest.raises(UsageError, match=r"weights and optimizer alone take 9\.0 MB"):
-        choice.choose(
-            CHAIN, [Grid.even(2, 2)], Job(1), dataclasses.replace(tight, memory_bytes=9)
-        )
+        choice.choose(CHAIN, [Grid.even(2, 2)], Job(1), dataclasses.replace(tight, memory_bytes=9))
 
 
 def test_too_many_tiles_are_refused_with_fewer_layers() -> None:

@@ -66,7 +66,7 @@ def test_equal_devices_and_cuts_that_are_given_stay_as_they_are() -> None:
 
 
 def test_a_larger_tile_keeps_to_the_memory() -> None:
-    free = devices(4, 1)
+    free = devices(0.04, 0.01)
     cut = [Grid.even(2, 1)]
     wide = choice.choose(CHAIN, cut, JOB, free, balance=True).best
     even = choice.choose(CHAIN, cut, JOB, free).best

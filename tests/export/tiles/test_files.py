@@ -38,18 +38,28 @@ def model() -> keras.Model:
 LOSSES = compiled.named("sparse_categorical_crossentropy", ["d"])
 
 
+def products(content: bytes) -> int:
+    """Operators of a file that multiply matrices."""
+    names = [str(name) for name in flatbuffer.operators(content)]
+    return sum(name in ("BATCH_MATMUL", "CONV_2D", "FULLY_CONNECTED") for name in names)
+
+
 def opened(files, device: int) -> TileModel:
     given = files.assignment("run", device, [""] * files.tiling.grid.tiles, 0)
     place = given.place
     part = place.tiling.part(device)
-    return TileModel(files.content(device), part, given.channels(), place.shapes, place.batch)
+    return TileModel(
+        files.content(device), part, given.channels(), place.shapes, place.batch,
+        keep=files.tiling.keep,
+    )  # fmt: skip
 
 
-def test_five_steps_are_those_of_keras() -> None:
+@pytest.mark.parametrize("keep", [False, True], ids=["recomputed", "kept"])
+def test_five_steps_are_those_of_keras(keep: bool) -> None:
     whole, rule, batch = model(), Sgd(0.1, 0.9), 4
     tiled = chain.read(whole, "m")
     # Five rows of b's map in three and two, so that there are two shapes of tile.
-    tiling = Tiling(tiled.chain, Grid.even(2, 1), ((0, 1), (1, 4)))
+    tiling = Tiling(tiled.chain, Grid.even(2, 1), ((0, 1), (1, 4)), keep)
     files = export.export(tiled, tiling, rule, LOSSES, batch, lambda text: None)
     assert len(files.contents) == 2
     devices = [opened(files, d) for d in range(2)]

@@ -132,7 +132,10 @@ def runtime(threads: int) -> OpenModel:
     def open_model(content: bytes, given: Assignment) -> TileModel:
         place = given.place
         part = place.tiling.part(place.device)
-        return TileModel(content, part, given.channels(), place.shapes, place.batch, threads)
+        return TileModel(
+            content, part, given.channels(), place.shapes, place.batch, threads,
+            keep=place.tiling.keep,
+        )  # fmt: skip
 
     return open_model
 

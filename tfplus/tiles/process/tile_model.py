@@ -11,6 +11,7 @@ from tfplus.errors import ArtifactError, WorkerError
 from tfplus.runtime import interpreter
 from tfplus.tensors.slices import Tensor, Tensors, check_against
 from tfplus.tiles import masks
+from tfplus.tiles.files import KEPT
 from tfplus.tiles.grid import GroupTile
 from tfplus.tiles.machine import Gradients
 from tfplus.tiles.messages import Floats
@@ -36,6 +37,8 @@ class TileModel:
         trained: Mapping[str, tuple[int, ...]],
         batch: int,
         threads: int = 1,
+        *,
+        keep: bool = False,
     ) -> None:
         """Opens a file.
 
@@ -46,6 +49,7 @@ class TileModel:
           trained: name → shape of what the update takes.
           batch: samples of a step.
           threads: of the interpreter.
+          keep: see `Tiling`.
 
         Raises:
           ArtifactError: the runtime does not take the file, or it is of other tiles.
@@ -55,6 +59,8 @@ class TileModel:
         names += ["tail", "update", "save", "restore"]
         self._runners = interpreter.find().runners(content, names, threads=threads)
         self._part, self._batch, self._trained = tuple(part), batch, dict(trained)
+        # By group, from its forward to its backward pass.
+        self._kept: dict[int, dict[str, Floats]] = {}
         self._masks = [masks.of(tile) for tile in part]
         changed: dict[str, tuple[int, ...]] = dict(trained)
         for group, tile in enumerate(part):
@@ -65,7 +71,9 @@ class TileModel:
                 given |= dict.fromkeys(_MOMENTS, (before,))
                 changed |= {f"{tile.layers[0].name}/{name}": (before,) for name in _MOMENTS}
             self._hold(f"forward_{group}", given)
-            self._hold(f"backward_{group}", given | {"dy": (batch, *tile.core.shape, after)})
+            stays = self._stays(group) if keep else {}
+            given |= stays | {"dy": (batch, *tile.core.shape, after)}
+            self._hold(f"backward_{group}", given)
         self._hold("update", changed)
         self.variables = {
             name: tuple(int(d) for d in item["shape"])
@@ -74,13 +82,15 @@ class TileModel:
 
     def forward(self, group: int, fetched: Floats, moments: Moments | None) -> Floats:
         """See `machine.Compute`."""
-        return self._run(f"forward_{group}", self._given(group, fetched, moments))["y"]
+        found = self._run(f"forward_{group}", self._given(group, fetched, moments))
+        self._kept[group] = {n: v for n, v in found.items() if n.startswith(KEPT)}
+        return found["y"]
 
     def backward(
         self, group: int, fetched: Floats, delta: Floats, moments: Moments | None
     ) -> tuple[Floats | None, Gradients, Moments | None]:
         """See `machine.Compute`."""
-        given = self._given(group, fetched, moments)
+        given = self._given(group, fetched, moments) | self._kept.pop(group, {})
         found = self._run(f"backward_{group}", given | {"dy": delta})
         slopes = None if moments is None else Moments(found["dmean"], found["dvariance"])
         tile = self._part[group]
@@ -144,6 +154,11 @@ class TileModel:
                 f"{lines[0] if lines else type(error).__name__}: plan for less (--memory, "
                 "--batch-size), or for more devices"
             ) from None
+
+    def _stays(self, group: int) -> dict[str, tuple[int, ...]]:
+        """Name → shape of what the forward pass of a group returns for the backward pass."""
+        made = self._runners[f"forward_{group}"].get_output_details()
+        return {n: tuple(int(d) for d in x["shape"]) for n, x in made.items() if n.startswith(KEPT)}
 
     def _hold(self, signature: str, given: Mapping[str, tuple[int, ...]]) -> None:
         for name, item in self._runners[signature].get_input_details().items():

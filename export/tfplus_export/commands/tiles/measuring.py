@@ -95,7 +95,8 @@ def measure(
     tried = [first.best.tiling]
     if wanted.groups is None:
         limit = wanted.cluster.memory_bytes
-        more = [c for c in first.considered if c.tiling.grid == grid]
+        kept = first.best.tiling.keep
+        more = [c for c in first.considered if (c.tiling.grid, c.tiling.keep) == (grid, kept)]
         tried.extend(
             c.tiling
             for c in more
@@ -146,6 +147,7 @@ def as_json(found: Calibration) -> dict[str, Any]:
                 "rows": row.measured.tiling.grid.rows,
                 "columns": row.measured.tiling.grid.columns,
                 "groups": written.shown(row.measured.tiling.groups),
+                "activations": "keep" if row.measured.tiling.keep else "recompute",
                 "fitted": row.fitted,
                 "measured_step_s": row.measured.step_s,
                 "measured_compute_s": row.measured.compute_s,

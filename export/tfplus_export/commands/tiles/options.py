@@ -67,6 +67,19 @@ Gmacs = Annotated[
         help="GMAC a second that a device does, or each of them: a faster one gets a larger tile.",
     ),
 ]
+KEEP: dict[str, tuple[bool, ...]] = {
+    "recompute": (False,),
+    "keep": (True,),
+    "auto": (False, True),
+}
+Activations = Annotated[
+    str,
+    typer.Option(
+        metavar="recompute|keep|auto",
+        help="What layers make is computed again for the gradients, or kept, which takes memory; "
+        "auto: what is faster within --memory.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,7 @@ class Wanted:
       groups: certain ones, as `written.parse` reads them; None for the best.
       cluster: what devices and links are assumed to be.
       balance: whether tiles may be cut by the devices' speeds.
+      keep: whether what layers make may stay between the passes, see `Tiling`.
     """
 
     devices: int
@@ -86,6 +100,7 @@ class Wanted:
     groups: str | None
     cluster: Cluster
     balance: bool = True
+    keep: tuple[bool, ...] = KEEP["recompute"]
 
     @classmethod
     def read(
@@ -95,6 +110,7 @@ class Wanted:
         rows: str | None,
         columns: str | None,
         groups: str | None,
+        activations: str,
         cluster: Cluster,
     ) -> Wanted:
         """Reads what the user wrote, before TensorFlow is imported.
@@ -102,10 +118,13 @@ class Wanted:
         Raises:
           UsageError: it is not understood, or does not fit together.
         """
+        keep = KEEP.get(activations)
+        if keep is None:
+            raise UsageError(f"--activations '{activations}': expected one of {', '.join(KEEP)}")
         if grid is None:
             if rows or columns:
                 raise UsageError("--row-shares and --column-shares: expected --grid with them")
-            return cls(devices, None, groups, cluster)
+            return cls(devices, None, groups, cluster, keep=keep)
         even = Grid.parse(grid)
         chosen = Grid(
             _shares("--row-shares", rows, even.rows),
@@ -114,7 +133,7 @@ class Wanted:
         if chosen.tiles != devices:
             raise UsageError(f"--grid {grid}: has {chosen.tiles} tiles, but there are {devices} "
                              "devices")  # fmt: skip
-        return cls(devices, chosen, groups, cluster, balance=not (rows or columns))
+        return cls(devices, chosen, groups, cluster, not (rows or columns), keep)
 
     def choose(self, chain: Chain, job: Job) -> Choice:
         """The plan.
@@ -124,7 +143,9 @@ class Wanted:
         """
         cuts = [self.grid] if self.grid is not None else grids.grids_of(self.devices)
         groups = None if self.groups is None else written.parse(self.groups, len(chain.layers))
-        return choice.choose(chain, cuts, job, self.cluster, groups, balance=self.balance)
+        return choice.choose(
+            chain, cuts, job, self.cluster, groups, balance=self.balance, keep=self.keep
+        )
 
     def with_cluster(self, cluster: Cluster) -> Wanted:
         """The same under other assumptions."""
@@ -133,7 +154,8 @@ class Wanted:
     def of_left(self, left: Sequence[int]) -> Wanted:
         """The same for the devices that are left, by number, where grid and groups are free."""
         speeds = tuple(self.cluster.speeds[i] for i in left if self.cluster.speeds)
-        return Wanted(len(left), None, None, dataclasses.replace(self.cluster, speeds=speeds))
+        cluster = dataclasses.replace(self.cluster, speeds=speeds)
+        return Wanted(len(left), None, None, cluster, keep=self.keep)
 
 
 def measured_devices(devices: int | None, measure: str | None) -> tuple[int, list[str]]:

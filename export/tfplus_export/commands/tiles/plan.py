@@ -14,6 +14,7 @@ from rich.text import Text
 from tfplus.cli import encryption
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.system.files import write_atomic
+from tfplus.tiles.grid import Tiling
 from tfplus.tiles.planning import picture, written
 from tfplus.tiles.planning.choice import Candidate, Choice
 from tfplus.tiles.planning.job import Job
@@ -49,6 +50,7 @@ def plan(
     column_shares: option.ColumnShares = None,
     layers: option.Layers = None,
     groups: option.Groups = None,
+    activations: option.Activations = "recompute",
     batch_size: Annotated[int, typer.Option(min=1, help="Samples in a step.")] = 16,
     slots: Annotated[
         int,
@@ -91,7 +93,9 @@ def plan(
     model = arguments.ModelArguments.read(source, input_shape, classes, trust_code=trust_code)
     cluster = option.cluster(memory, link, latency_ms, gmacs, count)
     tls = encryption.tls_files(tls_dir, insecure=False)
-    wanted = option.Wanted.read(count, grid, row_shares, column_shares, groups, cluster)
+    wanted = option.Wanted.read(
+        count, grid, row_shares, column_shares, groups, activations, cluster
+    )
     job = Job(batch_size, slots)
     calibration: measuring.Calibration | None = None
     with at_work("tfplus tile plan") as progress:
@@ -144,6 +148,7 @@ def _plain(candidate: Candidate) -> dict[str, Any]:
         "rows": tiling.grid.rows,
         "columns": tiling.grid.columns,
         "groups": written.shown(tiling.groups),
+        "activations": _activations(tiling),
         "predicted_step_s": cost.step_s,
         "predicted_compute_s": cost.compute_s,
         "predicted_halo_s": cost.halo_s,
@@ -164,8 +169,9 @@ def show(console: Console, choice: Choice, job: Job) -> None:
         )
     )
     table = Table(title=f"Plans considered, batch {job.batch} (predicted)")
-    for name in ("grid", "groups", "step", "compute", "halo", "reduce", "memory", "sent"):
-        table.add_column(name, justify="left" if name in ("grid", "groups") else "right")
+    left = ("grid", "groups", "activations")
+    for name in (*left, "step", "compute", "halo", "reduce", "memory", "sent"):
+        table.add_column(name, justify="left" if name in left else "right")
     shown = choice.considered[:_SHOWN]
     for candidate in (*shown, *([] if best in shown else [best])):
         _row(table, candidate, chosen=candidate is best)
@@ -196,11 +202,16 @@ def show(console: Console, choice: Choice, job: Job) -> None:
     groups = written.shown(best.tiling.groups)
     console.print(
         Text(f"to train by it: tfplus tile train with --layers {len(chain.layers)} "
-             f"{best.tiling.grid.asked} --groups '{groups}'\n"),
+             f"{best.tiling.grid.asked} --groups '{groups}' --activations "
+             f"{_activations(best.tiling)}\n"),
         soft_wrap=True,
     )  # fmt: skip
     middle = len(best.tiling.grid.rows) // 2 * len(best.tiling.grid.columns)
     console.print(Text(picture.text(best.tiling, middle)))
+
+
+def _activations(tiling: Tiling) -> str:
+    return "keep" if tiling.keep else "recompute"
 
 
 def _row(table: Table, candidate: Candidate, *, chosen: bool) -> None:
@@ -208,6 +219,7 @@ def _row(table: Table, candidate: Candidate, *, chosen: bool) -> None:
     table.add_row(
         f"{tiling.grid.cut}{' *' if chosen else ''}",
         written.shown(tiling.groups),
+        _activations(tiling),
         *(f"{1e3 * s:.1f} ms" for s in (cost.step_s, cost.compute_s, cost.halo_s, cost.reduce_s)),
         f"{cost.memory_bytes / 1e6:.1f} MB",
         f"{sum(d.sent_bytes for d in cost.devices) / 1e6:.2f} MB",

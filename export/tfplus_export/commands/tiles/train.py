@@ -62,6 +62,7 @@ def train(
     column_shares: option.ColumnShares = None,
     layers: option.Layers = None,
     groups: option.Groups = None,
+    activations: option.Activations = "recompute",
     batch_size: Annotated[int, typer.Option(min=1, help="Samples in a step.")] = 16,
     memory: option.Memory = None,
     link: option.Link = "100Mbit",
@@ -128,7 +129,9 @@ def train(
     limit = cluster.memory_bytes
     if process_memory is not None:
         limit = sizes.parse("--process-memory", process_memory)
-    wanted = option.Wanted.read(count, grid, row_shares, column_shares, groups, cluster)
+    wanted = option.Wanted.read(
+        count, grid, row_shares, column_shares, groups, activations, cluster
+    )
     for path in (weights_out, trace):
         if path is not None:
             outputs.check(path, [data])
@@ -198,6 +201,7 @@ def train(
         "rows": plan.best.tiling.grid.rows,
         "columns": plan.best.tiling.grid.columns,
         "groups": written.shown(plan.best.tiling.groups),
+        "activations": "keep" if plan.best.tiling.keep else "recompute",
         "memory_limit_bytes": limit,
         "memory_limit_enforced": enforced,
         **results.summary(outcome, with_memory=calibration is None),

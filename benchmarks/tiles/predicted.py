@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tfplus.tiles.grid import Tiling, fused
+from tfplus.tiles.grid import fused
 from tfplus.tiles.layers import Chain
 from tfplus.tiles.planning import choice, cost, grids
 from tfplus.tiles.planning.choice import Candidate, Choice
@@ -46,9 +46,16 @@ class Row:
     against_fused: float
 
 
-def plans(chain: Chain, devices: int, job: Job, cluster: Cluster) -> Choice:
+def plans(
+    chain: Chain,
+    devices: int,
+    job: Job,
+    cluster: Cluster,
+    keep: tuple[bool, ...],
+    free: bool,
+) -> Choice:
     """All plans for so many devices that are worth a look, the fastest first."""
-    return choice.choose(chain, grids.grids_of(devices), job, cluster)
+    return choice.choose(chain, grids.grids_of(devices), job, cluster, keep=keep, free=free)
 
 
 def fastest(
@@ -59,7 +66,7 @@ def fastest(
     for profile, cluster in PROFILES.items():
         for count in devices:
             tell(f"planning for {count} devices of {profile}")
-            found = plans(chain, count, job, cluster)
+            found = plans(chain, count, job, cluster, (False, True), False)
             step = found.best.cost.step_s
             apart = tuple((i, i + 1) for i in range(len(chain.layers)))
             yield Row(
@@ -71,9 +78,17 @@ def fastest(
             )
 
 
-def smallest(chain: Chain, devices: int, job: Job) -> Candidate:
-    """The plan of which the device that takes most takes least; of equal ones the fastest."""
-    found = plans(chain, devices, job, next(iter(PROFILES.values()))).considered
+def smallest(chain: Chain, devices: int, job: Job, *, free: bool = True) -> Candidate:
+    """The plan of which the device that takes most takes least; of equal ones the fastest.
+
+    Args:
+      chain: the network.
+      devices: how many.
+      job: what is trained.
+      free: whether passes give back their memory.
+    """
+    cluster = next(iter(PROFILES.values()))
+    found = plans(chain, devices, job, cluster, (False,), free).considered
     return min(found, key=lambda c: (c.cost.memory_bytes, c.cost.step_s))
 
 
@@ -86,12 +101,6 @@ def redundant(candidate: Candidate) -> float:
 def alone(chain: Chain, job: Job) -> int:
     """Bytes that the whole network takes on one device without tiles, as planned."""
     return cost.untiled(chain, job, Cluster()).memory_bytes
-
-
-def whole(chain: Chain) -> Tiling:
-    """All on one device, in as few groups as can be."""
-    (grid,) = grids.grids_of(1)
-    return Tiling(chain, grid, fused(chain))
 
 
 def _least(found: Choice, groups: tuple[tuple[int, int], ...]) -> float:

@@ -67,6 +67,7 @@ class Assignment:
                 "columns": list(tiling.grid.columns),
                 "groups": [{"start": a, "stop": b} for a, b in tiling.groups],
                 "keep": tiling.keep,
+                "free": tiling.free,
                 "chain": tiling.chain.plain(),
                 "trained": [{"name": n, "shape": list(s)} for n, s in place.shapes.items()],
                 "targets": [
@@ -94,7 +95,8 @@ def decoded(text: str) -> Assignment:
         raise UsageError(f"plan of tiles: expected 1 to {_MOST_DEVICES} devices")
     groups = tuple((o.integer("start"), o.integer("stop")) for o in fields.objects("groups"))
     chain = layers.from_plain(fields.object("chain"))
-    tiling = Tiling(chain, Grid(rows, columns), groups, "keep" in fields and fields.boolean("keep"))
+    keep, free = (name in fields and fields.boolean(name) for name in ("keep", "free"))
+    tiling = Tiling(chain, Grid(rows, columns), groups, keep, free)
     last = tiling.grid.tiles - 1
     place = Place(
         tiling,

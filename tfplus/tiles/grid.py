@@ -139,12 +139,15 @@ class Tiling:
       groups: (first layer, one behind the last) of each group, which follow each other.
       keep: whether what a group's layers make stays from its forward to its backward pass, which
         computes it again otherwise.
+      free: whether a pass gives back the memory that it works with; otherwise every pass keeps its
+        own for the next step.
     """
 
     chain: Chain
     grid: Grid
     groups: tuple[tuple[int, int], ...]
     keep: bool = False
+    free: bool = False
 
     @cached_property
     def tiles(self) -> tuple[tuple[GroupTile, ...], ...]:

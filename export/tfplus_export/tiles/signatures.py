@@ -27,7 +27,8 @@ class TileModule(VariableModule):
 
     All weights are in it, also those of the rest of the network: each device applies the whole
     update, and any of them can compute the tail. With `keep` a forward pass also returns what the
-    backward pass then takes instead of computing it again.
+    backward pass then takes instead of computing it again. With `free` the passes of groups take
+    weights as inputs and read no variable, so that each can run in a runtime of its own.
     """
 
     def __init__(
@@ -36,19 +37,23 @@ class TileModule(VariableModule):
         tail: Training,
         optimizer: Optimizer,
         weights: tuple[Weight, ...],
-        keep: bool,
+        *,
+        keep: bool = False,
+        free: bool = False,
     ) -> None:
         trained = {w.name: w.shape for w in weights if w.trainable}
         state = {name: value.shape for name, value in optimizer.state(trained).items()}
         super().__init__({w.name: w.shape for w in weights}, state)
         self._tiles, self._tail, self._optimizer, self._trained = tiles, tail, optimizer, trained
-        self._keep = keep
+        self._keep, self._free = keep, free
 
     def concrete_functions(self) -> dict[str, Any]:
         """Signature name → concrete function of fixed shapes."""
         found: dict[str, Any] = {}
         for group, tile in enumerate(self._tiles):
             given = _inputs(tile)
+            if self._free:
+                given |= {w.name: TensorInfo(w.shape, "float32") for w in tile.weights}
             core = (tile.batch, *tile.tile.core.shape, tile.channels[1])
             more = given | {"dy": TensorInfo(core, "float32")}
             kept: dict[str, Kept] = {}
@@ -80,10 +85,13 @@ class TileModule(VariableModule):
             **self.state_functions(),
         }
 
+    def _weights(self, tile: FusedTile, named: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return {w.name: named[w.name] for w in tile.weights} if self._free else self.read()
+
     def _made(self, tile: FusedTile, given: Mapping[str, TensorInfo]) -> Forward:
         def run(*values: Tensor) -> Mapping[Made, Tensor]:
             named = dict(zip(given, values, strict=True))
-            taken = named["x"], _masks(tile, named), self.read()
+            taken = named["x"], _masks(tile, named), self._weights(tile, named)
             return tile.made(*taken, _moments(tile, named))[1]
 
         return run
@@ -93,7 +101,7 @@ class TileModule(VariableModule):
     ) -> Any:
         def run(*values: Tensor) -> dict[str, Tensor]:
             named = dict(zip(given, values, strict=True))
-            taken = named["x"], _masks(tile, named), self.read()
+            taken = named["x"], _masks(tile, named), self._weights(tile, named)
             y, made = tile.made(*taken, _moments(tile, named))
             return {"y": y, **{name: made[each.made[0]] for name, each in kept.items()}}
 
@@ -108,7 +116,7 @@ class TileModule(VariableModule):
     ) -> Backward:
         def run(*values: Tensor) -> dict[str, Tensor]:
             named = dict(zip((*given, *kept), values, strict=True))
-            taken = named["x"], _masks(tile, named), named["dy"], self.read()
+            taken = named["x"], _masks(tile, named), named["dy"], self._weights(tile, named)
             dx, found, slopes = tile.backward(
                 *taken,
                 _moments(tile, named),

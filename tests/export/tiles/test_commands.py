@@ -73,6 +73,23 @@ def test_a_slow_device_gets_a_smaller_tile() -> None:
     assert json.loads(out)["best"]["rows"] == [1.0, 1.0]
 
 
+def test_memory_is_given_back_where_a_limit_needs_it() -> None:
+    given = (*MODEL, "--devices", "2", "--batch-size", "64")
+    plans = {}
+    for arenas in ("keep", "free"):
+        code, out, _ = run("plan", *given, "--arenas", arenas, "--json")
+        assert code == 0
+        plans[arenas] = json.loads(out)
+    least = min(plan["memory_bytes"] for plan in plans["keep"]["considered"])
+    for limit, arenas in ((2 * least, "keep"), (0.9 * least, "free")):
+        code, out, err = run("plan", *given, "--memory", f"{limit / 1e6:.3f}MB", "--json")
+        assert code == 0, err
+        best = json.loads(out)["best"]
+        assert best["arenas"] == arenas
+        assert best["memory_bytes"] <= limit
+        assert best["activations"] == "recompute"
+
+
 def test_who_is_left_keeps_its_speed() -> None:
     cluster = options.cluster(None, "100Mbit", 1.0, "4,2,1", 3)
     left = options.Wanted(3, Grid.even(3, 1), None, cluster).of_left([0, 2])
@@ -84,12 +101,14 @@ def test_who_is_left_keeps_its_speed() -> None:
 def test_what_cannot_be_planned_is_refused_with_what_can() -> None:
     for more, reason in (
         (("--devices", "9", "--grid", "9x1"), "nearest that works: --layers"),
-        (("--devices", "2", "--memory", "12MB"), "nearest that works: --batch-size"),
+        (("--devices", "2", "--memory", "10MB"), "nearest that works: --batch-size"),
         (("--devices", "3", "--grid", "2x2"), "has 4 tiles, but there are 3 devices"),
         (("--devices", "2", "--layers", "5"), "expected 1 to 4; layer 'average'"),
         (("--devices", "2", "--gmacs", "4,1,1"), "or of each of the 2 with commas"),
         (("--devices", "2", "--gmacs", "4,fast"), "--gmacs '4,fast': expected GMAC a second"),
         (("--devices", "2", "--link", "100Mbyte"), "expected a rate such as 100Mbit"),
+        (("--devices", "2", "--activations", "some"), "expected one of recompute, keep, auto"),
+        (("--devices", "2", "--arenas", "some"), "expected one of keep, free, auto"),
         (("--devices", "2", "--measure", "a:1"), "--measure has 1 addresses"),
         ((), "expected --devices N, or --measure"),
         (("--measure", "a"), "expected host:port"),

@@ -49,39 +49,41 @@ class Choice:
 class _Label:
     groups: Grouping
     time_s: float
-    memory: int
+    kept: int
+    work: int
+
+    def beats(self, other: _Label) -> bool:
+        return self.kept <= other.kept and self.work <= other.work
 
 
 def groupings(
-    chain: Chain, grid: Grid, job: Job, cluster: Cluster, keep: bool
+    chain: Chain, grid: Grid, job: Job, cluster: Cluster, keep: bool, free: bool
 ) -> list[Grouping]:  # fmt: skip
     """The groupings that no other one beats in time and memory at once.
-
-    None begins a group with an activation: it reads what it makes, so that at the end of the group
-    before it costs no message, and no product that is computed twice.
 
     Raises:
       UsageError: the grid cuts a map into more tiles than it has pixels.
     """
     count = len(chain.layers)
     single = [group_tiles([layer], grid) for layer in chain.layers]
-    best: list[list[_Label]] = [[_Label((), 0.0, 0)], *([] for _ in range(count))]
+    best: list[list[_Label]] = [[_Label((), 0.0, 0, 0)], *([] for _ in range(count))]
     for stop in range(1, count + 1):
         made: list[_Label] = []
         for start in range(stop):
-            if not best[start] or (start and chain.layers[start].kind == "elementwise"):
+            if not best[start]:
                 continue
             if any(x.kind == "normalization" for x in chain.layers[start + 1 : stop]):
                 continue
             tiles = group_tiles(chain.layers[start:stop], grid)
             # The map in front is cut like the output of its own layer, whatever group that is in.
             before = single[start - 1] if start else ()
-            found = cost.of_group(tiles, before, job, cluster, keep)
+            found = cost.of_group(tiles, before, job, cluster, keep, free)
             made.extend(
                 _Label(
                     (*label.groups, (start, stop)),
                     label.time_s + found.compute_s + found.halo_s,
-                    label.memory + found.memory_bytes,
+                    label.kept + found.kept_bytes + (0 if free else found.work_bytes),
+                    max(label.work, found.work_bytes) if free else 0,
                 )
                 for label in best[start]
             )
@@ -98,6 +100,7 @@ def choose(
     *,
     balance: bool = False,
     keep: Sequence[bool] = (False,),
+    free: bool = False,
 ) -> Choice:
     """The fastest tiling that keeps to the memory of a device.
 
@@ -109,6 +112,7 @@ def choose(
       groups: certain ones; None for the best.
       balance: for devices of unequal speed also try each grid with tiles of unequal size.
       keep: whether what layers make may stay between the passes, see `Tiling`; all are tried.
+      free: whether passes give back their memory, likewise.
 
     Raises:
       UsageError: no grid can cut the maps, or none keeps to the memory; the message has the nearest
@@ -118,7 +122,7 @@ def choose(
     refusal = ""
     for cut, kept in itertools.product(cuts, keep):
         try:
-            even = _candidates(chain, cut, job, cluster, groups, kept)
+            even = _candidates(chain, cut, job, cluster, groups, kept, free)
         except UsageError as error:
             refusal = str(error)
             continue
@@ -127,7 +131,7 @@ def choose(
             first = min(even, key=lambda c: grids.order(cluster)(c.cost))
             uneven = grids.balanced(first.tiling, job, cluster)
             if uneven != cut:
-                found.extend(_candidates(chain, uneven, job, cluster, groups, kept))
+                found.extend(_candidates(chain, uneven, job, cluster, groups, kept, free))
     if not found:
         advice = "" if groups is not None else f"; {_fewer_layers(chain, cuts)}"
         raise UsageError(f"{refusal}{advice}")
@@ -135,13 +139,19 @@ def choose(
 
 
 def _candidates(
-    chain: Chain, grid: Grid, job: Job, cluster: Cluster, groups: Grouping | None, keep: bool
+    chain: Chain,
+    grid: Grid,
+    job: Job,
+    cluster: Cluster,
+    groups: Grouping | None,
+    keep: bool,
+    free: bool,
 ) -> list[Candidate]:
     every = tuple((i, i + 1) for i in range(len(chain.layers)))
     wanted = [groups] if groups is not None else [
-        *groupings(chain, grid, job, cluster, keep), fused(chain), every
+        *groupings(chain, grid, job, cluster, keep, free), fused(chain), every
     ]  # fmt: skip
-    tilings = [Tiling(chain, grid, each, keep) for each in dict.fromkeys(wanted)]
+    tilings = [Tiling(chain, grid, each, keep, free) for each in dict.fromkeys(wanted)]
     return [Candidate(tiling, cost.of_step(tiling, job, cluster)) for tiling in tilings]
 
 
@@ -162,9 +172,9 @@ def fastest(candidates: Sequence[Candidate], chain: Chain, job: Job, cluster: Cl
 
 def _unbeaten(labels: list[_Label]) -> list[_Label]:
     kept: list[_Label] = []
-    for label in sorted(labels, key=lambda x: (x.time_s, x.memory)):
-        # All that are kept are faster: the last one takes least.
-        if not kept or label.memory < kept[-1].memory:
+    for label in sorted(labels, key=lambda x: (x.time_s, x.kept + x.work)):
+        # All that are kept are as fast at least.
+        if not any(other.beats(label) for other in kept):
             kept.append(label)
     return kept
 
@@ -188,6 +198,8 @@ def _too_much(candidates: Sequence[Candidate], job: Job, cluster: Cluster) -> st
         f"no plan keeps a device below {limit / 1e6:.1f} MB: the least is {need / 1e6:.1f} MB, "
         f"with {least.tiling.grid.asked} and groups {written.shown(least.tiling.groups)}"
     )
+    if least.tiling.free:
+        text += ", memory of passes given back"
     fixed = memory.fixed_bytes(least.tiling, job)
     batch = int((limit - fixed) * job.batch / (need - fixed)) if limit > fixed else 0
     if batch >= 1:

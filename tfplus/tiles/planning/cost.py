@@ -1,9 +1,9 @@
 """What a tiling takes: products, bytes, messages, memory and a predicted time, by device.
 
-A model, not a measurement. Forward, the pass computed again for the gradients, and the two
-gradients are four times the products of a forward pass, three times where nothing is computed
-again. A device's links run both ways at once. Halos are waited for before a group begins; nothing
-overlaps.
+A model, not a measurement. A pass forward, the gradient of the input and that of the weights have
+the same products; the samples need no gradient. Of a group all that its backward pass needs is
+computed again, unless it is kept. A device's links run both ways at once. Halos are waited for
+before a group begins; nothing overlaps.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from dataclasses import dataclass
 
 from tfplus.tiles import exchange
 from tfplus.tiles.grid import GroupTile, Tiling
-from tfplus.tiles.layers import Chain
+from tfplus.tiles.layers import Chain, TiledLayer
 from tfplus.tiles.planning import memory, traffic
 from tfplus.tiles.planning.cluster import Cluster
 from tfplus.tiles.planning.job import Job
 
-# Forward, gradient of the input, gradient of the weights. The tail, and a network without tiles,
-# compute nothing again.
+# Forward, gradient of the input, gradient of the weights.
 UNTILED_PASSES = 3
 # A group's pass forward, and the one backward.
 _CALLS = 2
@@ -81,17 +80,14 @@ class GroupCost:
     Attributes:
       compute_s: seconds.
       halo_s: seconds, for its input's halo and the gradient of it.
-      memory_bytes: what stays from its forward to its backward pass, and what the two work with.
+      kept_bytes: what stays from its forward to its backward pass.
+      work_bytes: what its passes work with.
     """
 
     compute_s: float
     halo_s: float
-    memory_bytes: int
-
-
-def passes(keep: bool) -> int:
-    """Products of a step for each of a forward pass: one more where the pass is computed again."""
-    return UNTILED_PASSES if keep else UNTILED_PASSES + 1
+    kept_bytes: int
+    work_bytes: int
 
 
 def of_group(
@@ -100,6 +96,7 @@ def of_group(
     job: Job,
     cluster: Cluster,
     keep: bool,
+    free: bool,
 ) -> GroupCost:
     """What a group takes, given who makes its input.
 
@@ -109,17 +106,31 @@ def of_group(
       job: what is trained.
       cluster: the devices.
       keep: see `Tiling`.
+      free: see `Tiling`.
     """
+    first = not before
     return GroupCost(
-        max(tile_s(tile, device, job, cluster, keep) for device, tile in enumerate(tiles)),
+        max(tile_s(tile, device, job, cluster, keep, first) for device, tile in enumerate(tiles)),
         traffic.halo_s(before, tiles, job, cluster) if before else 0.0,
-        max(memory.kept_bytes(tile, job) + memory.work_bytes(tile, job, keep) for tile in tiles),
+        max(memory.kept_bytes(tile, job, keep) for tile in tiles),
+        max(memory.work_bytes(tile, job, free) for tile in tiles),
     )
 
 
-def tile_s(tile: GroupTile, device: int, job: Job, cluster: Cluster, keep: bool) -> float:
-    """Seconds of both passes of a group's tile on a device."""
-    return cluster.compute_s(device, passes(keep) * job.batch * macs(tile), _CALLS)
+def part_s(tiling: Tiling, device: int, job: Job, cluster: Cluster) -> float:
+    """Seconds that a device computes its tiles, without the rest of the network."""
+    return sum(
+        tile_s(tile, device, job, cluster, tiling.keep, not group)
+        for group, tile in enumerate(tiling.part(device))
+    )
+
+
+def tile_s(
+    tile: GroupTile, device: int, job: Job, cluster: Cluster, keep: bool, first: bool
+) -> float:
+    """Seconds of both passes of a group's tile on a device; of the first group or another."""
+    products = _forward(tile.layers, tile.pixels) + backward_macs(tile, keep, first)
+    return cluster.compute_s(device, job.batch * products, _CALLS)
 
 
 def tail_s(chain: Chain, job: Job, cluster: Cluster) -> float:
@@ -133,12 +144,11 @@ def of_step(tiling: Tiling, job: Job, cluster: Cluster) -> StepCost:
     Raises:
       UsageError: the tiling cuts a map into more tiles than it has pixels.
     """
-    groups, devices, keep = tiling.tiles, tiling.grid.tiles, tiling.keep
+    groups, devices = tiling.tiles, tiling.grid.tiles
     costs = [
-        of_group(group, groups[i - 1] if i else (), job, cluster, keep)
+        of_group(group, groups[i - 1] if i else (), job, cluster, tiling.keep, tiling.free)
         for i, group in enumerate(groups)
     ]
-    each = passes(keep) * job.batch
     messages = [0] * devices
     for before, after in itertools.pairwise(groups):
         for count, more in enumerate(traffic.messages(before, after)):
@@ -149,16 +159,16 @@ def of_step(tiling: Tiling, job: Job, cluster: Cluster) -> StepCost:
     sent = exchange.step_bytes(tiling, job.batch, job.tail)
     found: list[DeviceCost] = []
     for device in range(devices):
-        part = tiling.part(device)
-        tail = device == job.tail
-        own = each * sum(macs(tile) for tile in part)
-        fair = each * sum(fair_macs(tiling, device))
+        part, tail = tiling.part(device), device == job.tail
+        own = job.batch * sum(
+            _forward(tile.layers, tile.pixels) + backward_macs(tile, tiling.keep, not group)
+            for group, tile in enumerate(part)
+        )
+        fair = job.batch * _fair_macs(tiling, device)
         rest = UNTILED_PASSES * job.batch * tiling.chain.tail_macs if tail else 0
-        seconds = sum(tile_s(tile, device, job, cluster, keep) for tile in part)
+        seconds = part_s(tiling, device, job, cluster)
         seconds += tail_s(tiling.chain, job, cluster) if tail else 0.0
-        needed = memory.fixed_bytes(tiling, job)
-        needed += sum(memory.kept_bytes(t, job) + memory.work_bytes(t, job, keep) for t in part)
-        redundant = max(own - fair, 0)
+        needed, redundant = memory.of_device(tiling, part, job), max(own - fair, 0)
         found.append(
             DeviceCost(own + rest, redundant, seconds, sent[device], messages[device], needed)
         )
@@ -172,8 +182,9 @@ def of_step(tiling: Tiling, job: Job, cluster: Cluster) -> StepCost:
 
 def untiled(chain: Chain, job: Job, cluster: Cluster) -> StepCost:
     """What a step of the whole network takes on one device, the fastest, which keeps every map."""
-    products = sum(x.rows.outputs * x.columns.outputs * x.macs_per_pixel for x in chain.layers)
-    whole = UNTILED_PASSES * job.batch * (products + chain.tail_macs)
+    pixels = [x.rows.outputs * x.columns.outputs for x in chain.layers]
+    products = _forward(chain.layers, pixels) + _backward(chain.layers, pixels, True, True)
+    whole = job.batch * (products + UNTILED_PASSES * chain.tail_macs)
     seconds = min(cluster.compute_s(d, whole, 1) for d in range(max(len(cluster.speeds), 1)))
     needed = memory.untiled_bytes(chain, job)
     return StepCost((DeviceCost(whole, 0, seconds, 0, 0, needed),), seconds, 0.0, 0.0)
@@ -181,12 +192,44 @@ def untiled(chain: Chain, job: Job, cluster: Cluster) -> StepCost:
 
 def macs(tile: GroupTile) -> int:
     """Products of one forward pass of a tile for one sample, the redundant ones among them."""
-    return sum(n * layer.macs_per_pixel for n, layer in zip(tile.pixels, tile.layers, strict=True))
+    return _forward(tile.layers, tile.pixels)
 
 
-def fair_macs(tiling: Tiling, device: int) -> list[int]:
-    """Products of a device that computes of each layer its own tile and nothing twice."""
-    return [
-        tiling.grid.cores(x.rows.outputs, x.columns.outputs)[device].pixels * x.macs_per_pixel
-        for x in tiling.chain.layers
-    ]
+def backward_macs(tile: GroupTile, keep: bool, first: bool) -> int:
+    """Products of the backward pass of a tile for one sample.
+
+    Args:
+      tile: of a group.
+      keep: see `Tiling`.
+      first: whether it reads the samples, whose gradient nobody needs.
+    """
+    return _backward(tile.layers, tile.pixels, keep, first)
+
+
+def _forward(layers: Sequence[TiledLayer], pixels: Sequence[int]) -> int:
+    return sum(n * layer.macs_per_pixel for n, layer in zip(pixels, layers, strict=True))
+
+
+def _backward(
+    layers: Sequence[TiledLayer], pixels: Sequence[int], keep: bool, first: bool
+) -> int:  # fmt: skip
+    products = 2 * _forward(layers, pixels)
+    if first:
+        products -= _forward(layers[:1], pixels[:1])
+    if not keep:
+        # Of the last layer's output nothing needs the value, but its own activation.
+        again = len(layers) - (not layers[-1].activated)
+        products += _forward(layers[:again], pixels[:again])
+    return products
+
+
+def _fair_macs(tiling: Tiling, device: int) -> int:
+    """Products for one sample where a device computes of each layer its own tile alone."""
+    total = 0
+    for start, stop in tiling.groups:
+        layers = tiling.chain.layers[start:stop]
+        pixels = [
+            tiling.grid.cores(x.rows.outputs, x.columns.outputs)[device].pixels for x in layers
+        ]
+        total += _forward(layers, pixels) + _backward(layers, pixels, tiling.keep, not start)
+    return total

@@ -80,10 +80,7 @@ def balanced(tiling: Tiling, job: Job, cluster: Cluster) -> Grid:
 def _seconds(tiling: Tiling, job: Job, cluster: Cluster) -> list[list[float]]:
     """Of computing, by row and column of tiles; without the rest of the network."""
     wide = len(tiling.grid.columns)
-    found = [
-        sum(cost.tile_s(tile, device, job, cluster, tiling.keep) for tile in tiling.part(device))
-        for device in range(tiling.grid.tiles)
-    ]
+    found = [cost.part_s(tiling, d, job, cluster) for d in range(tiling.grid.tiles)]
     return [found[i : i + wide] for i in range(0, len(found), wide)]
 
 

@@ -134,7 +134,7 @@ def runtime(threads: int) -> OpenModel:
         part = place.tiling.part(place.device)
         return TileModel(
             content, part, given.channels(), place.shapes, place.batch, threads,
-            keep=place.tiling.keep,
+            keep=place.tiling.keep, free=place.tiling.free,
         )  # fmt: skip
 
     return open_model

@@ -39,6 +39,7 @@ class TileModel:
         threads: int = 1,
         *,
         keep: bool = False,
+        free: bool = False,
     ) -> None:
         """Opens a file.
 
@@ -50,6 +51,7 @@ class TileModel:
           batch: samples of a step.
           threads: of the interpreter.
           keep: see `Tiling`.
+          free: see `Tiling`.
 
         Raises:
           ArtifactError: the runtime does not take the file, or it is of other tiles.
@@ -57,7 +59,14 @@ class TileModel:
         groups = range(len(part))
         names = [f"{way}_{g}" for g in groups for way in ("forward", "backward")]
         names += ["tail", "update", "save", "restore"]
+        self._content, self._threads, self._free = content, threads, free
         self._runners = interpreter.find().runners(content, names, threads=threads)
+        self.variables = {
+            name: tuple(int(d) for d in item["shape"])
+            for name, item in self._runners["save"].get_output_details().items()
+        }
+        # What passes take that are freed: they have no variables.
+        self._weights: dict[str, Tensor] = {}
         self._part, self._batch, self._trained = tuple(part), batch, dict(trained)
         # By group, from its forward to its backward pass.
         self._kept: dict[int, dict[str, Floats]] = {}
@@ -67,6 +76,7 @@ class TileModel:
             before, after = channels[group]
             given: dict[str, tuple[int, ...]] = {"x": (batch, *tile.regions[0].shape, before)}
             given |= {name: mask.shape for name, mask in self._masks[group].items()}
+            given |= self.variables if free else {}
             if tile.normalizes:
                 given |= dict.fromkeys(_MOMENTS, (before,))
                 changed |= {f"{tile.layers[0].name}/{name}": (before,) for name in _MOMENTS}
@@ -75,14 +85,10 @@ class TileModel:
             given |= stays | {"dy": (batch, *tile.core.shape, after)}
             self._hold(f"backward_{group}", given)
         self._hold("update", changed)
-        self.variables = {
-            name: tuple(int(d) for d in item["shape"])
-            for name, item in self._runners["save"].get_output_details().items()
-        }
 
     def forward(self, group: int, fetched: Floats, moments: Moments | None) -> Floats:
         """See `machine.Compute`."""
-        found = self._run(f"forward_{group}", self._given(group, fetched, moments))
+        found = self._pass(f"forward_{group}", self._given(group, fetched, moments))
         self._kept[group] = {n: v for n, v in found.items() if n.startswith(KEPT)}
         return found["y"]
 
@@ -91,7 +97,7 @@ class TileModel:
     ) -> tuple[Floats | None, Gradients, Moments | None]:
         """See `machine.Compute`."""
         given = self._given(group, fetched, moments) | self._kept.pop(group, {})
-        found = self._run(f"backward_{group}", given | {"dy": delta})
+        found = self._pass(f"backward_{group}", given | {"dy": delta})
         slopes = None if moments is None else Moments(found["dmean"], found["dvariance"])
         tile = self._part[group]
         dx = found.pop("dx", None)
@@ -117,6 +123,7 @@ class TileModel:
             for name, value in zip(_MOMENTS, found, strict=True)
         }
         self._run("update", {**gradients, **taken})
+        self._weights = {}
 
     def save(self) -> dict[str, Tensor]:
         """A copy of every variable, by name."""
@@ -130,6 +137,7 @@ class TileModel:
         """
         check_against(tensors, {n: (s, "float32") for n, s in self.variables.items()})
         self._run("restore", tensors)
+        self._weights = {}
 
     def _given(self, group: int, fetched: Floats, moments: Moments | None) -> dict[str, Floats]:
         tile = self._part[group]
@@ -141,12 +149,24 @@ class TileModel:
         taken = {} if moments is None else dict(zip(_MOMENTS, moments, strict=True))
         return {"x": padded, **self._masks[group], **taken}
 
-    def _run(self, signature: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _pass(self, signature: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Runs a pass of a group; its memory is the runtime's, which goes away with it."""
+        if not self._free:
+            return self._run(signature, given)
+        if not self._weights:
+            self._weights = self.save()
+        opened = interpreter.find().runner(self._content, signature, threads=self._threads)
+        return self._run(signature, {**self._weights, **given}, opened)
+
+    def _run(
+        self, signature: str, given: Mapping[str, Any], opened: Any = None
+    ) -> dict[str, Any]:  # fmt: skip
+        runner = opened or self._runners[signature]
         # The converter leaves out what a signature does not read.
-        known = self._runners[signature].get_input_details()
+        known = runner.get_input_details()
         taken = {n: np.ascontiguousarray(v) for n, v in given.items() if n in known}
         try:
-            return self._runners[signature](**taken)
+            return runner(**taken)
         except (RuntimeError, MemoryError) as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise WorkerError(

@@ -148,6 +148,7 @@ def as_json(found: Calibration) -> dict[str, Any]:
                 "columns": row.measured.tiling.grid.columns,
                 "groups": written.shown(row.measured.tiling.groups),
                 "activations": "keep" if row.measured.tiling.keep else "recompute",
+                "arenas": "free" if row.measured.tiling.free else "keep",
                 "fitted": row.fitted,
                 "measured_step_s": row.measured.step_s,
                 "measured_compute_s": row.measured.compute_s,

@@ -80,6 +80,15 @@ Activations = Annotated[
         "auto: what is faster within --memory.",
     ),
 ]
+ARENAS = ("keep", "free", "auto")
+Arenas = Annotated[
+    str,
+    typer.Option(
+        metavar="keep|free|auto",
+        help="What a pass works with is kept for the next step, or given back, for which the "
+        "runtime is opened for each pass; auto: given back where --memory needs it.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,7 @@ class Wanted:
       cluster: what devices and links are assumed to be.
       balance: whether tiles may be cut by the devices' speeds.
       keep: whether what layers make may stay between the passes, see `Tiling`.
+      arenas: whether passes keep their memory; one of `ARENAS`.
     """
 
     devices: int
@@ -101,6 +111,7 @@ class Wanted:
     cluster: Cluster
     balance: bool = True
     keep: tuple[bool, ...] = KEEP["recompute"]
+    arenas: str = "auto"
 
     @classmethod
     def read(
@@ -111,6 +122,7 @@ class Wanted:
         columns: str | None,
         groups: str | None,
         activations: str,
+        arenas: str,
         cluster: Cluster,
     ) -> Wanted:
         """Reads what the user wrote, before TensorFlow is imported.
@@ -121,10 +133,12 @@ class Wanted:
         keep = KEEP.get(activations)
         if keep is None:
             raise UsageError(f"--activations '{activations}': expected one of {', '.join(KEEP)}")
+        if arenas not in ARENAS:
+            raise UsageError(f"--arenas '{arenas}': expected one of {', '.join(ARENAS)}")
         if grid is None:
             if rows or columns:
                 raise UsageError("--row-shares and --column-shares: expected --grid with them")
-            return cls(devices, None, groups, cluster, keep=keep)
+            return cls(devices, None, groups, cluster, True, keep, arenas)
         even = Grid.parse(grid)
         chosen = Grid(
             _shares("--row-shares", rows, even.rows),
@@ -133,7 +147,7 @@ class Wanted:
         if chosen.tiles != devices:
             raise UsageError(f"--grid {grid}: has {chosen.tiles} tiles, but there are {devices} "
                              "devices")  # fmt: skip
-        return cls(devices, chosen, groups, cluster, not (rows or columns), keep)
+        return cls(devices, chosen, groups, cluster, not (rows or columns), keep, arenas)
 
     def choose(self, chain: Chain, job: Job) -> Choice:
         """The plan.
@@ -143,9 +157,21 @@ class Wanted:
         """
         cuts = [self.grid] if self.grid is not None else grids.grids_of(self.devices)
         groups = None if self.groups is None else written.parse(self.groups, len(chain.layers))
-        return choice.choose(
-            chain, cuts, job, self.cluster, groups, balance=self.balance, keep=self.keep
-        )
+
+        def best(free: bool) -> Choice:
+            return choice.choose(
+                chain, cuts, job, self.cluster, groups, balance=self.balance, keep=self.keep,
+                free=free,
+            )  # fmt: skip
+
+        if self.arenas != "auto":
+            return best(self.arenas == "free")
+        try:
+            return best(False)
+        except UsageError:
+            if self.cluster.memory_bytes is None:
+                raise
+            return best(True)
 
     def with_cluster(self, cluster: Cluster) -> Wanted:
         """The same under other assumptions."""
@@ -155,7 +181,7 @@ class Wanted:
         """The same for the devices that are left, by number, where grid and groups are free."""
         speeds = tuple(self.cluster.speeds[i] for i in left if self.cluster.speeds)
         cluster = dataclasses.replace(self.cluster, speeds=speeds)
-        return Wanted(len(left), None, None, cluster, keep=self.keep)
+        return Wanted(len(left), None, None, cluster, True, self.keep, self.arenas)
 
 
 def measured_devices(devices: int | None, measure: str | None) -> tuple[int, list[str]]:

@@ -51,6 +51,7 @@ def plan(
     layers: option.Layers = None,
     groups: option.Groups = None,
     activations: option.Activations = "recompute",
+    arenas: option.Arenas = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Samples in a step.")] = 16,
     slots: Annotated[
         int,
@@ -94,7 +95,7 @@ def plan(
     cluster = option.cluster(memory, link, latency_ms, gmacs, count)
     tls = encryption.tls_files(tls_dir, insecure=False)
     wanted = option.Wanted.read(
-        count, grid, row_shares, column_shares, groups, activations, cluster
+        count, grid, row_shares, column_shares, groups, activations, arenas, cluster
     )
     job = Job(batch_size, slots)
     calibration: measuring.Calibration | None = None
@@ -149,6 +150,7 @@ def _plain(candidate: Candidate) -> dict[str, Any]:
         "columns": tiling.grid.columns,
         "groups": written.shown(tiling.groups),
         "activations": _activations(tiling),
+        "arenas": _arenas(tiling),
         "predicted_step_s": cost.step_s,
         "predicted_compute_s": cost.compute_s,
         "predicted_halo_s": cost.halo_s,
@@ -203,7 +205,7 @@ def show(console: Console, choice: Choice, job: Job) -> None:
     console.print(
         Text(f"to train by it: tfplus tile train with --layers {len(chain.layers)} "
              f"{best.tiling.grid.asked} --groups '{groups}' --activations "
-             f"{_activations(best.tiling)}\n"),
+             f"{_activations(best.tiling)} --arenas {_arenas(best.tiling)}\n"),
         soft_wrap=True,
     )  # fmt: skip
     middle = len(best.tiling.grid.rows) // 2 * len(best.tiling.grid.columns)
@@ -214,12 +216,16 @@ def _activations(tiling: Tiling) -> str:
     return "keep" if tiling.keep else "recompute"
 
 
+def _arenas(tiling: Tiling) -> str:
+    return "free" if tiling.free else "keep"
+
+
 def _row(table: Table, candidate: Candidate, *, chosen: bool) -> None:
     cost, tiling = candidate.cost, candidate.tiling
     table.add_row(
         f"{tiling.grid.cut}{' *' if chosen else ''}",
         written.shown(tiling.groups),
-        _activations(tiling),
+        f"{_activations(tiling)}{', freed' if tiling.free else ''}",
         *(f"{1e3 * s:.1f} ms" for s in (cost.step_s, cost.compute_s, cost.halo_s, cost.reduce_s)),
         f"{cost.memory_bytes / 1e6:.1f} MB",
         f"{sum(d.sent_bytes for d in cost.devices) / 1e6:.2f} MB",

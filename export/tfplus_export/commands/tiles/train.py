@@ -63,6 +63,7 @@ def train(
     layers: option.Layers = None,
     groups: option.Groups = None,
     activations: option.Activations = "recompute",
+    arenas: option.Arenas = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Samples in a step.")] = 16,
     memory: option.Memory = None,
     link: option.Link = "100Mbit",
@@ -130,7 +131,7 @@ def train(
     if process_memory is not None:
         limit = sizes.parse("--process-memory", process_memory)
     wanted = option.Wanted.read(
-        count, grid, row_shares, column_shares, groups, activations, cluster
+        count, grid, row_shares, column_shares, groups, activations, arenas, cluster
     )
     for path in (weights_out, trace):
         if path is not None:
@@ -202,6 +203,7 @@ def train(
         "columns": plan.best.tiling.grid.columns,
         "groups": written.shown(plan.best.tiling.groups),
         "activations": "keep" if plan.best.tiling.keep else "recompute",
+        "arenas": "free" if plan.best.tiling.free else "keep",
         "memory_limit_bytes": limit,
         "memory_limit_enforced": enforced,
         **results.summary(outcome, with_memory=calibration is None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -43,7 +44,7 @@ def activation(name: str, layer: TiledLayer) -> TiledLayer:
 
 
 @pytest.mark.parametrize("cluster", [SLOW, FAST, Cluster()])
-def test_no_grouping_that_begins_with_an_activation_is_better(cluster: Cluster) -> None:
+def test_groups_begin_with_an_activation_where_that_spares_products(cluster: Cluster) -> None:
     a, b, c, *_ = CHAIN.layers
     chain = Chain("m", (a, activation("x", a), b, activation("y", b), c, activation("z", c)))
     grid = Grid.even(2, 2)
@@ -52,8 +53,9 @@ def test_no_grouping_that_begins_with_an_activation_is_better(cluster: Cluster) 
         cost.of_step(Tiling(chain, grid, groups), JOB, cluster) for groups in every_grouping(6)
     ]
     assert found.cost.step_s == pytest.approx(min(c.step_s for c in every))
+    # What the activation reads is kept as the input of its group, and not computed again.
     kinds = [chain.layers[start].kind for start, _ in found.tiling.groups]
-    assert "elementwise" not in kinds
+    assert ("elementwise" in kinds) == (cluster is FAST)
 
 
 def test_slow_links_fuse_and_slow_devices_do_not() -> None:
@@ -79,6 +81,56 @@ def test_redundant_products_are_those_beyond_a_share() -> None:
     tilings = [Tiling(CHAIN, Grid.even(2, 2), groups) for groups in every_grouping(6)]
     least = min(cost.of_step(tiling, large, Cluster()).memory_bytes for tiling in tilings)
     assert least < cost.untiled(CHAIN, large, Cluster()).memory_bytes
+
+
+def maps_of(tile) -> list[int]:
+    layers = tile.layers
+    channels = [layers[0].channels_in, *(layer.channels_out for layer in layers)]
+    return [r.pixels * c for r, c in zip(tile.regions, channels, strict=True)]
+
+
+def test_what_is_kept_or_freed_is_paid_in_memory_or_products() -> None:
+    groups = ((0, 2), (2, 6))
+    plans = {
+        (keep, free): Tiling(CHAIN, Grid.even(2, 1), groups, keep, free)
+        for keep, free in itertools.product((False, True), repeat=2)
+    }
+    found = {k: cost.of_step(t, JOB, Cluster()) for k, t in plans.items()}
+    # Kept: nothing of the layers in front of a group's last one is computed again.
+    again = sum(
+        JOB.batch * layer.macs_per_pixel * region.pixels
+        for tile in plans[False, False].part(1)
+        for layer, region in zip(tile.layers[:-1], tile.regions[1:-1], strict=True)
+    )
+    macs = {k: c.devices[1].macs for k, c in found.items()}
+    assert macs[False, False] - macs[True, False] == again > 0
+    assert macs[False, True] == macs[False, False]
+    took = {k: c.devices[1].memory_bytes for k, c in found.items()}
+    part = plans[False, False].part(1)
+    made = 4 * JOB.batch * sum(sum(maps_of(tile)[1:]) for tile in part)
+    assert took[True, False] - took[False, False] == made
+    # Freed: of both passes of both groups the largest is left, and weights are there once more.
+    both = [4 * JOB.batch * (2 * sum(maps_of(t)) + 5 * max(maps_of(t))) for t in part]
+    one = [4 * JOB.batch * (sum(maps_of(t)) + 4 * max(maps_of(t))) for t in part]
+    weights = 4 * (CHAIN.parameters + CHAIN.tail_parameters)
+    assert took[False, False] - took[False, True] == sum(both) - max(one) - weights > 0
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_the_best_that_keeps_to_a_memory_is_found(free: bool) -> None:
+    grid = Grid.even(2, 1)
+    every = [
+        cost.of_step(Tiling(CHAIN, grid, groups, keep, free), JOB, SLOW)
+        for groups in every_grouping(6)
+        for keep in (False, True)
+    ]
+    for limit in sorted({c.memory_bytes for c in every})[::5]:
+        held = dataclasses.replace(SLOW, memory_bytes=limit)
+        chosen = choice.choose(CHAIN, [grid], JOB, held, keep=(False, True), free=free).best
+        fitting = [c.step_s for c in every if c.memory_bytes <= limit]
+        assert chosen.tiling.free == free
+        assert chosen.cost.memory_bytes <= limit
+        assert chosen.cost.step_s <= min(fitting) * 1.1
 
 
 def test_what_no_plan_meets_is_refused_with_one_that_works() -> None:

@@ -55,8 +55,6 @@ def test_the_slowest_device_computes_less_and_the_step_is_shorter(grid: Grid, gm
     assert uneven.cost.step_s < even.cost.step_s
     core = {c: c.tiling.tiles[-1][slow].core.pixels for c in (even, uneven)}
     assert core[uneven] < core[even]
-    # What others take over is all that they compute more.
-    assert sum(d.macs for d in uneven.cost.devices) < 1.1 * sum(d.macs for d in even.cost.devices)
 
 
 def test_equal_devices_and_cuts_that_are_given_stay_as_they_are() -> None:

@@ -34,7 +34,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "export"), str(ROOT / "benchmarks")]
 
 from support.documents import insert  # noqa: E402
 
-from tfplus.tiles.planning import written  # noqa: E402
+from tfplus.tiles.planning import memory, written  # noqa: E402
 from tfplus.tiles.planning.choice import Candidate  # noqa: E402
 from tfplus.tiles.planning.job import Job  # noqa: E402
 from tiles import darknet, predicted  # noqa: E402
@@ -48,12 +48,20 @@ SAID = {"batch": "over the batch", "frozen": "frozen", "none": "none"}
 
 def planned(
     side: int, kind: Normalization, devices: range, job: Job
-) -> tuple[int, list[Candidate], list[Row]]:
-    """Bytes without tiles; of each number of devices the smallest plan; the fastest ones."""
+) -> tuple[int, list[tuple[Candidate, Candidate]], list[Row]]:
+    """Bytes without tiles; the smallest plans with passes freed and not; the fastest ones."""
     from tfplus_export.tiles import chain as chains
 
     chain = chains.read(darknet.model(side, kind), "yolov2").chain
-    least = [predicted.smallest(chain, count, job) for count in devices]
+    least: list[tuple[Candidate, Candidate]] = []
+    for count in devices:
+        _tell(f"planning the least memory of {count} devices")
+        least.append(
+            (
+                predicted.smallest(chain, count, job),
+                predicted.smallest(chain, count, job, free=False),
+            )
+        )
     return predicted.alone(chain, job), least, [*predicted.fastest(chain, devices, job, _tell)]
 
 
@@ -100,7 +108,9 @@ def plain(candidate: Candidate) -> dict[str, Any]:
         "devices": tiling.grid.tiles,
         "grid": tiling.grid.shown,
         "groups": written.shown(tiling.groups),
+        "activations": "keep" if tiling.keep else "recompute",
         "memory_bytes": [d.memory_bytes for d in taken.devices],
+        "fixed_bytes": memory.fixed_bytes(tiling, Job(1)),
         "sent_bytes": sum(d.sent_bytes for d in taken.devices),
         "redundant": predicted.redundant(candidate),
         "predicted_step_s": taken.step_s,
@@ -113,21 +123,23 @@ def plain(candidate: Candidate) -> dict[str, Any]:
 def memory_table(found: Mapping[Normalization, Mapping[str, Any]], title: str) -> str:
     """The plans of least memory."""
     lines = [
-        f"{title} Plans of least memory, as estimated:\n",
-        "| normalization | devices | grid | groups | MB a device | less than one device | sent a "
-        "step, MB | computed twice |",
-        "|---|---|---|---|---|---|---|---|",
+        f"{title} Plans of least memory, as estimated, with `--arenas free`; beside it the least "
+        "with `--arenas keep`:\n",
+        "| normalization | devices | grid | groups | MB a device | less than one device | of maps "
+        "alone | arenas kept, MB | sent a step, MB | computed twice |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for kind, each in found.items():
-        one = each["untiled_bytes"]
-        lines.append(f"| {SAID[kind]} | 1 | without tiles | – | {one / 1e6:.0f} | 1.0 | 0 | 0 % |")
-        for plan in each["least"]:
-            if plan["devices"] == 1:
-                continue
-            most = max(plan["memory_bytes"])
+        one, fixed = each["untiled_bytes"], each["fixed_bytes"]
+        lines.append(
+            f"| {SAID[kind]} | 1 | without tiles | – | {one / 1e6:.0f} | 1.0 | 1.0 | – | 0 | 0 % |"
+        )
+        for plan, other in zip(each["least"], each["least_not_freed"], strict=True):
+            most, kept = (max(x["memory_bytes"]) for x in (plan, other))
             lines.append(
                 f"| {SAID[kind]} | {plan['devices']} | {plan['grid']} | "
                 f"{len(plan['groups'].split())} | {most / 1e6:.0f} | {one / most:.1f} | "
+                f"{(one - fixed) / (most - plan['fixed_bytes']):.1f} | {kept / 1e6:.0f} | "
                 f"{plan['sent_bytes'] / 1e6:.0f} | {plan['redundant']:.0%} |"
             )
     return "\n".join(lines)
@@ -139,14 +151,15 @@ def step_table(found: Mapping[Normalization, Mapping[str, Any]]) -> str:
         "**Predicted by the planner's model, not measured.** The fastest plans; *a core* is taken "
         f"to do {predicted.CORE_MACS_PER_S / 1e9:g} GMAC/s, a message to take "
         f"{1e3 * predicted.MESSAGE_S:g} ms beside its bytes:\n",
-        "| a device has | normalization | devices | grid | groups | step, s | times a single core "
-        "| times a group a layer | times fewest groups |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| a device has | normalization | devices | grid | groups | activations | MB a device | "
+        "step, s | times a single core | times a group a layer | times fewest groups |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     profiles = predicted.PROFILES
     lines.extend(
         f"| {profile} | {SAID[kind]} | {row['devices']} | {row['grid']} | "
-        f"{len(row['groups'].split())} | {row['predicted_step_s']:.2f} | "
+        f"{len(row['groups'].split())} | {row['activations']} | "
+        f"{max(row['memory_bytes']) / 1e6:.0f} | {row['predicted_step_s']:.2f} | "
         f"{row['against_core']:.1f} | {row['against_apart']:.2f} | {row['against_fused']:.2f} |"
         for profile in profiles
         for kind, each in found.items()
@@ -219,7 +232,10 @@ def main() -> None:
         untiled, least, rows = planned(options.side, kind, range(1, options.devices + 1), job)
         found[kind] = {
             "untiled_bytes": untiled,
-            "least": [plain(each) for each in least],
+            # Runtime, weights and gradients.
+            "fixed_bytes": memory.fixed_bytes(least[0][1].tiling, job),
+            "least": [plain(freed) for freed, _ in least],
+            "least_not_freed": [plain(other) for _, other in least],
             "fastest": [
                 {
                     "profile": row.profile,

@@ -1,9 +1,10 @@
 """The best tiling of a chain: grids tried one by one, groupings by dynamic programming.
 
 A grouping's time is a sum over its groups, given who makes a group's input, which does not depend
-on the groups before: cores of a map are the same in every grouping. So is its memory. Of all
-groupings that end behind a layer only those matter that no other one beats in time and in memory;
-those of the next layers are made of them.
+on the groups before: cores of a map are the same in every grouping. So is the memory that it holds
+for a whole step; what a pass works with is that of the largest one. Of all groupings that end
+behind a layer only those matter that no other one beats in time and both kinds of memory; those of
+the next layers are made of them.
 """
 
 from __future__ import annotations
@@ -49,17 +50,17 @@ class Choice:
 class _Label:
     groups: Grouping
     time_s: float
-    kept: int
+    held: int
     work: int
 
     def beats(self, other: _Label) -> bool:
-        return self.kept <= other.kept and self.work <= other.work
+        return self.held <= other.held and self.work <= other.work
 
 
 def groupings(
     chain: Chain, grid: Grid, job: Job, cluster: Cluster, keep: bool, free: bool
 ) -> list[Grouping]:  # fmt: skip
-    """The groupings that no other one beats in time and memory at once.
+    """The groupings that no other one beats in time and both kinds of memory at once.
 
     Raises:
       UsageError: the grid cuts a map into more tiles than it has pixels.
@@ -82,8 +83,8 @@ def groupings(
                 _Label(
                     (*label.groups, (start, stop)),
                     label.time_s + found.compute_s + found.halo_s,
-                    label.kept + found.kept_bytes + (0 if free else found.work_bytes),
-                    max(label.work, found.work_bytes) if free else 0,
+                    label.held + found.held_bytes,
+                    max(label.work, found.work_bytes),
                 )
                 for label in best[start]
             )
@@ -172,7 +173,7 @@ def fastest(candidates: Sequence[Candidate], chain: Chain, job: Job, cluster: Cl
 
 def _unbeaten(labels: list[_Label]) -> list[_Label]:
     kept: list[_Label] = []
-    for label in sorted(labels, key=lambda x: (x.time_s, x.kept + x.work)):
+    for label in sorted(labels, key=lambda x: (x.time_s, x.held + x.work)):
         # All that are kept are as fast at least.
         if not any(other.beats(label) for other in kept):
             kept.append(label)

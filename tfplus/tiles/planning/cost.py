@@ -80,13 +80,13 @@ class GroupCost:
     Attributes:
       compute_s: seconds.
       halo_s: seconds, for its input's halo and the gradient of it.
-      kept_bytes: what stays from its forward to its backward pass.
-      work_bytes: what its passes work with.
+      held_bytes: that it takes for a whole step.
+      work_bytes: that a pass of it takes for a while.
     """
 
     compute_s: float
     halo_s: float
-    kept_bytes: int
+    held_bytes: int
     work_bytes: int
 
 
@@ -112,7 +112,7 @@ def of_group(
     return GroupCost(
         max(tile_s(tile, device, job, cluster, keep, first) for device, tile in enumerate(tiles)),
         traffic.halo_s(before, tiles, job, cluster) if before else 0.0,
-        max(memory.kept_bytes(tile, job, keep) for tile in tiles),
+        max(memory.held_bytes(tile, job, keep, free) for tile in tiles),
         max(memory.work_bytes(tile, job, free) for tile in tiles),
     )
 

@@ -65,8 +65,8 @@ class TileModel:
             name: tuple(int(d) for d in item["shape"])
             for name, item in self._runners["save"].get_output_details().items()
         }
-        # What passes take that are freed: they have no variables.
-        self._weights: dict[str, Tensor] = {}
+        # Of every variable, where no runtime stays open that has it.
+        self._values: dict[str, Tensor] = dict(self._opened("save")["save"]()) if free else {}
         self._part, self._batch, self._trained = tuple(part), batch, dict(trained)
         # By group, from its forward to its backward pass.
         self._kept: dict[int, dict[str, Floats]] = {}
@@ -123,11 +123,11 @@ class TileModel:
             for name, value in zip(_MOMENTS, found, strict=True)
         }
         self._run("update", {**gradients, **taken})
-        self._weights = {}
 
     def save(self) -> dict[str, Tensor]:
         """A copy of every variable, by name."""
-        return {name: np.array(v) for name, v in self._runners["save"]().items()}
+        values = self._values if self._free else self._runners["save"]()
+        return {name: np.array(value) for name, value in values.items()}
 
     def restore(self, tensors: Tensors) -> None:
         """Sets every variable.
@@ -136,8 +136,10 @@ class TileModel:
           TensorError: they are not exactly the file's variables.
         """
         check_against(tensors, {n: (s, "float32") for n, s in self.variables.items()})
-        self._run("restore", tensors)
-        self._weights = {}
+        if self._free:
+            self._values = {name: np.array(value) for name, value in tensors.items()}
+        else:
+            self._invoke(self._runners, "restore", tensors)
 
     def _given(self, group: int, fetched: Floats, moments: Moments | None) -> dict[str, Floats]:
         tile = self._part[group]
@@ -150,23 +152,34 @@ class TileModel:
         return {"x": padded, **self._masks[group], **taken}
 
     def _pass(self, signature: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Runs a pass of a group; its memory is the runtime's, which goes away with it."""
+        """Runs a pass of a group; where it is freed it takes weights and has no variables."""
         if not self._free:
-            return self._run(signature, given)
-        if not self._weights:
-            self._weights = self.save()
-        opened = interpreter.find().runner(self._content, signature, threads=self._threads)
-        return self._run(signature, {**self._weights, **given}, opened)
+            return self._invoke(self._runners, signature, given)
+        return self._invoke(self._opened(signature), signature, {**self._values, **given})
 
-    def _run(
-        self, signature: str, given: Mapping[str, Any], opened: Any = None
-    ) -> dict[str, Any]:  # fmt: skip
-        runner = opened or self._runners[signature]
+    def _run(self, signature: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Runs what reads or writes variables."""
+        if not self._free:
+            return self._invoke(self._runners, signature, given)
+        runners = self._opened("restore", signature, "save")
+        self._invoke(runners, "restore", self._values)
+        found = self._invoke(runners, signature, given)
+        if signature == "update":
+            self._values = self._invoke(runners, "save", {})
+        return found
+
+    def _opened(self, *signatures: str) -> dict[str, Any]:
+        """A runtime whose memory goes away with it."""
+        return interpreter.find().runners(self._content, signatures, threads=self._threads)
+
+    def _invoke(
+        self, runners: Mapping[str, Any], signature: str, given: Mapping[str, Any]
+    ) -> dict[str, Any]:
         # The converter leaves out what a signature does not read.
-        known = runner.get_input_details()
+        known = runners[signature].get_input_details()
         taken = {n: np.ascontiguousarray(v) for n, v in given.items() if n in known}
         try:
-            return runner(**taken)
+            return runners[signature](**taken)
         except (RuntimeError, MemoryError) as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise WorkerError(

@@ -34,8 +34,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "export"), str(ROOT / "benchmarks")]
 
 from support.documents import insert  # noqa: E402
 
-from tfplus.tiles.planning import memory, written  # noqa: E402
+from tfplus.tiles.planning import cost, written  # noqa: E402
 from tfplus.tiles.planning.choice import Candidate  # noqa: E402
+from tfplus.tiles.planning.cluster import Cluster  # noqa: E402
 from tfplus.tiles.planning.job import Job  # noqa: E402
 from tiles import darknet, predicted  # noqa: E402
 from tiles.darknet import Normalization  # noqa: E402
@@ -46,9 +47,7 @@ NAME = "tiles/yolov2"
 SAID = {"batch": "over the batch", "frozen": "frozen", "none": "none"}
 
 
-def planned(
-    side: int, kind: Normalization, devices: range, job: Job
-) -> tuple[int, list[tuple[Candidate, Candidate]], list[Row]]:
+def planned(side: int, kind: Normalization, devices: range, job: Job) -> dict[str, Any]:
     """Bytes without tiles; the smallest plans with passes freed and not; the fastest ones."""
     from tfplus_export.tiles import chain as chains
 
@@ -56,13 +55,24 @@ def planned(
     least: list[tuple[Candidate, Candidate]] = []
     for count in devices:
         _tell(f"planning the least memory of {count} devices")
-        least.append(
-            (
-                predicted.smallest(chain, count, job),
-                predicted.smallest(chain, count, job, free=False),
-            )
-        )
-    return predicted.alone(chain, job), least, [*predicted.fastest(chain, devices, job, _tell)]
+        freed = predicted.smallest(chain, count, job)
+        least.append((freed, predicted.smallest(chain, count, job, free=False)))
+    return {
+        "untiled_bytes": predicted.alone(chain, job),
+        "untiled_bytes_of_no_sample": predicted.alone(chain, Job(0)),
+        "least": [plain(freed) for freed, _ in least],
+        "least_not_freed": [plain(other) for _, other in least],
+        "fastest": [
+            {
+                "profile": row.profile,
+                **plain(row.best),
+                "against_core": row.against_core,
+                "against_apart": row.against_apart,
+                "against_fused": row.against_fused,
+            }
+            for row in predicted.fastest(chain, devices, job, _tell)
+        ],
+    }
 
 
 def measured(
@@ -110,7 +120,7 @@ def plain(candidate: Candidate) -> dict[str, Any]:
         "groups": written.shown(tiling.groups),
         "activations": "keep" if tiling.keep else "recompute",
         "memory_bytes": [d.memory_bytes for d in taken.devices],
-        "fixed_bytes": memory.fixed_bytes(tiling, Job(1)),
+        "memory_bytes_of_no_sample": cost.of_step(tiling, Job(0), Cluster()).memory_bytes,
         "sent_bytes": sum(d.sent_bytes for d in taken.devices),
         "redundant": predicted.redundant(candidate),
         "predicted_step_s": taken.step_s,
@@ -125,12 +135,12 @@ def memory_table(found: Mapping[Normalization, Mapping[str, Any]], title: str) -
     lines = [
         f"{title} Plans of least memory, as estimated, with `--arenas free`; beside it the least "
         "with `--arenas keep`:\n",
-        "| normalization | devices | grid | groups | MB a device | less than one device | of maps "
-        "alone | arenas kept, MB | sent a step, MB | computed twice |",
+        "| normalization | devices | grid | groups | MB a device | less than one device | of those "
+        "that grow with the batch | arenas kept, MB | sent a step, MB | computed twice |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for kind, each in found.items():
-        one, fixed = each["untiled_bytes"], each["fixed_bytes"]
+        one, fixed = each["untiled_bytes"], each["untiled_bytes_of_no_sample"]
         lines.append(
             f"| {SAID[kind]} | 1 | without tiles | – | {one / 1e6:.0f} | 1.0 | 1.0 | – | 0 | 0 % |"
         )
@@ -139,7 +149,7 @@ def memory_table(found: Mapping[Normalization, Mapping[str, Any]], title: str) -
             lines.append(
                 f"| {SAID[kind]} | {plan['devices']} | {plan['grid']} | "
                 f"{len(plan['groups'].split())} | {most / 1e6:.0f} | {one / most:.1f} | "
-                f"{(one - fixed) / (most - plan['fixed_bytes']):.1f} | {kept / 1e6:.0f} | "
+                f"{(one - fixed) / (most - plan['memory_bytes_of_no_sample']):.1f} | {kept / 1e6:.0f} | "
                 f"{plan['sent_bytes'] / 1e6:.0f} | {plan['redundant']:.0%} |"
             )
     return "\n".join(lines)
@@ -205,7 +215,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--side", type=int, default=160, help="Of an image; a multiple of 16.")
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--devices", type=int, default=6, help="Plans are made for 1 to so many.")
+    parser.add_argument(
+        "--devices", type=int, default=6, help="Plans are made for 1 to so many; 0 for none."
+    )
     parser.add_argument(
         "--normalization", nargs="+", choices=darknet.NORMALIZATIONS, default=["batch", "frozen"]
     )
@@ -216,8 +228,8 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.side < darknet.STRIDE or options.side % darknet.STRIDE:
         parser.error(f"--side {options.side}: expected a multiple of {darknet.STRIDE}")
-    if options.batch_size < 1 or not 1 <= options.devices <= 64:
-        parser.error("expected --batch-size of at least 1, and 1 to 64 --devices")
+    if options.batch_size < 1 or not 0 <= options.devices <= 64:
+        parser.error("expected --batch-size of at least 1, and up to 64 --devices")
     if any(not 1 <= n <= 64 for n in options.measure):
         parser.error("--measure: expected 1 to 64 processes each")
     return options
@@ -228,29 +240,16 @@ def main() -> None:
     options = _options()
     job = Job(options.batch_size)
     found: dict[Normalization, dict[str, Any]] = {}
+    tables: dict[str, str] = {}
+    title = f"Images of {options.side}×{options.side}, batch {options.batch_size}, SGD."
     for kind in options.normalization:
-        untiled, least, rows = planned(options.side, kind, range(1, options.devices + 1), job)
-        found[kind] = {
-            "untiled_bytes": untiled,
-            # Runtime, weights and gradients.
-            "fixed_bytes": memory.fixed_bytes(least[0][1].tiling, job),
-            "least": [plain(freed) for freed, _ in least],
-            "least_not_freed": [plain(other) for _, other in least],
-            "fastest": [
-                {
-                    "profile": row.profile,
-                    **plain(row.best),
-                    "against_core": row.against_core,
-                    "against_apart": row.against_apart,
-                    "against_fused": row.against_fused,
-                }
-                for row in rows
-            ],
-        }
+        found[kind] = {}
+        if options.devices:
+            found[kind] = planned(options.side, kind, range(1, options.devices + 1), job)
         if options.measure:
             found[kind]["measured"] = measured(options.side, kind, options.measure, job)
-    title = f"Images of {options.side}×{options.side}, batch {options.batch_size}, SGD."
-    tables = {"memory": memory_table(found, title), "steps": step_table(found)}
+    if options.devices:
+        tables |= {"memory": memory_table(found, title), "steps": step_table(found)}
     if options.measure:
         tables["peaks"] = peak_table(found, title)
     if options.write:

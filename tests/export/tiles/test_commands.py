@@ -101,7 +101,7 @@ def test_who_is_left_keeps_its_speed() -> None:
 def test_what_cannot_be_planned_is_refused_with_what_can() -> None:
     for more, reason in (
         (("--devices", "9", "--grid", "9x1"), "nearest that works: --layers"),
-        (("--devices", "2", "--memory", "10MB"), "nearest that works: --batch-size"),
+        (("--devices", "2", "--memory", "14MB"), "nearest that works: --batch-size"),
         (("--devices", "3", "--grid", "2x2"), "has 4 tiles, but there are 3 devices"),
         (("--devices", "2", "--layers", "5"), "expected 1 to 4; layer 'average'"),
         (("--devices", "2", "--gmacs", "4,1,1"), "or of each of the 2 with commas"),

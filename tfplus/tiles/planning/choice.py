@@ -9,6 +9,7 @@ the next layers are made of them.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from tfplus.errors import UsageError
 from tfplus.tiles.grid import Grid, Tiling, fused, group_tiles
 from tfplus.tiles.layers import Chain
-from tfplus.tiles.planning import cost, grids, memory, written
+from tfplus.tiles.planning import cost, grids, written
 from tfplus.tiles.planning.cluster import Cluster
 from tfplus.tiles.planning.cost import StepCost
 from tfplus.tiles.planning.job import Job
@@ -201,7 +202,8 @@ def _too_much(candidates: Sequence[Candidate], job: Job, cluster: Cluster) -> st
     )
     if least.tiling.free:
         text += ", memory of passes given back"
-    fixed = memory.fixed_bytes(least.tiling, job)
+    without = dataclasses.replace(job, batch=0)
+    fixed = cost.of_step(least.tiling, without, cluster).memory_bytes
     batch = int((limit - fixed) * job.batch / (need - fixed)) if limit > fixed else 0
     if batch >= 1:
         return f"{text}; nearest that works: --batch-size {batch}, or more devices"

@@ -194,11 +194,11 @@ def show(console: Console, choice: Choice, job: Job) -> None:
             f"{cost.memory_bytes / 1e6:.1f} MB",
         )
     console.print(devices)
-    less = choice.alone.memory_bytes / best.cost.memory_bytes
+    part = best.cost.memory_bytes / choice.alone.memory_bytes
     faster = choice.alone.step_s / best.cost.step_s
     console.print(
         f"predicted against one device without tiles ({choice.alone.memory_bytes / 1e6:.1f} MB, "
-        f"{1e3 * choice.alone.step_s:.1f} ms): {less:.1f} times less memory a device, step "
+        f"{1e3 * choice.alone.step_s:.1f} ms): {part:.2f} of its memory a device, step "
         f"{faster:.2f} times as fast\n"
     )
     groups = written.shown(best.tiling.groups)

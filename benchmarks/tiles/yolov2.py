@@ -40,7 +40,6 @@ from tfplus.tiles.planning.cluster import Cluster  # noqa: E402
 from tfplus.tiles.planning.job import Job  # noqa: E402
 from tiles import darknet, predicted  # noqa: E402
 from tiles.darknet import Normalization  # noqa: E402
-from tiles.predicted import Row  # noqa: E402
 
 PAGE = ROOT / "docs" / "tiles.md"
 NAME = "tiles/yolov2"
@@ -146,10 +145,11 @@ def memory_table(found: Mapping[Normalization, Mapping[str, Any]], title: str) -
         )
         for plan, other in zip(each["least"], each["least_not_freed"], strict=True):
             most, kept = (max(x["memory_bytes"]) for x in (plan, other))
+            grows = (one - fixed) / (most - plan["memory_bytes_of_no_sample"])
             lines.append(
                 f"| {SAID[kind]} | {plan['devices']} | {plan['grid']} | "
                 f"{len(plan['groups'].split())} | {most / 1e6:.0f} | {one / most:.1f} | "
-                f"{(one - fixed) / (most - plan['memory_bytes_of_no_sample']):.1f} | {kept / 1e6:.0f} | "
+                f"{grows:.1f} | {kept / 1e6:.0f} | "
                 f"{plan['sent_bytes'] / 1e6:.0f} | {plan['redundant']:.0%} |"
             )
     return "\n".join(lines)

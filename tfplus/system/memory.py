@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
 
+# Of `mallopt`, see malloc.h of glibc.
+_M_MMAP_THRESHOLD = -3
 _LIMIT = Path("sys/fs/cgroup/memory.max")
 
 
@@ -29,6 +32,18 @@ def peak_bytes(root: Path = Path("/")) -> int:
       root: where `proc` lies.
     """
     return _status("VmHWM", root)
+
+
+def return_large_blocks(size_bytes: int) -> bool:
+    """Has the C library hand blocks from a size on back to the system when they are freed.
+
+    Otherwise glibc keeps ever larger ones for later: what was freed stays resident. True where it
+    does so; other C libraries are left as they are.
+    """
+    try:
+        return bool(ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, size_bytes))
+    except (AttributeError, OSError):
+        return False
 
 
 def data_bytes(root: Path = Path("/")) -> int:

@@ -13,7 +13,7 @@ and Edge Clusters, arXiv 2409.09083. Nothing here opens a socket or a file or im
 - `layers`: what is known of a network; `geometry`: intervals and windows; `grid`: tiles and groups.
 - `exchange`: which rectangle goes from whom to whom; `messages` and `machine`: a device's part of a
   step, events in and messages out; `ring`: the sum over all devices.
-- `cluster`, `cost`, `planning`: what a plan takes, and the best one; `calibration`: measured speeds
-  instead of assumed ones; `picture`: tiles and halos drawn.
+- `planning`: what a plan takes, and the best one; `calibration`: measured speeds instead of assumed
+  ones.
 - `transport`: the same messages over gRPC, a process that computes, and who leads it.
 """

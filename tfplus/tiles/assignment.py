@@ -66,6 +66,8 @@ class Assignment:
                 "rows": list(tiling.grid.rows),
                 "columns": list(tiling.grid.columns),
                 "groups": [{"start": a, "stop": b} for a, b in tiling.groups],
+                "keep": tiling.keep,
+                "free": tiling.free,
                 "chain": tiling.chain.plain(),
                 "trained": [{"name": n, "shape": list(s)} for n, s in place.shapes.items()],
                 "targets": [
@@ -92,7 +94,9 @@ def decoded(text: str) -> Assignment:
     if not 1 <= len(rows) * len(columns) <= _MOST_DEVICES:
         raise UsageError(f"plan of tiles: expected 1 to {_MOST_DEVICES} devices")
     groups = tuple((o.integer("start"), o.integer("stop")) for o in fields.objects("groups"))
-    tiling = Tiling(layers.from_plain(fields.object("chain")), Grid(rows, columns), groups)
+    chain = layers.from_plain(fields.object("chain"))
+    keep, free = (name in fields and fields.boolean(name) for name in ("keep", "free"))
+    tiling = Tiling(chain, Grid(rows, columns), groups, keep, free)
     last = tiling.grid.tiles - 1
     place = Place(
         tiling,

@@ -13,6 +13,9 @@ from tfplus.tiles.assignment import Assignment
 from tfplus.tiles.grid import Tiling
 from tfplus.tiles.place import Place
 
+# Name of what a group's forward pass returns for its backward pass, with a number behind it.
+KEPT = "kept_"
+
 
 @dataclass(frozen=True)
 class TileFiles:

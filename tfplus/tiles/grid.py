@@ -53,6 +53,26 @@ class Grid:
         """As `parse` reads it."""
         return f"{len(self.rows)}x{len(self.columns)}"
 
+    @property
+    def cut(self) -> str:
+        """With shares where tiles are of unequal size, such as `2x1 (rows 3:1)`."""
+        found = [
+            f"{name} {':'.join(f'{share:g}' for share in shares)}"
+            for name, shares in (("rows", self.rows), ("columns", self.columns))
+            if len(set(shares)) > 1
+        ]
+        return f"{self.shown} ({', '.join(found)})" if found else self.shown
+
+    @property
+    def asked(self) -> str:
+        """The options that ask for it."""
+        found = [
+            f" {name} {','.join(f'{share:g}' for share in shares)}"
+            for name, shares in (("--row-shares", self.rows), ("--column-shares", self.columns))
+            if len(set(shares)) > 1
+        ]
+        return f"--grid {self.shown}{''.join(found)}"
+
     def cores(self, rows: int, columns: int) -> tuple[Rectangle, ...]:
         """The part of a map that each tile owns, by rows of tiles; together they are the map.
 
@@ -117,11 +137,17 @@ class Tiling:
       chain: the layers.
       grid: of tiles.
       groups: (first layer, one behind the last) of each group, which follow each other.
+      keep: whether what a group's layers make stays from its forward to its backward pass, which
+        computes it again otherwise.
+      free: whether a pass gives back the memory that it works with; otherwise every pass keeps its
+        own for the next step.
     """
 
     chain: Chain
     grid: Grid
     groups: tuple[tuple[int, int], ...]
+    keep: bool = False
+    free: bool = False
 
     @cached_property
     def tiles(self) -> tuple[tuple[GroupTile, ...], ...]:

@@ -79,6 +79,7 @@ class TiledLayer:
       channels_out: of the map that it makes.
       macs_per_pixel: multiplications and additions for one output pixel of one sample.
       parameters: trained numbers.
+      activated: whether it has an activation of its own behind its products.
     """
 
     name: str
@@ -89,6 +90,7 @@ class TiledLayer:
     channels_out: int
     macs_per_pixel: int = 0
     parameters: int = 0
+    activated: bool = False
 
     @property
     def pads(self) -> bool:
@@ -190,6 +192,7 @@ def _layer(fields: PlanFields) -> TiledLayer:
         fields.integer("channels_out", 1, _MOST),
         fields.integer("macs_per_pixel"),
         fields.integer("parameters"),
+        "activated" in fields and fields.boolean("activated"),
     )
 
 

@@ -159,7 +159,10 @@ def _described(layer: Any, tensor: Any, *, first: bool) -> TiledLayer | str:
     kernels = [w for w in layer.weights if len(w.shape) > 1]
     macs = sum(w.shape.num_elements() if hasattr(w.shape, "num_elements") else _size(w.shape)
                for w in kernels)  # fmt: skip
-    return TiledLayer(layer.name, kind, rows, columns, channels, made, macs, _trained(layer))
+    activated = getattr(layer, "activation", None) not in (None, keras.activations.linear)
+    return TiledLayer(
+        layer.name, kind, rows, columns, channels, made, macs, _trained(layer), activated
+    )  # fmt: skip
 
 
 def _kind(layer: Any) -> Kind | None:

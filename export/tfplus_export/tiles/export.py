@@ -68,7 +68,8 @@ def modules(
             found = (*front, *tail.weights)
             if not any(w.trainable for w in found):
                 raise ExportError("the model has no trainable weight")
-            built.append(TileModule(tiles, tail, optimizer, found))
+            module = TileModule(tiles, tail, optimizer, found, keep=tiling.keep, free=tiling.free)
+            built.append(module)
         of_device.append(keys[key])
     return built, tuple(of_device), tail, found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import keras
@@ -27,6 +28,8 @@ from tfplus_export.train_step.variables import Constant, Weight, divided
 
 # Mean and variance, each [channels].
 Statistics: TypeAlias = tuple[Tensor, Tensor]
+# Index of a segment, and the name of a tensor in its traced pass.
+Made: TypeAlias = tuple[int, str]
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ class Segment:
         known = {w.index: values[w.name] for w in self.weights}
         known |= {c.index: np.asarray(c.value, np.float32) for c in self.constants}
         return replay(self.graph, RULES, {name: x}, known)
+
+    @property
+    def graph_inputs(self) -> tuple[str, ...]:
+        """Names of what it reads, in the traced pass."""
+        return tuple(str(tensor.name) for tensor in self.graph.inputs.values())
 
     @property
     def output(self) -> str:
@@ -112,6 +120,22 @@ class FusedTile:
         """The core of the group's output, [batch, rows, columns, channels]."""
         return self._run(self._normalized(x, values, moments), masks, values)[1]
 
+    def made(
+        self,
+        x: Tensor,
+        masks: Mapping[int, Tensor],
+        values: Mapping[str, Tensor],
+        moments: Statistics | None = None,
+    ) -> tuple[Tensor, dict[Made, Tensor]]:
+        """The core of the group's output, and all that its layers make on the way to it."""
+        tapes, y = self._run(self._normalized(x, values, moments), masks, values)
+        pairs = enumerate(zip(self.segments, tapes, strict=True))
+        return y, {
+            (i, name): value
+            for i, (segment, tape) in pairs
+            for name, value in tape.made_of(segment.graph_inputs).items()
+        }
+
     def backward(
         self,
         x: Tensor,
@@ -119,15 +143,16 @@ class FusedTile:
         dy: Tensor,
         values: Mapping[str, Tensor],
         moments: Statistics | None = None,
+        kept: Mapping[Made, Tensor] | None = None,
         *,
         to_input: bool,
     ) -> tuple[Tensor | None, dict[str, Tensor], Statistics | None]:
         """Gradients with respect to x, if asked for, to each weight, and to moments.
 
         All but the first are sums over the tile. The pass is computed once more from x, so that
-        nothing but x is kept between the two.
+        nothing but x is kept between the two; unless what `made` returned is handed in as `kept`.
         """
-        tapes, _ = self._run(self._normalized(x, values, moments), masks, values)
+        tapes, _ = self._run(self._normalized(x, values, moments), masks, values, kept or {})
         found: dict[str, Tensor] = {}
         gradient: Tensor | None = dy
         for i, (segment, tape) in reversed(list(enumerate(zip(self.segments, tapes, strict=True)))):
@@ -148,11 +173,17 @@ class FusedTile:
         return self.normalization.forward(x, *moments, values)
 
     def _run(
-        self, x: Tensor, masks: Mapping[int, Tensor], values: Mapping[str, Tensor]
+        self,
+        x: Tensor,
+        masks: Mapping[int, Tensor],
+        values: Mapping[str, Tensor],
+        kept: Mapping[Made, Tensor] = MappingProxyType({}),
     ) -> tuple[list[Tape], Tensor]:
         tapes: list[Tape] = []
-        for segment in self.segments:
-            tapes.append(segment.run(x, masks, values))
+        for number, segment in enumerate(self.segments):
+            # What is known already stands in for what is computed, which the converter drops.
+            known = {name: value for (i, name), value in kept.items() if i == number}
+            tapes.append(segment.run(x, masks, values).with_values(known))
             x = tapes[-1].values[segment.output]
         return tapes, x
 

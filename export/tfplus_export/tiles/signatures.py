@@ -13,7 +13,9 @@ from tfplus.tiles import masks
 from tfplus_export.lowering.engine.replay import replay
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.tf_types import Tensor
-from tfplus_export.tiles.fused import FusedTile, Statistics
+from tfplus_export.tiles import kept as kept_tensors
+from tfplus_export.tiles.fused import FusedTile, Made, Statistics
+from tfplus_export.tiles.kept import Backward, Forward, Kept
 from tfplus_export.tiles.normalization import MEAN, VARIANCE, Normalization
 from tfplus_export.train_step.signatures import VariableModule, concrete, tensor_specs
 from tfplus_export.train_step.training import Training
@@ -24,7 +26,9 @@ class TileModule(VariableModule):
     """Offers `forward_<g>` and `backward_<g>` of each group, `tail`, `update`, `save`, `restore`.
 
     All weights are in it, also those of the rest of the network: each device applies the whole
-    update, and any of them can compute the tail.
+    update, and any of them can compute the tail. With `keep` a forward pass also returns what the
+    backward pass then takes instead of computing it again. With `free` the passes of groups take
+    weights as inputs and read no variable, so that each can run in a runtime of its own.
     """
 
     def __init__(
@@ -33,21 +37,36 @@ class TileModule(VariableModule):
         tail: Training,
         optimizer: Optimizer,
         weights: tuple[Weight, ...],
+        *,
+        keep: bool = False,
+        free: bool = False,
     ) -> None:
         trained = {w.name: w.shape for w in weights if w.trainable}
         state = {name: value.shape for name, value in optimizer.state(trained).items()}
         super().__init__({w.name: w.shape for w in weights}, state)
         self._tiles, self._tail, self._optimizer, self._trained = tiles, tail, optimizer, trained
+        self._keep, self._free = keep, free
 
     def concrete_functions(self) -> dict[str, Any]:
         """Signature name → concrete function of fixed shapes."""
         found: dict[str, Any] = {}
         for group, tile in enumerate(self._tiles):
             given = _inputs(tile)
-            found[f"forward_{group}"] = self._forward(tile, given)
+            if self._free:
+                given |= {w.name: TensorInfo(w.shape, "float32") for w in tile.weights}
             core = (tile.batch, *tile.tile.core.shape, tile.channels[1])
-            found[f"backward_{group}"] = self._backward(
-                group, tile, given | {"dy": TensorInfo(core, "float32")}
+            more = given | {"dy": TensorInfo(core, "float32")}
+            kept: dict[str, Kept] = {}
+            if self._keep:
+                made = self._made(tile, given)
+                again = functools.partial(self._gradients, group, tile, more)
+                kept = kept_tensors.needed(made, given, again, more)
+            found[f"forward_{group}"] = self._forward(tile, given, kept)
+            arguments = more | {name: each.info for name, each in kept.items()}
+            found[f"backward_{group}"] = concrete(
+                self._gradients(group, tile, more, kept),
+                tensor_specs(arguments).values(),
+                arguments,
             )
         arguments = self._tail.arguments()
         gradients = {n: TensorInfo(s, "float32") for n, s in self._trained.items()}
@@ -66,19 +85,44 @@ class TileModule(VariableModule):
             **self.state_functions(),
         }
 
-    def _forward(self, tile: FusedTile, given: Mapping[str, TensorInfo]) -> Any:
+    def _weights(self, tile: FusedTile, named: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return {w.name: named[w.name] for w in tile.weights} if self._free else self.read()
+
+    def _made(self, tile: FusedTile, given: Mapping[str, TensorInfo]) -> Forward:
+        def run(*values: Tensor) -> Mapping[Made, Tensor]:
+            named = dict(zip(given, values, strict=True))
+            taken = named["x"], _masks(tile, named), self._weights(tile, named)
+            return tile.made(*taken, _moments(tile, named))[1]
+
+        return run
+
+    def _forward(
+        self, tile: FusedTile, given: Mapping[str, TensorInfo], kept: Mapping[str, Kept]
+    ) -> Any:
         def run(*values: Tensor) -> dict[str, Tensor]:
             named = dict(zip(given, values, strict=True))
-            moments = _moments(tile, named)
-            return {"y": tile.forward(named["x"], _masks(tile, named), self.read(), moments)}
+            taken = named["x"], _masks(tile, named), self._weights(tile, named)
+            y, made = tile.made(*taken, _moments(tile, named))
+            return {"y": y, **{name: made[each.made[0]] for name, each in kept.items()}}
 
         return concrete(run, tensor_specs(given).values(), given)
 
-    def _backward(self, group: int, tile: FusedTile, given: Mapping[str, TensorInfo]) -> Any:
+    def _gradients(
+        self,
+        group: int,
+        tile: FusedTile,
+        given: Mapping[str, TensorInfo],
+        kept: Mapping[str, Kept],
+    ) -> Backward:
         def run(*values: Tensor) -> dict[str, Tensor]:
-            named = dict(zip(given, values, strict=True))
-            taken = named["x"], _masks(tile, named), named["dy"], self.read()
-            dx, found, slopes = tile.backward(*taken, _moments(tile, named), to_input=group > 0)
+            named = dict(zip((*given, *kept), values, strict=True))
+            taken = named["x"], _masks(tile, named), named["dy"], self._weights(tile, named)
+            dx, found, slopes = tile.backward(
+                *taken,
+                _moments(tile, named),
+                kept_tensors.values_of(kept, named),
+                to_input=group > 0,
+            )
             if dx is not None:
                 found["dx"] = dx
             if slopes is not None:
@@ -86,7 +130,7 @@ class TileModule(VariableModule):
             # A signature must return something, also where nothing in front trains.
             return found or {"none": tf.zeros([1])}
 
-        return concrete(run, tensor_specs(given).values(), given)
+        return run
 
     def _rest(self, *values: Tensor) -> dict[str, Tensor]:
         tail, state = self._tail, self.read()

@@ -21,6 +21,7 @@ from tfplus.fleet.tiles import training as tile_training
 from tfplus.model_file import weights_file
 from tfplus.system import child_process
 from tfplus.tiles.grid import Grid, Tiling
+from tfplus_export.commands.tiles import options
 from tfplus_export.optimizers import Sgd
 from tfplus_export.sources import source
 from tfplus_export.tiles import trained
@@ -48,17 +49,66 @@ def test_a_plan_is_printed_and_drawn(tmp_path: Path) -> None:
     assert drawing.read_text().count("stroke-dasharray") >= 4
     code, out, _ = run("plan", *given)
     assert code == 0
-    for text in ("4 layers are tiled", "grid 2x2", "device 2: # its tile, + its halo"):
+    for text in ("4 layers are tiled", "grid 2x2 (rows 2:1)", "device 2: # its tile, + its halo"):
         assert text in out
+    assert f"--row-shares 2,1 --groups '{plan['best']['groups']}'" in out
+
+
+def test_a_slow_device_gets_a_smaller_tile() -> None:
+    given = (*MODEL, "--devices", "2", "--grid", "2x1", "--latency-ms", "0.01")
+    given = (*given, "--layers", "2", "--link", "1Gbit")
+    plans = {}
+    for gmacs in ("0.03", "0.01", "0.03,0.01"):
+        code, out, err = run("plan", *given, "--gmacs", gmacs, "--json")
+        assert code == 0, err
+        plans[gmacs] = json.loads(out)["best"]
+    assert plans["0.03"]["rows"] == plans["0.01"]["rows"] == [1.0, 1.0]
+    best = plans["0.03,0.01"]
+    assert best["rows"][0] > best["rows"][1]
+    slow = [plan["devices"][1]["compute_s"] for plan in (best, plans["0.01"])]
+    assert slow[0] < slow[1]
+    # A cut that is asked for stays.
+    code, out, _ = run("plan", *given, "--gmacs", "0.03,0.01", "--row-shares", "1,1", "--json")
+    assert code == 0
+    assert json.loads(out)["best"]["rows"] == [1.0, 1.0]
+
+
+def test_memory_is_given_back_where_a_limit_needs_it() -> None:
+    given = (*MODEL, "--devices", "2", "--batch-size", "64")
+    plans = {}
+    for arenas in ("keep", "free"):
+        code, out, _ = run("plan", *given, "--arenas", arenas, "--json")
+        assert code == 0
+        plans[arenas] = json.loads(out)
+    least = min(plan["memory_bytes"] for plan in plans["keep"]["considered"])
+    for limit, arenas in ((2 * least, "keep"), (0.9 * least, "free")):
+        code, out, err = run("plan", *given, "--memory", f"{limit / 1e6:.3f}MB", "--json")
+        assert code == 0, err
+        best = json.loads(out)["best"]
+        assert best["arenas"] == arenas
+        assert best["memory_bytes"] <= limit
+        assert best["activations"] == "recompute"
+
+
+def test_who_is_left_keeps_its_speed() -> None:
+    cluster = options.cluster(None, "100Mbit", 1.0, "4,2,1", 3)
+    left = options.Wanted(3, Grid.even(3, 1), None, cluster).of_left([0, 2])
+    assert (left.devices, left.grid) == (2, None)
+    assert [speed.macs_per_s for speed in left.cluster.speeds] == [4e9, 1e9]
+    assert cluster.macs_per_s == 1e9
 
 
 def test_what_cannot_be_planned_is_refused_with_what_can() -> None:
     for more, reason in (
         (("--devices", "9", "--grid", "9x1"), "nearest that works: --layers"),
-        (("--devices", "2", "--memory", "12MB"), "nearest that works: --batch-size"),
+        (("--devices", "2", "--memory", "14MB"), "nearest that works: --batch-size"),
         (("--devices", "3", "--grid", "2x2"), "has 4 tiles, but there are 3 devices"),
         (("--devices", "2", "--layers", "5"), "expected 1 to 4; layer 'average'"),
+        (("--devices", "2", "--gmacs", "4,1,1"), "or of each of the 2 with commas"),
+        (("--devices", "2", "--gmacs", "4,fast"), "--gmacs '4,fast': expected GMAC a second"),
         (("--devices", "2", "--link", "100Mbyte"), "expected a rate such as 100Mbit"),
+        (("--devices", "2", "--activations", "some"), "expected one of recompute, keep, auto"),
+        (("--devices", "2", "--arenas", "some"), "expected one of keep, free, auto"),
         (("--devices", "2", "--measure", "a:1"), "--measure has 1 addresses"),
         ((), "expected --devices N, or --measure"),
         (("--measure", "a"), "expected host:port"),

@@ -12,7 +12,9 @@ from tfplus.errors import ArtifactError, ExportError
 from tfplus.tiles import in_memory
 from tfplus.tiles.grid import Grid, Tiling
 from tfplus.tiles.machine import TileStep
+from tfplus.tiles.moments import Moments
 from tfplus.tiles.process.tile_model import TileModel
+from tfplus_export.conversion import flatbuffer
 from tfplus_export.losses import compiled
 from tfplus_export.optimizers import Sgd
 from tfplus_export.optimizers.adam import Adam
@@ -38,18 +40,30 @@ def model() -> keras.Model:
 LOSSES = compiled.named("sparse_categorical_crossentropy", ["d"])
 
 
+def products(content: bytes) -> int:
+    """Operators of a file that multiply matrices."""
+    counts = flatbuffer.operators(content)
+    return sum(counts.get(name, 0) for name in ("BATCH_MATMUL", "CONV_2D", "FULLY_CONNECTED"))
+
+
 def opened(files, device: int) -> TileModel:
     given = files.assignment("run", device, [""] * files.tiling.grid.tiles, 0)
     place = given.place
     part = place.tiling.part(device)
-    return TileModel(files.content(device), part, given.channels(), place.shapes, place.batch)
+    return TileModel(
+        files.content(device), part, given.channels(), place.shapes, place.batch,
+        keep=files.tiling.keep, free=files.tiling.free,
+    )  # fmt: skip
 
 
-def test_five_steps_are_those_of_keras() -> None:
+@pytest.mark.parametrize(
+    ("keep", "free"), [(False, False), (True, False), (False, True), (True, True)]
+)
+def test_five_steps_are_those_of_keras(keep: bool, free: bool) -> None:
     whole, rule, batch = model(), Sgd(0.1, 0.9), 4
     tiled = chain.read(whole, "m")
     # Five rows of b's map in three and two, so that there are two shapes of tile.
-    tiling = Tiling(tiled.chain, Grid.even(2, 1), ((0, 1), (1, 4)))
+    tiling = Tiling(tiled.chain, Grid.even(2, 1), ((0, 1), (1, 4)), keep, free)
     files = export.export(tiled, tiling, rule, LOSSES, batch, lambda text: None)
     assert len(files.contents) == 2
     devices = [opened(files, d) for d in range(2)]
@@ -85,6 +99,29 @@ def test_five_steps_are_those_of_keras() -> None:
         given = files.assignment("run", 0, ["", ""], 0)
         part = tiling.part(1)
         TileModel(files.content(0), part, given.channels(), files.trained, batch)
+
+
+def test_what_is_kept_is_not_computed_again() -> None:
+    tiled = chain.read(model(), "m")
+    counts = {}
+    for keep in (False, True):
+        tiling = Tiling(tiled.chain, Grid.even(1, 1), ((0, 1), (1, 4)), keep)
+        files = export.export(tiled, tiling, Sgd(0.1), LOSSES, 2, lambda text: None)
+        counts[keep] = products(files.content(0))
+        device = opened(files, 0)
+        moments = Moments(np.zeros(3, np.float32), np.ones(3, np.float32))
+        x = np.random.default_rng(1).random((2, 9, 10, 3), np.float32)
+        device.forward(1, x, moments)
+        dy = np.ones((2, 5, 5, 4), np.float32)
+        dx, _, _ = device.backward(1, x, dy, moments)
+        # What was kept went with it: without, the pass has not what it takes.
+        if keep:
+            with pytest.raises(ValueError, match="number of inputs"):
+                device.backward(1, x, dy, moments)
+        else:
+            again, _, _ = device.backward(1, x, dy, moments)
+            assert np.array_equal(dx, again)
+    assert counts[True] < counts[False]
 
 
 def test_what_does_not_train_with_tiles_is_refused() -> None:

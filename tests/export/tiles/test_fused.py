@@ -62,16 +62,23 @@ class Eager:
             for (a, b), tile in zip(tiling.groups, tiling.part(device), strict=True)
         ]
         self.first: np.ndarray | None = None
+        self.keep, self.kept = tiling.keep, {}
 
     def forward(self, group: int, fetched: np.ndarray, moments: Any) -> np.ndarray:
         x, given = self._given(group, fetched)
+        if self.keep:
+            y, self.kept[group] = self.tiles[group].made(x, given, self.values, moments)
+            return y.numpy()
         return self.tiles[group].forward(x, given, self.values, moments).numpy()
 
     def backward(self, group: int, fetched: np.ndarray, delta: np.ndarray, moments: Any) -> Any:
         x, given = self._given(group, fetched)
         tile = self.tiles[group]
         dy = tf.constant(delta)
-        dx, gradients, slopes = tile.backward(x, given, dy, self.values, moments, to_input=True)
+        kept = self.kept.pop(group, None)
+        dx, gradients, slopes = tile.backward(
+            x, given, dy, self.values, moments, kept, to_input=True
+        )
         if slopes is not None:
             slopes = Moments(*(each.numpy() for each in slopes))
         inside = dx.numpy()[tile.tile.fetched.within(tile.tile.regions[0])]
@@ -105,16 +112,17 @@ def built(name: str, rows: int, columns: int) -> chain.TiledModel:
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize(
-    ("grid", "groups"),
+    ("grid", "groups", "keep"),
     [
-        pytest.param(Grid.even(2, 2), None, id="2x2 fused", marks=pytest.mark.slow),
-        pytest.param(Grid((2.0, 1.0), (1.0,)), ((0, 1), (1, 3)), id="uneven 2x1, two groups"),
+        pytest.param(Grid.even(2, 2), None, False, id="2x2 fused", marks=pytest.mark.slow),
+        pytest.param(Grid((2.0, 1.0), (1.0,)), ((0, 1), (1, 3)), False, id="uneven, two groups"),
+        pytest.param(Grid((2.0, 1.0), (1.0,)), None, True, id="uneven fused, kept"),
     ],
 )
-def test_gradients_are_tensorflows(name: str, grid: Grid, groups: Any) -> None:
+def test_gradients_are_tensorflows(name: str, grid: Grid, groups: Any, keep: bool) -> None:
     tiled = built(name, 13, 14)
     assert len(tiled.layers) == 3
-    tiling = Tiling(tiled.chain, grid, groups or fuse(tiled.chain))
+    tiling = Tiling(tiled.chain, grid, groups or fuse(tiled.chain), keep)
     names = variable_names(tiled.model)
     x = np.random.default_rng(3).standard_normal((BATCH, 13, 14, 2)).astype(np.float32)
     prefix: Any = keras.Model(tiled.model.inputs, tiled.cut)

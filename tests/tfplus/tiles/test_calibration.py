@@ -12,11 +12,11 @@ from tests.tfplus.tiles.test_wire import devices
 from tfplus.errors import DataError, RemoteError
 from tfplus.fleet.tiles import measuring as tile_measuring
 from tfplus.proto.v1 import tiles_pb2 as pb
-from tfplus.tiles import cost
 from tfplus.tiles.calibration import calls, fit
-from tfplus.tiles.cluster import Cluster, Link, Speed
-from tfplus.tiles.cost import Job
 from tfplus.tiles.grid import Grid, Tiling
+from tfplus.tiles.planning import cost
+from tfplus.tiles.planning.cluster import Cluster, Link, Speed
+from tfplus.tiles.planning.job import Job
 from tfplus.tiles.results import Span
 
 JOB = Job(4)
@@ -57,9 +57,11 @@ def replies_of(tiling: Tiling, true: Cluster) -> list[pb.StepReply]:
         spans: list[tuple[str, float]] = [("wait for halo 2", 9.0)]
         for number, tile in enumerate(tiling.part(device), 1):
             pairs = zip(tile.layers, tile.regions[1:], strict=True)
-            macs = JOB.batch * sum(x.macs_per_pixel * r.pixels for x, r in pairs)
-            spans.append((f"forward {number}", true.compute_s(device, macs, 1)))
-            spans.append((f"backward {number}", true.compute_s(device, 3 * macs, 1)))
+            each = [JOB.batch * x.macs_per_pixel * r.pixels for x, r in pairs]
+            # Two gradients of each layer, but the samples' one; and all but the last layer again.
+            backward = 2 * sum(each) - (each[0] if number == 1 else 0) + sum(each[:-1])
+            spans.append((f"forward {number}", true.compute_s(device, sum(each), 1)))
+            spans.append((f"backward {number}", true.compute_s(device, backward, 1)))
         if device == 0:
             macs = 3 * JOB.batch * tiling.chain.tail_macs
             spans.append(("tail", true.compute_s(device, macs, 1)))

@@ -11,6 +11,9 @@ from tfplus.tiles.grid import Grid, Tiling, every_grouping, fused
 from tfplus.tiles.machine import TileStep
 from tfplus.tiles.messages import Send
 from tfplus.tiles.place import Place
+from tfplus.tiles.planning import choice
+from tfplus.tiles.planning.cluster import Cluster, Speed
+from tfplus.tiles.planning.job import Job
 
 CHAIN = reference.six_layers()
 EVEN, UNEVEN = Grid.even(2, 2), Grid((2.0, 1.0), (1.0, 2.5))
@@ -58,6 +61,18 @@ def test_gradients_of_groupings(groups, whole) -> None:
 )
 def test_gradients_of_grids(grid: Grid, whole) -> None:
     check(run(Tiling(CHAIN, grid, ((0, 2), (2, 4), (4, 6))), 2), whole)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 2), (2, 2), (1, 3)])
+def test_gradients_of_a_cut_by_speed(rows: int, columns: int, whole) -> None:
+    speeds = tuple(Speed(1e4 * (1 + 2 * (i % columns == 0))) for i in range(rows * columns))
+    cluster = Cluster(1e4, 1e9, 1e-4, None, speeds)
+    cut = [Grid.even(rows, columns)]
+    tiling = choice.choose(CHAIN, cut, Job(2), cluster, balance=True).best.tiling
+    if columns < 3:
+        # Three columns of the last map are one for each of three.
+        assert len(set(tiling.grid.columns)) > 1
+    check(run(tiling, 2), whole)
 
 
 @pytest.mark.slow

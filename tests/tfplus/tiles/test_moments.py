@@ -7,11 +7,12 @@ import pytest
 
 from tests.tfplus.tiles import reference
 from tfplus.errors import UsageError
-from tfplus.tiles import moments, planning
-from tfplus.tiles.cluster import Cluster
-from tfplus.tiles.cost import Job
+from tfplus.tiles import moments
 from tfplus.tiles.grid import Grid, Tiling, every_grouping, fused
 from tfplus.tiles.layers import Chain, TiledLayer, Window
+from tfplus.tiles.planning import choice
+from tfplus.tiles.planning.cluster import Cluster
+from tfplus.tiles.planning.job import Job
 
 
 def test_parts_have_the_statistics_of_the_whole() -> None:
@@ -61,6 +62,6 @@ def test_a_batch_normalization_begins_a_group() -> None:
     assert fused(chain) == ((0, 1), (1, 3))
     with pytest.raises(UsageError, match="layer 'n' takes statistics"):
         _ = Tiling(chain, Grid.even(2, 1), ((0, 3),)).tiles
-    found = planning.choose(chain, [Grid.even(2, 1)], Job(2), Cluster())
+    found = choice.choose(chain, [Grid.even(2, 1)], Job(2), Cluster())
     groups = {candidate.tiling.groups for candidate in found.considered}
     assert groups <= {g for g in every_grouping(3) if any(start == 1 for start, _ in g)}

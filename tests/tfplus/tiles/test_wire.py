@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import json
 from collections.abc import Iterator
@@ -125,9 +126,13 @@ def test_a_stream_holds_messages_and_what_is_out_of_order_is_refused() -> None:
 
 
 def test_a_plan_survives_json_and_a_wrong_one_is_refused() -> None:
-    told = files(2).assignment("run", 1, ["a:1", "b:2"], 0)
+    given = files(2)
+    told = given.assignment("run", 1, ["a:1", "b:2"], 0)
     read = assignment.decoded(told.encoded())
     assert read == told
+    other = dataclasses.replace(given.tiling, keep=True, free=True)
+    changed = dataclasses.replace(given, tiling=other).assignment("run", 1, ["a:1", "b:2"], 0)
+    assert assignment.decoded(changed.encoded()) == changed != told
     text = told.encoded()
     for wrong, right, reason in (
         ('"device": 1', '"device": 2', "at most 1"),

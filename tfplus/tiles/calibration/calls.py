@@ -6,9 +6,9 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from tfplus.tiles import cost
-from tfplus.tiles.cost import Job
 from tfplus.tiles.grid import Tiling
+from tfplus.tiles.planning import cost
+from tfplus.tiles.planning.job import Job
 from tfplus.tiles.results import Span
 
 
@@ -16,10 +16,9 @@ def products(tiling: Tiling, job: Job, device: int) -> dict[str, int]:
     """Name of each piece that a device computes, as its spans have it → products."""
     found: dict[str, int] = {}
     for number, tile in enumerate(tiling.part(device), 1):
-        forward = job.batch * cost.macs(tile)
-        found[f"forward {number}"] = forward
-        # The pass forward once more is part of it.
-        found[f"backward {number}"] = (cost.PASSES - 1) * forward
+        found[f"forward {number}"] = job.batch * cost.macs(tile)
+        backward = cost.backward_macs(tile, tiling.keep, number == 1)
+        found[f"backward {number}"] = job.batch * backward
     if device == job.tail:
         found["tail"] = cost.UNTILED_PASSES * job.batch * tiling.chain.tail_macs
     return found

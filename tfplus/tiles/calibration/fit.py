@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfplus.errors import DataError
-from tfplus.tiles.cluster import Link, Speed
+from tfplus.tiles.planning.cluster import Link, Speed
 
 Pairs = Sequence[tuple[int, float]]
 

@@ -36,6 +36,8 @@ from tfplus.wire.tls import TlsFiles
 # A stream of each other device holds a thread for as long as it lives.
 _THREADS = 80
 _STACK_BYTES = 2 << 20
+# Of an array or of what a pass works with.
+_LARGE_BYTES = 1 << 18
 
 Check: TypeAlias = Callable[[str, Any], None]
 OpenModel: TypeAlias = Callable[[bytes, Assignment], Model]
@@ -128,11 +130,15 @@ def runtime(threads: int) -> OpenModel:
     """
     # Before memory is limited: the runtime's own pages are not the model's.
     interpreter.find().warm()
+    memory.return_large_blocks(_LARGE_BYTES)
 
     def open_model(content: bytes, given: Assignment) -> TileModel:
         place = given.place
         part = place.tiling.part(place.device)
-        return TileModel(content, part, given.channels(), place.shapes, place.batch, threads)
+        return TileModel(
+            content, part, given.channels(), place.shapes, place.batch, threads,
+            keep=place.tiling.keep, free=place.tiling.free,
+        )  # fmt: skip
 
     return open_model
 

@@ -69,7 +69,6 @@ class TilesService(tiles_pb2_grpc.TilesServicer):
                 raise UsageError("Load: expected a header first")
             given = assignment.decoded(first.header.plan)
             content = self._file(first.header, request_iterator)
-            self._base_bytes = memory.peak_bytes()
             self._device.load(given, content)
         return pb.LoadReply(version=_VERSION)
 

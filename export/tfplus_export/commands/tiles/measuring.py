@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from tfplus.tiles import cost, planning
-from tfplus.tiles.cluster import Cluster, Link
-from tfplus.tiles.cost import Job, StepCost
+from tfplus.tiles.files import TileFiles
 from tfplus.tiles.grid import Tiling, fused
-from tfplus.tiles.planning import Choice
+from tfplus.tiles.planning import cost, written
+from tfplus.tiles.planning.choice import Choice
+from tfplus.tiles.planning.cluster import Cluster, Link
+from tfplus.tiles.planning.cost import StepCost
+from tfplus.tiles.planning.job import Job
 from tfplus_export.commands.tiles.options import Wanted
 
 if TYPE_CHECKING:
+    from tfplus.fleet.clients.tiles_client import TilesClient
     from tfplus.fleet.tiles.measuring import Measured
-    from tfplus.wire.tls import TlsFiles
     from tfplus_export.tiles.trained import TiledTraining
 
 
@@ -50,6 +51,7 @@ class Calibration:
       links: from each device to the next one.
       rows: plans that were run.
       choice: the plans that are best now.
+      files: of the best one.
     """
 
     addresses: tuple[str, ...]
@@ -57,11 +59,11 @@ class Calibration:
     links: tuple[Link, ...]
     rows: tuple[Row, ...]
     choice: Choice
+    files: TileFiles
 
 
 def measure(
-    addresses: Sequence[str],
-    tls: TlsFiles | None,
+    clients: Sequence[TilesClient],
     training: TiledTraining,
     wanted: Wanted,
     job: Job,
@@ -74,8 +76,7 @@ def measure(
     predicted.
 
     Args:
-      addresses: of the devices, by number.
-      tls: own certificates; None for plaintext.
+      clients: connected to the devices, by number.
       training: what would be trained.
       wanted: what the user asked for.
       job: what is planned for.
@@ -85,7 +86,6 @@ def measure(
       RemoteError: a device cannot be reached, goes away or fails.
       UsageError: no plan works.
     """
-    from tfplus.fleet.clients.tiles_client import TilesClient
     from tfplus.fleet.tiles import measuring as tile_measuring
 
     chain = training.tiled.chain
@@ -95,7 +95,8 @@ def measure(
     tried = [first.best.tiling]
     if wanted.groups is None:
         limit = wanted.cluster.memory_bytes
-        more = [c for c in first.considered if c.tiling.grid == grid]
+        kept = first.best.tiling.keep
+        more = [c for c in first.considered if (c.tiling.grid, c.tiling.keep) == (grid, kept)]
         tried.extend(
             c.tiling
             for c in more
@@ -103,22 +104,21 @@ def measure(
             and (limit is None or c.cost.memory_bytes <= limit)
             and c.tiling != first.best.tiling
         )
-    with ExitStack() as stack:
-        clients = [stack.enter_context(TilesClient(a, tls)) for a in addresses]
-        progress("timing messages between devices")
-        links = tile_measuring.links(clients)
+    progress("timing messages between devices")
+    links = tile_measuring.links(clients)
+    exported: dict[Tiling, TileFiles] = {}
 
-        def run(tiling: Tiling) -> Measured:
-            files = training.files(tiling, job.batch, progress)
-            progress(f"grid {tiling.grid.shown}, groups {planning.shown(tiling.groups)}: "
-                     f"{tile_measuring.STEPS} steps")  # fmt: skip
-            return tile_measuring.steps(clients, files, job, tile_measuring.STEPS)
+    def run(tiling: Tiling) -> Measured:
+        exported[tiling] = training.files(tiling, job.batch, progress)
+        progress(f"grid {tiling.grid.shown}, groups {written.shown(tiling.groups)}: "
+                 f"{tile_measuring.STEPS} steps")  # fmt: skip
+        return tile_measuring.steps(clients, exported[tiling], job, tile_measuring.STEPS)
 
-        measured = [run(tiling) for tiling in tried]
-        cluster = tile_measuring.calibrated(wanted.cluster, measured, links)
-        choice = wanted.with_cluster(cluster).choose(chain, job)
-        if choice.best.tiling not in tried:
-            measured.append(run(choice.best.tiling))
+    measured = [run(tiling) for tiling in tried]
+    cluster = tile_measuring.calibrated(wanted.cluster, measured, links)
+    choice = wanted.with_cluster(cluster).choose(chain, job)
+    if choice.best.tiling not in tried:
+        measured.append(run(choice.best.tiling))
     rows = tuple(
         Row(
             m,
@@ -128,7 +128,9 @@ def measure(
         )
         for number, m in enumerate(measured)
     )
-    return Calibration(tuple(addresses), cluster, tuple(links), rows, choice)
+    addresses = tuple(client.address for client in clients)
+    files = exported[choice.best.tiling]
+    return Calibration(addresses, cluster, tuple(links), rows, choice, files)
 
 
 def as_json(found: Calibration) -> dict[str, Any]:
@@ -142,7 +144,11 @@ def as_json(found: Calibration) -> dict[str, Any]:
         "plans": [
             {
                 "grid": row.measured.tiling.grid.shown,
-                "groups": planning.shown(row.measured.tiling.groups),
+                "rows": row.measured.tiling.grid.rows,
+                "columns": row.measured.tiling.grid.columns,
+                "groups": written.shown(row.measured.tiling.groups),
+                "activations": "keep" if row.measured.tiling.keep else "recompute",
+                "arenas": "free" if row.measured.tiling.free else "keep",
                 "fitted": row.fitted,
                 "measured_step_s": row.measured.step_s,
                 "measured_compute_s": row.measured.compute_s,
@@ -182,8 +188,8 @@ def show(console: Console, found: Calibration) -> None:
     for row in found.rows:
         had, now = row.measured, row.calibrated
         steps.add_row(
-            had.tiling.grid.shown,
-            f"{planning.shown(had.tiling.groups)}{'' if row.fitted else ' (not fitted)'}",
+            had.tiling.grid.cut,
+            f"{written.shown(had.tiling.groups)}{'' if row.fitted else ' (not fitted)'}",
             f"{1e3 * row.assumed.step_s:.1f}",
             *(
                 f"{1e3 * a:.1f} / {1e3 * b:.1f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +14,10 @@ from rich.text import Text
 from tfplus.cli import encryption
 from tfplus.cli.output import print_json, stdout_console
 from tfplus.system.files import write_atomic
-from tfplus.tiles import picture, planning
-from tfplus.tiles.cost import Job
-from tfplus.tiles.planning import Candidate, Choice
+from tfplus.tiles.grid import Tiling
+from tfplus.tiles.planning import picture, written
+from tfplus.tiles.planning.choice import Candidate, Choice
+from tfplus.tiles.planning.job import Job
 from tfplus_export.commands import arguments
 from tfplus_export.commands.terminal import at_work
 from tfplus_export.commands.tiles import measuring
@@ -27,6 +29,8 @@ Examples:
   tfplus tile plan zoo:vgg-small --devices 4 --memory 200MB --link 100Mbit
 
   tfplus tile plan my_model.keras --devices 6 --grid 2x3 --batch-size 4 --svg tiles.svg
+
+  tfplus tile plan zoo:vgg-small --devices 3 --gmacs 4,4,1
 
   tfplus tile plan zoo:lenet --measure pi-1.local:50052,pi-2.local:50052 --tls-dir certs/desk
 
@@ -46,6 +50,8 @@ def plan(
     column_shares: option.ColumnShares = None,
     layers: option.Layers = None,
     groups: option.Groups = None,
+    activations: option.Activations = "recompute",
+    arenas: option.Arenas = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Samples in a step.")] = 16,
     slots: Annotated[
         int,
@@ -56,7 +62,7 @@ def plan(
     memory: option.Memory = None,
     link: option.Link = "100Mbit",
     latency_ms: option.Latency = 1.0,
-    gmacs: option.Speed = 1.0,
+    gmacs: option.Gmacs = "1",
     measure: Annotated[
         str | None,
         typer.Option(
@@ -76,8 +82,9 @@ def plan(
     """Plan tiles: which device computes which part of which layers, and what that takes.
 
     The first layers are cut on a grid, and consecutive ones fused into groups: larger groups send
-    fewer messages and compute more twice. Times are those of a model of equal devices and links
-    (--gmacs, --link, --latency-ms), not measured.
+    fewer messages and compute more twice. Times are those of a model of devices and equal links
+    (--gmacs, --link, --latency-ms), not measured. Where devices differ in speed, tiles differ in
+    size, unless --row-shares or --column-shares say how.
 
     With --measure a few plans are run for some steps on real devices, messages between them are
     timed, and the plan is made with each device's speed and the slowest link; what was predicted is
@@ -85,9 +92,11 @@ def plan(
     """
     count, addresses = option.measured_devices(devices, measure)
     model = arguments.ModelArguments.read(source, input_shape, classes, trust_code=trust_code)
-    cluster = option.cluster(memory, link, latency_ms, gmacs)
+    cluster = option.cluster(memory, link, latency_ms, gmacs, count)
     tls = encryption.tls_files(tls_dir, insecure=False)
-    wanted = option.Wanted.read(count, grid, row_shares, column_shares, groups, cluster)
+    wanted = option.Wanted.read(
+        count, grid, row_shares, column_shares, groups, activations, arenas, cluster
+    )
     job = Job(batch_size, slots)
     calibration: measuring.Calibration | None = None
     with at_work("tfplus tile plan") as progress:
@@ -95,10 +104,13 @@ def plan(
 
         loaded = model.load(replace_optimizer=True, replace_loss=True)
         if addresses:
+            from tfplus.fleet.clients.tiles_client import TilesClient
             from tfplus_export.tiles import trained
 
             training = trained.prepare(loaded, source, layers, trained.with_slots(slots))
-            calibration = measuring.measure(addresses, tls, training, wanted, job, progress)
+            with contextlib.ExitStack() as stack:
+                clients = [stack.enter_context(TilesClient(a, tls)) for a in addresses]
+                calibration = measuring.measure(clients, training, wanted, job, progress)
             choice = calibration.choice
         else:
             choice = wanted.choose(chains.read(loaded.model, source, layers).chain, job)
@@ -136,7 +148,9 @@ def _plain(candidate: Candidate) -> dict[str, Any]:
         "grid": tiling.grid.shown,
         "rows": tiling.grid.rows,
         "columns": tiling.grid.columns,
-        "groups": planning.shown(tiling.groups),
+        "groups": written.shown(tiling.groups),
+        "activations": _activations(tiling),
+        "arenas": _arenas(tiling),
         "predicted_step_s": cost.step_s,
         "predicted_compute_s": cost.compute_s,
         "predicted_halo_s": cost.halo_s,
@@ -157,43 +171,61 @@ def show(console: Console, choice: Choice, job: Job) -> None:
         )
     )
     table = Table(title=f"Plans considered, batch {job.batch} (predicted)")
-    for name in ("grid", "groups", "step", "compute", "halo", "reduce", "memory", "sent"):
-        table.add_column(name, justify="left" if name in ("grid", "groups") else "right")
+    left = ("grid", "groups", "activations")
+    for name in (*left, "step", "compute", "halo", "reduce", "memory", "sent"):
+        table.add_column(name, justify="left" if name in left else "right")
     shown = choice.considered[:_SHOWN]
     for candidate in (*shown, *([] if best in shown else [best])):
         _row(table, candidate, chosen=candidate is best)
     console.print(table)
     if len(choice.considered) > _SHOWN:
         console.print(f"and {len(choice.considered) - _SHOWN} slower ones (--json has all)")
-    devices = Table(title=f"Devices of grid {best.tiling.grid.shown}, a step")
-    for name in ("device", "MMAC", "redundant", "sent", "messages", "memory"):
+    devices = Table(title=f"Devices of grid {best.tiling.grid.cut}, a step")
+    for name in ("device", "MMAC", "redundant", "compute", "sent", "messages", "memory"):
         devices.add_column(name, justify="right")
     for i, cost in enumerate(best.cost.devices):
         devices.add_row(
             str(i),
             f"{cost.macs / 1e6:.1f}",
             f"{cost.redundant_macs / max(cost.macs, 1):.0%}",
+            f"{1e3 * cost.compute_s:.1f} ms",
             f"{cost.sent_bytes / 1e6:.2f} MB",
             str(cost.sent_messages),
             f"{cost.memory_bytes / 1e6:.1f} MB",
         )
     console.print(devices)
-    less = choice.alone.memory_bytes / best.cost.memory_bytes
+    part = best.cost.memory_bytes / choice.alone.memory_bytes
     faster = choice.alone.step_s / best.cost.step_s
     console.print(
         f"predicted against one device without tiles ({choice.alone.memory_bytes / 1e6:.1f} MB, "
-        f"{1e3 * choice.alone.step_s:.1f} ms): {less:.1f} times less memory a device, step "
+        f"{1e3 * choice.alone.step_s:.1f} ms): {part:.2f} of its memory a device, step "
         f"{faster:.2f} times as fast\n"
     )
+    groups = written.shown(best.tiling.groups)
+    console.print(
+        Text(f"to train by it: tfplus tile train with --layers {len(chain.layers)} "
+             f"{best.tiling.grid.asked} --groups '{groups}' --activations "
+             f"{_activations(best.tiling)} --arenas {_arenas(best.tiling)}\n"),
+        soft_wrap=True,
+    )  # fmt: skip
     middle = len(best.tiling.grid.rows) // 2 * len(best.tiling.grid.columns)
     console.print(Text(picture.text(best.tiling, middle)))
+
+
+def _activations(tiling: Tiling) -> str:
+    return "keep" if tiling.keep else "recompute"
+
+
+def _arenas(tiling: Tiling) -> str:
+    return "free" if tiling.free else "keep"
 
 
 def _row(table: Table, candidate: Candidate, *, chosen: bool) -> None:
     cost, tiling = candidate.cost, candidate.tiling
     table.add_row(
-        f"{tiling.grid.shown}{' *' if chosen else ''}",
-        planning.shown(tiling.groups),
+        f"{tiling.grid.cut}{' *' if chosen else ''}",
+        written.shown(tiling.groups),
+        f"{_activations(tiling)}{', freed' if tiling.free else ''}",
         *(f"{1e3 * s:.1f} ms" for s in (cost.step_s, cost.compute_s, cost.halo_s, cost.reduce_s)),
         f"{cost.memory_bytes / 1e6:.1f} MB",
         f"{sum(d.sent_bytes for d in cost.devices) / 1e6:.2f} MB",

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from tfplus.cli import encryption
-from tfplus.cli.output import print_json, stderr_console, stdout_console
+from tfplus.cli.output import print_json, stdout_console
 from tfplus.data.scaling import parse as parse_scaling
 from tfplus.errors import UsageError
 from tfplus.model_file import weights_file
 from tfplus.system import sizes, temporary
 from tfplus.system.files import write_atomic
-from tfplus.tiles import planning
-from tfplus.tiles.cost import Job
+from tfplus.tiles.files import TileFiles
+from tfplus.tiles.planning import written
+from tfplus.tiles.planning.job import Job
 from tfplus_export.commands import arguments, outputs
 from tfplus_export.commands import export_options as export_option
 from tfplus_export.commands.terminal import at_work
+from tfplus_export.commands.tiles import measuring, results
 from tfplus_export.commands.tiles import options as option
 
 if TYPE_CHECKING:
-    from tfplus.fleet.tiles.training import Lost, Outcome, Step
+    from tfplus.fleet.tiles.training import Lost, Step
 
 EXAMPLES = """
 Examples:
@@ -36,7 +35,7 @@ Examples:
   tfplus tile train my_model.keras --local 3 --grid 3x1 --memory 64MB --data d.npz --compare
 
   tfplus tile train my_model.keras --devices pi-1.local:50052,pi-2.local:50052 \
-    --tls-dir certs/desk --data d.npz --epochs 5 --weights-out w.safetensors
+    --tls-dir certs/desk --measure --data d.npz --epochs 5 --weights-out w.safetensors
 """
 
 
@@ -63,11 +62,19 @@ def train(
     column_shares: option.ColumnShares = None,
     layers: option.Layers = None,
     groups: option.Groups = None,
+    activations: option.Activations = "recompute",
+    arenas: option.Arenas = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Samples in a step.")] = 16,
     memory: option.Memory = None,
     link: option.Link = "100Mbit",
     latency_ms: option.Latency = 1.0,
-    gmacs: option.Speed = 1.0,
+    gmacs: option.Gmacs = "1",
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure", help="First measure devices and links, and plan with their speeds."
+        ),
+    ] = False,
     process_memory: Annotated[
         str | None,
         typer.Option(
@@ -110,19 +117,22 @@ def train(
     for those that are left, and training goes on from the last whole step.
 
     With --local the devices are processes of this machine. The samples lie with this command, which
-    sends each device its tile of them.
+    sends each device its tile of them. With --measure devices run a few plans for some steps first,
+    as `tfplus tile plan --measure` has them do, and slower ones get smaller tiles.
     """
     if (local is None) == (devices is None):
         raise UsageError("expected one of --local N and --devices HOST:PORT,...")
     model = arguments.ModelArguments.read(source, input_shape, classes, trust_code=trust_code)
     scaling = parse_scaling(scale, offset)
     addresses = [a.strip() for a in (devices or "").split(",") if a.strip()]
-    cluster = option.cluster(memory, link, latency_ms, gmacs)
+    count = local or len(addresses)
+    cluster = option.cluster(memory, link, latency_ms, gmacs, count)
     limit = cluster.memory_bytes
     if process_memory is not None:
         limit = sizes.parse("--process-memory", process_memory)
-    count = local or len(addresses)
-    wanted = option.Wanted.read(count, grid, row_shares, column_shares, groups, cluster)
+    wanted = option.Wanted.read(
+        count, grid, row_shares, column_shares, groups, activations, arenas, cluster
+    )
     for path in (weights_out, trace):
         if path is not None:
             outputs.check(path, [data])
@@ -140,8 +150,6 @@ def train(
         training = trained.prepare(loaded, source, layers, chosen.optimizer(loaded.optimizer))
         samples = trained.samples(training, data, scaling)
         job = Job(batch_size, training.slots)
-        plan = wanted.choose(training.tiled.chain, job)
-        files = training.files(plan.best.tiling, batch_size, progress)
         enforced = False
         if local is not None:
             log = stack.enter_context(temporary.folder("tiles"))
@@ -149,18 +157,31 @@ def train(
             addresses = [device.address for device in started.devices]
             enforced = all(device.enforced for device in started.devices)
         clients = [stack.enter_context(TilesClient(a, tls)) for a in addresses]
+        calibration: measuring.Calibration | None = None
+        if measure:
+            calibration = measuring.measure(clients, training, wanted, job, progress)
+            wanted = wanted.with_cluster(calibration.cluster)
+            plan, files = calibration.choice, calibration.files
+        else:
+            plan = wanted.choose(training.tiled.chain, job)
+            files = training.files(plan.best.tiling, batch_size, progress)
         total = len(files.batches(samples.order(1, seed))) * epochs
+        left = list(range(count))
 
-        def replan(left: int) -> Any:
+        def lost(what: Lost) -> None:
+            left[:] = [i for i in left if addresses[i] not in what.addresses]
+            results.tell(what)
+
+        def replan(_: int) -> TileFiles:
             again = wanted.of_left(left).choose(training.tiled.chain, job)
             return training.files(again.best.tiling, batch_size, progress)
 
         def stepped(step: Step) -> None:
-            progress(_progress(step, total, epochs))
+            progress(results.progress(step, total, epochs))
 
         outcome = tile_training.train(
             clients, files, samples, epochs=epochs, seed=seed, replan=replan,
-            on_step=stepped, on_loss=_tell,
+            on_step=stepped, on_loss=lost,
         )  # fmt: skip
         compared = None
         if compare:
@@ -178,97 +199,22 @@ def train(
         "model": source,
         "devices": count,
         "grid": plan.best.tiling.grid.shown,
-        "groups": planning.shown(plan.best.tiling.groups),
+        "rows": plan.best.tiling.grid.rows,
+        "columns": plan.best.tiling.grid.columns,
+        "groups": written.shown(plan.best.tiling.groups),
+        "activations": "keep" if plan.best.tiling.keep else "recompute",
+        "arenas": "free" if plan.best.tiling.free else "keep",
         "memory_limit_bytes": limit,
         "memory_limit_enforced": enforced,
-        **_summary(outcome),
+        **results.summary(outcome, with_memory=calibration is None),
         "predicted": {
             "sent_bytes": sum(d.sent_bytes for d in plan.best.cost.devices),
             "memory_bytes": [d.memory_bytes for d in plan.best.cost.devices],
         },
+        "measured": None if calibration is None else measuring.as_json(calibration),
         "comparison": compared,
     }
     if json_output:
         print_json(result)
     else:
-        _show(stdout_console(), result)
-
-
-def _progress(step: Step, total: int, epochs: int) -> str:
-    waits = (
-        f"compute {step.compute_s:.2f} s, halo {step.halo_s:.2f} s, reduce {step.reduce_s:.2f} s"
-    )
-    return (
-        f"epoch {step.epoch}/{epochs}, step {step.number}/{total}: loss "
-        f"{step.metrics['loss']:.4f}, {waits}"
-    )
-
-
-def _tell(lost: Lost) -> None:
-    step = "was applied" if lost.applied else "is computed anew"
-    stderr_console().print(
-        Text(f"{', '.join(lost.addresses)} went away: step {lost.step} {step}, {lost.left} devices "
-             "go on")
-    )  # fmt: skip
-
-
-def _summary(outcome: Outcome) -> dict[str, Any]:
-    steps = outcome.steps
-    count = max(len(steps), 1)
-    return {
-        "steps": len(steps),
-        "epochs": [_epoch(steps, e) for e in sorted({s.epoch for s in steps})],
-        "seconds_per_step": {
-            "whole": sum(s.seconds for s in steps) / count,
-            "compute": sum(s.compute_s for s in steps) / count,
-            "halo": sum(s.halo_s for s in steps) / count,
-            "reduce": sum(s.reduce_s for s in steps) / count,
-        },
-        "sent_bytes_per_step": steps[-1].sent_bytes if steps else 0,
-        "memory_bytes": list(steps[-1].memory_bytes) if steps else [],
-        "devices_equal": outcome.equal,
-        "lost": [dataclasses.asdict(lost) for lost in outcome.lost],
-    }
-
-
-def _epoch(steps: list[Step], epoch: int) -> dict[str, Any]:
-    own = [s for s in steps if s.epoch == epoch]
-    samples = sum(s.valid for s in own)
-    names = sorted(own[0].metrics, key=lambda name: (name != "loss", name))
-    return {
-        "epoch": epoch,
-        **{n: sum(s.metrics[n] * s.valid for s in own) / samples for n in names},
-    }
-
-
-def _show(console: Console, result: dict[str, Any]) -> None:
-    lines = [
-        f"{result['model']}: {result['steps']} steps on {result['devices']} devices, grid "
-        f"{result['grid']}, groups {result['groups']}"
-    ]
-    for epoch in result["epochs"]:
-        shown = ", ".join(f"{n} {v:.4f}" for n, v in epoch.items() if n != "epoch")
-        lines.append(f"  epoch {epoch['epoch']}: {shown}")
-    seconds = result["seconds_per_step"]
-    lines.append(
-        f"  a step took {seconds['whole']:.3f} s: slowest device computed "
-        f"{seconds['compute']:.3f}, waited {seconds['halo']:.3f} for halos, "
-        f"{seconds['reduce']:.3f} for sums"
-    )
-    lines.append(f"  {result['sent_bytes_per_step'] / 1e6:.2f} MB between devices a step")
-    used = ", ".join(f"{b / 1e6:.1f}" for b in result["memory_bytes"])
-    limit = result["memory_limit_bytes"]
-    held = "no limit" if limit is None else f"limit {limit / 1e6:.1f} MB, " + (
-        "enforced by the kernel" if result["memory_limit_enforced"] else "not enforced"
-    )  # fmt: skip
-    lines.append(f"  memory of each device beyond an idle one: {used} MB ({held})")
-    same = "the same bits" if result["devices_equal"] else "DIFFERENT WEIGHTS"
-    lines.append(f"  all devices have {same}")
-    if result["comparison"] is not None:
-        compared = result["comparison"]
-        lines.append(
-            f"  weights differ from untiled training with Keras by "
-            f"{compared['max_relative_difference']:.1e}; Keras from Keras, started with other last "
-            f"bits, by {compared['keras_from_other_last_bits']:.1e}"
-        )
-    console.print(Text("\n".join(lines)))
+        results.show(stdout_console(), result)

@@ -7,6 +7,7 @@ instead of an operator that the device lacks.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,40 @@ class Tape:
     updates: dict[int, Tensor]
     _steps: tuple[_Step, ...]
     _reads: dict[str, tuple[int, str]]
+
+    def made_of(self, inputs: Collection[str]) -> dict[str, Tensor]:
+        """Name of a tensor that operations make of some inputs, not of weights alone → its value.
+
+        Args:
+          inputs: names of tensors of the traced graph.
+        """
+        found: dict[str, Tensor] = {}
+        for step in self._steps:
+            if any(name in found or name in inputs for name in step.sources):
+                found.update(zip(step.names, step.outputs, strict=False))
+        return found
+
+    def with_values(self, known: Mapping[str, Tensor]) -> Tape:
+        """The same pass with other values of some tensors, such as those that it had before.
+
+        Args:
+          known: name of a tensor of the traced graph → value, of the same shape.
+        """
+        steps = tuple(
+            dataclasses.replace(
+                step,
+                inputs=tuple(
+                    known.get(name, value)
+                    for name, value in zip(step.sources, step.inputs, strict=True)
+                ),
+                outputs=tuple(
+                    known.get(name, value)
+                    for name, value in zip(step.names, step.outputs, strict=False)
+                ),
+            )
+            for step in self._steps
+        )
+        return Tape({**self.values, **known}, self.updates, steps, self._reads)
 
     def gradients(self, dy: Mapping[str, Tensor], trainable: Collection[int]) -> dict[int, Tensor]:
         """Back-propagates the gradient of the loss to the weights.

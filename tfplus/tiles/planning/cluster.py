@@ -44,7 +44,7 @@ class Cluster:
       bits_per_s: of its link, each way.
       message_s: seconds that a message takes beside its bytes.
       memory_bytes: that tiles may take on a device; None for no limit.
-      speeds: of each device, where they were measured; else all are as `macs_per_s` says.
+      speeds: of each device, where they are known; else all are as `macs_per_s` says.
     """
 
     macs_per_s: float = 1e9
@@ -53,7 +53,18 @@ class Cluster:
     memory_bytes: int | None = None
     speeds: tuple[Speed, ...] = ()
 
+    @property
+    def unequal(self) -> bool:
+        """Whether some devices are faster than others."""
+        return len(set(self.speeds)) > 1
+
     def compute_s(self, device: int, macs: int, calls: int) -> float:
         """Seconds that a device takes for so many products in so many passes."""
-        own = self.speeds[device] if device < len(self.speeds) else Speed(self.macs_per_s)
-        return own.seconds(macs, calls)
+        return self._speed(device).seconds(macs, calls)
+
+    def macs_of(self, device: int) -> float:
+        """Multiplications and additions a second of one device."""
+        return self._speed(device).macs_per_s
+
+    def _speed(self, device: int) -> Speed:
+        return self.speeds[device] if device < len(self.speeds) else Speed(self.macs_per_s)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ Specs = Mapping[str, tuple[tuple[int, ...], str]]
 SHARED = "shared"
 TASK = "task"
 OPTIMIZER = "optimizer"
+# Values that, with their sum in float64, stay in a processor's cache.
+_BLOCK = 1 << 15
 _FINITE_BLOCK = 1 << 16
 
 _TASK_LAYER = re.compile(r"^task_([A-Za-z0-9-]+)_(.+)$")
@@ -155,7 +158,7 @@ def _average_slice(name: str, contributions: Sequence[Contribution]) -> Tensor:
                 f"has, got {tensor.dtype}{list(tensor.shape)}"
             )
         weight = float(holder.weights.get(name, 1.0))
-        if not np.isfinite(weight) or weight < 0:
+        if not math.isfinite(weight) or weight < 0:
             raise TensorError(f"slice '{name}': expected a finite weight >= 0, got {weight}")
         weights.append(weight)
     if not any(weights):
@@ -163,11 +166,31 @@ def _average_slice(name: str, contributions: Sequence[Contribution]) -> Tensor:
     # Scaled before the sum, so that no weight, however large, overflows it.
     largest = max(weights)
     shares = [w / largest for w in weights]
-    total = np.zeros(first.shape, np.float64)
-    for share, holder in zip(shares, holders, strict=True):
-        if share > 0:
-            total += share * holder.tensors[name].astype(np.float64)
-    return (total / sum(shares)).astype(first.dtype)
+    brought = [
+        (share, np.ascontiguousarray(holder.tensors[name]).reshape(-1))
+        for share, holder in zip(shares, holders, strict=True)
+        if share > 0
+    ]
+    return _weighted_mean(brought, sum(shares)).reshape(first.shape)
+
+
+def _weighted_mean(brought: Sequence[tuple[float, Tensor]], whole: float) -> Tensor:
+    """Σ share · values / whole of flat arrays, in float64 and in the order given.
+
+    Block by block: of an array as large as a model the sum would go to memory and back for each.
+    """
+    first = brought[0][1]
+    mean = np.empty(first.size, first.dtype)
+    total = np.empty(min(_BLOCK, first.size), np.float64)
+    scaled = np.empty_like(total)
+    for start in range(0, first.size, _BLOCK):
+        size = min(_BLOCK, first.size - start)
+        total[:size] = 0.0
+        for share, values in brought:
+            part = values[start : start + size]
+            total[:size] += np.multiply(part, share, out=scaled[:size], dtype=np.float64)
+        mean[start : start + size] = total[:size] / whole
+    return mean
 
 
 def specs_of(tensors: Tensors) -> dict[str, tuple[tuple[int, ...], str]]:

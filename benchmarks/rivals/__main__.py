@@ -95,9 +95,7 @@ def undisturbed(ways: list[Way], setup: Setup, visits: int, times: int) -> list[
     return found
 
 
-def disturbed(
-    ways: list[Way], setup: Setup, calm: list[Averaging], kills: int
-) -> list[Averaging]:
+def disturbed(ways: list[Way], setup: Setup, calm: list[Averaging], kills: int) -> list[Averaging]:
     """The same, and one peer of each is killed after half of what the system takes."""
     found: list[Averaging] = []
     for number in range(kills):

@@ -84,5 +84,3 @@ def _remark(runs: Sequence[Averaging]) -> str:
     failures = dict.fromkeys(why for run in runs for why in run.failed)
     said += [f"`{why[:_FAILED_CHARS]}`" for why in list(failures)[:1]]
     return "; ".join(said).replace("|", "/").replace("\n", " ")
-
-

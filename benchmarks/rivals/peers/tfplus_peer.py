@@ -94,9 +94,7 @@ class Run:
         }
         self._outbox = Outbox(self._links, self._cancelled, self._report)
 
-    def carry_out(
-        self, tensors: SliceSet, told: Callable[[int, np.ndarray], None]
-    ) -> SliceSet:
+    def carry_out(self, tensors: SliceSet, told: Callable[[int, np.ndarray], None]) -> SliceSet:
         """Runs all rounds from these weights, tells of each; returns the last average."""
         weights = {SLICE: 1.0}
         self._feed(Started(time.monotonic()))

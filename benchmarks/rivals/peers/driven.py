@@ -154,9 +154,9 @@ def _obey(system: System, options: Options, say: Callable[..., None]) -> None:
                 failed = ""
                 try:
                     found = system.average(told)
-                except Exception as error:
+                except Exception as why:
                     traceback.print_exc()
-                    failed = f"{type(error).__name__}: {error}"[:_MOST_WHY]
+                    failed = f"{type(why).__name__}: {why}"[:_MOST_WHY]
                 at = time.monotonic()
                 say("averaged", at=at, failed=failed, sample=[] if failed else sample(found))
             case "check":

@@ -64,6 +64,7 @@ class Group:
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
+                    cwd=own,
                     env=_environment(way, own),
                     # A group of processes, so that what it starts is killed with it.
                     start_new_session=True,

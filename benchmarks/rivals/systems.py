@@ -31,6 +31,7 @@ class Way:
       rounds_after_death: so many where one dies; the survivors may agree later.
       environment: where it runs; None for this one.
       said: one line for the table's legend.
+      repeats: whether the same processes can average again.
     """
 
     name: str
@@ -40,10 +41,12 @@ class Way:
     said: str
     rounds: int = 1
     rounds_after_death: int = 1
+    repeats: bool = True
 
 
 HIVEMIND = Installed("hivemind", ("hivemind==1.1.12", "torch==2.13.0"))
-P2PFL = Installed("p2pfl", ("p2pfl==0.4.4",))
+# p2pfl pins numpy below 2 and an old `datasets`, and does not say what these need to be old for.
+P2PFL = Installed("p2pfl", ("p2pfl[dp]==0.4.4", "huggingface-hub<0.26", "pyarrow<23"))
 
 WAYS = {
     way.name: way
@@ -54,7 +57,7 @@ WAYS = {
             "mesh",
             None,
             "everybody to everybody, one round",
-            rounds_after_death=8,
+            rounds_after_death=7,
         ),
         Way(
             "tfplus one-peer-exponential",
@@ -71,13 +74,15 @@ WAYS = {
             "group",
             HIVEMIND,
             "`DecentralizedAverager`, one group of eight: each peer averages an eighth",
+            rounds_after_death=3,
         ),
         Way(
             "p2pfl",
             "p2pfl_peer.py",
-            "fedavg",
+            "line",
             P2PFL,
-            "one round of FedAvg in which nobody trains",
+            "one round of FedAvg in which nobody trains, connected in a line as its examples are",
+            repeats=False,
         ),
     )
 }

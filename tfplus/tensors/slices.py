@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -108,7 +109,16 @@ def select(names: Iterable[str], prefixes: Sequence[str]) -> list[str]:
 
 def schema_hash(tensors: Tensors) -> str:
     """SHA-256 (hex) over the sorted names, dtypes and shapes, not the values."""
-    schema = [[n, t.dtype.name, list(t.shape)] for n, t in sorted(tensors.items())]
+    return hash_of_layouts(tuple(sorted(specs_of(tensors).items())))
+
+
+@lru_cache(maxsize=64)
+def hash_of_layouts(layouts: tuple[tuple[str, tuple[tuple[int, ...], str]], ...]) -> str:
+    """`schema_hash` of tensors: (name, (shape, dtype name)) of each, sorted by name.
+
+    Kept for the last ones that were asked for: a device asks for the same in every round.
+    """
+    schema = [[name, dtype, list(shape)] for name, (shape, dtype) in layouts]
     return hashlib.sha256(json.dumps(schema, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -1,8 +1,8 @@
 """A peer of hivemind: its DHT, and one `DecentralizedAverager` whose group is everybody.
 
 As its documentation says: a group size that is a power of two, and a matchmaking time above the
-request timeout. A peer that dies in an all-reduce is noticed by the timeouts of senders and
-reducers; what it did not bring is left out.
+request timeout; both times are its defaults. A round is an all-reduce; the part that a dead peer was
+to average stays as it was, and the next round averages it.
 """
 
 from __future__ import annotations
@@ -57,11 +57,15 @@ class HivemindPeer:
 
     def average(self, told: Callable[[int, np.ndarray], None]) -> np.ndarray:
         """See `System`."""
-        group = self._there().step(timeout=2 * self._options.patience_s)
-        if group is None:
-            raise RuntimeError("no group was found")
-        with self._there().get_tensors() as tensors:
-            return tensors[0].numpy().copy()
+        averager = self._there()
+        found = np.empty(0)
+        for round in range(1, self._options.rounds + 1):
+            if averager.step(timeout=self._options.patience_s) is None:
+                raise RuntimeError("no group was found")
+            with averager.get_tensors() as tensors:
+                found = tensors[0].numpy().copy()
+            told(round, found)
+        return found
 
     def close(self) -> None:
         """See `System`."""

@@ -1,4 +1,4 @@
-"""What `tfplus simulate` costs with ten to ten thousand nodes: processor time, memory, bytes a node.
+"""What `tfplus simulate` costs with ten to ten thousand nodes: processor time, memory, bytes.
 
 usage: python benchmarks/simulation_scale.py [--nodes 10 100 1000 10000] [--rounds 100]
                                              [--most 100000] [--topologies ring random-regular]
@@ -73,7 +73,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Markdown."""
     lines = [
         "| topology | nodes | rounds | processor, s | of a node and round, µs | memory, MB "
-        "| bytes of a node and round, mean / most | of membership, a node and second, mean / most |",
+        "| bytes of a node and round, mean / most "
+        "| of membership, of a node and second, mean / most |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:

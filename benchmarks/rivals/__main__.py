@@ -4,12 +4,13 @@ usage: scripts/rivals [--systems NAME ...] [--values 10000000] [--visits 2] [--t
                       [--limit-s 60] [--write docs/gossip.md] [--json FILE]
 
 A visit to a system starts eight fresh processes, which average the same vectors --times times; who
-is visited first changes from visit to visit. Then --kills visits each in which one process is killed
-(SIGKILL) after half of the system's own median. Each system has an environment of its own under
-build/rivals, made by pip the first time. As root the loopback is one of its own, so that nothing
-else is counted. Exit code 1 where tfplus does not end with the exact mean.
+is visited first changes from visit to visit. Then --kills visits each in which one process is
+killed (SIGKILL) after half of the system's own median. Each system has an environment of its own
+under build/rivals, made by pip the first time. As root the loopback is one of its own, so that
+nothing else is counted. Exit code 1 where tfplus does not end with the exact mean.
 
-examples:
+For example:
+
   scripts/rivals --systems "tfplus mesh" --values 100000 --visits 1 --times 1
   scripts/rivals --write docs/gossip.md
 """

@@ -47,6 +47,7 @@ class Group:
         self._heard: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
         self._logs = [folder / f"{i}.log" for i in range(count)]
         self._peers: list[subprocess.Popen[str]] = []
+        self._listeners: list[threading.Thread] = []
         shared = folder / "shared"
         shared.mkdir(exist_ok=True)
         command = [
@@ -70,7 +71,9 @@ class Group:
                     start_new_session=True,
                 )
             self._peers.append(peer)
-            threading.Thread(target=self._listen, args=(index, peer), daemon=True).start()
+            listener = threading.Thread(target=self._listen, args=(index, peer), daemon=True)
+            listener.start()
+            self._listeners.append(listener)
 
     def __enter__(self) -> Group:
         return self
@@ -88,6 +91,12 @@ class Group:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 peer.wait(max(0.1, until - time.monotonic()))
             self._kill(index)
+        for listener, peer in zip(self._listeners, self._peers, strict=True):
+            listener.join()
+            for pipe in (peer.stdin, peer.stdout):
+                with contextlib.suppress(OSError):
+                    if pipe is not None:
+                        pipe.close()
 
     @property
     def there(self) -> list[int]:

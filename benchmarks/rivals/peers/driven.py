@@ -1,4 +1,4 @@
-"""What every peer does beside its system: it makes its vector, and is told what to do, line by line.
+"""What every peer does beside its system: it makes its vector and is told what to do, by lines.
 
 Runs under every system's own Python, with numpy and nothing else. Lines are JSON objects; times in
 them are seconds of the machine's monotonic clock, which all processes share:
@@ -94,7 +94,7 @@ def vector(index: int, values: int) -> np.ndarray:
 
 
 def error(found: np.ndarray, of: Sequence[int]) -> float:
-    """The largest difference from the mean of the vectors of some peers, relative to its largest."""
+    """The largest difference from the mean of some peers' vectors, relative to its largest."""
     total = np.zeros(found.size, np.float64)
     for index in of:
         total += vector(index, found.size)

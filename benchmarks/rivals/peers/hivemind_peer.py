@@ -1,8 +1,8 @@
 """A peer of hivemind: its DHT, and one `DecentralizedAverager` whose group is everybody.
 
 As its documentation says: a group size that is a power of two, and a matchmaking time above the
-request timeout; both times are its defaults. A round is an all-reduce; the part that a dead peer was
-to average stays as it was, and the next round averages it.
+request timeout; both times are its defaults. A round is an all-reduce; the part that a dead peer
+was to average stays as it was, and the next round averages it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A peer of tfplus: the agents' core, links and door, and a vector in place of training.
 
-What an agent of a gossip run does, less its model: `Calls` takes callers as the daemon's door does,
-`GossipService`, `Mailbox`, `Outbox` and `PeerLink` carry contributions over mutual TLS, and the core
-decides. `way` is a topology.
+What an agent of a gossip run does, less its model: `Calls` takes callers as the daemon's door
+does, `GossipService`, `Mailbox`, `Outbox` and `PeerLink` carry contributions over mutual TLS, and
+the core decides. `way` is a topology.
 """
 
 from __future__ import annotations

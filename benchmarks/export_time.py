@@ -37,7 +37,7 @@ def build():
 _SEARCHING = """
 import contextlib
 
-from tfplus_export.system import garbage
+from tfplus.system import garbage
 
 garbage.kept = contextlib.nullcontext
 """

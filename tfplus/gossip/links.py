@@ -20,7 +20,7 @@ class Links:
 
     @classmethod
     def both(cls, names: Iterable[str]) -> Links:
-        """Links that go both ways."""
+        """Links that go both ways, to names that come once each."""
         names = tuple(names)
         return cls(names, names)
 
@@ -36,4 +36,7 @@ def in_round(schedule: Schedule, round: int) -> Links:
 
 def linked(schedule: Schedule) -> tuple[str, ...]:
     """All whom a node has a link with in any round, each once."""
+    if len(schedule) == 1 and schedule[0].to is schedule[0].awaits:
+        # As `both` makes it, for most runs: asked for several times a round.
+        return schedule[0].to
     return tuple(dict.fromkeys(n for links in schedule for n in (*links.to, *links.awaits)))

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from tfplus.tensors.hashing import in_parallel, tensor_hash
-from tfplus.tensors.slices import Tensor, Tensors, schema_hash
+from tfplus.tensors.slices import Tensor, Tensors, hash_of_layouts
 
 _NO_HASHES: Mapping[str, bytes] = MappingProxyType({})
+
+
+@lru_cache(maxsize=64)
+def _name_of(dtype: np.dtype[Any]) -> str:
+    # numpy puts a name together whenever it is asked.
+    return dtype.name
 
 
 class _Slice:
@@ -28,7 +36,7 @@ class _Slice:
         self.tensor = tensor.view()
         self.tensor.flags.writeable = False
         self.digest = digest
-        self.layout = (tensor.shape, tensor.dtype.name)
+        self.layout = (tensor.shape, _name_of(tensor.dtype))
         self._finite: bool | None = None
         self._lock = threading.Lock()
 
@@ -112,7 +120,7 @@ class SliceSet(Mapping[str, Tensor]):
     def schema_hash(self) -> str:
         """`slices.schema_hash` of the arrays; computed once."""
         if not self._schema_hash:
-            self._schema_hash = schema_hash(self)
+            self._schema_hash = hash_of_layouts(tuple(sorted(self.layouts().items())))
         return self._schema_hash
 
     def not_finite(self) -> list[str]:

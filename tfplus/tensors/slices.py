@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +28,8 @@ Specs = Mapping[str, tuple[tuple[int, ...], str]]
 SHARED = "shared"
 TASK = "task"
 OPTIMIZER = "optimizer"
+# Values that, with their sum in float64, stay in a processor's cache.
+_BLOCK = 1 << 15
 _FINITE_BLOCK = 1 << 16
 
 _TASK_LAYER = re.compile(r"^task_([A-Za-z0-9-]+)_(.+)$")
@@ -105,7 +109,16 @@ def select(names: Iterable[str], prefixes: Sequence[str]) -> list[str]:
 
 def schema_hash(tensors: Tensors) -> str:
     """SHA-256 (hex) over the sorted names, dtypes and shapes, not the values."""
-    schema = [[n, t.dtype.name, list(t.shape)] for n, t in sorted(tensors.items())]
+    return hash_of_layouts(tuple(sorted(specs_of(tensors).items())))
+
+
+@lru_cache(maxsize=64)
+def hash_of_layouts(layouts: tuple[tuple[str, tuple[tuple[int, ...], str]], ...]) -> str:
+    """`schema_hash` of tensors: (name, (shape, dtype name)) of each, sorted by name.
+
+    Kept for the last ones that were asked for: a device asks for the same in every round.
+    """
+    schema = [[name, dtype, list(shape)] for name, (shape, dtype) in layouts]
     return hashlib.sha256(json.dumps(schema, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -155,7 +168,7 @@ def _average_slice(name: str, contributions: Sequence[Contribution]) -> Tensor:
                 f"has, got {tensor.dtype}{list(tensor.shape)}"
             )
         weight = float(holder.weights.get(name, 1.0))
-        if not np.isfinite(weight) or weight < 0:
+        if not math.isfinite(weight) or weight < 0:
             raise TensorError(f"slice '{name}': expected a finite weight >= 0, got {weight}")
         weights.append(weight)
     if not any(weights):
@@ -163,11 +176,31 @@ def _average_slice(name: str, contributions: Sequence[Contribution]) -> Tensor:
     # Scaled before the sum, so that no weight, however large, overflows it.
     largest = max(weights)
     shares = [w / largest for w in weights]
-    total = np.zeros(first.shape, np.float64)
-    for share, holder in zip(shares, holders, strict=True):
-        if share > 0:
-            total += share * holder.tensors[name].astype(np.float64)
-    return (total / sum(shares)).astype(first.dtype)
+    brought = [
+        (share, np.ascontiguousarray(holder.tensors[name]).reshape(-1))
+        for share, holder in zip(shares, holders, strict=True)
+        if share > 0
+    ]
+    return _weighted_mean(brought, sum(shares)).reshape(first.shape)
+
+
+def _weighted_mean(brought: Sequence[tuple[float, Tensor]], whole: float) -> Tensor:
+    """Σ share · values / whole of flat arrays, in float64 and in the order given.
+
+    Block by block: of an array as large as a model the sum would go to memory and back for each.
+    """
+    first = brought[0][1]
+    mean = np.empty(first.size, first.dtype)
+    total = np.empty(min(_BLOCK, first.size), np.float64)
+    scaled = np.empty_like(total)
+    for start in range(0, first.size, _BLOCK):
+        size = min(_BLOCK, first.size - start)
+        total[:size] = 0.0
+        for share, values in brought:
+            part = values[start : start + size]
+            total[:size] += np.multiply(part, share, out=scaled[:size], dtype=np.float64)
+        mean[start : start + size] = total[:size] / whole
+    return mean
 
 
 def specs_of(tensors: Tensors) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfplus.model_file import artifact
 from tfplus.model_file.artifact import Artifact
+from tfplus.system import garbage
 from tfplus_export.pipeline import train_graph
 from tfplus_export.pipeline.stages import stage
 from tfplus_export.pipeline.stages.accelerate import Graphs, accelerated
@@ -14,7 +15,6 @@ from tfplus_export.pipeline.stages.limits import within_limits
 from tfplus_export.pipeline.stages.options import Progress
 from tfplus_export.pipeline.stages.request import Request
 from tfplus_export.pipeline.stages.samples import samples_of
-from tfplus_export.system import garbage
 from tfplus_export.tracing.checks import check_model
 from tfplus_export.variants import inference
 

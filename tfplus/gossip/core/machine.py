@@ -201,9 +201,11 @@ def _local_done(state: State, event: LocalDone) -> tuple[State, tuple[Effect, ..
 
 def _received(state: State, event: Received) -> tuple[State, tuple[Effect, ...]]:
     config, contribution = state.config, event.contribution
+    known = state.peers
     reason = why_refused(
         contribution,
-        neighbours=state.peers.keys() | config.members if config.members else state.peers,
+        # No union of both: of a thousand members one for every contribution would be most of it.
+        neighbours=known if contribution.peer in known else config.members or known,
         rounds=config.rounds,
         schema=config.schema,
     )

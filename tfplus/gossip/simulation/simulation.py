@@ -32,6 +32,7 @@ from tfplus.gossip.simulation.network import Faults
 from tfplus.gossip.simulation.setup import NO_WATCH, Crash, Node, Result, Watch
 from tfplus.gossip.simulation.virtual_transport import VirtualNetwork, VirtualTransport
 from tfplus.gossip.transport.protocol import Transport
+from tfplus.system import garbage
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import Tensors
 
@@ -132,7 +133,8 @@ class _Simulation:
             self._clock.at(crash.at_s, lambda crash=crash: self._crash(crash))
             if crash.back_s < float("inf"):
                 self._clock.at(crash.back_s, lambda crash=crash: self._return(crash))
-        self._clock.run(until_s)
+        with garbage.kept():
+            self._clock.run(until_s)
         return Result(
             {n: live.tensors for n, live in self._live.items()},
             {n: live.done for n, live in self._live.items()},

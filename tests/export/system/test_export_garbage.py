@@ -5,25 +5,8 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
-import pytest
-
-from tfplus.errors import UsageError
 from tfplus_export.pipeline.api import Options, export
 from tfplus_export.sources.source import load
-from tfplus_export.system import garbage
-
-
-def test_cycles_are_left_alone_inside_and_what_was_off_stays_off() -> None:
-    assert gc.isenabled()
-    with garbage.kept():
-        assert not gc.isenabled()
-        with garbage.kept():
-            assert not gc.isenabled()
-        assert not gc.isenabled()
-    assert gc.isenabled()
-    with pytest.raises(UsageError), garbage.kept():
-        raise UsageError("x")
-    assert gc.isenabled()
 
 
 def test_an_export_leaves_the_search_as_it_was(tmp_path: Path) -> None:

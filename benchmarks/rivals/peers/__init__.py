@@ -1,0 +1,1 @@
+"""The programs that run under each system's own Python, and what they share (`driven`)."""

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tfplus.cli import encryption
+from tfplus.cli import encryption, quantities
 from tfplus.data import scaling
+from tfplus.gossip.transport.upload_cap import UploadCap
 from tfplus.system.processor_use import ProcessorUse
 from tfplus_agent import daemon
 from tfplus_agent.commands.agent_group import ServeOrCommand, is_for_a_command
@@ -163,6 +164,10 @@ def agent(
         str | None,
         typer.Option(metavar="50%", help="Of the time; for the rest it pauses between steps."),
     ] = None,
+    upload_cap: Annotated[
+        str | None,
+        typer.Option(metavar="RATE", help="Of what gossip sends, in all, such as 500kB/s."),
+    ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -198,6 +203,7 @@ def agent(
       tfplus agent --data digits.npz --listen 127.0.0.1:0 --json
       tfplus agent --data digits.npz --metrics 127.0.0.1:9464
       tfplus agent --data digits.npz --priority background --cpus 2-3 --cpu-share 50%
+      tfplus agent --data digits.npz --upload-cap 2Mbit/s
       tfplus agent --data digits.npz --min-battery 40 --max-temperature 70 --hours 22:00-06:00
     """
     if is_for_a_command(context):
@@ -207,6 +213,10 @@ def agent(
         Hours.parse(hours)
     ProcessorUse.parse(priority, cpus, cpu_share)
     encryption.tls_files(tls_dir, insecure=insecure)
+    upload_bytes_per_s = None
+    if upload_cap is not None:
+        upload_bytes_per_s = quantities.bytes_per_s(upload_cap)
+        UploadCap(upload_bytes_per_s)
     daemon.become(
         {
             "name": name,
@@ -237,6 +247,7 @@ def agent(
             "priority": priority,
             "cpus": cpus,
             "cpu_share": cpu_share,
+            "upload_bytes_per_s": upload_bytes_per_s,
             "metrics": metrics,
             "announce": announce,
             "ready_file": ready_file,

@@ -67,6 +67,7 @@ def run(
     priority: str,
     cpus: str | None,
     cpu_share: str | None,
+    upload_bytes_per_s: float | None,
     metrics: str | None,
     announce: bool,
     ready_file: str | None,
@@ -124,6 +125,7 @@ def run(
         tls,
         insecure,
         keep_runs,
+        upload_bytes_per_s=upload_bytes_per_s,
     )
 
     def on_ready(serving: AgentServer) -> None:

@@ -47,6 +47,7 @@ class GossipJobs(JobKind):
       insecure: plaintext also beyond loopback.
       keep_runs: how many runs that have finished stay on disk when another begins.
       backoff: of attempts that reach no neighbour.
+      upload_bytes_per_s: at most so much goes to neighbours, all together; None for no limit.
 
     Attributes:
       device: as given.
@@ -64,9 +65,11 @@ class GossipJobs(JobKind):
         insecure: bool = False,
         keep_runs: int = KEEP_RUNS,
         backoff: Backoff | None = None,
+        upload_bytes_per_s: float | None = None,
     ) -> None:
         self.device = device
         self._tls, self._insecure, self._backoff = tls, insecure, backoff
+        self._upload_bytes_per_s = upload_bytes_per_s
         self.root = device.state_dir / "gossip"
         self.last: RunJournal | None = read_last(self.root)
         self._keep_runs = keep_runs
@@ -83,9 +86,12 @@ class GossipJobs(JobKind):
     def link(self) -> Link:
         """How neighbours are reached."""
         from tfplus.gossip.transport.grpc_link import Backoff
+        from tfplus.gossip.transport.upload_cap import UploadCap
         from tfplus_agent.gossip.links import Link
 
-        return Link(self._tls, self._insecure, self._backoff or Backoff())
+        rate = self._upload_bytes_per_s
+        cap = None if rate is None else UploadCap(rate)
+        return Link(self._tls, self._insecure, self._backoff or Backoff(), cap)
 
     def check(self, spec: pb.JobSpec) -> None:
         """Whether the plan makes sense here."""

@@ -8,10 +8,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
 
-from tfplus.codecs.codec import Codec
+from tfplus.gossip.compression.choosing import Choice
 from tfplus.gossip.membership.member import Member
 from tfplus.gossip.transport.grpc_link import Backoff, PeerLink
 from tfplus.gossip.transport.traffic import Traffic
+from tfplus.gossip.transport.upload_cap import UploadCap
 from tfplus.wire.tls import TlsFiles, require_loopback_or_insecure, split_address
 
 
@@ -23,11 +24,13 @@ class Link:
       tls: own certificate; None for plaintext.
       insecure: plaintext also beyond loopback.
       backoff: of attempts that reach nobody.
+      cap: of what leaves this device for all neighbours together; None for none.
     """
 
     tls: TlsFiles | None = None
     insecure: bool = False
     backoff: Backoff = field(default_factory=Backoff)
+    cap: UploadCap | None = None
 
     def check(self, address: str) -> None:
         """Checks an address before anything is sent there.
@@ -46,12 +49,12 @@ class Link:
         cancelled: threading.Event,
         traffic: Traffic,
         wanted: Callable[[str], AbstractSet[str] | None] = lambda _: None,
-        codec: Codec | None = None,
+        choice: Callable[[], Choice] | None = None,
     ) -> dict[str, PeerLink]:
         """Opens a link to each neighbour: name → link, not connected yet.
 
-        `wanted` says which slices a neighbour was seen to hold, and `codec` what is sent of them,
-        see `PeerLink`.
+        `wanted` says which slices a neighbour was seen to hold, and `choice` makes that of a
+        link's codecs, see `PeerLink`.
 
         Raises:
           UsageError: an address is malformed, or plaintext would leave this machine.
@@ -67,7 +70,8 @@ class Link:
                 cancelled=cancelled,
                 traffic=traffic,
                 wanted=partial(wanted, member.name),
-                codec=codec,
+                choice=choice() if choice else None,
+                cap=self.cap,
             )
             for member in members
         }

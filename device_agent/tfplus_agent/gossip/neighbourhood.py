@@ -19,7 +19,7 @@ from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus_agent.gossip.joining import state_behind
 from tfplus_agent.gossip.links import Link
-from tfplus_agent.gossip.plans import codec_of, held_there, with_admitted
+from tfplus_agent.gossip.plans import choice_of, held_there, with_admitted
 from tfplus_agent.gossip.run_members import RunMembers
 from tfplus_agent.storage.checkpoint_draft import StorageError
 from tfplus_agent.storage.gossip_journal import RunJournal
@@ -157,5 +157,5 @@ class Neighbourhood:
             self.cancelled,
             self._traffic,
             self.mailbox.wanted,
-            codec_of(plan),
+            choice_of(plan),
         )

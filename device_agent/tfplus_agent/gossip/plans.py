@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from tfplus.codecs.codec import Codec
 from tfplus.errors import UsageError
-from tfplus.gossip.compression.registry import FLOAT32, link_codec
+from tfplus.gossip.compression.choosing import Choice, choice
+from tfplus.gossip.compression.registry import FLOAT32
 from tfplus.gossip.membership.registry import GRAPHS
 from tfplus.gossip.membership.wiring import REFORMED, Wiring
 from tfplus.gossip.mixing.registry import METROPOLIS, MIXINGS, Mixing
@@ -41,7 +42,7 @@ def check_plan(plan: pb.GossipPlan, own_name: str) -> None:
     if not (math.isfinite(timeout_s) and 0 < timeout_s <= MAX_CALL_S):
         raise UsageError(f"round_timeout_s: expected up to {MAX_CALL_S:g} s, got {timeout_s}")
     mixing_of(plan)
-    codec_of(plan)
+    choice_of(plan)
     names = [n.name for n in plan.neighbours]
     if len(names) > MAX_NEIGHBOURS:
         raise UsageError(f"expected at most {MAX_NEIGHBOURS} neighbours, got {len(names)}")
@@ -113,13 +114,13 @@ def mixing_of(plan: pb.GossipPlan) -> Mixing:
     return mixing
 
 
-def codec_of(plan: pb.GossipPlan) -> Codec | None:
-    """The codec of what a run sends; None for tensors as they are.
+def choice_of(plan: pb.GossipPlan) -> Callable[[], Choice] | None:
+    """What chooses the codecs of a link of a run; None for tensors as they are.
 
     Raises:
       UsageError: there is none of that name here.
     """
-    return None if plan.codec in ("", FLOAT32) else link_codec(plan.codec)
+    return None if plan.codec in ("", FLOAT32) else choice(plan.codec)
 
 
 def held_there(plan: pb.GossipPlan) -> dict[str, frozenset[str]]:

@@ -70,6 +70,7 @@ class ServerConfig:
       insecure: plaintext also where others can listen.
       keep_runs: how many gossip runs that have finished stay on disk when another begins.
       pace: what callers must send, and take, to keep their calls.
+      upload_bytes_per_s: at most so much goes to neighbours of a gossip run, all together.
     """
 
     device: DeviceConfig
@@ -78,6 +79,7 @@ class ServerConfig:
     insecure: bool = False
     keep_runs: int = KEEP_RUNS
     pace: Pace = field(default_factory=Pace)
+    upload_bytes_per_s: float | None = None
 
 
 class AgentServer:
@@ -105,7 +107,11 @@ class AgentServer:
 
     def _build(self, config: ServerConfig, host: str) -> None:
         self._gossip = gossip = GossipJobs(
-            self.device, config.tls, insecure=config.insecure, keep_runs=config.keep_runs
+            self.device,
+            config.tls,
+            insecure=config.insecure,
+            keep_runs=config.keep_runs,
+            upload_bytes_per_s=config.upload_bytes_per_s,
         )
         kinds = (*kinds_of(self.device), gossip)
         self._jobs = JobQueue(self.device, self.device.state_dir / "jobs", kinds)

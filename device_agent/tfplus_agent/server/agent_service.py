@@ -12,6 +12,7 @@ import grpc
 import tfplus
 from tfplus.data.scaling import Scaling
 from tfplus.errors import ArtifactError, DataError
+from tfplus.gossip.compression.choosing import AUTO
 from tfplus.gossip.compression.registry import LINK_CODECS
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.proto.v1 import agent_pb2_grpc
@@ -120,7 +121,7 @@ class AgentService(agent_pb2_grpc.AgentServicer):
             blind_gates=device.gates.verdict.blind,
             running_job=self._jobs.running(),
             processor_use=device_status.processor_use(device.worker_pid(), device.processor_share),
-            gossip_codecs=LINK_CODECS,
+            gossip_codecs=(*LINK_CODECS, AUTO),
             gossip_membership=True,
             gossip_members=self._gossip.members(),
         )

@@ -15,6 +15,7 @@ from tfplus.gossip.transport.grpc_link import Backoff, PeerLink
 from tfplus.gossip.transport.grpc_service import GossipService
 from tfplus.gossip.transport.mailbox import Mailbox
 from tfplus.gossip.transport.traffic import Traffic
+from tfplus.gossip.transport.upload_cap import UploadCap
 from tfplus.proto.v1 import gossip_pb2_grpc
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import schema_hash
@@ -90,7 +91,9 @@ class Receiver:
 
 
 class Sender:
-    def __init__(self, address: str, tls: TlsFiles | None = None) -> None:
+    def __init__(
+        self, address: str, tls: TlsFiles | None = None, cap: UploadCap | None = None
+    ) -> None:
         self.traffic = Traffic()
         self.cancelled = threading.Event()
         self.link = PeerLink(
@@ -102,6 +105,7 @@ class Sender:
             backoff=QUICK,
             cancelled=self.cancelled,
             traffic=self.traffic,
+            cap=cap,
         )
 
     def send(self, what: RoundContribution, within_s: float = 10.0):

@@ -81,7 +81,7 @@ class LinkSender:
     """The sending side. Not thread-safe.
 
     Args:
-      codec: of differences.
+      codec: of differences, unless `pack` is given another.
       wanted: names of the slices that the neighbour holds; None for all.
     """
 
@@ -93,8 +93,9 @@ class LinkSender:
         self._last_number = 0
         self._coming: dict[int, dict[str, Tensor]] = {}
 
-    def pack(self, tensors: Tensors) -> Packed:
+    def pack(self, tensors: Tensors, codec: Codec | None = None) -> Packed:
         """Codes what the neighbour lacks of float32 tensors; `acknowledged` says that it came."""
+        self._codec = codec or self._codec
         self._last_number += 1
         coded: dict[str, Coded] = {}
         state: dict[str, Tensor] = {}

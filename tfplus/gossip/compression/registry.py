@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tfplus.codecs.codec import Codec
 from tfplus.codecs.registry import CODECS
 from tfplus.errors import UsageError
@@ -13,11 +15,12 @@ _SHARE = f"{TOP_K.name}:SHARE"
 _ALIKE = 0.4
 
 
-def link_codec(name: str) -> Codec:
+def link_codec(name: str, *, beside: Sequence[str] = ()) -> Codec:
     """Returns the codec of that name for links.
 
     Args:
       name: a key of `LINK_CODECS`, or `top-k:SHARE`.
+      beside: what else could have been said, for the message.
 
     Raises:
       UsageError: there is none; the message names the nearest.
@@ -32,9 +35,9 @@ def link_codec(name: str) -> Codec:
     if name not in LINK_CODECS:
         import difflib
 
-        near = difflib.get_close_matches(name[:40].lower(), LINK_CODECS, 1, _ALIKE)
+        near = difflib.get_close_matches(name[:40].lower(), (*LINK_CODECS, *beside), 1, _ALIKE)
         meant = f"; did you mean {near[0]}?" if near else ""
-        known = ", ".join((*LINK_CODECS, _SHARE))
+        known = ", ".join((*LINK_CODECS, _SHARE, *beside))
         raise UsageError(f"codec {name[:40]!r}: expected one of {known}{meant}")
     return LINK_CODECS[name]
 

@@ -6,11 +6,13 @@ A carrier knows what the neighbour holds, as far as that was acknowledged. Not t
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias
 
-from tfplus.codecs.codec import Codec
+from tfplus.gossip.compression.choosing import Choice
 from tfplus.gossip.compression.link import LinkSender
+from tfplus.gossip.compression.registry import FLOAT32, LINK_CODECS
 from tfplus.gossip.messages import RoundContribution
 from tfplus.gossip.transport import coded_parts
 from tfplus.gossip.transport.coded_parts import Sent
@@ -35,6 +37,10 @@ class Carrier(Protocol):
 
     def answered(self, contribution: RoundContribution, outcome: Delivered) -> None:
         """The neighbour took the contribution, or knew it."""
+        ...
+
+    def took(self, sent_bytes: int, seconds: float) -> None:
+        """A message came through: its size, and how long it was on its way."""
         ...
 
     def forget(self) -> bool:
@@ -64,6 +70,9 @@ class Whole:
         if outcome is not Delivered.DUPLICATE:
             self._held_there = _layouts(contribution)
 
+    def took(self, sent_bytes: int, seconds: float) -> None:
+        """See `Carrier`."""
+
     def forget(self) -> bool:
         """See `Carrier`."""
         held, self._held_there = self._held_there, {}
@@ -87,15 +96,24 @@ class Differences:
     two. A sender that begins anew knows nothing of what is held there, and sends whole values.
 
     Args:
-      codec: of the differences.
+      choice: of the codec of each message.
       limits: gives the size of a chunk.
       on_saved: told by how many bytes more float32 would have been, as they are taken to be sent.
+      clock: monotonic seconds.
     """
 
-    def __init__(self, codec: Codec, limits: Limits, on_saved: Callable[[int], object]) -> None:
+    def __init__(
+        self,
+        choice: Choice,
+        limits: Limits,
+        on_saved: Callable[[int], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._limits = limits
         self._on_saved = on_saved
-        self._sender = LinkSender(codec)
+        self._choice = choice
+        self._clock = clock
+        self._sender = LinkSender(LINK_CODECS[FLOAT32])
         self._link = secrets.randbits(64)
         self._round: tuple[int, int, tuple[str, ...]] | None = None
         self._sent: Sent | None = None
@@ -109,6 +127,10 @@ class Differences:
         if self._sent is not None:
             self._sender.acknowledged(self._sent.packed.number)
 
+    def took(self, sent_bytes: int, seconds: float) -> None:
+        """See `Carrier`."""
+        self._choice.took(sent_bytes, seconds)
+
     def forget(self) -> bool:
         """See `Carrier`."""
         built_on = self._sent is not None and self._sent.packed.base > 0
@@ -121,7 +143,9 @@ class Differences:
         if self._sent is None or round != self._round:
             # One message after the other: whatever was not answered by now never will be.
             self._sender.gave_up()
-            packed = self._sender.pack(contribution.tensors)
+            values = sum(tensor.size for tensor in contribution.tensors.values())
+            codec = self._choice.choose(values, self._clock())
+            packed = self._sender.pack(contribution.tensors, codec)
             digest = coded_parts.state_hash(self._sender.leads_to(packed.number))
             self._round, self._sent = round, Sent(self._link, packed, digest)
         return self._sent

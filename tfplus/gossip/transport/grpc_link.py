@@ -12,11 +12,12 @@ from typing import Any, cast
 
 import grpc
 
-from tfplus.codecs.codec import Codec
+from tfplus.gossip.compression.choosing import Choice
 from tfplus.gossip.messages import RoundContribution
 from tfplus.gossip.transport.carriers import Carrier, Differences, Whole
 from tfplus.gossip.transport.protocol import Delivered, Delivery
 from tfplus.gossip.transport.traffic import Traffic
+from tfplus.gossip.transport.upload_cap import UploadCap
 from tfplus.proto.v1 import gossip_pb2 as pb
 from tfplus.proto.v1 import gossip_pb2_grpc
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
@@ -77,7 +78,9 @@ class PeerLink:
       limits: gives the size of a chunk.
       wanted: names of the slices that the neighbour was seen to hold; None while it was not. What
         it lacks it would leave out of its average, so it is not sent.
-      codec: of what is sent, as differences with error feedback; None for tensors as they are.
+      choice: of the codecs of what is sent, as differences with error feedback; None for tensors
+        as they are.
+      cap: of what leaves this device, shared with other links; None for none.
 
     Raises:
       UsageError: the address has no port, or plaintext would leave this machine.
@@ -96,7 +99,8 @@ class PeerLink:
         traffic: Traffic,
         limits: Limits = DEFAULT_LIMITS,
         wanted: Callable[[], AbstractSet[str] | None] = lambda: None,
-        codec: Codec | None = None,
+        choice: Choice | None = None,
+        cap: UploadCap | None = None,
     ) -> None:
         self._wanted = wanted
         self._run_id = run_id
@@ -107,13 +111,16 @@ class PeerLink:
         self._backoff = backoff
         self._cancelled = cancelled
         self._traffic = traffic
+        self._cap = cap
         self._limits = limits
         self._carrier: Carrier = (
             Whole(limits)
-            if codec is None
-            else Differences(codec, limits, lambda saved: traffic.add(saved_bytes=saved))
+            if choice is None
+            else Differences(choice, limits, lambda saved: traffic.add(saved_bytes=saved))
         )
         self._channel = channel(address, tls, insecure=insecure, limits=limits)
+        # Of the call under way.
+        self._sent_bytes = 0
 
     def send(self, contribution: RoundContribution, give_up_at: float) -> Delivery:
         """Sends until the neighbour has answered, within bounds.
@@ -165,11 +172,14 @@ class PeerLink:
 
     def _exchange(self, contribution: RoundContribution, timeout_s: float) -> pb.ExchangeReply:
         stub = gossip_pb2_grpc.GossipStub(self._channel)
+        self._sent_bytes, began_s = 0, time.monotonic()
         reply = cast(
             "pb.ExchangeReply",
             stub.Exchange(self._parts(contribution), timeout=min(timeout_s, MAX_CALL_S)),
         )
         self._traffic.add(received_bytes=reply.ByteSize())
+        if reply.outcome in _DELIVERED:
+            self._carrier.took(self._sent_bytes, time.monotonic() - began_s)
         return reply
 
     def _parts(self, contribution: RoundContribution) -> Iterator[pb.ExchangePart]:
@@ -189,7 +199,11 @@ class PeerLink:
 
     def _counted(self, parts: Iterable[pb.ExchangePart]) -> Iterator[pb.ExchangePart]:
         for part in parts:
-            self._traffic.add(sent_bytes=part.ByteSize())
+            size = part.ByteSize()
+            if self._cap is not None:
+                self._cancelled.wait(self._cap.wait_s(size, time.monotonic()))
+            self._traffic.add(sent_bytes=size)
+            self._sent_bytes += size
             yield part
 
     def _delivered(self, reply: pb.ExchangeReply, contribution: RoundContribution) -> Delivery:

@@ -10,6 +10,7 @@ import pytest
 from grpc_ends import Receiver, Sender, contribution
 
 from tfplus.errors import TensorError
+from tfplus.gossip.compression.choosing import Always, BySpeed
 from tfplus.gossip.compression.link import LinkReceiver, LinkSender
 from tfplus.gossip.compression.registry import LINK_CODECS, link_codec
 from tfplus.gossip.transport import coded_parts
@@ -29,13 +30,13 @@ def values(seed: int) -> dict[str, np.ndarray]:
 
 
 def carrier(codec: str = "int8") -> Differences:
-    return Differences(link_codec(codec), Limits(), lambda _: None)
+    return Differences(Always(link_codec(codec)), Limits(), lambda _: None)
 
 
 @pytest.fixture
 def coded(sender: Sender) -> Sender:
     sender.link._carrier = Differences(
-        link_codec("int8"), Limits(), lambda saved: sender.traffic.add(saved_bytes=saved)
+        Always(link_codec("int8")), Limits(), lambda saved: sender.traffic.add(saved_bytes=saved)
     )
     return sender
 
@@ -67,6 +68,26 @@ def test_errors_shrink_and_bytes_are_counted_beside_float32(
         assert 2 * 600 < sent_bytes < 2 * 600 + 500
     assert wrong[1] < wrong[0] / 100
     assert list(receiver.got[0].tensors) == list(sent)
+
+
+def test_a_link_that_becomes_slow_sends_less_and_loses_nothing_that_it_held(
+    receiver: Receiver, sender: Sender
+) -> None:
+    # Rounds of a long time have room for float32, one that takes no time has none; then long again.
+    times = iter((0.0, 1e6, 2e6, 2e6 + 1e-9, 3e6))
+    sender.link._carrier = Differences(
+        BySpeed(), Limits(), lambda _: None, clock=lambda: next(times)
+    )
+    wrong, sent_bytes = [], []
+    for round in range(1, 6):
+        sent = values(round)
+        assert sender.send(contribution(round, sent)).outcome is Delivered.ACCEPTED
+        wrong.append(wrong_by(receiver, sent))
+        sent_bytes.append(sender.traffic.take()[0])
+    assert [w == 0 for w in wrong] == [True, True, True, False, True]
+    assert wrong[3] < 0.05
+    assert sent_bytes[3] < 0.3 * sent_bytes[2]
+    assert sent_bytes[4] == pytest.approx(sent_bytes[2], rel=0.01)
 
 
 def test_a_neighbour_whose_answer_was_lost_gets_the_same_values_again(

@@ -61,7 +61,8 @@ def gossip(
     codec: Annotated[
         str,
         typer.Option(
-            help="What agents send: float32, or differences as float16, int8 or top-k[:SHARE]."
+            help="What agents send: float32, or differences as float16, int8 or top-k[:SHARE]; "
+            "auto chooses among the first three by each link's speed."
         ),
     ] = "float32",
     membership: Annotated[
@@ -131,7 +132,7 @@ def gossip(
     from tfplus.fleet import addresses
     from tfplus.fleet.gossip_run import GossipSession
     from tfplus.fleet.run_options import RunOptions
-    from tfplus.gossip.compression.registry import link_codec
+    from tfplus.gossip.compression.choosing import checked
     from tfplus.gossip.membership import registry
 
     tls = encryption.tls_files(tls_dir, insecure=insecure)
@@ -152,7 +153,7 @@ def gossip(
         topology=topology,
         degree=degree,
         mixing=_known_mixing(mixing),
-        codec=link_codec(codec).name,
+        codec=checked(codec),
         membership=_known_membership(membership),
         probe_period_s=probe_period,
         scaling=scaling.parse(scale, offset),

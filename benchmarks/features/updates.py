@@ -7,8 +7,8 @@ For each of `fedex.py`'s models the head is trained for an epoch, as a server do
 are put into a copy of the file. `whole` is that copy, `whole, xz` the same compressed. `delta` is
 the difference of its bytes to those of the file before, byte by byte modulo 256, compressed by xz:
 what bsdiff comes to where nothing moves, as here. `tensors` are the messages of `tfplus features
-pull` for a device that has the version before. Weights, features and labels are random: how many bytes
-change does not depend on what was learned, and how well they compress hardly.
+pull` for a device that has the version before. Weights, features and labels are random: how many
+bytes change does not depend on what was learned, and how well they compress hardly.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Made:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch, model: Artifact) -> type[Made]:
     kind = type("Made", (Made,), {"asked": [], "sha256": model.sha256})
-    monkeypatch.setattr("tfplus_agent.server.benchmark_service.OwnProcess", kind)
+    monkeypatch.setattr("tfplus.benchmark.own_process.OwnProcess", kind)
     return kind
 
 
@@ -223,7 +223,7 @@ def test_a_caller_that_leaves_ends_the_process(
         def kill(self) -> None:
             killed.set()
 
-    monkeypatch.setattr("tfplus_agent.server.benchmark_service.OwnProcess", Endless)
+    monkeypatch.setattr("tfplus.benchmark.own_process.OwnProcess", Endless)
     server = serve("one")
     device = devices.Agent(server.address)
 

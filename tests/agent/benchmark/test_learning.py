@@ -103,7 +103,7 @@ def test_an_agent_learns_from_its_own_samples(
             told([1.0])
             return Answer("made 1", (1.0,), {}, {}, (), model.sha256)
 
-    monkeypatch.setattr("tfplus_agent.server.benchmark_service.OwnProcess", Made)
+    monkeypatch.setattr("tfplus.benchmark.own_process.OwnProcess", Made)
     server: AgentServer = serve("one")
     mine = request(model, Path("/etc/passwd"), Path("/etc/passwd"), iterations=1)
     with BenchmarkClient(server.address) as client:

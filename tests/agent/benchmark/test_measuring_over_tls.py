@@ -61,7 +61,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, model: Artifact) -> list[Request]:
             told(times)
             return Answer("made 1", tuple(times), {}, {}, (), model.sha256)
 
-    monkeypatch.setattr("tfplus_agent.server.benchmark_service.OwnProcess", Made)
+    monkeypatch.setattr("tfplus.benchmark.own_process.OwnProcess", Made)
     return found
 
 

@@ -231,6 +231,34 @@ def test_one_joins_a_run_under_way(agents: dict[str, Agent], late: Agent) -> Non
     assert "e" in done(agents["a"].events())[2].responders
 
 
+def test_who_joined_and_died_goes_on_where_it_joined(agents: dict[str, Agent], late: Agent) -> None:
+    gate = Gate(agents.values(), 3)
+    begun(agents, gate, rounds=6, round_timeout_s=2.0)
+    plan = agents["b"].runner.admit("run", "e", f"127.0.0.1:{late.port}")
+    held = Gate([late], 3)
+    assert late.runner.start(plan) == 3
+    held.reached()
+    taken = late.runner.snapshot(2)
+    late.crash()
+    late.down()
+    # What the members have by then is not taken over once more.
+    go_on = threading.Event()
+    late.prepare = lambda device: setattr(device, "hold", go_on)
+    late.boot()
+    assert late.device.training.wait(PATIENCE_S)
+    assert late.run.resumed_at == 3
+    equal(late.runner.snapshot(2), taken)
+    until_believed(agents.values(), "e", State.ALIVE)
+    for one in (gate, held):
+        one.open()
+    go_on.set()
+    for agent in (*agents.values(), late):
+        events = agent.events()
+        assert events[-1].state == FINISHED
+        assert counted_once(events)
+    assert {e.round for e in done(late.events())} <= {3, 4, 5, 6}
+
+
 def on_disk(agent: Agent) -> list[list[str]]:
     """Who was admitted, as journal and job of the run have it."""
     journal = RunJournal.read(agent.device.state_dir / "gossip", "run", mend=False)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tfplus.cli.text.gossip import round_line
-from tfplus.fleet.updates import Round, from_event
+from tfplus.fleet.updates import Round, from_event, states_of
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.proto.v1.reports_pb2 import BenchmarkReport, WorkReport
 
@@ -71,7 +71,8 @@ def event_described(event: pb.JobEvent) -> dict[str, Any]:
         found["rounds_done"] = event.rounds_done
     if event.HasField("gossip"):
         state = pb.GossipEvent.State.Name(event.gossip.state).lower()
-        found["gossip"] = _fields(event.gossip) | {"state": state}
+        members = states_of(event.gossip.members)
+        found["gossip"] = _fields(event.gossip) | {"state": state, "members": members}
     return found
 
 

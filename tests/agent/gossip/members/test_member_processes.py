@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import datetime
 import json
 import signal
 import subprocess
@@ -19,6 +22,8 @@ from tfplus.fleet.gossip_run import GossipSession
 from tfplus.fleet.run_options import RunOptions
 from tfplus.model_file.artifact import Artifact
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.wire.certs import create_ca, issue
+from tfplus.wire.tls import TlsFiles
 
 # Real processes and whole exports: minutes of them in all.
 pytestmark = pytest.mark.slow
@@ -145,18 +150,74 @@ def test_another_joins_by_command(
     assert "Traceback" not in again.stderr + stranger.stderr
 
 
-def joined(
-    agent: Any, through: Any, model: Path, run_id: str = "run"
-) -> subprocess.CompletedProcess[str]:
-    command = "from tfplus.cli.main import main; main()"
+def test_members_with_certificates(
+    start_agent: Callable[..., Any], data: dict[str, Path], model: Artifact, tmp_path: Path
+) -> None:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    create_ca(tmp_path / "ca", now)
+    issue("desk", ["127.0.0.1"], tmp_path / "ca", tmp_path / "certs-desk", now)
+    agents: dict[str, Any] = {}
+    for name in ("a", "b", "c"):
+        certs = tmp_path / f"certs-{name}"
+        issue(name, ["127.0.0.1"], tmp_path / "ca", certs, now, role="peer")
+        options = {"state-dir": str(tmp_path / name), "data": str(data[name])}
+        agents[name] = start_agent(**{"name": None, "tls-dir": str(certs), **options})
+    tls = TlsFiles.load(tmp_path / "certs-desk")
+    where = {name: agent.ready["address"] for name, agent in agents.items()}
+    with contextlib.ExitStack() as stack:
+        clients = {n: stack.enter_context(AgentClient(w, tls)) for n, w in where.items()}
+        options = dataclasses.replace(OPTIONS, tls=tls)
+        session = stack.enter_context(GossipSession([where["a"], where["b"]], options))
+        session.connect()
+        session.load({"a": model.path, "b": model.path})
+        session.start()
+        # Of both something was heard: their messages are those of their certificates.
+        for name, other in (("a", "b"), ("b", "a")):
+            until(lambda n=name, o=other: member(clients[n], o).incarnation >= LIFE, "it is heard")
+        end = joined(agents["c"], agents["a"], model.path, tls_dir=tmp_path / "certs-desk")
+        assert end.returncode == 0, end.stderr
+        until_all([clients["a"], clients["b"]], "c", "there", State.ALIVE)
+        # A peer's certificate is no owner's: it can be a member, and lets nobody in.
+        end = joined(agents["c"], agents["a"], model.path, tls_dir=tmp_path / "certs-b")
+        assert end.returncode == 5
+        assert "may not call AdmitToGossip" in end.stderr
+
+
+def test_the_command_knows_members(
+    run_command_on: list[str], model: Artifact, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["--model", str(model.path), "--rounds", "3", "-o", str(out), "--json"]
+    end = command("gossip", *run_command_on, *arguments, "--membership", "swim")
+    assert end.returncode == 0, end.stderr
+    assert "round 3/3" in end.stderr
+    agents = json.loads(end.stdout)["agents"]
+    assert [one["state"] for one in agents.values()] == ["finished"] * 4
+    end = command("gossip", *run_command_on, *arguments, "--membership", "raft")
+    assert end.returncode == 2
+    assert "--membership raft: expected one of none, swim" in end.stderr
+
+
+@pytest.fixture
+def run_command_on(ring_of_agents: dict[str, Any]) -> list[str]:
+    """Four agents that are not in a run."""
+    return [text for address in addresses(ring_of_agents) for text in ("--agent", address)]
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = "from tfplus.cli.main import main; main()"
     return subprocess.run(
-        [
-            *(sys.executable, "-c", command, "join", run_id, "--agent", agent.ready["address"]),
-            *("--member", through.ready["address"], "--model", str(model), "--json"),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=120
+    )
+
+
+def joined(
+    agent: Any, through: Any, model: Path, run_id: str = "run", tls_dir: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    return command(
+        *("join", run_id, "--agent", agent.ready["address"]),
+        *("--member", through.ready["address"], "--model", str(model), "--json"),
+        *(("--tls-dir", str(tls_dir)) if tls_dir else ()),
     )
 
 

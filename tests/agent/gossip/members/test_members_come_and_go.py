@@ -155,7 +155,8 @@ def test_a_goodbye_does_not_wait_for_the_end_of_a_step(agents: dict[str, Agent])
 
     def step() -> None:
         in_step.set()
-        assert go_on.wait(PATIENCE_S)
+        # Longer than the others are waited for below.
+        go_on.wait(2 * PATIENCE_S)
 
     agents["c"].device.on_train = step
     others = [agents[name] for name in OTHERS]
@@ -228,6 +229,34 @@ def test_one_joins_a_run_under_way(agents: dict[str, Agent], late: Agent) -> Non
         equal(agent.device.values, expected.tensors[name])
     assert [e.round for e in done(late.events())] == [3, 4, 5, 6]
     assert "e" in done(agents["a"].events())[2].responders
+
+
+def test_who_joined_and_died_goes_on_where_it_joined(agents: dict[str, Agent], late: Agent) -> None:
+    gate = Gate(agents.values(), 3)
+    begun(agents, gate, rounds=6, round_timeout_s=2.0)
+    plan = agents["b"].runner.admit("run", "e", f"127.0.0.1:{late.port}")
+    held = Gate([late], 3)
+    assert late.runner.start(plan) == 3
+    held.reached()
+    taken = late.runner.snapshot(2)
+    late.crash()
+    late.down()
+    # What the members have by then is not taken over once more.
+    go_on = threading.Event()
+    late.prepare = lambda device: setattr(device, "hold", go_on)
+    late.boot()
+    assert late.device.training.wait(PATIENCE_S)
+    assert late.run.resumed_at == 3
+    equal(late.runner.snapshot(2), taken)
+    until_believed(agents.values(), "e", State.ALIVE)
+    for one in (gate, held):
+        one.open()
+    go_on.set()
+    for agent in (*agents.values(), late):
+        events = agent.events()
+        assert events[-1].state == FINISHED
+        assert counted_once(events)
+    assert {e.round for e in done(late.events())} <= {3, 4, 5, 6}
 
 
 def on_disk(agent: Agent) -> list[list[str]]:

@@ -69,7 +69,7 @@ def main() -> int:
         runs = [dataclasses.asdict(run) for run in (*calm, *struck)]
         given.json.write_text(json.dumps(runs, indent=1) + "\n")
     if given.write:
-        document = insert(given.write.read_text("utf-8"), text, "rivals")
+        document = insert(given.write.read_text("utf-8"), text, "rivals/__main__")
         given.write.write_text(document, "utf-8")
     return 0 if all(run.exact for run in calm if run.way.startswith("tfplus")) else 1
 

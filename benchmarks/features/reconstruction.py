@@ -220,7 +220,7 @@ def main() -> None:
     ]
     rows = together(every)
     if options.write:
-        about = f"Means of {options.seeds} seeds, {options.epochs} epochs."
+        about = f"Seeds: {options.seeds}; epochs: {options.epochs}."
         text = DOCUMENT.read_text("utf-8")
         DOCUMENT.write_text(insert(text, f"{about}\n\n{table(rows)}", NAME), "utf-8")
     print(json.dumps(rows, indent=2) if options.json else table(rows))

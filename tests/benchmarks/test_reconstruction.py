@@ -52,7 +52,7 @@ def test_the_table_names_what_was_measured() -> None:
 def test_more_is_made_of_an_early_layer_and_less_with_noise() -> None:
     command = [sys.executable, str(SCRIPT), "--points", "backbone_pool1", "head_logits"]
     command += ["--noise", "2", "--epochs", "20", "--seeds", "1", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stderr
     mean, by_label, early, noisy, late, _ = json.loads(done.stdout)
     # By the definition: 10 log10 of one over the mean squared error, image by image.

@@ -26,6 +26,7 @@ from tfplus.wire.tls import server_options
 from tfplus_agent.gossip.links import Link
 from tfplus_agent.gossip.run_members import RunMembers
 
+LIAR = "liar"
 _SEND_S = 30.0
 # Of so many contributions that come, one is answered with a lie about a member as well.
 _LIES_EVERY = 3

@@ -15,6 +15,7 @@ from tfplus.gossip.membership.swim.messages import Kind, Message, SendTo, Status
 from tfplus.gossip.messages import Answer, Outcome, RoundContribution
 from tfplus.gossip.transport.grpc_service import GossipService
 from tfplus.gossip.transport.mailbox import Mailbox
+from tfplus.gossip.transport.member_links import MemberLinks
 from tfplus.gossip.transport.membership_service import MembershipService
 from tfplus.gossip.transport.outbox import Outbox
 from tfplus.gossip.transport.traffic import Traffic
@@ -25,6 +26,7 @@ from tfplus.wire.tls import server_options
 from tfplus_agent.gossip.links import Link
 from tfplus_agent.gossip.run_members import RunMembers
 
+LIAR = "liar"
 _SEND_S = 30.0
 # Of so many contributions that come, one is answered with a lie about a member as well.
 _LIES_EVERY = 3
@@ -51,6 +53,8 @@ class PoisonedPeer:
         self._members: RunMembers | None = None
         self._mailbox: Mailbox | None = None
         self._outbox: Outbox | None = None
+        # Beside those of its membership, which say what is true.
+        self._own_words: MemberLinks | None = None
         self._server = grpc.server(futures.ThreadPoolExecutor(16), options=server_options())
         gossip = GossipService(lambda _: self._mailbox, require_certificate=False)
         gossip_pb2_grpc.add_GossipServicer_to_server(gossip, self._server)
@@ -70,6 +74,8 @@ class PoisonedPeer:
     ) -> None:
         if self._outbox is not None:
             self._outbox.close()
+        if self._own_words is not None:
+            self._own_words.close()
         if self._members is not None:
             self._members.close()
         self._server.stop(0).wait()
@@ -84,6 +90,10 @@ class PoisonedPeer:
         self._mailbox = Mailbox(names, self._came, self._traffic)
         links = link.to(others, plan.run_id, self._cancelled, self._traffic)
         self._outbox = Outbox(links, self._cancelled, lambda *_: None)
+        addresses = {member.name: member.address for member in others}
+        self._own_words = MemberLinks(
+            plan.run_id, addresses, tls=None, insecure=False, timeout_s=_SEND_S
+        )
         self._members.join()
 
     def _came(self, contribution: RoundContribution) -> Answer:
@@ -101,11 +111,11 @@ class PoisonedPeer:
 
     def _lie(self, to: str) -> None:
         members = self._members
-        if members is None:
+        if members is None or self._own_words is None:
             return
         about = [m for m in members.states() if m.name != to]
         updates = tuple(Update(m.name, Status.DEAD, m.incarnation, m.name) for m in about)
-        members._links.send(SendTo(to, Message(Kind.PING, self.name, 0, updates=updates)))
+        self._own_words.send(SendTo(to, Message(Kind.PING, self.name, 0, updates=updates)))
         self.lies += len(updates)
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from gossip_ring import COUNTS, Agent, plan_of, slices_of, trained
 
 from tfplus.gossip.membership.topology import Graph
@@ -109,3 +110,15 @@ def counted_once(events: Iterable[pb.GossipEvent]) -> bool:
     """Whether no contribution went into two averages."""
     counted = [(one.peer, one.round) for event in events for one in event.counted]
     return len(set(counted)) == len(counted)
+
+
+def begun(agents: dict[str, Agent], gate: Gate, **changes: Any) -> None:
+    for name, agent in agents.items():
+        assert agent.runner.start(member_plan(agents, name, **changes)) == 0
+    gate.reached()
+
+
+def equal(found: Tensors, expected: Tensors) -> None:
+    assert set(found) == set(expected)
+    for name, tensor in expected.items():
+        np.testing.assert_array_equal(found[name], tensor, err_msg=name)

@@ -94,11 +94,11 @@ def figure(rows: list[dict[str, Any]]) -> Multiples:
         panel
         for topology in dict.fromkeys(row["topology"] for row in rows)
         for panel in (
-            _panel(rows, topology, "processor time of a node and round", SECONDS),
-            _panel(rows, topology, "bytes of a node and round", BYTES),
+            _panel(rows, topology, "processor time", SECONDS),
+            _panel(rows, topology, "sent", BYTES),
         )
     ]
-    return Multiples("What a simulated node costs, by the number of nodes", panels)
+    return Multiples("What a simulated node and round costs, by the number of nodes", panels)
 
 
 def _panel(rows: list[dict[str, Any]], topology: str, what: str, unit: Unit) -> BarFigure:

@@ -120,7 +120,7 @@ def report(
         f"{setup.values:,} float32 values ({setup.values * 4 / 1e6:.0f} MB) over {setup.count} "
         f"processes on {about.cpu_model}, {about.cores} cores, a loopback {whose}; medians, with "
         f"the least and the largest. {seconds:.0f} s in all.\n\n"
-        f"{summary.legend()}\n\n{summary.undisturbed(calm)}\n\n"
+        f"{summary.legend(calm)}\n\n{summary.undisturbed(calm)}\n\n"
         "One of them killed after half of that time:\n\n"
         f"{summary.disturbed(struck)}"
     )

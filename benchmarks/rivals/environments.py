@@ -38,7 +38,7 @@ def python_of(environment: Installed | None) -> str:
     folder.parent.mkdir(parents=True, exist_ok=True)
     print(f"installing {', '.join(environment.requirements)} in {folder}", file=sys.stderr)
     _run([sys.executable, "-m", "venv", str(folder)])
-    _run([str(python), "-m", "pip", "install", "-q", *environment.requirements])
+    _run([str(python), "-m", "pip", "install", "-q", "--no-compile", *environment.requirements])
     stamp.write_text(digest)
     return str(python)
 

@@ -47,9 +47,9 @@ def disturbed(found: Sequence[Averaging]) -> str:
     return "\n".join(lines)
 
 
-def legend() -> str:
-    """What each way is, one line each."""
-    return "\n".join(f"- {way.name}: {way.said}." for way in WAYS.values())
+def legend(found: Sequence[Averaging]) -> str:
+    """What each way is that was tried, one line each."""
+    return "\n".join(f"- {name}: {WAYS[name].said}." for name, _ in _by_way(found))
 
 
 def _by_way(found: Sequence[Averaging]) -> list[tuple[str, list[Averaging]]]:

@@ -162,3 +162,21 @@ def test_schema_hash_sees_names_shapes_and_dtypes_alone() -> None:
 def test_check_against(tensors: dict[str, Tensor], message: str) -> None:
     with pytest.raises(TensorError, match=message):
         check_against(tensors, {"a": ((2,), "float32")})
+
+
+def test_a_large_slice_is_averaged_to_the_bit_as_in_one_piece() -> None:
+    rng = np.random.default_rng(5)
+    # Several blocks and a part of one; one of the holders keeps its matrix by columns.
+    values = [rng.normal(size=(3, 40_001)).astype(np.float32) for _ in range(3)]
+    values[1] = np.asfortranarray(values[1])
+    weights = [2.0, 1.0, 4.0]
+    mixed = average(
+        [Contribution({"a": v}, {"a": w}) for v, w in zip(values, weights, strict=True)]
+    )
+    shares = [w / 4.0 for w in weights]
+    total = np.zeros((3, 40_001))
+    for value, share in zip(values, shares, strict=True):
+        total += share * value.astype(np.float64)
+    expected = (total / sum(shares)).astype(np.float32)
+    assert mixed["a"].shape == (3, 40_001)
+    assert mixed["a"].tobytes() == expected.tobytes()

@@ -88,7 +88,8 @@ def held_against(training: Any, devices: int, job: Job, steps: int) -> list[Row]
         wanted = Wanted(devices, None, None, Cluster())
         known = measuring.measure(clients, training, wanted, job, _tell)
         fitted = [row.measured.tiling for row in known.rows if row.fitted]
-        others = [c.tiling for c in known.choice.considered if c.tiling not in fitted]
+        known_groups = {tiling.groups for tiling in fitted}
+        others = [c.tiling for c in known.choice.considered if c.tiling.groups not in known_groups]
         best = known.choice.best.tiling
         for tiling in dict.fromkeys([best, *others[:1]]):
             _tell(f"{devices} devices, {_named(tiling)}: {steps} steps")

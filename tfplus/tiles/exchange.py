@@ -37,8 +37,9 @@ def pieces(made: Sequence[GroupTile], read: Sequence[GroupTile]) -> Iterator[Pie
       read: of the group that reads it, by device.
     """
     for reader, tile in enumerate(read):
+        fetched = tile.fetched
         for owner, source in enumerate(made):
-            part = tile.fetched.meet(source.core)
+            part = fetched.meet(source.core)
             if part.pixels:
                 yield Piece(owner, reader, part)
 

@@ -113,7 +113,7 @@ class GroupTile:
         """The whole map that the group reads."""
         return whole(self.layers[0].rows.inputs, self.layers[0].columns.inputs)
 
-    @property
+    @cached_property
     def fetched(self) -> Rectangle:
         """What it reads of the map that exists: its region without what lies beyond the border."""
         return self.regions[0].meet(self.input_map)
@@ -123,7 +123,7 @@ class GroupTile:
         """Tiles of equal keys are computed by one file."""
         return tuple(region.shape for region in self.regions)
 
-    @property
+    @cached_property
     def pixels(self) -> tuple[int, ...]:
         """Pixels behind each layer that this tile computes, the redundant ones among them."""
         return tuple(region.pixels for region in self.regions[1:])

@@ -177,6 +177,28 @@ def test_two_processes_train_as_keras_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_processes_are_measured_and_train_by_what_came(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    data = tmp_path / "d.npz"
+    np.savez(data, x=rng.random((16, 12, 12, 1), np.float32), y=rng.integers(0, 4, 16))
+    code, said, err = run(
+        "train", *MODEL, "--layers", "2", "--local", "2", "--measure", "--data", str(data),
+        "--batch-size", "8", "--activations", "keep", "--arenas", "free", "--compare", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    result = json.loads(said)
+    assert (result["activations"], result["arenas"]) == ("keep", "free")
+    assert result["steps"] == 2
+    assert result["devices_equal"]
+    assert result["comparison"]["max_relative_difference"] < 1e-4
+    # What other plans took is in the processes' peaks.
+    assert result["memory_bytes"] == []
+    plans = result["measured"]["plans"]
+    ran = [(plan["grid"], plan["groups"], list(plan["rows"])) for plan in plans]
+    assert (result["grid"], result["groups"], result["rows"]) in ran
+
+
+@pytest.mark.slow
 def test_a_process_that_is_killed_is_done_without(tmp_path: Path) -> None:
     loaded = source.load(MODEL[0], input_shape=(12, 12, 1), classes=(0, 1, 2, 3), seed=0)
     training = trained.prepare(loaded, "m", 2, Sgd(0.05))

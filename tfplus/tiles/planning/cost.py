@@ -156,7 +156,7 @@ def of_step(tiling: Tiling, job: Job, cluster: Cluster) -> StepCost:
     for device in range(devices):
         messages[device] += (devices - 1 if device == job.tail else 1) if devices > 1 else 0
         messages[device] += 2 * (devices - 1) * (1 + sum(g[0].normalizes for g in groups))
-    sent = exchange.step_bytes(tiling, job.batch, job.tail)
+    sent, fair_macs = exchange.step_bytes(tiling, job.batch, job.tail), _fair_macs(tiling)
     found: list[DeviceCost] = []
     for device in range(devices):
         part, tail = tiling.part(device), device == job.tail
@@ -164,7 +164,7 @@ def of_step(tiling: Tiling, job: Job, cluster: Cluster) -> StepCost:
             _forward(tile.layers, tile.pixels) + backward_macs(tile, tiling.keep, not group)
             for group, tile in enumerate(part)
         )
-        fair = job.batch * _fair_macs(tiling, device)
+        fair = job.batch * fair_macs[device]
         rest = UNTILED_PASSES * job.batch * tiling.chain.tail_macs if tail else 0
         seconds = part_s(tiling, device, job, cluster)
         seconds += tail_s(tiling.chain, job, cluster) if tail else 0.0
@@ -223,13 +223,14 @@ def _backward(
     return products
 
 
-def _fair_macs(tiling: Tiling, device: int) -> int:
-    """Products for one sample where a device computes of each layer its own tile alone."""
-    total = 0
+def _fair_macs(tiling: Tiling) -> list[int]:
+    """Products for one sample, by device, where each computes of a layer its own tile alone."""
+    totals = [0] * tiling.grid.tiles
     for start, stop in tiling.groups:
         layers = tiling.chain.layers[start:stop]
-        pixels = [
-            tiling.grid.cores(x.rows.outputs, x.columns.outputs)[device].pixels for x in layers
-        ]
-        total += _forward(layers, pixels) + _backward(layers, pixels, tiling.keep, not start)
-    return total
+        cores = [tiling.grid.cores(x.rows.outputs, x.columns.outputs) for x in layers]
+        for device, own in enumerate(zip(*cores, strict=True)):
+            pixels = [core.pixels for core in own]
+            products = _backward(layers, pixels, tiling.keep, not start)
+            totals[device] += _forward(layers, pixels) + products
+    return totals

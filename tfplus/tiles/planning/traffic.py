@@ -25,14 +25,16 @@ def halo_s(
       cluster: the devices.
     """
     devices, pixel = len(after), after[0].layers[0].channels_in * job.batch * _FLOAT
-    sent, got = [0] * devices, [0] * devices
+    sent, got, count = [0] * devices, [0] * devices, [0] * devices
     for piece in exchange.pieces(before, after):
         if piece.owner != piece.reader:
-            sent[piece.owner] += piece.part.pixels * pixel
-            got[piece.reader] += piece.part.pixels * pixel
+            size = piece.part.pixels * pixel
+            sent[piece.owner] += size
+            got[piece.reader] += size
+            count[piece.owner] += 1
+            count[piece.reader] += 1
     # Both ways: backward, what was sent is got.
-    largest, most = max(*sent, *got), max(messages(before, after))
-    seconds = 2 * largest * 8 / cluster.bits_per_s + most * cluster.message_s
+    seconds = 2 * max(*sent, *got) * 8 / cluster.bits_per_s + max(count) * cluster.message_s
     if after[0].normalizes:
         seconds += 2 * (devices - 1) * cluster.message_s
     return seconds

@@ -19,8 +19,7 @@ import numpy as np
 from driven import Options, serve
 from p2pfl.settings import Settings
 
-# What `set_standalone_settings` says; taken when the modules below are imported, as the default of an
-# argument, so that it would come too late.
+# As `set_standalone_settings` says, which comes too late: a default argument takes it on import.
 _AGGREGATION_S = 60
 Settings.general.DISABLE_RAY = True
 Settings.general.LOG_DIR = sys.argv[sys.argv.index("--folder") + 1]

@@ -3,8 +3,8 @@
 One round of p2pfl is more than an average: a first model goes from the starter to all, all vote who
 trains, each trains, partial averages go around until everybody has one of all, and everybody tells
 that it is done. Here nobody trains, the first model is one number, and everybody is voted for. The
-settings are p2pfl's own for one machine (`set_standalone_settings`), but for how long the others'
-models are awaited. `way` says who is connected with whom before the round begins.
+settings are p2pfl's own for one machine (`set_standalone_settings`). `way` says who is connected
+with whom before the round begins.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import numpy as np
 from driven import Options, serve
 from p2pfl.settings import Settings
 
-# Taken when the modules below are imported, as defaults of their arguments.
-_PATIENCE_S = float(sys.argv[sys.argv.index("--patience-s") + 1])
+# As `set_standalone_settings` says, which comes too late: a default argument takes it on import.
+_AGGREGATION_S = 60
 Settings.general.DISABLE_RAY = True
 Settings.general.LOG_DIR = sys.argv[sys.argv.index("--folder") + 1]
-Settings.training.AGGREGATION_TIMEOUT = _PATIENCE_S
+Settings.training.AGGREGATION_TIMEOUT = _AGGREGATION_S
 
 from datasets import Dataset  # noqa: E402
 from p2pfl.learning.aggregators.fedavg import FedAvg  # noqa: E402
@@ -82,7 +82,6 @@ class P2pflPeer:
 
     def __init__(self, options: Options) -> None:
         set_standalone_settings()
-        Settings.training.AGGREGATION_TIMEOUT = options.patience_s
         self._options = options
         self._learner = VectorLearner()
         data = P2PFLDataset(Dataset.from_dict({"x": [0]}))

@@ -48,7 +48,7 @@ def test_the_table_names_what_was_measured() -> None:
     assert all(line.count("|") == reconstruction.HEAD.splitlines()[0].count("|") for line in lines)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_more_is_made_of_an_early_layer_and_less_with_noise() -> None:
     command = [sys.executable, str(SCRIPT), "--points", "backbone_pool1", "head_logits"]
     command += ["--noise", "2", "--epochs", "20", "--seeds", "1", "--json"]

@@ -46,7 +46,7 @@ class TileOptions:
     batch_size: int = 32
     samples: int = 640
     epochs: int = 2
-    memory: str = "72MB"
+    memory: str = "67MB"
     seed: int = 0
 
 

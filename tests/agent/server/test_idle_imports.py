@@ -87,6 +87,7 @@ def test_an_idle_daemon_has_not_imported_what_it_never_uses(
         "cpus": None,
         "cpu_share": None,
         "metrics": None,
+        "upload_bytes_per_s": None,
         "announce": False,
         "ready_file": None,
         "as_json": True,

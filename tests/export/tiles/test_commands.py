@@ -149,8 +149,9 @@ def test_agents_are_measured_and_planned_for() -> None:
             # Passes are those of which speeds were found: they add up to about what they took.
             ratio = each["predicted_compute_s"] / each["measured_compute_s"]
             assert 0.1 < ratio < 10
-        (best,) = (p for p in measured["plans"] if p["groups"] == plan["best"]["groups"])
-        assert best["predicted_step_s"] == plan["best"]["predicted_step_s"]
+        # Cuts in even and in other shares may have the same groups.
+        alike = [p for p in measured["plans"] if p["groups"] == plan["best"]["groups"]]
+        assert plan["best"]["predicted_step_s"] in [p["predicted_step_s"] for p in alike]
         code, out, _ = run("plan", *MODEL, "--layers", "1", "--measure", addresses[0])
         assert code == 0
         assert "predicted / measured" in out

@@ -28,7 +28,7 @@ DAEMON = (
 OPTIONS = {
     **dict.fromkeys(("name", "eval_data", "state_dir", "scale", "offset", "tls_dir", "ready_file")),
     **dict.fromkeys(("metrics", "cpus", "cpu_share")),
-    **{"priority": "foreground", "announce": False},
+    **{"priority": "foreground", "announce": False, "upload_bytes_per_s": None},
     "gates": {"hours": None},
     **{"data": "none.npz", "runtime": "auto", "threads": 0, "accelerator": "auto"},
     **{"loss_every": 1, "gpu_precision": "float32", "listen": "127.0.0.1:0", "insecure": False},

@@ -86,7 +86,7 @@ def test_a_cnn_is_trained_cut_by_class_and_learned_on(tmp_path: Path) -> None:
     "phase",
     [
         "exporting",
-        pytest.param("round 1:", marks=pytest.mark.slow),
+        pytest.param("round 1:", marks=pytest.mark.exhaustive),
     ],
 )
 def test_ctrl_c_leaves_no_agent_behind(tmp_path: Path, phase: str) -> None:

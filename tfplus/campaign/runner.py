@@ -214,11 +214,12 @@ def _take(
             ended = futures.wait(lanes.values(), return_when=futures.FIRST_EXCEPTION)
             for one in ended.done:
                 one.result()
-        finally:
+        except BaseException:
             # After Ctrl-C, or a full disk, the other lanes end at once.
             stopped.set()
             for device in reached.values():
                 device.stop()
+            raise
     return {name: why for name, one in lanes.items() if (why := one.result())}
 
 

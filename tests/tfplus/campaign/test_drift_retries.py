@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +80,36 @@ def test_without_retries_a_block_runs_once(plan: Plan, tmp_path: Path) -> None:
     found = machine.run(plan, tmp_path / "r")
     assert len(machine.calls) == A_BLOCK * 5
     assert found.anew == {}
+
+
+class Closing(devices.Local):
+    """A device that measures nothing more once it was stopped, as an agent's connection."""
+
+    is_closed = False
+
+    def measure(self, *asked: Any) -> Answer:
+        assert not self.is_closed
+        return super().measure(*asked)
+
+    def stop(self) -> None:
+        self.is_closed = True
+
+
+def test_each_device_measures_its_own_blocks_anew(plan: Plan, tmp_path: Path) -> None:
+    names = {"local": "local", "b": "b"}
+    cells = [dataclasses.replace(cell, device=name) for name in names for cell in plan.cells]
+    both = dataclasses.replace(retrying(plan, 3), devices=names, cells=tuple(cells))
+    machines = {"local": Machine((1,)), "b": Machine((0, 2))}
+    opened = {name: Closing(machine, HERE, 1 << 30) for name, machine in machines.items()}
+    runner.run(both, tmp_path / "r", open_device=lambda name, address: opened[name])
+    found = results.read(tmp_path / "r")
+    assert found.anew == {("local", 1): 1, ("b", 0): 1, ("b", 2): 1}
+    assert {n: len(m.calls) for n, m in machines.items()} == {
+        "local": 6 * A_BLOCK,
+        "b": 7 * A_BLOCK,
+    }
+    assert account.of(both, journal.read(tmp_path / "r")).is_complete
+    assert all(device.is_closed for device in opened.values())
 
 
 class CutError(Exception):

@@ -11,8 +11,8 @@ from tfplus.runtime import accelerators, interpreter
 from tfplus.runtime.gpu import Precision
 from tfplus.system.files import absolute
 from tfplus.system.processor_use import EVERYTHING, ProcessorUse
+from tfplus_agent.device import retention
 from tfplus_agent.jobs.limits.gates import NO_GATES, Gates
-from tfplus_agent.storage import retention
 
 # In the state directory: what frozen layers made of samples.
 FEATURES = "features"

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from tfplus.errors import DataError, TfplusError, WorkerError
 from tfplus.runtime.interpreter import Runtime
+from tfplus_agent.device import retention
 from tfplus_agent.device.config import FEATURES, DeviceConfig
 from tfplus_agent.device.session import Session
-from tfplus_agent.storage import retention
 from tfplus_agent.storage.checkpoints import CheckpointStore
 from tfplus_agent.storage.directory import LoadedModel, StateDirectory
 from tfplus_agent.storage.models import ModelStore

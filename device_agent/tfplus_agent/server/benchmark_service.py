@@ -13,10 +13,10 @@ from tfplus.errors import UsageError, WorkerError
 from tfplus.proto.v1 import benchmark_pb2 as pb
 from tfplus.proto.v1 import benchmark_pb2_grpc
 from tfplus.system import memory
+from tfplus_agent.device import retention
 from tfplus_agent.device.device import Device
 from tfplus_agent.server.callers.calls import CallContext
 from tfplus_agent.server.callers.event_stream import Mailbox
-from tfplus_agent.storage import retention
 
 if TYPE_CHECKING:
     from tfplus.benchmark.own_process import OwnProcess

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfplus_agent.device import retention
 from tfplus_agent.device.device import Device
 from tfplus_agent.jobs.limits.gatekeeper import Gatekeeper
 from tfplus_agent.jobs.limits.gates import Gates
 from tfplus_agent.results import StepEvent
-from tfplus_agent.storage import retention
 from tfplus_agent.storage.checkpoints import CheckpointStore
 
 LIMIT_S = 60

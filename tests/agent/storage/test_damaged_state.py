@@ -19,9 +19,9 @@ from tfplus.model_file import artifact
 from tfplus.model_file.artifact import Artifact
 from tfplus.proto.v1 import agent_pb2 as pb
 from tfplus.tensors.slice_set import SliceSet
+from tfplus_agent.device import retention
 from tfplus_agent.device.config import DeviceConfig
 from tfplus_agent.device.device import Device
-from tfplus_agent.storage import retention
 from tfplus_agent.storage.checkpoints import Checkpoint, CheckpointStore
 from tfplus_agent.storage.directory import LoadedModel, StateDirectory
 from tfplus_agent.storage.gossip_journal import Keep, RunJournal

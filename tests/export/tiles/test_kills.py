@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.mark.slow
 def test_no_step_is_lost_half_applied_or_applied_twice() -> None:
-    script = ROOT / "benchmarks" / "tile_kills.py"
+    script = ROOT / "benchmarks" / "tiles" / "kills.py"
     command = [sys.executable, str(script), "--kills", "1", "--seed", "3", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]

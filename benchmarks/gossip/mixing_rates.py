@@ -1,7 +1,7 @@
 """How near Metropolis weights come to the fastest weights that a graph allows.
 
-usage: python benchmarks/mixing_rates.py [--nodes 8 16 32] [--topologies ring exponential ...]
-                                         [--write docs/gossip.md]
+usage: python benchmarks/gossip/mixing_rates.py [--nodes 8 16 32]
+           [--topologies ring exponential ...] [--write docs/gossip.md]
 
 The fastest symmetric weights, also negative ones, are found by `mixingmatrix` (in the extra `dev`)
 as Xiao and Boyd (2004) pose the problem; it says by how much it may be off, and where that is more
@@ -18,7 +18,7 @@ from pathlib import Path
 import mixingmatrix
 import networkx as nx
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from support.documents import insert  # noqa: E402
@@ -74,7 +74,7 @@ def main() -> None:
     print(text)
     if given.write:
         given.write.write_text(
-            insert(given.write.read_text("utf-8"), text, "mixing_rates"), "utf-8"
+            insert(given.write.read_text("utf-8"), text, "gossip/mixing_rates"), "utf-8"
         )
 
 

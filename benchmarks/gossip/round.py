@@ -1,6 +1,6 @@
 """What a gossip round costs beside training: time, what leaves the worker, what goes to disk.
 
-usage: python benchmarks/gossip_round.py [--rounds N] [--model NAME=SOURCE:SHAPE ...] [--json FILE]
+usage: python benchmarks/gossip/round.py [--rounds N] [--model NAME=SOURCE:SHAPE ...] [--json FILE]
 
 Two agents in processes of their own, neighbours on loopback, train a few samples for N rounds.
 The kernel counts what each process writes to its pipes and files (/proc/PID/io), before and after
@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SOURCES = [str(ROOT), str(ROOT / "export"), str(ROOT / "device_agent")]
 sys.path[:0] = [*SOURCES, str(ROOT / "benchmarks")]
 

@@ -11,11 +11,11 @@ import pytest
 
 from tfplus.model_file.artifact import Artifact
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus_agent.device.retention import checkpoints_of, note_measured, note_use
 from tfplus_agent.storage import job_files
 from tfplus_agent.storage.directory import LoadedModel
 from tfplus_agent.storage.gossip_journal import Keep, RunJournal
 from tfplus_agent.storage.models import ModelStore
-from tfplus_agent.storage.retention import checkpoints_of, note_measured, note_use
 
 
 class Disk:

@@ -1,4 +1,4 @@
-"""A device of tiles that kills itself (SIGKILL) within a step: what `tile_kills.py` starts.
+"""A device of tiles that kills itself (SIGKILL) within a step: what `kills.py` starts.
 
 usage: python mortal_tiles.py APPLIED FRACTION REPORT
 

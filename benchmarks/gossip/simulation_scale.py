@@ -1,6 +1,6 @@
 """What `tfplus simulate` costs with ten to ten thousand nodes: processor time, memory, bytes.
 
-usage: python benchmarks/simulation_scale.py [--nodes 10 100 1000 10000] [--rounds 100]
+usage: python benchmarks/gossip/simulation_scale.py [--nodes 10 100 1000 10000] [--rounds 100]
                                              [--most 100000] [--topologies ring random-regular]
                                              [--write docs/gossip.md] [--json FILE]
 
@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from support.documents import insert  # noqa: E402
@@ -145,7 +145,7 @@ def main() -> None:
         picture.parent.mkdir(exist_ok=True)
         write_atomic(picture, svg.standalone(drawing.svg(drawn)).encode())
         text += f"\n\n![{drawn.title}]({picture.parent.name}/{_PICTURE})"
-        document = insert(given.write.read_text("utf-8"), text, "simulation_scale")
+        document = insert(given.write.read_text("utf-8"), text, "gossip/simulation_scale")
         given.write.write_text(document, "utf-8")
 
 

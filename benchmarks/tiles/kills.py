@@ -1,6 +1,6 @@
 """Devices of tiles that are killed (SIGKILL) at seeded points of a step, and who goes on.
 
-usage: python benchmarks/tile_kills.py [--kills N] [--seconds S] [--seed N] [--json]
+usage: python benchmarks/tiles/kills.py [--kills N] [--seconds S] [--seed N] [--json]
 
 A small CNN trains on four processes of this machine, each with its runtime and port. Three of them
 die in the training, one after the other, each at a seeded point of its step: in front of a pass of
@@ -30,16 +30,15 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "export"), str(Path(__file__).parent)]
-
-from support.mortal_devices import device, report  # noqa: E402
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "export"), str(ROOT / "benchmarks")]
 
 from tfplus.fleet.tiles import training as tile_training  # noqa: E402
 from tfplus.fleet.tiles.training import Lost, Samples  # noqa: E402
 from tfplus.tensors.slices import Tensor, Tensors  # noqa: E402
 from tfplus.tiles.files import TileFiles  # noqa: E402
 from tfplus.tiles.grid import Grid, Tiling  # noqa: E402
+from tiles.mortal_devices import device, report  # noqa: E402
 
 DEVICES, BATCH, STEPS, SIDE, CLASSES = 4, 8, 7, 16, 4
 GROUPS = ((0, 2), (2, 4))

@@ -1,0 +1,1 @@
+"""What gossip costs: a round on agents, how fast mixing agrees, simulations by their size."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import grpc
 
-from tfplus.errors import RemoteError
 from tfplus.feature_server import freeze_points
 from tfplus.feature_server.freeze_policy import Policy, one_standard_error
 from tfplus.feature_server.publisher import Publisher, TrainingPolicy
@@ -18,6 +17,7 @@ from tfplus.feature_server.service import FeatureService
 from tfplus.feature_server.state.store import Store
 from tfplus.model_file import artifact
 from tfplus.proto.v1 import features_pb2_grpc
+from tfplus.wire import listening
 from tfplus.wire import tls as wire_tls
 from tfplus.wire.tls import TlsFiles
 
@@ -85,7 +85,7 @@ class FeatureServer:
             )
             service = FeatureService(self.publisher, self._store, config.tls, told)
             features_pb2_grpc.add_FeatureServerServicer_to_server(service, self._server)
-            port = _bind(self._server, config)
+            port = listening.bind(self._server, config.listen, config.tls)
         except BaseException:
             self._store.close()
             raise
@@ -101,19 +101,3 @@ class FeatureServer:
         self._server.stop(_GRACE_S).wait()
         self.publisher.stop()
         self._store.close()
-
-
-def _bind(server: Any, config: ServerConfig) -> int:
-    try:
-        if config.tls is None:
-            port: int = server.add_insecure_port(config.listen)
-        else:
-            port = server.add_secure_port(config.listen, wire_tls.server_credentials(config.tls))
-    except RuntimeError:
-        port = 0
-    if port == 0:
-        raise RemoteError(
-            f"cannot listen on {config.listen}: the port is in use, or the address is not one of "
-            "this machine: choose another with --listen, or port 0 for a free one"
-        )
-    return port

@@ -12,7 +12,6 @@ import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from tfplus.errors import RemoteError
 from tfplus.proto.v1 import (
     agent_pb2,
     agent_pb2_grpc,
@@ -31,6 +30,7 @@ from tfplus.proto.v1 import (
     telemetry_pb2,
     telemetry_pb2_grpc,
 )
+from tfplus.wire import listening
 from tfplus.wire import tls as wire_tls
 from tfplus.wire.tls import TlsFiles
 from tfplus_agent.device.config import FEATURES, DeviceConfig
@@ -158,7 +158,7 @@ class AgentServer:
         reflection.enable_server_reflection(
             [*services, health.NAME, reflection.SERVICE_NAME], server
         )
-        return server, _bind(server, config)
+        return server, listening.bind(server, config.listen, config.tls)
 
     def _samples(self) -> SamplesService:
         # SQLite comes with it.
@@ -215,19 +215,3 @@ def serve(config: ServerConfig, on_ready: Callable[[AgentServer], None]) -> Sign
         finally:
             manager.tell("STOPPING=1")
             server.stop()
-
-
-def _bind(server: Any, config: ServerConfig) -> int:
-    try:
-        if config.tls is None:
-            port: int = server.add_insecure_port(config.listen)
-        else:
-            port = server.add_secure_port(config.listen, wire_tls.server_credentials(config.tls))
-    except RuntimeError:
-        port = 0
-    if port == 0:
-        raise RemoteError(
-            f"cannot listen on {config.listen}: the port is in use, or the address is not one of "
-            "this machine: choose another with --listen, or port 0 for a free one"
-        )
-    return port

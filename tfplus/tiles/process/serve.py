@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from tfplus.errors import RemoteError, TfplusError
+from tfplus.errors import TfplusError
 from tfplus.proto.v1 import tiles_pb2_grpc
 from tfplus.runtime import interpreter
 from tfplus.system import memory
@@ -30,6 +30,7 @@ from tfplus.tiles.process.tile_model import TileModel
 from tfplus.tiles.transport import probe
 from tfplus.tiles.transport.outbox import Outbox
 from tfplus.tiles.transport.service import TilesService
+from tfplus.wire import listening
 from tfplus.wire import tls as wire_tls
 from tfplus.wire.tls import TlsFiles
 
@@ -64,7 +65,7 @@ class Server:
         tls: TlsFiles | None = None,
         check: Check = lambda method, auth: None,
     ) -> None:
-        host, port = wire_tls.split_address(listen)
+        host, _ = wire_tls.split_address(listen)
 
         def open_sender(given: Assignment) -> Outbox:
             return Outbox(given.run_id, given.peers, lambda a: wire_tls.channel(a, tls))
@@ -81,17 +82,7 @@ class Server:
         tiles_pb2_grpc.add_TilesServicer_to_server(TilesService(self._device, probed), self._server)
         if tls is None:
             wire_tls.require_loopback_or_insecure(host, False)
-        credentials = None if tls is None else wire_tls.server_credentials(tls)
-        try:
-            bound = (
-                self._server.add_insecure_port(listen)
-                if credentials is None
-                else self._server.add_secure_port(listen, credentials)
-            )
-        except RuntimeError:
-            bound = 0
-        if not bound:
-            raise RemoteError(f"cannot listen on {listen}: is port {port} taken?")
+        bound = listening.bind(self._server, listen, tls)
         self.address = f"{host}:{bound}"
         self._server.start()
 

@@ -57,7 +57,7 @@ WAYS = {
             "mesh",
             None,
             "everybody to everybody, one round",
-            rounds_after_death=7,
+            rounds_after_death=3,
         ),
         Way(
             "tfplus one-peer-exponential",

@@ -19,6 +19,7 @@ from driven import Options, serve
 
 import tfplus
 from tfplus.gossip.core import machine
+from tfplus.gossip.core.state import NodeConfig, initial_state
 from tfplus.gossip.links import linked
 from tfplus.gossip.membership.registry import schedules
 from tfplus.gossip.messages import (
@@ -27,6 +28,7 @@ from tfplus.gossip.messages import (
     Event,
     Finished,
     LocalDone,
+    Look,
     PeerFinished,
     PeerUnreachable,
     Received,
@@ -65,7 +67,7 @@ class Run:
 
     def __init__(
         self,
-        config: machine.NodeConfig,
+        config: NodeConfig,
         run_id: str,
         addresses: dict[str, str],
         tls: TlsFiles,
@@ -76,9 +78,8 @@ class Run:
         self._cancelled = threading.Event()
         self._changed = threading.Condition()
         self._todo: deque[Effect] = deque()
-        self._state = machine.initial_state(config)
+        self._state = initial_state(config)
         self.mailbox = Mailbox(linked(config.schedule), self._deliver, self._traffic)
-        to = dict.fromkeys(name for links in config.schedule for name in links.to)
         self._links = {
             name: PeerLink(
                 run_id,
@@ -90,7 +91,7 @@ class Run:
                 cancelled=self._cancelled,
                 traffic=self._traffic,
             )
-            for name in to
+            for name in linked(config.schedule)
         }
         self._outbox = Outbox(self._links, self._cancelled, self._report)
 
@@ -104,6 +105,8 @@ class Run:
                     self._feed(LocalDone(time.monotonic(), round, tensors, weights))
                 case Send(contribution=contribution, to=to):
                     self._outbox.put(contribution, time.monotonic() + self._timeout_s, to)
+                case Look(peers=peers):
+                    self._outbox.look(peers)
                 case RoundDone() as done:
                     tensors = done.tensors
                     told(done.round, tensors[SLICE])
@@ -187,7 +190,7 @@ class TfplusPeer:
         self._tensors = SliceSet({SLICE: values})
         name = self._names[self._options.index]
         schedule = schedules(self._options.way, self._names)[name]
-        config = machine.NodeConfig(
+        config = NodeConfig(
             name=name,
             incarnation=1,
             neighbours=linked(schedule),
@@ -195,6 +198,7 @@ class TfplusPeer:
             round_timeout_s=self._options.patience_s,
             schema=self._tensors.layouts(),
             schedule=schedule,
+            looks=True,
         )
         run_id = f"run-{len(self._runs)}"
         self._run = Run(config, run_id, self._addresses, self._tls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,9 +22,10 @@ from tfplus.gossip.transport.upload_cap import UploadCap
 from tfplus.proto.v1 import gossip_pb2 as pb
 from tfplus.proto.v1 import gossip_pb2_grpc
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
-from tfplus.wire.tls import TlsFiles, channel
+from tfplus.wire.tls import TlsFiles, channel, split_address
 
 MAX_CALL_S = 600.0
+_LOOK_S = 2.0
 
 # The neighbour answered, and will answer the same again.
 _FINAL_CODES = frozenset(
@@ -165,6 +167,19 @@ class PeerLink:
                 wait_s = self._backoff.longest_s / 4
             self._cancelled.wait(min(wait_s, max(0.0, give_up_at - time.monotonic())))
         return Delivery(Delivered.CANCELLED)
+
+    def refuses(self) -> bool:
+        """Whether nobody listens at the neighbour's address, as its own machine says.
+
+        That one does not answer proves nothing, and neither does that a connection is taken.
+        """
+        try:
+            socket.create_connection(split_address(self._address), _LOOK_S).close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def close(self) -> None:
         """Ends the connection, and a call under way."""

@@ -20,7 +20,7 @@ from tfplus.gossip.transport.protocol import Delivered, Delivery
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.gossip.transport.upload_cap import UploadCap
 from tfplus.proto.v1 import gossip_pb2 as pb
-from tfplus.proto.v1 import gossip_pb2_grpc
+from tfplus.wire import exchange_parts
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 from tfplus.wire.tls import TlsFiles, channel, split_address
 
@@ -186,18 +186,18 @@ class PeerLink:
         self._channel.close()
 
     def _exchange(self, contribution: RoundContribution, timeout_s: float) -> pb.ExchangeReply:
-        stub = gossip_pb2_grpc.GossipStub(self._channel)
+        exchange = exchange_parts.method(self._channel)
         self._sent_bytes, began_s = 0, time.monotonic()
         reply = cast(
             "pb.ExchangeReply",
-            stub.Exchange(self._parts(contribution), timeout=min(timeout_s, MAX_CALL_S)),
+            exchange(self._parts(contribution), timeout=min(timeout_s, MAX_CALL_S)),
         )
         self._traffic.add(received_bytes=reply.ByteSize())
         if reply.outcome in _DELIVERED:
             self._carrier.took(self._sent_bytes, time.monotonic() - began_s)
         return reply
 
-    def _parts(self, contribution: RoundContribution) -> Iterator[pb.ExchangePart]:
+    def _parts(self, contribution: RoundContribution) -> Iterator[bytes]:
         header = pb.ContributionHeader(
             run_id=self._run_id,
             peer=contribution.peer,
@@ -210,11 +210,12 @@ class PeerLink:
         tensors = self._carrier.parts(contribution)
         # The tensor header is made here: what is wrong with a tensor would be lost inside gRPC.
         first = next(tensors)
-        return self._counted(itertools.chain([pb.ExchangePart(header=header), first], tensors))
+        head = pb.ExchangePart(header=header).SerializeToString()
+        return self._counted(itertools.chain([head, first], tensors))
 
-    def _counted(self, parts: Iterable[pb.ExchangePart]) -> Iterator[pb.ExchangePart]:
+    def _counted(self, parts: Iterable[bytes]) -> Iterator[bytes]:
         for part in parts:
-            size = part.ByteSize()
+            size = len(part)
             if self._cap is not None:
                 self._cancelled.wait(self._cap.wait_s(size, time.monotonic()))
             self._traffic.add(sent_bytes=size)

@@ -69,6 +69,15 @@ WAYS = {
             rounds_after_death=12,
         ),
         Way(
+            "tfplus by parts",
+            "tfplus_peer.py",
+            "parts",
+            None,
+            "each averages an eighth for all, two rounds",
+            rounds=2,
+            rounds_after_death=6,
+        ),
+        Way(
             "hivemind",
             "hivemind_peer.py",
             "group",

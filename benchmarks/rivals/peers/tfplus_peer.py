@@ -2,7 +2,8 @@
 
 What an agent of a gossip run does, less its model: `Calls` takes callers as the daemon's door
 does, `GossipService`, `Mailbox`, `Outbox` and `PeerLink` carry contributions over mutual TLS, and
-the core decides. `way` is a topology.
+the core decides. `way` is a topology, or `parts`, for which the vector is cut into a slice for each
+peer.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import tfplus
 from tfplus.gossip.core import machine
 from tfplus.gossip.core.state import NodeConfig, initial_state
 from tfplus.gossip.links import linked
+from tfplus.gossip.membership.parts import by_parts
 from tfplus.gossip.membership.registry import schedules
 from tfplus.gossip.messages import (
     Answer,
@@ -39,6 +41,8 @@ from tfplus.gossip.messages import (
     Tick,
     TrainLocally,
 )
+from tfplus.gossip.mixing.registry import METROPOLIS
+from tfplus.gossip.mixing.uniform import Uniform
 from tfplus.gossip.transport.grpc_link import Backoff, PeerLink
 from tfplus.gossip.transport.grpc_service import GossipService
 from tfplus.gossip.transport.mailbox import Mailbox
@@ -53,6 +57,7 @@ from tfplus_agent.server.callers.event_loop import EventLoop
 from tfplus_agent.server.callers.permissions import Permissions
 
 SLICE = "shared/vector"
+PARTS = "parts"
 
 
 class Run:
@@ -95,9 +100,9 @@ class Run:
         }
         self._outbox = Outbox(self._links, self._cancelled, self._report)
 
-    def carry_out(self, tensors: SliceSet, told: Callable[[int, np.ndarray], None]) -> SliceSet:
+    def carry_out(self, tensors: SliceSet, told: Callable[[int, SliceSet], None]) -> SliceSet:
         """Runs all rounds from these weights, tells of each; returns the last average."""
-        weights = {SLICE: 1.0}
+        weights = dict.fromkeys(tensors, 1.0)
         self._feed(Started(time.monotonic()))
         while True:
             match self._next_effect():
@@ -109,7 +114,7 @@ class Run:
                     self._outbox.look(peers)
                 case RoundDone() as done:
                     tensors = done.tensors
-                    told(done.round, tensors[SLICE])
+                    told(done.round, tensors)
                 case Finished():
                     return tensors
                 case _:
@@ -163,6 +168,7 @@ class TfplusPeer:
         self._runs: dict[str, Mailbox] = {}
         self._addresses: dict[str, str] = {}
         self._tensors = SliceSet({})
+        self._found = np.empty(0, np.float32)
         self._calls = Calls(Permissions(self._tls.revoked))
         self._loop = EventLoop()
         self._server, self._port = self._loop.run(self._served())
@@ -187,9 +193,17 @@ class TfplusPeer:
         """See `System`; the run before it ends here, since neighbours want its last answers."""
         if self._run is not None:
             self._run.close()
-        self._tensors = SliceSet({SLICE: values})
+        in_parts = self._options.way == PARTS
+        pieces = np.array_split(values, self._options.count if in_parts else 1)
+        self._tensors = SliceSet({f"{SLICE}/{i}": piece for i, piece in enumerate(pieces)})
+        # Where the result is put together, as the weights of a model that is there.
+        self._found = values.copy()
         name = self._names[self._options.index]
-        schedule = schedules(self._options.way, self._names)[name]
+        if in_parts:
+            sizes = {n: self._tensors[n].nbytes for n in self._tensors}
+            schedule = by_parts(self._names, sizes)[name]
+        else:
+            schedule = schedules(self._options.way, self._names)[name]
         config = NodeConfig(
             name=name,
             incarnation=1,
@@ -198,6 +212,8 @@ class TfplusPeer:
             round_timeout_s=self._options.patience_s,
             schema=self._tensors.layouts(),
             schedule=schedule,
+            # An owner averages those who are there; else as agents do.
+            mixing=Uniform() if in_parts else METROPOLIS,
             looks=True,
         )
         run_id = f"run-{len(self._runs)}"
@@ -208,7 +224,18 @@ class TfplusPeer:
         """See `System`."""
         if self._run is None:
             raise RuntimeError("nothing was prepared")
-        return np.asarray(self._run.carry_out(self._tensors, told)[SLICE])
+        every = 2 if self._options.way == PARTS else 1
+
+        def round_done(round: int, tensors: SliceSet) -> None:
+            if round % every == 0:
+                told(round // every, self._whole(tensors))
+
+        return self._whole(self._run.carry_out(self._tensors, round_done))
+
+    def _whole(self, tensors: SliceSet) -> np.ndarray:
+        if len(tensors) == 1:
+            return np.asarray(next(iter(tensors.values())))
+        return np.concatenate([*tensors.values()], out=self._found)
 
     def close(self) -> None:
         """See `System`."""

@@ -33,7 +33,7 @@ from tfplus.gossip.core.checks import why_refused
 from tfplus.gossip.core.patience import NOT_MEASURED, next_look_s
 from tfplus.gossip.core.peers import Peer, after_average, take_in
 from tfplus.gossip.core.state import State
-from tfplus.gossip.links import linked
+from tfplus.gossip.links import Links, linked
 from tfplus.gossip.messages import (
     Answer,
     Counted,
@@ -54,6 +54,8 @@ from tfplus.gossip.messages import (
     Tick,
     TrainLocally,
 )
+from tfplus.gossip.mixing.rule import Mixing
+from tfplus.tensors.slice_set import SliceSet
 
 
 def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
@@ -109,7 +111,7 @@ def _local_done(state: State, event: LocalDone) -> tuple[State, tuple[Effect, ..
         slice_weights=event.slice_weights,
         schema_hash=event.tensors.schema_hash(),
     )
-    to = state.links.to
+    sends = _sends(state.links, own, state.links.to)
     state = changed(
         state,
         phase="waiting",
@@ -119,7 +121,7 @@ def _local_done(state: State, event: LocalDone) -> tuple[State, tuple[Effect, ..
         look_at=event.now + next_look_s(0.0),
     )
     state, effects = _average_when_ready(state, event.now)
-    return state, (Send(own, to), *effects)
+    return state, (*sends, *effects)
 
 
 def _received(state: State, event: Received) -> tuple[State, tuple[Effect, ...]]:
@@ -168,8 +170,9 @@ def _links_changed(state: State, event: LinksChanged) -> tuple[State, tuple[Effe
         state = changed(state, config=changed(state.config, members=event.members))
     to = tuple(name for name in state.links.to if name not in sent_to)
     own = state.own
+    sends = _sends(state.links, own, to) if own is not None and to else ()
     state, effects = _average_when_ready(state, event.now)
-    return state, (Send(own, to), *effects) if own is not None and to else effects
+    return state, (*sends, *effects)
 
 
 def _average_when_ready(state: State, now: float) -> tuple[State, tuple[Effect, ...]]:
@@ -183,7 +186,7 @@ def _average_when_ready(state: State, now: float) -> tuple[State, tuple[Effect, 
     present = [c for c in used.values() if c is not None]
     done = RoundDone(
         round=round,
-        tensors=config.mixing.mix(state.own, present),
+        tensors=_mixed(state.links, config.mixing, state.own, present),
         counted=tuple(Counted(c.peer, c.incarnation, c.round) for c in present),
         missing=tuple(name for name, c in used.items() if c is None),
         waited_s=max(0.0, now - state.local_done_at),
@@ -229,6 +232,25 @@ def _following_round(state: State) -> int:
     if heard and min(heard) > following + ahead:
         return min(min(heard) + 1, state.config.rounds)
     return following
+
+
+def _sends(links: Links, own: RoundContribution, to: tuple[str, ...]) -> tuple[Send, ...]:
+    if links.brings is None:
+        return (Send(own, to),)
+    return tuple(Send(own.only(links.brings[name]), (name,)) for name in to)
+
+
+def _mixed(
+    links: Links, mixing: Mixing, own: RoundContribution, present: list[RoundContribution]
+) -> SliceSet:
+    if links.takes is not None:
+        present = [c.only(links.takes[c.peer]) for c in present]
+    if not links.adopts:
+        return mixing.mix(own, present)
+    mixed = own.tensors
+    for contribution in present:
+        mixed = mixed.replaced(contribution.tensors)
+    return mixed
 
 
 def _with_peer(state: State, name: str, peer: Peer) -> State:

@@ -95,9 +95,9 @@ class State:
 
     @property
     def degree(self) -> int:
-        """How many neighbours it reckons with in this round; who is suspected is none of them."""
+        """How many neighbours it reckons with in this round, 1 at least; no suspected ones."""
         awaits = self.links.awaits
-        return max(int(bool(awaits)), sum(not self.peers[name].suspected for name in awaits))
+        return max(1, sum(not self.peers[name].suspected for name in awaits))
 
     def waits_until(self, peer: str) -> float:
         """Until when a neighbour is waited for, monotonic seconds; while it waits."""

@@ -21,7 +21,7 @@ from driven import Options, serve
 import tfplus
 from tfplus.gossip.core import machine
 from tfplus.gossip.core.state import NodeConfig, initial_state
-from tfplus.gossip.links import linked
+from tfplus.gossip.links import Schedule, linked
 from tfplus.gossip.membership.parts import by_parts
 from tfplus.gossip.membership.registry import schedules
 from tfplus.gossip.messages import (
@@ -29,6 +29,7 @@ from tfplus.gossip.messages import (
     Effect,
     Event,
     Finished,
+    LinksChanged,
     LocalDone,
     Look,
     PeerFinished,
@@ -68,6 +69,8 @@ class Run:
       run_id: which run.
       addresses: name → where a node serves.
       tls: own certificate.
+      relinked: the node's links among those who are left, where they are made anew without who is
+        gone; by each node on its own evidence, from the next round in which nobody adopts.
     """
 
     def __init__(
@@ -76,7 +79,10 @@ class Run:
         run_id: str,
         addresses: dict[str, str],
         tls: TlsFiles,
+        relinked: Callable[[frozenset[str]], Schedule] | None = None,
     ) -> None:
+        self._relinked = relinked
+        self._gone: set[str] = set()
         self._timeout_s = config.round_timeout_s
         self._rounds = config.rounds
         self._traffic = Traffic()
@@ -107,6 +113,7 @@ class Run:
         while True:
             match self._next_effect():
                 case TrainLocally(round=round):
+                    self._relink()
                     self._feed(LocalDone(time.monotonic(), round, tensors, weights))
                 case Send(contribution=contribution, to=to):
                     self._outbox.put(contribution, time.monotonic() + self._timeout_s, to)
@@ -125,6 +132,12 @@ class Run:
         self._outbox.drain(self._timeout_s)
         self._outbox.close()
 
+    def _relink(self) -> None:
+        if self._relinked is not None and self._gone and not self._state.links.adopts:
+            schedule = self._relinked(frozenset(self._gone))
+            if schedule != self._state.schedule:
+                self._feed(LinksChanged(time.monotonic(), schedule))
+
     def _deliver(self, contribution: RoundContribution) -> Answer:
         answer = self._feed(Received(time.monotonic(), contribution))
         if answer is None:
@@ -133,6 +146,7 @@ class Run:
 
     def _report(self, peer: str, delivery: Delivery) -> None:
         if delivery.outcome is Delivered.UNREACHABLE:
+            self._gone.add(peer)
             self._feed(PeerUnreachable(time.monotonic(), peer))
         elif delivery.round > self._rounds:
             self._feed(PeerFinished(time.monotonic(), peer))
@@ -199,11 +213,13 @@ class TfplusPeer:
         # Where the result is put together, as the weights of a model that is there.
         self._found = values.copy()
         name = self._names[self._options.index]
-        if in_parts:
-            sizes = {n: self._tensors[n].nbytes for n in self._tensors}
-            schedule = by_parts(self._names, sizes)[name]
-        else:
-            schedule = schedules(self._options.way, self._names)[name]
+        sizes = {n: self._tensors[n].nbytes for n in self._tensors}
+
+        def among(gone: frozenset[str]) -> Schedule:
+            return by_parts([n for n in self._names if n not in gone], sizes)[name]
+
+        nobody = frozenset[str]()
+        schedule = among(nobody) if in_parts else schedules(self._options.way, self._names)[name]
         config = NodeConfig(
             name=name,
             incarnation=1,
@@ -217,7 +233,8 @@ class TfplusPeer:
             looks=True,
         )
         run_id = f"run-{len(self._runs)}"
-        self._run = Run(config, run_id, self._addresses, self._tls)
+        relinked = among if in_parts else None
+        self._run = Run(config, run_id, self._addresses, self._tls, relinked)
         self._runs[run_id] = self._run.mailbox
 
     def average(self, told: Callable[[int, np.ndarray], None]) -> np.ndarray:

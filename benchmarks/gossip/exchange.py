@@ -5,7 +5,8 @@ usage: python benchmarks/gossip/exchange.py [--megabytes 100] [--rounds 7] [--wr
 Two processes on loopback, in plaintext and with mutual TLS, in turn. The bare stream's ends hash
 nothing and keep nothing. An exchange is a `PeerLink` and the agents' door with `GossipService`,
 `Mailbox` and the core behind it: slices that changed are hashed at both ends, checked for NaN and
-kept, and the answer of the core has come back when the time ends.
+kept, and the answer of the core has come back when the time ends. "Hashed before" is what a second
+neighbour of a round gets.
 """
 
 from __future__ import annotations
@@ -55,10 +56,11 @@ from tfplus_agent.server.callers.permissions import Permissions  # noqa: E402
 RUN, SENDER, RECEIVER = "run", "peer-a", "peer-b"
 SLICE_VALUES = 2_500_000
 MOST_ROUNDS = 1_000_000
+HASHED = ", hashed before"
 
 
 class Node:
-    """The core of the receiver, which is always in its first round."""
+    """The core of a receiver that stays in its first round, and so keeps nothing."""
 
     def __init__(self) -> None:
         config = NodeConfig(RECEIVER, 1, (SENDER,), MOST_ROUNDS, 60.0, {})
@@ -66,7 +68,6 @@ class Node:
 
     def take(self, contribution: RoundContribution) -> Answer:
         """What the core says of a contribution."""
-        # Each is the first of its own life of the core: none makes room for another.
         _, effects = step(self._state, Received(0.0, contribution))
         (answer,) = effects
         if not isinstance(answer, Answer):
@@ -82,10 +83,9 @@ def serve(folder: Path) -> None:
     bare.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(BARE.strip("/"), {"In": handler}),)
     )
-    ports = {
-        "bare": bare.add_insecure_port("127.0.0.1:0"),
-        "bare, TLS": bare.add_secure_port("127.0.0.1:0", server_credentials(tls)),
-    }
+    local, credentials = "127.0.0.1:0", server_credentials(tls)
+    ports = {"bare": bare.add_insecure_port(local), "exchange": 0}
+    ports["bare, TLS"] = bare.add_secure_port(local, credentials)
     bare.start()
 
     async def door() -> Any:
@@ -93,15 +93,15 @@ def serve(folder: Path) -> None:
         mailbox = Mailbox((SENDER,), Node().take, Traffic())
         service = GossipService(lambda _: mailbox, require_certificate=False)
         gossip_pb2_grpc.add_GossipServicer_to_server(service, server)
-        ports["exchange"] = server.add_insecure_port("127.0.0.1:0")
-        ports["exchange, TLS"] = server.add_secure_port("127.0.0.1:0", server_credentials(tls))
+        ports["exchange"] = server.add_insecure_port(local)
+        ports["exchange, TLS"] = server.add_secure_port(local, credentials)
         await server.start()
         return server
 
-    kept = loop.run(door())
+    # A server that nobody holds is gone.
+    _door = loop.run(door())
     print(json.dumps({"pid": os.getpid(), "ports": ports}), flush=True)
     threading.Event().wait()
-    del kept
 
 
 def _sink(requests: Iterator[bytes], _: object) -> bytes:
@@ -109,9 +109,16 @@ def _sink(requests: Iterator[bytes], _: object) -> bytes:
 
 
 class Exchanges:
-    """Sends one contribution after the other, each of values that nobody has hashed yet."""
+    """Sends one contribution after the other, each of values of its own.
 
-    def __init__(self, address: str, tls: TlsFiles | None, values: int) -> None:
+    Args:
+      address: of the receiver's door.
+      tls: own certificate; None for plaintext.
+      values: float32 values of a contribution.
+      hashed: whether its slices were hashed before, as behind the first of several neighbours.
+    """
+
+    def __init__(self, address: str, tls: TlsFiles | None, values: int, hashed: bool) -> None:
         self._link = PeerLink(
             RUN, RECEIVER, address, tls=tls, insecure=False, backoff=Backoff(),
             cancelled=threading.Event(), traffic=Traffic(),
@@ -121,21 +128,33 @@ class Exchanges:
         self._slices = {
             f"shared/{i}": rng.random(values // count, dtype=np.float32) for i in range(count)
         }
+        self._hashed = hashed
         self._round = 0
+        self._next: RoundContribution | None = None
 
-    def __call__(self) -> None:
-        """Sends the next one."""
+    def prepare(self) -> None:
+        """Makes the next one; of the arrays that the last one had, which is answered."""
         self._round += 1
         for values in self._slices.values():
             values[0] += 1
-        # Copies are not what is measured: these arrays stay as they are until the answer is there.
-        tensors = SliceSet({name: values[:] for name, values in self._slices.items()})
+        tensors = SliceSet(self._slices)
+        if self._hashed:
+            tensors.hashes()
         weights = dict.fromkeys(tensors, 1.0)
         schema = tensors.schema_hash()
-        what = RoundContribution(SENDER, 1, self._round, 1, tensors, weights, schema)
-        delivery = self._link.send(what, time.monotonic() + 60)
+        self._next = RoundContribution(SENDER, 1, self._round, 1, tensors, weights, schema)
+
+    def send(self) -> None:
+        """Sends it, until it is answered."""
+        if self._next is None:
+            raise SystemExit("nothing was prepared")
+        delivery = self._link.send(self._next, time.monotonic() + 60)
         if delivery.outcome is not Delivered.ACCEPTED:
             raise SystemExit(f"not accepted: {delivery}")
+
+
+def nothing() -> None:
+    """What a bare stream needs before it begins."""
 
 
 def measured(folder: Path, megabytes: int, rounds: int) -> str:
@@ -143,24 +162,27 @@ def measured(folder: Path, megabytes: int, rounds: int) -> str:
     size = megabytes * 1_000_000
     with running([sys.executable, __file__, "--serve", str(folder)]) as ready:
         pid = int(ready["pid"])
-        ways: dict[str, Callable[[], object]] = {}
+        ways: dict[str, tuple[Callable[[], None], Callable[[], object]]] = {}
         chunks = random_chunks()
         for name, port in ready["ports"].items():
             address = f"127.0.0.1:{port}"
             tls = TlsFiles.load(folder / SENDER) if name.endswith("TLS") else None
             if name.startswith("bare"):
                 put = channel(address, tls).stream_unary(f"{BARE}In")
-                ways[name] = lambda put=put: put(sent(chunks, size // MIB))
-            else:
-                ways[name] = Exchanges(address, tls, size // 4)
-        order = ("bare", "exchange", "bare, TLS", "exchange, TLS")
-        seconds: dict[str, list[float]] = {name: [] for name in order}
-        used: dict[str, float] = dict.fromkeys(order, 0.0)
+                ways[name] = nothing, lambda put=put: put(sent(chunks, size // MIB))
+                continue
+            for hashed in (False, True):
+                exchanges = Exchanges(address, tls, size // 4, hashed)
+                ways[f"{name}{HASHED * hashed}"] = exchanges.prepare, exchanges.send
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        used: dict[str, float] = dict.fromkeys(ways, 0.0)
         for turn in range(rounds + 1):
-            for name in order:
+            for name in ways:
+                prepare, send = ways[name]
+                prepare()
                 began = cpu_s(pid) + time.process_time()
                 started = time.perf_counter()
-                ways[name]()
+                send()
                 took = time.perf_counter() - started
                 # The first round warms up connections and caches.
                 if turn:
@@ -184,7 +206,7 @@ def table(size: int, rounds: int, seconds: dict[str, list[float]], used: dict[st
         spread = f"{statistics.median(rates):.0f} ({min(rates):.0f} to {max(rates):.0f})"
         share = ""
         if name.startswith("exchange"):
-            base = seconds[name.replace("exchange", "bare")]
+            base = seconds["bare, TLS" if "TLS" in name else "bare"]
             ratios = [b / s for b, s in zip(base, took, strict=True)]
             share = f"{statistics.median(ratios):.0%} ({min(ratios):.0%} to {max(ratios):.0%})"
         lines.append(

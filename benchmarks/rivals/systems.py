@@ -57,7 +57,7 @@ WAYS = {
             "mesh",
             None,
             "everybody to everybody, one round",
-            rounds_after_death=7,
+            rounds_after_death=3,
         ),
         Way(
             "tfplus one-peer-exponential",
@@ -67,6 +67,15 @@ WAYS = {
             "one neighbour a round, three rounds",
             rounds=3,
             rounds_after_death=12,
+        ),
+        Way(
+            "tfplus by parts",
+            "tfplus_peer.py",
+            "parts",
+            None,
+            "each averages an eighth for all, two rounds",
+            rounds=2,
+            rounds_after_death=6,
         ),
         Way(
             "hivemind",

@@ -24,7 +24,8 @@ class RunOptions:
       rounds: how often to average.
       epochs: local epochs before each average.
       seed: shuffles the samples.
-      round_timeout_s: how long an agent waits for neighbours before it averages without them.
+      round_timeout_s: how long an agent waits for neighbours before it averages without them, at
+        most; less once it is known how late they usually come.
       resume: go on from the agents' own weights and journals instead of the models' weights.
       keep_snapshots: agents keep the weights of every round.
       tls: own certificate; None for plaintext.

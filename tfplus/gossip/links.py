@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -13,10 +13,16 @@ class Links:
     Attributes:
       to: whom it sends its contribution.
       awaits: whose contributions it averages.
+      brings: of each in `to`, names of the slices that are for it; None where all are for all.
+      takes: of each in `awaits`, names of the slices that are taken from it; None for all.
+      adopts: what comes takes the place of the node's own, instead of being averaged with it.
     """
 
     to: tuple[str, ...]
     awaits: tuple[str, ...]
+    brings: Mapping[str, frozenset[str]] | None = None
+    takes: Mapping[str, frozenset[str]] | None = None
+    adopts: bool = False
 
     @classmethod
     def both(cls, names: Iterable[str]) -> Links:

@@ -143,6 +143,13 @@ class Send:
 
 
 @dataclass(frozen=True)
+class Look:
+    """Find out whether these neighbours, which are late, are gone; `PeerUnreachable` if so."""
+
+    peers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Answer:
     """Reply to the contribution that was just fed; `reason` says why one was refused."""
 
@@ -191,4 +198,4 @@ class Finished:
     round: int
 
 
-Effect: TypeAlias = TrainLocally | Send | Answer | RoundDone | Finished
+Effect: TypeAlias = TrainLocally | Send | Look | Answer | RoundDone | Finished

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tfplus.tensors.hashing import in_parallel, tensor_hash
-from tfplus.tensors.slices import Tensor, Tensors, hash_of_layouts
+from tfplus.tensors.slices import Tensor, Tensors, all_finite, hash_of_layouts
 
 _NO_HASHES: Mapping[str, bytes] = MappingProxyType({})
 
@@ -50,8 +50,7 @@ class _Slice:
     def finite(self) -> bool:
         # Found twice at the worst, where two ask at once.
         if self._finite is None:
-            floating = self.tensor.dtype.kind == "f"
-            self._finite = not floating or bool(np.isfinite(self.tensor).all())
+            self._finite = all_finite(self.tensor)
         return self._finite
 
 

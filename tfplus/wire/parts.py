@@ -3,7 +3,8 @@
 protobuf copies a chunk into a message, copies it again where the message is written or read, and
 once more whenever somebody asks for it: of 100 MB that takes longer than the network does. A chunk
 is a tag, a length and the bytes themselves, so both ends write and read it as that; whatever looks
-different by a single byte is protobuf's to judge.
+different by a single byte is protobuf's to judge. Where a part is a field of another message, that
+is one more tag and length around it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tfplus.proto.v1 import tensors_pb2 as pb
 Part = pb.TensorSetPart | memoryview
 
 _LENGTH_DELIMITED = 2
-_TAG = pb.TensorSetPart.CHUNK_FIELD_NUMBER << 3 | _LENGTH_DELIMITED
+_CHUNK = pb.TensorSetPart.CHUNK_FIELD_NUMBER
 # A length of at most 2^35.
 _MOST_LENGTH_BYTES = 5
 
@@ -43,15 +44,21 @@ def chunks(raws: Iterable[memoryview], chunk_bytes: int) -> Iterator[list[memory
         yield pending
 
 
-def encoded(pieces: Sequence[memoryview]) -> bytes:
-    """The message of one chunk as it crosses the wire; the pieces are copied once."""
+def encoded(pieces: Sequence[memoryview], within: int = 0) -> bytes:
+    """The message of one chunk as it crosses the wire; the pieces are copied once.
+
+    Args:
+      pieces: of the chunk, one after the other.
+      within: number of the field that the part is of another message; 0 where it is one by itself.
+    """
     length = sum(len(piece) for piece in pieces)
-    prefix = bytearray([_TAG])
-    while length > 0x7F:
-        prefix.append(length & 0x7F | 0x80)
-        length >>= 7
-    prefix.append(length)
-    return b"".join((prefix, *pieces))
+    return b"".join((*_before(_CHUNK, length, within), *pieces))
+
+
+def framed(part: pb.TensorSetPart, within: int = 0) -> bytes:
+    """The message of any part as it crosses the wire; see `encoded`."""
+    raw = part.SerializeToString()
+    return _start(within, len(raw)) + raw if within else raw
 
 
 def decoded(message: bytes) -> Part:
@@ -60,15 +67,45 @@ def decoded(message: bytes) -> Part:
     Raises:
       google.protobuf.message.DecodeError: it is no such message.
     """
-    if message[:1] == bytes([_TAG]):
-        length = 0
-        for at, byte in enumerate(message[1 : 1 + _MOST_LENGTH_BYTES]):
-            length |= (byte & 0x7F) << 7 * at
-            if byte < 0x80:
-                if length == len(message) - 2 - at:
-                    return memoryview(message)[2 + at :]
-                break
-    return pb.TensorSetPart.FromString(message)
+    chunk = chunk_in(message)
+    return pb.TensorSetPart.FromString(message) if chunk is None else chunk
+
+
+def chunk_in(message: bytes, within: int = 0) -> memoryview | None:
+    """The chunk in a message that is nothing but one, without a copy; None for any other.
+
+    Args:
+      message: as it came.
+      within: as of `encoded`.
+    """
+    rest = _content(memoryview(message), within) if within else memoryview(message)
+    return None if rest is None else _content(rest, _CHUNK)
+
+
+def _before(field: int, length: int, within: int) -> tuple[bytes, ...]:
+    start = _start(field, length)
+    return (_start(within, len(start) + length), start) if within else (start,)
+
+
+def _start(field: int, length: int) -> bytes:
+    prefix = bytearray([field << 3 | _LENGTH_DELIMITED])
+    while length > 0x7F:
+        prefix.append(length & 0x7F | 0x80)
+        length >>= 7
+    prefix.append(length)
+    return bytes(prefix)
+
+
+def _content(message: memoryview, field: int) -> memoryview | None:
+    """What is behind a tag and a length, where that is all there is."""
+    if not message or message[0] != field << 3 | _LENGTH_DELIMITED:
+        return None
+    length = 0
+    for at, byte in enumerate(message[1 : 1 + _MOST_LENGTH_BYTES]):
+        length |= (byte & 0x7F) << 7 * at
+        if byte < 0x80:
+            return message[2 + at :] if length == len(message) - 2 - at else None
+    return None
 
 
 def chunk_of(part: Part) -> memoryview | bytes | None:

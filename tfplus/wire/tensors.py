@@ -65,44 +65,54 @@ def to_parts(
 def to_messages(
     tensors: Tensors,
     *,
+    known: Container[bytes] = frozenset(),
     limits: Limits = DEFAULT_LIMITS,
     about: Callable[[pb.TensorSetHeader], None] = lambda _: None,
+    within: int = 0,
 ) -> Iterator[bytes]:
     """Parts as they cross the wire; each byte is copied once, and hashed while it is sent.
 
     Args:
       tensors: as for `to_parts`; hashes that a `SliceSet` knows are not computed again.
+      known: as for `to_parts`; where it holds any, all are hashed before the first part.
       limits: gives the size of a chunk.
       about: adds to the header.
+      within: as of `parts.encoded`.
 
     Raises:
       TensorError: a dtype that does not cross the wire.
     """
     values = SliceSet.of(tensors)
-    unknown = values.only([name for name in values if name not in values.known_hashes])
-    header = tensor_header.header_of(_specs(values), values.known_hashes)
+    tensor_header.header_of(_specs(values), {})
+    hashes = values.hashes() if known else values.known_hashes
+    unknown = values.only([name for name in values if name not in hashes])
+    header = tensor_header.header_of(_specs(values), hashes, known)
     about(header)
-    chunks = parts.chunks(map(raw_bytes, values.values()), limits.chunk_bytes)
+    sent = [values[entry.name] for entry in header.tensors if not entry.unchanged]
+    chunks = parts.chunks(map(raw_bytes, sent), limits.chunk_bytes)
     if not unknown:
-        yield from messages(header, chunks)
+        yield from messages(header, chunks, within)
         return
     with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
-        hashes = pool.submit(unknown.hashes)
-        yield from messages(header, chunks)
-        found = pb.TensorHashes(sha256=hashes.result().values())
-        yield pb.TensorSetPart(hashes=found).SerializeToString()
+        hashing = pool.submit(unknown.hashes)
+        yield from messages(header, chunks, within)
+        found = pb.TensorHashes(sha256=hashing.result().values())
+        yield parts.framed(pb.TensorSetPart(hashes=found), within)
 
 
-def messages(header: pb.TensorSetHeader, chunks: Iterable[Sequence[memoryview]]) -> Iterator[bytes]:
+def messages(
+    header: pb.TensorSetHeader, chunks: Iterable[Sequence[memoryview]], within: int = 0
+) -> Iterator[bytes]:
     """A header and the bytes that it announces, as they cross the wire.
 
     Args:
       header: as `tensor_header.header_of` makes it.
       chunks: the bytes of its tensors; the pieces of a chunk are used before the next is asked for.
+      within: as of `parts.encoded`.
     """
-    yield pb.TensorSetPart(header=header).SerializeToString()
+    yield parts.framed(pb.TensorSetPart(header=header), within)
     for pieces in chunks:
-        yield parts.encoded(pieces)
+        yield parts.encoded(pieces, within)
 
 
 def from_parts(

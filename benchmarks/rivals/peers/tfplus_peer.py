@@ -2,7 +2,8 @@
 
 What an agent of a gossip run does, less its model: `Calls` takes callers as the daemon's door
 does, `GossipService`, `Mailbox`, `Outbox` and `PeerLink` carry contributions over mutual TLS, and
-the core decides. `way` is a topology.
+the core decides. `way` is a topology, or `parts`, for which the vector is cut into a slice for each
+peer.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from driven import Options, serve
 
 import tfplus
 from tfplus.gossip.core import machine
-from tfplus.gossip.links import linked
+from tfplus.gossip.core.state import NodeConfig, initial_state
+from tfplus.gossip.links import Schedule, linked
+from tfplus.gossip.membership.parts import by_parts
 from tfplus.gossip.membership.registry import schedules
 from tfplus.gossip.messages import (
     Answer,
     Effect,
     Event,
     Finished,
+    LinksChanged,
     LocalDone,
+    Look,
     PeerFinished,
     PeerUnreachable,
     Received,
@@ -37,6 +42,8 @@ from tfplus.gossip.messages import (
     Tick,
     TrainLocally,
 )
+from tfplus.gossip.mixing.registry import METROPOLIS
+from tfplus.gossip.mixing.uniform import Uniform
 from tfplus.gossip.transport.grpc_link import Backoff, PeerLink
 from tfplus.gossip.transport.grpc_service import GossipService
 from tfplus.gossip.transport.mailbox import Mailbox
@@ -51,6 +58,7 @@ from tfplus_agent.server.callers.event_loop import EventLoop
 from tfplus_agent.server.callers.permissions import Permissions
 
 SLICE = "shared/vector"
+PARTS = "parts"
 
 
 class Run:
@@ -61,24 +69,28 @@ class Run:
       run_id: which run.
       addresses: name → where a node serves.
       tls: own certificate.
+      relinked: the node's links among those who are left, where they are made anew without who is
+        gone; by each node on its own evidence, from the next round in which nobody adopts.
     """
 
     def __init__(
         self,
-        config: machine.NodeConfig,
+        config: NodeConfig,
         run_id: str,
         addresses: dict[str, str],
         tls: TlsFiles,
+        relinked: Callable[[frozenset[str]], Schedule] | None = None,
     ) -> None:
+        self._relinked = relinked
+        self._gone: set[str] = set()
         self._timeout_s = config.round_timeout_s
         self._rounds = config.rounds
         self._traffic = Traffic()
         self._cancelled = threading.Event()
         self._changed = threading.Condition()
         self._todo: deque[Effect] = deque()
-        self._state = machine.initial_state(config)
+        self._state = initial_state(config)
         self.mailbox = Mailbox(linked(config.schedule), self._deliver, self._traffic)
-        to = dict.fromkeys(name for links in config.schedule for name in links.to)
         self._links = {
             name: PeerLink(
                 run_id,
@@ -90,23 +102,26 @@ class Run:
                 cancelled=self._cancelled,
                 traffic=self._traffic,
             )
-            for name in to
+            for name in linked(config.schedule)
         }
         self._outbox = Outbox(self._links, self._cancelled, self._report)
 
-    def carry_out(self, tensors: SliceSet, told: Callable[[int, np.ndarray], None]) -> SliceSet:
+    def carry_out(self, tensors: SliceSet, told: Callable[[int, SliceSet], None]) -> SliceSet:
         """Runs all rounds from these weights, tells of each; returns the last average."""
-        weights = {SLICE: 1.0}
+        weights = dict.fromkeys(tensors, 1.0)
         self._feed(Started(time.monotonic()))
         while True:
             match self._next_effect():
                 case TrainLocally(round=round):
+                    self._relink()
                     self._feed(LocalDone(time.monotonic(), round, tensors, weights))
                 case Send(contribution=contribution, to=to):
                     self._outbox.put(contribution, time.monotonic() + self._timeout_s, to)
+                case Look(peers=peers):
+                    self._outbox.look(peers)
                 case RoundDone() as done:
                     tensors = done.tensors
-                    told(done.round, tensors[SLICE])
+                    told(done.round, tensors)
                 case Finished():
                     return tensors
                 case _:
@@ -117,6 +132,12 @@ class Run:
         self._outbox.drain(self._timeout_s)
         self._outbox.close()
 
+    def _relink(self) -> None:
+        if self._relinked is not None and self._gone and not self._state.links.adopts:
+            schedule = self._relinked(frozenset(self._gone))
+            if schedule != self._state.schedule:
+                self._feed(LinksChanged(time.monotonic(), schedule))
+
     def _deliver(self, contribution: RoundContribution) -> Answer:
         answer = self._feed(Received(time.monotonic(), contribution))
         if answer is None:
@@ -125,6 +146,7 @@ class Run:
 
     def _report(self, peer: str, delivery: Delivery) -> None:
         if delivery.outcome is Delivered.UNREACHABLE:
+            self._gone.add(peer)
             self._feed(PeerUnreachable(time.monotonic(), peer))
         elif delivery.round > self._rounds:
             self._feed(PeerFinished(time.monotonic(), peer))
@@ -160,6 +182,7 @@ class TfplusPeer:
         self._runs: dict[str, Mailbox] = {}
         self._addresses: dict[str, str] = {}
         self._tensors = SliceSet({})
+        self._found = np.empty(0, np.float32)
         self._calls = Calls(Permissions(self._tls.revoked))
         self._loop = EventLoop()
         self._server, self._port = self._loop.run(self._served())
@@ -184,10 +207,20 @@ class TfplusPeer:
         """See `System`; the run before it ends here, since neighbours want its last answers."""
         if self._run is not None:
             self._run.close()
-        self._tensors = SliceSet({SLICE: values})
+        in_parts = self._options.way == PARTS
+        pieces = np.array_split(values, self._options.count if in_parts else 1)
+        self._tensors = SliceSet({f"{SLICE}/{i}": piece for i, piece in enumerate(pieces)})
+        # Where the result is put together, as the weights of a model that is there.
+        self._found = values.copy()
         name = self._names[self._options.index]
-        schedule = schedules(self._options.way, self._names)[name]
-        config = machine.NodeConfig(
+        sizes = {n: self._tensors[n].nbytes for n in self._tensors}
+
+        def among(gone: frozenset[str]) -> Schedule:
+            return by_parts([n for n in self._names if n not in gone], sizes)[name]
+
+        nobody = frozenset[str]()
+        schedule = among(nobody) if in_parts else schedules(self._options.way, self._names)[name]
+        config = NodeConfig(
             name=name,
             incarnation=1,
             neighbours=linked(schedule),
@@ -195,16 +228,31 @@ class TfplusPeer:
             round_timeout_s=self._options.patience_s,
             schema=self._tensors.layouts(),
             schedule=schedule,
+            # An owner averages those who are there; else as agents do.
+            mixing=Uniform() if in_parts else METROPOLIS,
+            looks=True,
         )
         run_id = f"run-{len(self._runs)}"
-        self._run = Run(config, run_id, self._addresses, self._tls)
+        relinked = among if in_parts else None
+        self._run = Run(config, run_id, self._addresses, self._tls, relinked)
         self._runs[run_id] = self._run.mailbox
 
     def average(self, told: Callable[[int, np.ndarray], None]) -> np.ndarray:
         """See `System`."""
         if self._run is None:
             raise RuntimeError("nothing was prepared")
-        return np.asarray(self._run.carry_out(self._tensors, told)[SLICE])
+        every = 2 if self._options.way == PARTS else 1
+
+        def round_done(round: int, tensors: SliceSet) -> None:
+            if round % every == 0:
+                told(round // every, self._whole(tensors))
+
+        return self._whole(self._run.carry_out(self._tensors, round_done))
+
+    def _whole(self, tensors: SliceSet) -> np.ndarray:
+        if len(tensors) == 1:
+            return np.asarray(next(iter(tensors.values())))
+        return np.concatenate([*tensors.values()], out=self._found)
 
     def close(self) -> None:
         """See `System`."""

@@ -103,6 +103,11 @@ class Neighbourhood:
         if self._outbox is not None:
             self._outbox.put(contribution, give_up_at, to)
 
+    def look(self, names: Collection[str]) -> None:
+        """Has those of the neighbours reported that are gone; returns at once."""
+        if self._outbox is not None:
+            self._outbox.look(names)
+
     def drain(self, timeout_s: float) -> None:
         """Waits until everything is sent or given up, at most so long."""
         if self._outbox is not None:

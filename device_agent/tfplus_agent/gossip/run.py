@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tfplus.gossip.core import machine
+from tfplus.gossip.core.state import NodeConfig, initial_state
 from tfplus.gossip.links import Schedule
 from tfplus.gossip.messages import (
     Answer,
@@ -17,6 +18,7 @@ from tfplus.gossip.messages import (
     Finished,
     LinksChanged,
     LocalDone,
+    Look,
     Outcome,
     PeerFinished,
     PeerUnreachable,
@@ -92,8 +94,8 @@ class GossipRun:
         self._cancelled = self._others.cancelled
         self._told = Telling(traffic, self._others.members)
         self._rounds = Rounds(device, journal, self._cancelled)
-        self._state = machine.initial_state(
-            machine.NodeConfig(
+        self._state = initial_state(
+            NodeConfig(
                 name=device.name,
                 incarnation=device.incarnation,
                 neighbours=self._others.near,
@@ -102,6 +104,7 @@ class GossipRun:
                 schema=self._rounds.expected,
                 mixing=mixing_of(plan),
                 members=frozenset(self._others.others),
+                looks=True,
             ),
             first_round,
             journal.counted,
@@ -241,6 +244,8 @@ class GossipRun:
             case Send(contribution=contribution, to=to):
                 give_up_at = time.monotonic() + self.plan.round_timeout_s
                 self._others.put(contribution, give_up_at, to)
+            case Look(peers=peers):
+                self._others.look(peers)
             case RoundDone():
                 self._round_done(effect)
             case Answer() | Finished():

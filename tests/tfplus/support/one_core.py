@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfplus.gossip.core.machine import NodeConfig, State, initial_state, step
+from tfplus.gossip.core.machine import step
+from tfplus.gossip.core.state import NodeConfig, State, initial_state
 from tfplus.gossip.messages import (
     Answer,
     Effect,
@@ -25,11 +26,12 @@ NAME = "shared/k"
 class Node:
     """Feeds one core and keeps what came out."""
 
-    def __init__(self, rounds: int = 5, first_round: int = 1, max_staleness: int = 1) -> None:
-        self.state: State = initial_state(
-            NodeConfig("me", 1, ("a", "b"), rounds, 10.0, {NAME: ((1,), "float32")}, max_staleness),
-            first_round,
-        )
+    def __init__(
+        self, rounds: int = 5, first_round: int = 1, max_staleness: int = 1, looks: bool = False
+    ) -> None:
+        schema = {NAME: ((1,), "float32")}
+        config = NodeConfig("me", 1, ("a", "b"), rounds, 10.0, schema, max_staleness, looks=looks)
+        self.state: State = initial_state(config, first_round)
         self.effects: list[Effect] = []
 
     def feed(self, event: Event) -> tuple[Effect, ...]:

@@ -1,12 +1,13 @@
 """The gossip core: `step(state, event) -> (state, effects)`, with no clock, socket or randomness.
 
 A round, seen from one node: train locally, send the result to all neighbours, average as soon as
-every neighbour that is not suspected has answered for the round, or when `round_timeout_s` has
-passed since local training ended. There is no barrier and no coordinator: the average runs over
-those who answered.
+every neighbour that is not suspected has answered for the round, or is later than it usually is
+(`patience`), at the latest `round_timeout_s` after local training ended. There is no barrier and
+no coordinator: the average runs over those who answered.
 
 - A neighbour that missed a round at its deadline, or cannot be reached, is *suspected*: nobody
-  waits for it until it is heard again. What it sends is used all the same.
+  waits for it until it is heard again. What it sends is used all the same. It does not count in
+  the degree that the node states, so that those who are left agree as if it were no neighbour.
 - A neighbour ahead is buffered: its newest two contributions. It is not waited for in a round that
   it has left behind.
 - A late contribution is answered LATE and may still be used, once, in an average at most
@@ -25,15 +26,14 @@ those who answered.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
 from tfplus.gossip.core.changed import changed
-from tfplus.gossip.core.checks import Schema, why_refused
+from tfplus.gossip.core.checks import why_refused
+from tfplus.gossip.core.patience import NOT_MEASURED, next_look_s
 from tfplus.gossip.core.peers import Peer, after_average, take_in
-from tfplus.gossip.links import Links, Schedule, in_round, linked
+from tfplus.gossip.core.state import State
+from tfplus.gossip.links import Links, linked
 from tfplus.gossip.messages import (
     Answer,
     Counted,
@@ -42,6 +42,7 @@ from tfplus.gossip.messages import (
     Finished,
     LinksChanged,
     LocalDone,
+    Look,
     Outcome,
     PeerFinished,
     PeerUnreachable,
@@ -53,93 +54,8 @@ from tfplus.gossip.messages import (
     Tick,
     TrainLocally,
 )
-from tfplus.gossip.mixing.registry import METROPOLIS, Mixing
-
-Phase = Literal["new", "training", "waiting", "finished"]
-
-
-@dataclass(frozen=True)
-class NodeConfig:
-    """What a node is told before it begins.
-
-    Attributes:
-      name: its own.
-      incarnation: greater than in any earlier life of it.
-      neighbours: their names.
-      rounds: how many rounds the run has.
-      round_timeout_s: how long to wait for neighbours after local training. Longer than the
-        slowest neighbour is late, or rounds are averaged without it; a neighbour that dies costs
-        this once.
-      schema: name → (shape, dtype) of the slices that it holds.
-      max_staleness: how many rounds old a contribution may be when used. 1 takes back a neighbour
-        that was just too late; more mixes in weights that the others have left behind.
-      mixing: how it averages.
-      schedule: its links by round; empty where every neighbour is one, both ways, in every round.
-      members: who may become a neighbour later: what they send is taken before the link is there.
-    """
-
-    name: str
-    incarnation: int
-    neighbours: tuple[str, ...]
-    rounds: int
-    round_timeout_s: float
-    schema: Schema
-    max_staleness: int = 1
-    mixing: Mixing = METROPOLIS
-    schedule: Schedule = ()
-    members: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """All that a node knows; replaced by `step`, never changed.
-
-    Attributes:
-      config: what it was told.
-      round: the round under way: the first one that is not averaged yet.
-      phase: what it is doing.
-      peers: what it knows of each neighbour, of now or before.
-      schedule: its links by round.
-      own: its contribution to the round, while it waits.
-      local_done_at: when local training of the round ended, monotonic seconds.
-    """
-
-    config: NodeConfig
-    round: int
-    phase: Phase
-    peers: Mapping[str, Peer]
-    schedule: Schedule
-    own: RoundContribution | None = None
-    local_done_at: float = 0.0
-
-    @property
-    def links(self) -> Links:
-        """The links of the round under way."""
-        return in_round(self.schedule, self.round)
-
-    @property
-    def deadline(self) -> float | None:
-        """When a `Tick` is due, monotonic seconds; None while there is nothing to wait for."""
-        if self.phase != "waiting":
-            return None
-        return self.local_done_at + self.config.round_timeout_s
-
-
-def initial_state(
-    config: NodeConfig, first_round: int = 1, counted: Mapping[str, int] = MappingProxyType({})
-) -> State:
-    """Builds the state before `Started`.
-
-    Args:
-      config: what the node is told.
-      first_round: 1, or the round after the last one that an earlier life of the node finished.
-      counted: neighbour → the newest round of its that an earlier life of the node has counted. It
-        may bring that once more, where the earlier life died before it answered.
-    """
-    schedule = config.schedule or (Links.both(config.neighbours),)
-    names = dict.fromkeys((*config.neighbours, *linked(schedule), *counted))
-    peers = MappingProxyType({name: Peer(last_used=counted.get(name, 0)) for name in names})
-    return State(config, first_round, "new", peers, schedule)
+from tfplus.gossip.mixing.rule import Mixing
+from tfplus.tensors.slice_set import SliceSet
 
 
 def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
@@ -158,7 +74,8 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
                 return state, ()
             if state.round > state.config.rounds:
                 return changed(state, phase="finished"), (Finished(state.config.rounds),)
-            return changed(state, phase="training"), (TrainLocally(state.round),)
+            begun = changed(state, phase="training", began_at=event.now)
+            return begun, (TrainLocally(state.round),)
         case LocalDone():
             return _local_done(state, event)
         case Received():
@@ -178,7 +95,8 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
         case LinksChanged():
             return _links_changed(state, event)
         case Tick():
-            return _average_when_ready(state, event.now)
+            state, effects = _average_when_ready(state, event.now)
+            return _look_when_due(state, event.now) if not effects else (state, effects)
 
 
 def _local_done(state: State, event: LocalDone) -> tuple[State, tuple[Effect, ...]]:
@@ -188,15 +106,22 @@ def _local_done(state: State, event: LocalDone) -> tuple[State, tuple[Effect, ..
         peer=state.config.name,
         incarnation=state.config.incarnation,
         round=state.round,
-        degree=len(state.links.awaits),
+        degree=state.degree,
         tensors=event.tensors,
         slice_weights=event.slice_weights,
         schema_hash=event.tensors.schema_hash(),
     )
-    to = state.links.to
-    state = changed(state, phase="waiting", own=own, local_done_at=event.now)
+    sends = _sends(state.links, own, state.links.to)
+    state = changed(
+        state,
+        phase="waiting",
+        own=own,
+        local_done_at=event.now,
+        before_done_at=state.local_done_at,
+        look_at=event.now + next_look_s(0.0),
+    )
     state, effects = _average_when_ready(state, event.now)
-    return state, (Send(own, to), *effects)
+    return state, (*sends, *effects)
 
 
 def _received(state: State, event: Received) -> tuple[State, tuple[Effect, ...]]:
@@ -218,6 +143,7 @@ def _received(state: State, event: Received) -> tuple[State, tuple[Effect, ...]]
         # After the last average even that of the last round is late, and nothing is kept.
         round=config.rounds + 1 if finished else state.round,
         max_staleness=config.max_staleness,
+        late_s=state.late_s(contribution.round, event.now),
     )
     if finished:
         peer = changed(peer, pending=())
@@ -231,7 +157,9 @@ def _links_changed(state: State, event: LinksChanged) -> tuple[State, tuple[Effe
     before, now = linked(state.schedule), linked(event.schedule)
     # Whom membership has only now linked is there: it is waited for, whatever it missed before.
     fresh = {
-        name: changed(state.peers.get(name) or Peer(), suspected=False, finished=False)
+        name: changed(
+            state.peers.get(name) or Peer(), suspected=False, finished=False, lateness=NOT_MEASURED
+        )
         for name in now
         if name not in before
     }
@@ -242,8 +170,9 @@ def _links_changed(state: State, event: LinksChanged) -> tuple[State, tuple[Effe
         state = changed(state, config=changed(state.config, members=event.members))
     to = tuple(name for name in state.links.to if name not in sent_to)
     own = state.own
+    sends = _sends(state.links, own, to) if own is not None and to else ()
     state, effects = _average_when_ready(state, event.now)
-    return state, (Send(own, to), *effects) if own is not None and to else effects
+    return state, (*sends, *effects)
 
 
 def _average_when_ready(state: State, now: float) -> tuple[State, tuple[Effect, ...]]:
@@ -251,13 +180,13 @@ def _average_when_ready(state: State, now: float) -> tuple[State, tuple[Effect, 
         return state, ()
     config, round, awaits = state.config, state.round, state.links.awaits
     awaited = {name for name in awaits if state.peers[name].awaited(round)}
-    if awaited and now < state.local_done_at + config.round_timeout_s:
+    if any(now < state.waits_until(name) for name in awaited):
         return state, ()
     used = {n: state.peers[n].usable(round, config.max_staleness) for n in sorted(awaits)}
     present = [c for c in used.values() if c is not None]
     done = RoundDone(
         round=round,
-        tensors=config.mixing.mix(state.own, present),
+        tensors=_mixed(state.links, config.mixing, state.own, present),
         counted=tuple(Counted(c.peer, c.incarnation, c.round) for c in present),
         missing=tuple(name for name, c in used.items() if c is None),
         waited_s=max(0.0, now - state.local_done_at),
@@ -273,7 +202,16 @@ def _average_when_ready(state: State, now: float) -> tuple[State, tuple[Effect, 
         state = changed(state, phase="finished", peers=MappingProxyType(quiet))
         return state, (done, Finished(round))
     following = _following_round(state)
-    return changed(state, phase="training", round=following), (done, TrainLocally(following))
+    state = changed(state, phase="training", round=following, began_at=now)
+    return state, (done, TrainLocally(following))
+
+
+def _look_when_due(state: State, now: float) -> tuple[State, tuple[Effect, ...]]:
+    if not state.config.looks or state.phase != "waiting" or now < state.look_at:
+        return state, ()
+    late = tuple(n for n in state.links.awaits if state.peers[n].awaited(state.round))
+    look_at = state.local_done_at + next_look_s(now - state.local_done_at)
+    return changed(state, look_at=look_at), (Look(late),)
 
 
 def _is_over(state: State) -> bool:
@@ -294,6 +232,25 @@ def _following_round(state: State) -> int:
     if heard and min(heard) > following + ahead:
         return min(min(heard) + 1, state.config.rounds)
     return following
+
+
+def _sends(links: Links, own: RoundContribution, to: tuple[str, ...]) -> tuple[Send, ...]:
+    if links.brings is None:
+        return (Send(own, to),)
+    return tuple(Send(own.only(links.brings[name]), (name,)) for name in to)
+
+
+def _mixed(
+    links: Links, mixing: Mixing, own: RoundContribution, present: list[RoundContribution]
+) -> SliceSet:
+    if links.takes is not None:
+        present = [c.only(links.takes[c.peer]) for c in present]
+    if not links.adopts:
+        return mixing.mix(own, present)
+    mixed = own.tensors
+    for contribution in present:
+        mixed = mixed.replaced(contribution.tensors)
+    return mixed
 
 
 def _with_peer(state: State, name: str, peer: Peer) -> State:

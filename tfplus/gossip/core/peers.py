@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tfplus.gossip.core.changed import changed
+from tfplus.gossip.core.patience import NOT_MEASURED, Lateness
 from tfplus.gossip.messages import Outcome, RoundContribution
 
 # One for the round under way and one for the round that a neighbour may be ahead.
@@ -23,6 +24,7 @@ class Peer:
       pending: contributions not used yet, by round, at most `MAX_PENDING`: the newest.
       suspected: it missed a round, so nobody waits for it until it is heard again.
       finished: it said that its last round is done.
+      lateness: how late it came in past rounds.
     """
 
     incarnation: int = -1
@@ -32,6 +34,7 @@ class Peer:
     pending: tuple[RoundContribution, ...] = ()
     suspected: bool = False
     finished: bool = False
+    lateness: Lateness = NOT_MEASURED
 
     def at(self, round: int) -> RoundContribution | None:
         """Returns what it brought to exactly this round, if that waits here."""
@@ -52,7 +55,12 @@ class Peer:
 
 
 def take_in(
-    peer: Peer, contribution: RoundContribution, *, round: int, max_staleness: int
+    peer: Peer,
+    contribution: RoundContribution,
+    *,
+    round: int,
+    max_staleness: int,
+    late_s: float | None,
 ) -> tuple[Peer, Outcome, str]:
     """Files a contribution that passed all checks.
 
@@ -61,6 +69,7 @@ def take_in(
       contribution: what came.
       round: the first round that is not averaged yet.
       max_staleness: how many rounds old a contribution may be when it is used.
+      late_s: how late it comes; None where that is not known.
 
     Returns:
       The sender as known now, the outcome, and the reason if it was refused.
@@ -87,6 +96,7 @@ def take_in(
         peer,
         latest_round=max(peer.latest_round, contribution.round),
         seen=frozenset(r for r in peer.seen if r >= floor) | {contribution.round},
+        lateness=peer.lateness if late_s is None else peer.lateness.after(late_s),
     )
     if contribution.round >= round - max(1, max_staleness):
         # Who is further behind does not count as heard: to wait for it would cost a whole timeout

@@ -34,13 +34,15 @@ def metropolis_weights(degree: int, answered: Mapping[str, int]) -> dict[str, fl
     """Weighs those who answered.
 
     Args:
-      degree: the node's own number of neighbours.
-      answered: neighbour → its degree; at most `degree` of them.
+      degree: the number of neighbours that the node itself reckons with.
+      answered: neighbour → its degree. More than `degree` where one that was given up answers: then
+        their number counts.
 
     Returns:
       neighbour → m_ij, in the given order. The node's own share is 1 minus their sum, > 0.
     """
-    return {peer: 1.0 / (1.0 + max(degree, theirs)) for peer, theirs in answered.items()}
+    own = max(degree, len(answered))
+    return {peer: 1.0 / (1.0 + max(own, theirs)) for peer, theirs in answered.items()}
 
 
 @dataclass(frozen=True)

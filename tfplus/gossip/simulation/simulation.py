@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from tfplus.gossip.core.machine import NodeConfig, State, initial_state, step
+from tfplus.gossip.core.machine import step
+from tfplus.gossip.core.state import NodeConfig, State, initial_state
 from tfplus.gossip.links import linked
 from tfplus.gossip.membership.swim.messages import Changed
 from tfplus.gossip.messages import (
@@ -16,6 +17,7 @@ from tfplus.gossip.messages import (
     Finished,
     LinksChanged,
     LocalDone,
+    Look,
     PeerUnreachable,
     Received,
     RoundContribution,
@@ -49,6 +51,7 @@ class _Live:
     last_done: int = 0
     counted: dict[str, int] = field(default_factory=dict[str, int])
     waiting_room: list[Event] = field(default_factory=list[Event])
+    tick_at: float = float("inf")
 
 
 def simulate(
@@ -193,6 +196,7 @@ class _Simulation:
         config = live.state.config
         born = replace(config, incarnation=config.incarnation + 1)
         live.state, live.alive = initial_state(born, live.last_done + 1, live.counted), True
+        live.tick_at = float("inf")
         self._start(crash.node)
 
     def _arrive(self, name: str, contribution: RoundContribution) -> Answer | None:
@@ -214,14 +218,8 @@ class _Simulation:
                 case TrainLocally(round=round):
                     self._train(name, round)
                 case Send(contribution=contribution, to=to):
-                    deadline = self._clock.now + live.state.config.round_timeout_s
-                    self._clock.at(
-                        deadline,
-                        lambda: self._feed_life(
-                            name, contribution.incarnation, Tick(self._clock.now)
-                        ),
-                    )
-                    live.transport.put(contribution, deadline, to)
+                    give_up_at = self._clock.now + live.state.config.round_timeout_s
+                    live.transport.put(contribution, give_up_at, to)
                     self._watch.on_send(name, contribution, len(to))
                 case RoundDone():
                     live.tensors, live.last_done = effect.tensors, effect.round
@@ -233,7 +231,23 @@ class _Simulation:
                     answer = effect
                 case Finished():
                     self._ended(name)
+                case Look():
+                    pass
+        self._plan_tick(live, name)
         return answer
+
+    def _plan_tick(self, live: _Live, name: str) -> None:
+        deadline, life = live.state.deadline, live.state.config.incarnation
+        if deadline is not None and deadline < live.tick_at:
+            live.tick_at = deadline
+            self._clock.at(deadline, lambda: self._tick(name, life))
+
+    def _tick(self, name: str, life: int) -> None:
+        live = self._live[name]
+        if live.alive and live.state.config.incarnation == life:
+            if self._clock.now >= live.tick_at:
+                live.tick_at = float("inf")
+            self._feed(name, Tick(self._clock.now))
 
     def _train(self, name: str, round: int) -> None:
         live, node = self._live[name], self._nodes[name]

@@ -18,8 +18,8 @@ from tfplus.gossip.transport import coded_parts
 from tfplus.gossip.transport.coded_parts import Sent
 from tfplus.gossip.transport.protocol import Delivered
 from tfplus.proto.v1 import gossip_pb2 as pb
+from tfplus.wire import exchange_parts
 from tfplus.wire.limits import Limits
-from tfplus.wire.tensors import to_parts
 
 _Layout: TypeAlias = tuple[tuple[int, ...], str]
 
@@ -27,8 +27,8 @@ _Layout: TypeAlias = tuple[tuple[int, ...], str]
 class Carrier(Protocol):
     """One way of bringing tensors to one neighbour."""
 
-    def parts(self, contribution: RoundContribution) -> Iterator[pb.ExchangePart]:
-        """The parts behind the contribution's header; of equal rounds the same, until `forget`.
+    def parts(self, contribution: RoundContribution) -> Iterator[bytes]:
+        """The messages behind the contribution's header; of equal rounds the same, until `forget`.
 
         Raises:
           TensorError: a tensor of a dtype that does not cross the wire so; before the first part.
@@ -59,11 +59,10 @@ class Whole:
         self._limits = limits
         self._held_there: dict[bytes, set[_Layout]] = {}
 
-    def parts(self, contribution: RoundContribution) -> Iterator[pb.ExchangePart]:
+    def parts(self, contribution: RoundContribution) -> Iterator[bytes]:
         """See `Carrier`."""
-        known = self._known_there(contribution)
-        tensors = to_parts(contribution.tensors, known=known, limits=self._limits)
-        return (pb.ExchangePart(tensors=part) for part in tensors)
+        known = self._known_there(contribution) if self._held_there else frozenset[bytes]()
+        return exchange_parts.messages(contribution.tensors, known, self._limits)
 
     def answered(self, contribution: RoundContribution, outcome: Delivered) -> None:
         """See `Carrier`; what it knew before it may have forgotten."""
@@ -118,7 +117,7 @@ class Differences:
         self._round: tuple[int, int, tuple[str, ...]] | None = None
         self._sent: Sent | None = None
 
-    def parts(self, contribution: RoundContribution) -> Iterator[pb.ExchangePart]:
+    def parts(self, contribution: RoundContribution) -> Iterator[bytes]:
         """See `Carrier`."""
         return self._counted(self._packed(contribution))
 
@@ -150,7 +149,7 @@ class Differences:
             self._round, self._sent = round, Sent(self._link, packed, digest)
         return self._sent
 
-    def _counted(self, sent: Sent) -> Iterator[pb.ExchangePart]:
+    def _counted(self, sent: Sent) -> Iterator[bytes]:
         # In the measure in which chunks go out: a neighbour may answer before it has all.
         size = sum(len(coded.encoded.raw) for coded in sent.packed.tensors.values())
         saved, out, told = coded_parts.saved_bytes(sent.packed), 0, 0
@@ -159,7 +158,7 @@ class Differences:
             now = saved * out // size if size else 0
             self._on_saved(now - told)
             told = now
-            yield pb.ExchangePart(coded=part)
+            yield pb.ExchangePart(coded=part).SerializeToString()
 
 
 def _layouts(contribution: RoundContribution) -> dict[bytes, set[_Layout]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,11 +20,12 @@ from tfplus.gossip.transport.protocol import Delivered, Delivery
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.gossip.transport.upload_cap import UploadCap
 from tfplus.proto.v1 import gossip_pb2 as pb
-from tfplus.proto.v1 import gossip_pb2_grpc
+from tfplus.wire import exchange_parts
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
-from tfplus.wire.tls import TlsFiles, channel
+from tfplus.wire.tls import TlsFiles, channel, split_address
 
 MAX_CALL_S = 600.0
+_LOOK_S = 2.0
 
 # The neighbour answered, and will answer the same again.
 _FINAL_CODES = frozenset(
@@ -166,23 +168,36 @@ class PeerLink:
             self._cancelled.wait(min(wait_s, max(0.0, give_up_at - time.monotonic())))
         return Delivery(Delivered.CANCELLED)
 
+    def refuses(self) -> bool:
+        """Whether nobody listens at the neighbour's address, as its own machine says.
+
+        That one does not answer proves nothing, and neither does that a connection is taken.
+        """
+        try:
+            socket.create_connection(split_address(self._address), _LOOK_S).close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            pass
+        return False
+
     def close(self) -> None:
         """Ends the connection, and a call under way."""
         self._channel.close()
 
     def _exchange(self, contribution: RoundContribution, timeout_s: float) -> pb.ExchangeReply:
-        stub = gossip_pb2_grpc.GossipStub(self._channel)
+        exchange = exchange_parts.method(self._channel)
         self._sent_bytes, began_s = 0, time.monotonic()
         reply = cast(
             "pb.ExchangeReply",
-            stub.Exchange(self._parts(contribution), timeout=min(timeout_s, MAX_CALL_S)),
+            exchange(self._parts(contribution), timeout=min(timeout_s, MAX_CALL_S)),
         )
         self._traffic.add(received_bytes=reply.ByteSize())
         if reply.outcome in _DELIVERED:
             self._carrier.took(self._sent_bytes, time.monotonic() - began_s)
         return reply
 
-    def _parts(self, contribution: RoundContribution) -> Iterator[pb.ExchangePart]:
+    def _parts(self, contribution: RoundContribution) -> Iterator[bytes]:
         header = pb.ContributionHeader(
             run_id=self._run_id,
             peer=contribution.peer,
@@ -195,11 +210,12 @@ class PeerLink:
         tensors = self._carrier.parts(contribution)
         # The tensor header is made here: what is wrong with a tensor would be lost inside gRPC.
         first = next(tensors)
-        return self._counted(itertools.chain([pb.ExchangePart(header=header), first], tensors))
+        head = pb.ExchangePart(header=header).SerializeToString()
+        return self._counted(itertools.chain([head, first], tensors))
 
-    def _counted(self, parts: Iterable[pb.ExchangePart]) -> Iterator[pb.ExchangePart]:
+    def _counted(self, parts: Iterable[bytes]) -> Iterator[bytes]:
         for part in parts:
-            size = part.ByteSize()
+            size = len(part)
             if self._cap is not None:
                 self._cancelled.wait(self._cap.wait_s(size, time.monotonic()))
             self._traffic.add(sent_bytes=size)

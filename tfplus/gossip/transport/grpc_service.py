@@ -21,9 +21,12 @@ from tfplus.gossip.transport.identity import check_identity, refuse
 from tfplus.gossip.transport.mailbox import Mailbox
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import gossip_pb2 as pb
-from tfplus.proto.v1 import gossip_pb2_grpc, tensors_pb2
+from tfplus.proto.v1 import gossip_pb2_grpc
 from tfplus.tensors.slice_set import SliceSet
+from tfplus.wire import exchange_parts
+from tfplus.wire.exchange_parts import ExchangePart
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
+from tfplus.wire.parts import Part
 from tfplus.wire.tensors import MissingTensorsError, receive
 
 _OUTCOMES = {
@@ -54,14 +57,14 @@ class GossipService(gossip_pb2_grpc.GossipServicer):
         self._limits = limits
 
     def Exchange(  # noqa: N802  the name is the protocol's
-        self, request_iterator: Iterator[pb.ExchangePart], context: grpc.ServicerContext
+        self, request_iterator: Iterator[ExchangePart], context: grpc.ServicerContext
     ) -> pb.ExchangeReply:
-        """Takes one contribution of one peer to one round."""
+        """Takes one contribution of one peer to one round; chunks as they are, or parsed."""
         remaining_s = cast("float | None", context.time_remaining())
         if remaining_s is None or remaining_s > MAX_CALL_S + 60:
             refuse(context, "INVALID_ARGUMENT", f"expected a deadline of at most {MAX_CALL_S} s")
         first = next(request_iterator, None)
-        if first is None or first.WhichOneof("part") != "header":
+        if not isinstance(first, pb.ExchangePart) or first.WhichOneof("part") != "header":
             refuse(context, "INVALID_ARGUMENT", "expected a contribution header first")
         header = first.header
         check_identity(header.peer, context, require_certificate=self._require_certificate)
@@ -86,7 +89,7 @@ class GossipService(gossip_pb2_grpc.GossipServicer):
         self,
         header: pb.ContributionHeader,
         header_bytes: int,
-        parts: Iterator[pb.ExchangePart],
+        parts: Iterator[ExchangePart],
         mailbox: Mailbox,
         context: grpc.ServicerContext,
     ) -> pb.ExchangeReply:
@@ -114,32 +117,35 @@ class GossipService(gossip_pb2_grpc.GossipServicer):
         reply = pb.ExchangeReply(outcome=_OUTCOMES[answer.outcome], round=answer.round)
         return _counted(reply, mailbox)
 
-    def _tensors(self, peer: str, parts: Iterator[pb.ExchangePart], mailbox: Mailbox) -> SliceSet:
+    def _tensors(self, peer: str, parts: Iterator[ExchangePart], mailbox: Mailbox) -> SliceSet:
         coming = _counted_parts(parts, mailbox.traffic)
         first = next(coming, None)
         rest = coming if first is None else itertools.chain([first], coming)
-        if first is not None and first.WhichOneof("part") == "coded":
+        if isinstance(first, pb.ExchangePart) and first.WhichOneof("part") == "coded":
             sent = coded_parts.from_parts(_coded_parts(rest), self._limits)
             return mailbox.unpacked(peer, sent, self._limits)
         return receive(_tensor_parts(rest), held=mailbox.held(peer), limits=self._limits)
 
 
-def _counted_parts(parts: Iterator[pb.ExchangePart], traffic: Traffic) -> Iterator[pb.ExchangePart]:
+def _counted_parts(parts: Iterator[ExchangePart], traffic: Traffic) -> Iterator[ExchangePart]:
     for part in parts:
-        traffic.add(received_bytes=part.ByteSize())
+        traffic.add(received_bytes=exchange_parts.size_bytes(part))
         yield part
 
 
-def _tensor_parts(parts: Iterator[pb.ExchangePart]) -> Iterator[tensors_pb2.TensorSetPart]:
+def _tensor_parts(parts: Iterator[ExchangePart]) -> Iterator[Part]:
     for part in parts:
-        if part.WhichOneof("part") != "tensors":
+        if isinstance(part, memoryview):
+            yield part
+        elif part.WhichOneof("part") == "tensors":
+            yield part.tensors
+        else:
             raise TensorError("expected tensors after the contribution header")
-        yield part.tensors
 
 
-def _coded_parts(parts: Iterator[pb.ExchangePart]) -> Iterator[pb.CodedPart]:
+def _coded_parts(parts: Iterator[ExchangePart]) -> Iterator[pb.CodedPart]:
     for part in parts:
-        if part.WhichOneof("part") != "coded":
+        if isinstance(part, memoryview) or part.WhichOneof("part") != "coded":
             raise TensorError("expected coded tensors to their end")
         yield part.coded
 

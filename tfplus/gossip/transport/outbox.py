@@ -28,6 +28,10 @@ class Link(Protocol):
         """Sends until the neighbour has answered, or until `give_up_at`, monotonic seconds."""
         ...
 
+    def refuses(self) -> bool:
+        """Whether nobody listens at the neighbour's address; from any thread, at most 2 s."""
+        ...
+
     def close(self) -> None:
         """Ends the connection, and a call under way; from any thread."""
         ...
@@ -52,6 +56,7 @@ class Outbox:
         self._queues: dict[str, deque[tuple[RoundContribution, float]]] = {}
         self._sending: set[str] = set()
         self._threads: dict[str, threading.Thread] = {}
+        self._looked_for: set[str] = set()
         for name, link in links.items():
             self.add(name, link)
 
@@ -74,6 +79,17 @@ class Outbox:
                     queue.append((contribution, give_up_at))
                     self._served(name)
             self._changed.notify_all()
+
+    def look(self, names: Collection[str]) -> None:
+        """Reports those of the neighbours as unreachable that are gone; returns at once."""
+        with self._changed:
+            links = {n: self._links[n] for n in names if n in self._links.keys() - self._looked_for}
+            self._looked_for.update(links)
+        for name, link in links.items():
+            thread = threading.Thread(
+                target=self._look, args=(name, link), name=f"gossip-look-{name}", daemon=True
+            )
+            thread.start()
 
     def drain(self, timeout_s: float) -> bool:
         """Waits until everything is sent or given up; false if that takes longer."""
@@ -105,6 +121,14 @@ class Outbox:
             )
             self._threads[name] = thread
             thread.start()
+
+    def _look(self, name: str, link: Link) -> None:
+        gone = link.refuses()
+        with self._changed:
+            self._looked_for.discard(name)
+        if gone and not self._cancelled.is_set():
+            reason = f"{name} is gone: nobody listens at its address"
+            self._report(name, Delivery(Delivered.UNREACHABLE, reason=reason))
 
     def _serve(self, name: str) -> None:
         queue, link = self._queues[name], self._links[name]

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
-from tfplus.wire import parts
+from tfplus.wire import exchange_parts, parts
 from tfplus.wire.roles import Auth, Role, role_of
 from tfplus_agent.server.callers.admission import GROUPS, WATCHES, Group, Places, peer_of
 from tfplus_agent.server.callers.call_streams import Feed, Incoming, Outgoing
@@ -37,7 +37,10 @@ from tfplus_agent.server.callers.rates import RATES, Rate, RateLimits
 
 # Where another parser than protobuf's reads what comes: one that does not copy chunks.
 _PARSERS: Mapping[str, Callable[[bytes], Any]] = MappingProxyType(
-    {"/tfplus.proto.v1.Agent/SetWeights": parts.decoded}
+    {
+        "/tfplus.proto.v1.Agent/SetWeights": parts.decoded,
+        exchange_parts.METHOD: exchange_parts.decoded,
+    }
 )
 
 

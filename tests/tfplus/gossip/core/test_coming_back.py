@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfplus.gossip.core.machine import NodeConfig, State, initial_state, step
+from tfplus.gossip.core.machine import step
+from tfplus.gossip.core.state import NodeConfig, State, initial_state
 from tfplus.gossip.messages import (
     Answer,
     Counted,

@@ -13,7 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tfplus.gossip.core.machine import NodeConfig, State, initial_state, step
+from tfplus.gossip.core.machine import step
+from tfplus.gossip.core.state import NodeConfig, State, initial_state
 from tfplus.gossip.links import Links
 from tfplus.gossip.messages import (
     Event,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from one_core import NAME, Node, contribution, started
 
-from tfplus.gossip.core.machine import NodeConfig, initial_state, step
+from tfplus.gossip.core.machine import step
+from tfplus.gossip.core.state import NodeConfig, initial_state
 from tfplus.gossip.messages import (
     Answer,
     Counted,

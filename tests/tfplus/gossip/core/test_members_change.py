@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfplus.gossip.core.machine import NodeConfig, State, initial_state, step
+from tfplus.gossip.core.machine import step
+from tfplus.gossip.core.state import NodeConfig, State, initial_state
 from tfplus.gossip.links import Links
 from tfplus.gossip.messages import (
     Answer,

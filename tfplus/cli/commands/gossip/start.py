@@ -39,7 +39,7 @@ def gossip(
     seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="Shuffles the samples.")] = 0,
     round_timeout: Annotated[
         float,
-        typer.Option(min=0.1, max=600, help="Seconds to wait for neighbours, then average."),
+        typer.Option(min=0.1, max=600, help="Seconds to wait for neighbours, at most."),
     ] = 30.0,
     topology: Annotated[
         str,

@@ -24,12 +24,11 @@ from unittest import mock
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
 from tfplus.tensors.slices import Tensor, Tensors  # noqa: E402
-from tfplus.tiles.assignment import Assignment  # noqa: E402
-from tfplus.tiles.machine import Gradients  # noqa: E402
-from tfplus.tiles.messages import Floats, Send  # noqa: E402
-from tfplus.tiles.moments import Moments  # noqa: E402
 from tfplus.tiles.process import serve  # noqa: E402
 from tfplus.tiles.process.device import Model, Sender  # noqa: E402
+from tfplus.tiles.step.assignment import Assignment  # noqa: E402
+from tfplus.tiles.step.messages import Floats, Gradients, Send  # noqa: E402
+from tfplus.tiles.step.moments import Moments  # noqa: E402
 
 
 class Fate:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from tfplus.tiles.grid import GroupTile, whole
-from tfplus.tiles.messages import Floats
 
 # What a maximum never takes: float32 and below any activation.
 BEYOND = 3.0e38
@@ -27,9 +27,9 @@ def name(layer: int) -> str:
     return f"mask_{layer}"
 
 
-def of(tile: GroupTile) -> dict[str, Floats]:
+def of(tile: GroupTile) -> dict[str, npt.NDArray[np.float32]]:
     """The masks of a tile by name, each float32 [1, rows, columns, 1]: 1 inside the image."""
-    found: dict[str, Floats] = {}
+    found: dict[str, npt.NDArray[np.float32]] = {}
     for i in masked(tile):
         layer, region = tile.layers[i], tile.regions[i]
         inside = region.meet(whole(layer.rows.inputs, layer.columns.inputs))

@@ -44,13 +44,13 @@ class TileModule(VariableModule):
         trained = {w.name: w.shape for w in weights if w.trainable}
         state = {name: value.shape for name, value in optimizer.state(trained).items()}
         super().__init__({w.name: w.shape for w in weights}, state)
-        self._tiles, self._tail, self._optimizer, self._trained = tiles, tail, optimizer, trained
+        self.tiles, self._tail, self._optimizer, self._trained = tiles, tail, optimizer, trained
         self._keep, self._free = keep, free
 
     def concrete_functions(self) -> dict[str, Any]:
         """Signature name → concrete function of fixed shapes."""
         found: dict[str, Any] = {}
-        for group, tile in enumerate(self._tiles):
+        for group, tile in enumerate(self.tiles):
             given = _inputs(tile)
             if self._free:
                 given |= {w.name: TensorInfo(w.shape, "float32") for w in tile.weights}
@@ -146,7 +146,7 @@ class TileModule(VariableModule):
         return {**metrics, "dx": inputs[taken.name], **found}
 
     def _normalizations(self) -> list[Normalization]:
-        return [t.normalization for t in self._tiles if t.normalization is not None]
+        return [t.normalization for t in self.tiles if t.normalization is not None]
 
     def _update(self, names: tuple[str, ...], *values: Tensor) -> dict[str, Tensor]:
         named, state = dict(zip(names, values, strict=True)), self.read()

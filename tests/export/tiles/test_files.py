@@ -9,11 +9,11 @@ import tensorflow as tf
 from keras import layers
 
 from tfplus.errors import ArtifactError, ExportError
-from tfplus.tiles import in_memory
 from tfplus.tiles.grid import Grid, Tiling
-from tfplus.tiles.machine import TileStep
-from tfplus.tiles.moments import Moments
 from tfplus.tiles.process.tile_model import TileModel
+from tfplus.tiles.step import in_memory
+from tfplus.tiles.step.machine import TileStep
+from tfplus.tiles.step.moments import Moments
 from tfplus_export.conversion import flatbuffer
 from tfplus_export.losses import compiled
 from tfplus_export.optimizers import Sgd
@@ -98,7 +98,7 @@ def test_five_steps_are_those_of_keras(keep: bool, free: bool) -> None:
     with pytest.raises(ArtifactError, match="the plan says"):
         given = files.assignment("run", 0, ["", ""], 0)
         part = tiling.part(1)
-        TileModel(files.content(0), part, given.channels(), files.trained, batch)
+        TileModel(files.content(0), part, given.channels(), given.place.shapes, batch)
 
 
 def test_what_is_kept_is_not_computed_again() -> None:

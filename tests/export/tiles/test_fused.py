@@ -12,12 +12,13 @@ import tensorflow as tf
 from keras import layers
 
 from tfplus.errors import UsageError
-from tfplus.tiles import in_memory, masks
+from tfplus.tiles import masks
 from tfplus.tiles.grid import Grid, Tiling
 from tfplus.tiles.grid import fused as fuse
-from tfplus.tiles.machine import TileStep
-from tfplus.tiles.moments import Moments
-from tfplus.tiles.place import Place
+from tfplus.tiles.step import in_memory
+from tfplus.tiles.step.machine import TileStep
+from tfplus.tiles.step.moments import Moments
+from tfplus.tiles.step.place import Place
 from tfplus_export.tiles import chain, fused
 from tfplus_export.tracing.naming import variable_names
 
@@ -132,8 +133,9 @@ def test_gradients_are_tensorflows(name: str, grid: Grid, groups: Any, keep: boo
         y = prefix(given, training=True)
         loss = tf.reduce_sum(y * y) / 2
     dx, *wanted = tape.gradient(loss, [given, *prefix.trainable_variables])
-    shapes = {names[id(v)]: tuple(v.shape) for v in prefix.trainable_variables}
     devices = [Eager(tiled, tiling, d) for d in range(grid.tiles)]
+    groups = [tile.weights for tile in devices[0].tiles]
+    shapes = (*({w.name: w.shape for w in ws if w.trainable} for ws in groups), {})
     steps = [
         TileStep(Place(tiling, d, 0, BATCH, shapes), device, 1) for d, device in enumerate(devices)
     ]

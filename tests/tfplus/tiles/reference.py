@@ -174,5 +174,12 @@ def back_pixel(layer, x, dx, dy, out, taps, weights, grad) -> None:
         grad[i, j] += x[:, r, c].T @ delta
 
 
+def trained(tiling: Tiling, weights: Mapping[str, Array]) -> tuple[dict[str, tuple[int, ...]], ...]:
+    """Shapes by group, as a place has them; the tail has one number."""
+    layers = tiling.chain.layers
+    groups = [[x.name for x in layers[a:b] if x.name in weights] for a, b in tiling.groups]
+    return (*({n: weights[n].shape for n in names} for names in groups), {"tail": (1,)})
+
+
 def parts(tiling: Tiling, weights: Mapping[str, Array]) -> list[TileReference]:
     return [TileReference(tiling.part(d), weights) for d in range(tiling.grid.tiles)]

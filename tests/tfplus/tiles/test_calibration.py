@@ -17,7 +17,7 @@ from tfplus.tiles.grid import Grid, Tiling
 from tfplus.tiles.planning import cost
 from tfplus.tiles.planning.cluster import Cluster, Link, Speed
 from tfplus.tiles.planning.job import Job
-from tfplus.tiles.results import Span
+from tfplus.tiles.step.results import Span
 
 JOB = Job(4)
 SIZES = (4, 1000, 60_000, 1_000_000)

@@ -17,11 +17,11 @@ from tfplus.fleet.clients.tiles_client import TilesClient
 from tfplus.fleet.tiles.devices import TiledDevices
 from tfplus.proto.v1 import tiles_pb2 as pb
 from tfplus.tiles.calibration import calls, fit
-from tfplus.tiles.files import TileFiles
 from tfplus.tiles.grid import Tiling
 from tfplus.tiles.planning.cluster import Cluster, Link
 from tfplus.tiles.planning.job import Job
-from tfplus.tiles.results import Span
+from tfplus.tiles.step.files import TileFiles
+from tfplus.tiles.step.results import Span
 
 # Beside one that is thrown away: it allocates.
 STEPS = 5

@@ -3,7 +3,7 @@
 A model, not a measurement. A pass forward, the gradient of the input and that of the weights have
 the same products; the samples need no gradient. Of a group all that its backward pass needs is
 computed again, unless it is kept. A device's links run both ways at once. Halos are waited for
-before a group begins; nothing overlaps.
+before a group begins; the gradients' sums go on while the passes in front are computed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfplus.tiles import exchange
 from tfplus.tiles.grid import GroupTile, Tiling
 from tfplus.tiles.layers import Chain, TiledLayer
 from tfplus.tiles.planning import memory, traffic
@@ -54,7 +53,7 @@ class StepCost:
       devices: each of them.
       compute_s: predicted seconds of computing, the slowest device of each group.
       halo_s: of halos, their gradients, and the way to the tail and back.
-      reduce_s: of the sum of all gradients.
+      reduce_s: of the sums of gradients, as far as they go on behind the last backward pass.
     """
 
     devices: tuple[DeviceCost, ...]
@@ -155,8 +154,16 @@ def of_step(tiling: Tiling, job: Job, cluster: Cluster) -> StepCost:
             messages[count] += more
     for device in range(devices):
         messages[device] += (devices - 1 if device == job.tail else 1) if devices > 1 else 0
-        messages[device] += 2 * (devices - 1) * (1 + sum(g[0].normalizes for g in groups))
-    sent, fair_macs = exchange.step_bytes(tiling, job.batch, job.tail), _fair_macs(tiling)
+        messages[device] += 2 * (devices - 1) * sum(g[0].normalizes for g in groups)
+        messages[device] += traffic.messages_of_sums(tiling)
+    sent, fair_macs = traffic.step_bytes(tiling, job.batch, job.tail), _fair_macs(tiling)
+    backward = [
+        max(
+            cluster.compute_s(d, job.batch * backward_macs(tile, tiling.keep, not group), 1)
+            for d, tile in enumerate(tiles)
+        )
+        for group, tiles in enumerate(groups)
+    ]
     found: list[DeviceCost] = []
     for device in range(devices):
         part, tail = tiling.part(device), device == job.tail
@@ -176,7 +183,7 @@ def of_step(tiling: Tiling, job: Job, cluster: Cluster) -> StepCost:
         tuple(found),
         sum(c.compute_s for c in costs) + tail_s(tiling.chain, job, cluster),
         sum(c.halo_s for c in costs) + traffic.tail_s(tiling, job, cluster),
-        traffic.reduce_s(tiling, cluster),
+        traffic.reduce_s(tiling, cluster, backward),
     )
 
 

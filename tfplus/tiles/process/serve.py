@@ -24,9 +24,9 @@ from tfplus.errors import RemoteError, TfplusError
 from tfplus.proto.v1 import tiles_pb2_grpc
 from tfplus.runtime import interpreter
 from tfplus.system import memory
-from tfplus.tiles.assignment import Assignment
 from tfplus.tiles.process.device import Model, TileDevice
 from tfplus.tiles.process.tile_model import TileModel
+from tfplus.tiles.step.assignment import Assignment
 from tfplus.tiles.transport import probe
 from tfplus.tiles.transport.outbox import Outbox
 from tfplus.tiles.transport.service import TilesService

@@ -7,10 +7,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from tfplus.tensors.slices import Tensors
-from tfplus.tiles.machine import Compute, Gradients
-from tfplus.tiles.messages import Floats
-from tfplus.tiles.moments import Moments
-from tfplus.tiles.results import Span
+from tfplus.tiles.step.machine import Compute
+from tfplus.tiles.step.messages import Floats, Gradients
+from tfplus.tiles.step.moments import Moments
+from tfplus.tiles.step.results import Span
 
 
 class Timed:

@@ -11,11 +11,10 @@ from tfplus.errors import ArtifactError, WorkerError
 from tfplus.runtime import interpreter
 from tfplus.tensors.slices import Tensor, Tensors, check_against
 from tfplus.tiles import masks
-from tfplus.tiles.files import KEPT
 from tfplus.tiles.grid import GroupTile
-from tfplus.tiles.machine import Gradients
-from tfplus.tiles.messages import Floats
-from tfplus.tiles.moments import Moments
+from tfplus.tiles.step.files import KEPT
+from tfplus.tiles.step.messages import Floats, Gradients
+from tfplus.tiles.step.moments import Moments
 
 _LOSS = "loss"
 # Inputs of a group that begins with a batch normalization; their gradients are named dmean, ....

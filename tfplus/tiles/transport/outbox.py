@@ -1,4 +1,7 @@
-"""The streams from one device to the others, each with a thread and a queue of its own."""
+"""The streams from one device to the others, each with a thread and a queue of its own.
+
+Sums have streams beside those of maps and gradients, which somebody waits for before computing on.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import grpc
 
 from tfplus.proto.v1 import tiles_pb2 as pb
 from tfplus.proto.v1 import tiles_pb2_grpc
-from tfplus.tiles.messages import Message, Send
+from tfplus.tiles.step.messages import Message, Send
 from tfplus.tiles.transport.framing import parts_of
 
 _CLOSE_S = 5.0
@@ -34,20 +37,28 @@ class Outbox:
 
     def __init__(self, run_id: str, peers: Sequence[str], connect: Connect) -> None:
         self._run_id, self._peers, self._connect = run_id, peers, connect
-        self._lanes: dict[int, _Lane] = {}
+        self._lock = threading.Lock()
+        # By device, and whether it is for sums.
+        self._lanes: dict[tuple[int, bool], _Lane] = {}
 
     def put(self, sends: Sequence[Send]) -> None:
-        """Takes messages; returns at once."""
+        """Takes messages, from any thread; returns at once."""
         for to, message in sends:
-            if to not in self._lanes:
-                self._lanes[to] = _Lane(self._run_id, self._connect(self._peers[to]))
-            self._lanes[to].queue.put(message)
+            self._lane(to, message.key.kind == "sum").queue.put(message)
 
     def close(self) -> None:
         """Ends all streams; what was not sent is dropped."""
-        for lane in self._lanes.values():
+        with self._lock:
+            lanes = list(self._lanes.values())
+            self._lanes.clear()
+        for lane in lanes:
             lane.close()
-        self._lanes.clear()
+
+    def _lane(self, to: int, sums: bool) -> _Lane:
+        with self._lock:
+            if (to, sums) not in self._lanes:
+                self._lanes[to, sums] = _Lane(self._run_id, self._connect(self._peers[to]))
+            return self._lanes[to, sums]
 
 
 class _Lane:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from tfplus.tiles.files import TileFiles
 from tfplus.tiles.grid import Tiling, fused
 from tfplus.tiles.planning import cost, written
 from tfplus.tiles.planning.choice import Choice
 from tfplus.tiles.planning.cluster import Cluster, Link
 from tfplus.tiles.planning.cost import StepCost
 from tfplus.tiles.planning.job import Job
+from tfplus.tiles.step.files import TileFiles
 from tfplus_export.commands.tiles.options import Wanted
 
 if TYPE_CHECKING:

@@ -3,24 +3,26 @@
 The machine knows no socket, clock or runtime: what computes is handed in, and what is to be sent is
 handed out. It ends with the sum of all gradients; whether that is applied is decided outside, once
 every device has got so far, so that a step happens everywhere or nowhere.
+
+Messages are handed out as soon as they exist: `advance` stops in front of what is computed next, so
+that others need not wait for that. The gradients' sums go on beside it, see `sums`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from tfplus.errors import StepError, TensorError
 from tfplus.tensors.slices import Tensors
-from tfplus.tiles import moments, ring
 from tfplus.tiles.exchange import Piece, between
-from tfplus.tiles.messages import Floats, Key, Kind, Message, Send
-from tfplus.tiles.moments import Moments
-from tfplus.tiles.place import Place
-
-Gradients: TypeAlias = Mapping[str, Floats]
+from tfplus.tiles.step import moments
+from tfplus.tiles.step.messages import Floats, Gradients, Key, Kind, Message, Send
+from tfplus.tiles.step.moments import Moments
+from tfplus.tiles.step.place import Place
+from tfplus.tiles.step.sums import Sums
 
 
 class Compute(Protocol):
@@ -48,12 +50,11 @@ _Waiting: TypeAlias = Generator[Sequence[Key], None, None]
 
 
 class TileStep:
-    """A step of one device; see the module. Not thread-safe."""
+    """A step of one device; see the module. Not thread-safe, but for `receive_sum`."""
 
     def __init__(self, place: Place, compute: Compute, step: int) -> None:
         self.step = step
         self.metrics: dict[str, float] = {}
-        self.gradients: Gradients | None = None
         # Name of a batch normalization → what it took.
         self.moments: dict[str, Moments] = {}
         self._place, self._compute = place, compute
@@ -65,19 +66,27 @@ class TileStep:
         self._running: _Waiting | None = None
         self._awaited: Sequence[Key] = ()
         self._expected = self._place.expected()
+        self._sums = Sums(place, step)
+
+    @property
+    def gradients(self) -> Gradients | None:
+        """The sum over all devices of each weight's gradient, once it is there."""
+        return self._sums.gradients
 
     @property
     def done(self) -> bool:
-        """Whether the sum of all gradients is there."""
-        return self.gradients is not None
+        """Whether the sum of all gradients is there, and all was handed out."""
+        return self._running is None and not self._out and self.gradients is not None
 
     @property
     def awaits(self) -> tuple[Key, ...]:
-        """What has not come yet of what the next computation needs."""
+        """What has not come yet of what is needed to go on; nothing while something computes."""
+        if self._running is None:
+            return self._sums.awaits
         return tuple(key for key in self._awaited if key not in self._inbox)
 
-    def begin(self, fetched: Floats, targets: Tensors) -> list[Send]:
-        """Starts; messages of faster devices may have come before.
+    def begin(self, fetched: Floats, targets: Tensors) -> None:
+        """Takes the samples; messages of faster devices may have come before.
 
         Args:
           fetched: float32 [batch, rows, columns, channels], the tile's part of the samples.
@@ -89,15 +98,45 @@ class TileStep:
         shape = (self._place.batch, *self._tiles[0].fetched.shape, self._channels[0])
         _check("the samples of a tile", fetched, shape)
         self._running = self._run(fetched, targets)
-        return self._go_on()
 
-    def receive(self, message: Message) -> list[Send]:
+    def receive(self, message: Message) -> None:
         """Takes a message of this step.
 
         Raises:
           StepError: nobody sends this device such a message, or not twice.
           TensorError: its values are not of the shape that the plan says.
         """
+        if message.key.kind == "sum":
+            self._out += self.receive_sum(message)
+            return
+        self._check(message)
+        self._inbox[message.key] = message.values
+
+    def receive_sum(self, message: Message) -> list[Send]:
+        """Takes a part of a sum, from any thread, also while a pass computes.
+
+        Returns:
+          What is to be sent now.
+
+        Raises:
+          StepError: as for `receive`.
+          TensorError: as for `receive`.
+        """
+        self._check(message)
+        self._used.add(message.key)
+        return self._sums.receive(message.key, message.values)
+
+    def advance(self) -> list[Send]:
+        """Computes until there is something to send, which it returns; nothing where it waits."""
+        while self._running is not None and not self._out and not self.awaits:
+            try:
+                self._awaited = next(self._running)
+            except StopIteration:
+                self._running, self._awaited = None, ()
+        out, self._out = self._out, []
+        return out
+
+    def _check(self, message: Message) -> None:
         key = message.key
         if message.step != self.step or key not in self._expected:
             raise StepError(f"step {self.step}: unexpected {key} of step {message.step}")
@@ -105,17 +144,6 @@ class TileStep:
             raise StepError(f"step {self.step}: {key} came twice")
         _check(f"{key.kind} {key.number} of device {key.sender}", message.values,
                self._expected[key])  # fmt: skip
-        self._inbox[key] = message.values
-        return self._go_on()
-
-    def _go_on(self) -> list[Send]:
-        while self._running is not None and not self.awaits:
-            try:
-                self._awaited = next(self._running)
-            except StopIteration:
-                self._running, self._awaited = None, ()
-        out, self._out = self._out, []
-        return out
 
     def _run(self, fetched: Floats, targets: Tensors) -> _Waiting:
         kept: list[Floats] = []
@@ -131,12 +159,13 @@ class TileStep:
             kept.append(fetched)
             output = self._compute.forward(group, fetched, self._moments(group))
         delta, tail_gradients = yield from self._rest(output, targets)
-        found = {name: np.zeros(shape, np.float32) for name, shape in self._place.shapes.items()}
-        found |= tail_gradients
+        self._sum(-1, tail_gradients)
+        # What was handed out is on its way before anything else is computed.
+        yield ()
         for group in reversed(range(len(self._tiles))):
             taken = self._moments(group)
             gradient, parts, slopes = self._compute.backward(group, kept.pop(), delta, taken)
-            found |= parts
+            self._sum(group, parts)
             if gradient is not None and group:
                 delta = yield from self._give_back(group, gradient)
                 if taken is not None and slopes is not None:
@@ -144,7 +173,6 @@ class TileStep:
                     every = yield from self._share("slopes", group, own)
                     x = owned.pop(group)
                     delta = moments.given_back(delta, x, taken, every, self._count(group))
-        yield from self._sum(found)
 
     def _moments(self, group: int) -> Moments | None:
         return self.moments.get(self._tiles[group].layers[0].name)
@@ -231,25 +259,11 @@ class TileStep:
             total[piece.part.within(core)] += part
         return total
 
-    def _sum(self, found: Gradients) -> _Waiting:
-        place, devices = self._place, self._place.tiling.grid.tiles
-        flat = [np.ravel(found[name]) for name in place.shapes]
-        rounds = ring.reduce(np.concatenate(flat), place.device, devices)
-        before, came = (place.device - 1) % devices, None
-        for round_ in range(2 * (devices - 1)):
-            part = next(rounds) if came is None else rounds.send(came)
-            self._send((place.device + 1) % devices, "sum", round_, part)
-            key = Key("sum", round_, before)
-            yield [key]
-            self._used.add(key)
-            came = self._inbox.pop(key)
-        total = _end(rounds, came)
-        gradients, at = dict[str, Floats](), 0
-        for name, shape in place.shapes.items():
-            size = int(np.prod(shape))
-            gradients[name] = total[at : at + size].reshape(shape)
-            at += size
-        self.gradients = gradients
+    def _sum(self, group: int, found: Gradients) -> None:
+        """Gives away the gradients of a group, zeros where this device has none; -1 is the rest."""
+        shapes = self._place.trained[group]
+        whole = {n: found.get(n, np.zeros(shape, np.float32)) for n, shape in shapes.items()}
+        self._out += self._sums.add(whole)
 
     def _take(self, kind: Kind, group: int, piece: Piece) -> Floats:
         key = Key(kind, group, piece.owner if kind == "halo" else piece.reader)
@@ -259,17 +273,6 @@ class TileStep:
     def _send(self, to: int, kind: Kind, number: int, values: Floats) -> None:
         key = Key(kind, number, self._place.device)
         self._out.append(Send(to, Message(self.step, key, np.ascontiguousarray(values))))
-
-
-def _end(rounds: Generator[Floats, Floats, Floats], last: Floats | None) -> Floats:
-    try:
-        if last is None:
-            next(rounds)
-        else:
-            rounds.send(last)
-    except StopIteration as stop:
-        return stop.value
-    raise StepError("the ring has more rounds than devices")
 
 
 def _check(what: str, values: Floats, shape: tuple[int, ...]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from tfplus.tiles import moments, ring
 from tfplus.tiles.exchange import between
 from tfplus.tiles.grid import Tiling
-from tfplus.tiles.messages import Key, Kind
+from tfplus.tiles.step import moments, ring
+from tfplus.tiles.step.messages import Key, Kind
 
 _STATISTICS: tuple[Kind, ...] = ("moments", "slopes")
 
@@ -24,14 +25,29 @@ class Place:
       device: its number.
       tail: number of the device that computes the rest of the network.
       batch: samples of a step.
-      shapes: name → shape of every trained weight, the same at every device.
+      trained: name → shape of the weights whose gradients each group makes, and behind them the
+        rest of the network; the same at every device.
     """
 
     tiling: Tiling
     device: int
     tail: int
     batch: int
-    shapes: Mapping[str, tuple[int, ...]]
+    trained: tuple[Mapping[str, tuple[int, ...]], ...]
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name → shape of every trained weight."""
+        return {name: shape for group in self.trained for name, shape in group.items()}
+
+    @cached_property
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the weights whose gradients are summed on a ring of their own."""
+        sizes = [sum(int(np.prod(s)) for s in group.values()) for group in self.trained]
+        return tuple(
+            tuple(name for group in part for name in self.trained[group])
+            for part in ring.parts(sizes)
+        )
 
     def expected(self) -> dict[Key, tuple[int, ...]]:
         """Every message that comes in a step, and the shape of its values."""
@@ -61,9 +77,11 @@ class Place:
                 found[Key("output", last, device)] = shape
             if me == device != self.tail:
                 found[Key("delta", last, self.tail)] = shape
-        edges = ring.bounds(sum(int(np.prod(s)) for s in self.shapes.values()), devices)
-        before = (me - 1) % devices
-        for round_ in range(2 * (devices - 1)):
-            chunk = ring.sent_chunk(before, round_, devices)
-            found[Key("sum", round_, before)] = (edges[chunk + 1] - edges[chunk],)
+        before, rounds = (me - 1) % devices, 2 * (devices - 1)
+        for number, names in enumerate(self.parts):
+            edges = ring.bounds(sum(int(np.prod(self.shapes[n])) for n in names), devices)
+            for round_ in range(rounds):
+                chunk = ring.sent_chunk(before, round_, devices)
+                key = Key("sum", number * rounds + round_, before)
+                found[key] = (edges[chunk + 1] - edges[chunk],)
         return found

@@ -115,7 +115,7 @@ def measure(
         return tile_measuring.steps(clients, exported[tiling], job, tile_measuring.STEPS)
 
     measured = [run(tiling) for tiling in tried]
-    cluster = tile_measuring.calibrated(wanted.cluster, measured, links)
+    cluster = tile_measuring.calibrated(wanted.cluster, job, measured, links)
     choice = wanted.with_cluster(cluster).choose(chain, job)
     if choice.best.tiling not in tried:
         measured.append(run(choice.best.tiling))

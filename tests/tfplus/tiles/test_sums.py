@@ -109,24 +109,28 @@ def test_messages_leave_before_the_next_pass() -> None:
 class Waiting(model.Model):
     """Ends the first group's backward pass once the last group's sum has gone on without it."""
 
+    began: threading.Event
     went_on: threading.Event
     waited = True
 
     def backward(self, group: int, fetched, delta, moments=None):
         if not group:
+            self.began.set()
             self.waited = self.went_on.wait(30.0)
         return super().backward(group, fetched, delta, moments)
 
 
 @pytest.mark.usefixtures("apart")
 def test_a_sum_goes_on_while_a_pass_computes() -> None:
-    files, events = model.files(2), [threading.Event(), threading.Event()]
+    files = model.files(2)
+    began, went_on = ([threading.Event() for _ in range(2)] for _ in range(2))
+    pool = ThreadPoolExecutor(16)
     opened: dict[int, Waiting] = {}
     devices: list[TileDevice] = []
 
     def open_model(content: bytes, given: Assignment) -> Waiting:
         found = opened[given.place.device] = Waiting(content, given)
-        found.went_on = events[given.place.device]
+        found.began, found.went_on = began[given.place.device], went_on[given.place.device]
         return found
 
     class Sender:
@@ -137,8 +141,16 @@ def test_a_sum_goes_on_while_a_pass_computes() -> None:
             for to, message in sends:
                 # The second round of the last group's part follows what the other one sent.
                 if message.key[:2] == ("sum", 3):
-                    events[self.given.place.device].set()
-                devices[to].deliver(self.given.run_id, message)
+                    went_on[self.given.place.device].set()
+                if message.key.kind == "sum":
+                    pool.submit(self.late, to, message)
+                else:
+                    devices[to].deliver(self.given.run_id, message)
+
+        def late(self, to: int, message: Message) -> None:
+            """No sum comes before the pass that it has to go on beside."""
+            assert began[to].wait(30.0)
+            devices[to].deliver(self.given.run_id, message)
 
         def close(self) -> None:
             return
@@ -151,7 +163,7 @@ def test_a_sum_goes_on_while_a_pass_computes() -> None:
     parts = in_memory.scatter(files.tiling, samples)
     given = [{"x": part} for part in parts]
     given[0]["y"] = np.zeros(model.BATCH, np.int32)  # type: ignore[assignment]
-    with ThreadPoolExecutor(2) as pool:
+    with pool:
         tasks = [
             pool.submit(d.step, "run", 1, g, 60.0) for d, g in zip(devices, given, strict=True)
         ]

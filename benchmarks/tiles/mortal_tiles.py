@@ -79,14 +79,14 @@ class MortalModel:
         self._model, self._fate = model, fate
         fate.loaded()
 
-    def forward(self, group: int, fetched: Floats, moments: Moments | None) -> Floats:
+    def forward(self, group: int, fetched: Sequence[Floats], moments: Moments | None) -> Floats:
         """See `Compute`."""
         self._fate.point(f"forward {group + 1}")
         return self._model.forward(group, fetched, moments)
 
     def backward(
-        self, group: int, fetched: Floats, delta: Floats, moments: Moments | None
-    ) -> tuple[Floats | None, Gradients, Moments | None]:
+        self, group: int, fetched: Sequence[Floats], delta: Floats, moments: Moments | None
+    ) -> tuple[Sequence[Floats] | None, Gradients, Moments | None]:
         """See `Compute`."""
         self._fate.point(f"backward {group + 1}")
         return self._model.backward(group, fetched, delta, moments)

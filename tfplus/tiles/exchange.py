@@ -1,4 +1,4 @@
-"""Which rectangle of a map goes from whom to whom between two groups."""
+"""Which rectangle of a map goes from whom to whom between groups."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tfplus.tiles.geometry import Rectangle
-from tfplus.tiles.grid import GroupTile, Tiling
+from tfplus.tiles.grid import Tiling
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Piece:
     part: Rectangle
 
 
-def pieces(made: Sequence[GroupTile], read: Sequence[GroupTile]) -> Iterator[Piece]:
+def pieces(cores: Sequence[Rectangle], fetched: Sequence[Rectangle]) -> Iterator[Piece]:
     """What must be known of the map between two groups, and by whom; own pieces among it.
 
     Forward a piece goes from its owner to its reader, backward its gradient goes the other way and
@@ -32,17 +32,25 @@ def pieces(made: Sequence[GroupTile], read: Sequence[GroupTile]) -> Iterator[Pie
     also where a halo is wider than the neighbour's tile.
 
     Args:
-      made: of the group that makes the map, by device.
-      read: of the group that reads it, by device.
+      cores: what each device owns of the map.
+      fetched: what each device needs of it.
     """
-    for reader, tile in enumerate(read):
-        fetched = tile.fetched
-        for owner, source in enumerate(made):
-            part = fetched.meet(source.core)
+    for reader, wanted in enumerate(fetched):
+        for owner, core in enumerate(cores):
+            part = wanted.meet(core)
             if part.pixels:
                 yield Piece(owner, reader, part)
 
 
-def between(tiling: Tiling, group: int) -> tuple[Piece, ...]:
-    """The pieces of the input of a group behind the first."""
-    return tuple(pieces(tiling.tiles[group - 1], tiling.tiles[group]))
+def between(tiling: Tiling, read: int) -> tuple[Piece, ...]:
+    """The pieces of a map that a group reads, by its number in `Tiling.reads`; none of samples."""
+    group, map_ = tiling.reads[read]
+    start = tiling.groups[group][0]
+    fetched = [
+        each.fetched
+        for tile in tiling.tiles[group]
+        for each in tile.inputs
+        if start + each.map == map_
+    ]
+    cores = [tile.core for tile in tiling.tiles[tiling.maker(map_)]]
+    return tuple(pieces(cores, fetched))

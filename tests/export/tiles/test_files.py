@@ -51,7 +51,7 @@ def opened(files, device: int) -> TileModel:
     place = given.place
     part = place.tiling.part(device)
     return TileModel(
-        files.content(device), part, given.channels(), place.shapes, place.batch,
+        files.content(device), part, place.shapes, place.batch,
         keep=files.tiling.keep, free=files.tiling.free,
     )  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_five_steps_are_those_of_keras(keep: bool, free: bool) -> None:
     with pytest.raises(ArtifactError, match="the plan says"):
         given = files.assignment("run", 0, ["", ""], 0)
         part = tiling.part(1)
-        TileModel(files.content(0), part, given.channels(), given.place.shapes, batch)
+        TileModel(files.content(0), part, given.place.shapes, batch)
 
 
 def test_what_is_kept_is_not_computed_again() -> None:
@@ -111,15 +111,15 @@ def test_what_is_kept_is_not_computed_again() -> None:
         device = opened(files, 0)
         moments = Moments(np.zeros(3, np.float32), np.ones(3, np.float32))
         x = np.random.default_rng(1).random((2, 9, 10, 3), np.float32)
-        device.forward(1, x, moments)
+        device.forward(1, [x], moments)
         dy = np.ones((2, 5, 5, 4), np.float32)
-        dx, _, _ = device.backward(1, x, dy, moments)
+        (dx,), _, _ = device.backward(1, [x], dy, moments)
         # What was kept went with it: without, the pass has not what it takes.
         if keep:
             with pytest.raises(ValueError, match="number of inputs"):
-                device.backward(1, x, dy, moments)
+                device.backward(1, [x], dy, moments)
         else:
-            again, _, _ = device.backward(1, x, dy, moments)
+            (again,), _, _ = device.backward(1, [x], dy, moments)
             assert np.array_equal(dx, again)
     assert counts[True] < counts[False]
 

@@ -65,14 +65,14 @@ class Eager:
         self.first: np.ndarray | None = None
         self.keep, self.kept = tiling.keep, {}
 
-    def forward(self, group: int, fetched: np.ndarray, moments: Any) -> np.ndarray:
+    def forward(self, group: int, fetched: Any, moments: Any) -> np.ndarray:
         x, given = self._given(group, fetched)
         if self.keep:
             y, self.kept[group] = self.tiles[group].made(x, given, self.values, moments)
             return y.numpy()
         return self.tiles[group].forward(x, given, self.values, moments).numpy()
 
-    def backward(self, group: int, fetched: np.ndarray, delta: np.ndarray, moments: Any) -> Any:
+    def backward(self, group: int, fetched: Any, delta: np.ndarray, moments: Any) -> Any:
         x, given = self._given(group, fetched)
         tile = self.tiles[group]
         dy = tf.constant(delta)
@@ -82,20 +82,23 @@ class Eager:
         )
         if slopes is not None:
             slopes = Moments(*(each.numpy() for each in slopes))
-        inside = dx.numpy()[tile.tile.fetched.within(tile.tile.regions[0])]
+        pairs = zip(dx, tile.tile.inputs, strict=True)
+        inside = [values.numpy()[each.fetched.within(each.region)] for values, each in pairs]
         if not group:
-            self.first = inside
+            (self.first,) = inside
         return (inside if group else None), {n: g.numpy() for n, g in gradients.items()}, slopes
 
     def tail(self, output: np.ndarray, targets: Mapping[str, np.ndarray]) -> Any:
         return {"loss": float((output**2).sum()) / 2}, output, {}
 
-    def _given(self, group: int, fetched: np.ndarray) -> Any:
-        tile = self.tiles[group].tile
-        x = np.zeros((BATCH, *tile.regions[0].shape, fetched.shape[-1]), np.float32)
-        x[tile.fetched.within(tile.regions[0])] = fetched
+    def _given(self, group: int, fetched: Any) -> Any:
+        tile, xs = self.tiles[group].tile, []
+        for each, values in zip(tile.inputs, fetched, strict=True):
+            x = np.zeros((BATCH, *each.region.shape, each.channels), np.float32)
+            x[each.fetched.within(each.region)] = values
+            xs.append(tf.constant(x))
         arrays = masks.of(tile)
-        return tf.constant(x), {i: tf.constant(arrays[masks.name(i)]) for i in masks.masked(tile)}
+        return xs, {i: tf.constant(arrays[masks.name(i)]) for i in masks.masked(tile)}
 
 
 def copied(layer: Any, name: str) -> Any:

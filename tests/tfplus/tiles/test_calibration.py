@@ -59,7 +59,7 @@ def replies_of(tiling: Tiling, true: Cluster, step_s: float = 90.0) -> list[pb.S
     for device in range(tiling.grid.tiles):
         spans: list[tuple[str, float]] = []
         for number, tile in enumerate(tiling.part(device), 1):
-            pairs = zip(tile.layers, tile.regions[1:], strict=True)
+            pairs = zip(tile.layers, tile.made, strict=True)
             each = [JOB.batch * x.macs_per_pixel * r.pixels for x, r in pairs]
             # Two gradients of each layer, but the samples' one; and all but the last layer again.
             backward = 2 * sum(each) - (each[0] if number == 1 else 0) + sum(each[:-1])

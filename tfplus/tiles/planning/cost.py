@@ -8,11 +8,12 @@ before a group begins; the gradients' sums go on while the passes in front are c
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfplus.tiles.grid import GroupTile, Tiling
+from tfplus.tiles.geometry import Rectangle
+from tfplus.tiles.grid import Tiling
+from tfplus.tiles.group import GroupTile
 from tfplus.tiles.layers import Chain, TiledLayer
 from tfplus.tiles.planning import memory, traffic
 from tfplus.tiles.planning.cluster import Cluster
@@ -91,26 +92,26 @@ class GroupCost:
 
 def of_group(
     tiles: Sequence[GroupTile],
-    before: Sequence[GroupTile],
+    cores: Sequence[Sequence[Rectangle]],
     job: Job,
     cluster: Cluster,
     keep: bool,
     free: bool,
 ) -> GroupCost:
-    """What a group takes, given who makes its input.
+    """What a group takes, given who makes its inputs.
 
     Args:
       tiles: of the group, by device.
-      before: tiles of which the cores are the group's input; empty for the first group.
+      cores: what each device owns of each map that it reads; empty for the first group.
       job: what is trained.
       cluster: the devices.
       keep: see `Tiling`.
       free: see `Tiling`.
     """
-    first = not before
+    first = not cores
     return GroupCost(
         max(tile_s(tile, device, job, cluster, keep, first) for device, tile in enumerate(tiles)),
-        traffic.halo_s(before, tiles, job, cluster) if before else 0.0,
+        traffic.halo_s(tiles, cores, job, cluster) if cores else 0.0,
         max(memory.held_bytes(tile, job, keep, free) for tile in tiles),
         max(memory.work_bytes(tile, job, free) for tile in tiles),
     )
@@ -145,13 +146,10 @@ def of_step(tiling: Tiling, job: Job, cluster: Cluster) -> StepCost:
     """
     groups, devices = tiling.tiles, tiling.grid.tiles
     costs = [
-        of_group(group, groups[i - 1] if i else (), job, cluster, tiling.keep, tiling.free)
-        for i, group in enumerate(groups)
+        of_group(tiles, tiling.cores_read(i), job, cluster, tiling.keep, tiling.free)
+        for i, tiles in enumerate(groups)
     ]
-    messages = [0] * devices
-    for before, after in itertools.pairwise(groups):
-        for count, more in enumerate(traffic.messages(before, after)):
-            messages[count] += more
+    messages = traffic.messages(tiling)
     for device in range(devices):
         messages[device] += (devices - 1 if device == job.tail else 1) if devices > 1 else 0
         messages[device] += 2 * (devices - 1) * sum(g[0].normalizes for g in groups)

@@ -6,7 +6,9 @@ import itertools
 from collections.abc import Sequence
 
 from tfplus.tiles import exchange
-from tfplus.tiles.grid import GroupTile, Tiling
+from tfplus.tiles.geometry import Rectangle
+from tfplus.tiles.grid import Tiling
+from tfplus.tiles.group import GroupTile
 from tfplus.tiles.planning.cluster import Cluster
 from tfplus.tiles.planning.job import Job
 from tfplus.tiles.step import moments, ring
@@ -15,39 +17,42 @@ _FLOAT = 4
 
 
 def halo_s(
-    before: Sequence[GroupTile], after: Sequence[GroupTile], job: Job, cluster: Cluster
+    tiles: Sequence[GroupTile], cores: Sequence[Sequence[Rectangle]], job: Job, cluster: Cluster
 ) -> float:
-    """Seconds of a group's halo, and of the gradient of it on its way back.
+    """Seconds of the halos of what a group reads, and of their gradients on the way back.
 
     Args:
-      before: tiles of which the cores are the group's input, by device.
-      after: of the group.
+      tiles: of the group, by device.
+      cores: what each device owns of each map that the group reads, as its inputs are numbered.
       job: what is trained.
       cluster: the devices.
     """
-    devices, pixel = len(after), after[0].layers[0].channels_in * job.batch * _FLOAT
+    devices = len(tiles)
     sent, got, count = [0] * devices, [0] * devices, [0] * devices
-    for piece in exchange.pieces(before, after):
-        if piece.owner != piece.reader:
-            size = piece.part.pixels * pixel
-            sent[piece.owner] += size
-            got[piece.reader] += size
-            count[piece.owner] += 1
-            count[piece.reader] += 1
+    for number, owned in enumerate(cores):
+        each = [tile.inputs[number] for tile in tiles]
+        for piece in exchange.pieces(owned, [x.fetched for x in each]):
+            if piece.owner != piece.reader:
+                size = piece.part.pixels * each[0].channels * job.batch * _FLOAT
+                sent[piece.owner] += size
+                got[piece.reader] += size
+                count[piece.owner] += 1
+                count[piece.reader] += 1
     # Both ways: backward, what was sent is got.
     seconds = 2 * max(*sent, *got) * 8 / cluster.bits_per_s + max(count) * cluster.message_s
-    if after[0].normalizes:
+    if tiles[0].normalizes:
         seconds += 2 * (devices - 1) * cluster.message_s
     return seconds
 
 
-def messages(before: Sequence[GroupTile], after: Sequence[GroupTile]) -> list[int]:
-    """What each device sends between two groups, both ways."""
-    found = [0] * len(after)
-    for piece in exchange.pieces(before, after):
-        if piece.owner != piece.reader:
-            found[piece.owner] += 1
-            found[piece.reader] += 1
+def messages(tiling: Tiling) -> list[int]:
+    """Halos and gradients of them that each device sends."""
+    found = [0] * tiling.grid.tiles
+    for read in range(1, len(tiling.reads)):
+        for piece in exchange.between(tiling, read):
+            if piece.owner != piece.reader:
+                found[piece.owner] += 1
+                found[piece.reader] += 1
     return found
 
 
@@ -106,9 +111,9 @@ def step_bytes(
     """
     maps, devices = tiling.chain.maps(), tiling.grid.tiles
     sent = [0] * devices
-    for group in range(1, len(tiling.groups)):
-        pixel = batch * maps[tiling.groups[group][0]][2] * _FLOAT
-        for piece in exchange.between(tiling, group):
+    for read, (_, map_) in enumerate(tiling.reads[1:], 1):
+        pixel = batch * maps[map_][2] * _FLOAT
+        for piece in exchange.between(tiling, read):
             if piece.owner != piece.reader:
                 sent[piece.owner] += piece.part.pixels * pixel
                 sent[piece.reader] += piece.part.pixels * pixel

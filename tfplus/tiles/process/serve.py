@@ -136,7 +136,7 @@ def runtime(threads: int) -> OpenModel:
         place = given.place
         part = place.tiling.part(place.device)
         return TileModel(
-            content, part, given.channels(), place.shapes, place.batch, threads,
+            content, part, place.shapes, place.batch, threads,
             keep=place.tiling.keep, free=place.tiling.free,
         )  # fmt: skip
 

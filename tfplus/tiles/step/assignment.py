@@ -37,11 +37,6 @@ class Assignment:
     peers: tuple[str, ...]
     targets: Mapping[str, tuple[tuple[int, ...], str]]
 
-    def channels(self) -> list[tuple[int, int]]:
-        """Of each group's input and output."""
-        maps = self.place.tiling.chain.maps()
-        return [(maps[a][2], maps[b][2]) for a, b in self.place.tiling.groups]
-
     def check_targets(self, given: Tensors) -> None:
         """Holds targets to what the tail takes.
 

@@ -17,6 +17,14 @@ from tfplus.tiles.step.place import Place
 KEPT = "kept_"
 
 
+def input_name(i: int) -> str:
+    """What the i-th map that a group reads is called among the inputs of its passes.
+
+    Its gradient is called `d` and this.
+    """
+    return f"x_{i}" if i else "x"
+
+
 @dataclass(frozen=True)
 class TileFiles:
     """What the devices of a tiling run.

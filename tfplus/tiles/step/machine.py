@@ -18,6 +18,7 @@ import numpy as np
 from tfplus.errors import StepError, TensorError
 from tfplus.tensors.slices import Tensors
 from tfplus.tiles.exchange import Piece, between
+from tfplus.tiles.geometry import Rectangle
 from tfplus.tiles.step import moments
 from tfplus.tiles.step.messages import Floats, Gradients, Key, Kind, Message, Send
 from tfplus.tiles.step.moments import Moments
@@ -28,17 +29,18 @@ from tfplus.tiles.step.sums import Sums
 class Compute(Protocol):
     """What computes a device's tiles, such as a runtime."""
 
-    def forward(self, group: int, fetched: Floats, moments: Moments | None) -> Floats:
-        """The tile's core of a group's output, of what the tile fetched of its input.
+    def forward(self, group: int, fetched: Sequence[Floats], moments: Moments | None) -> Floats:
+        """The tile's core of a group's output, of what the tile fetched of each of its inputs.
 
-        `moments` are those of the whole map where the group begins with a batch normalization.
+        `moments` are those of the whole first input where the group begins with a batch
+        normalization.
         """
         ...
 
     def backward(
-        self, group: int, fetched: Floats, delta: Floats, moments: Moments | None
-    ) -> tuple[Floats | None, Gradients, Moments | None]:
-        """The gradient of what was fetched, None for the first group; of weights; of moments."""
+        self, group: int, fetched: Sequence[Floats], delta: Floats, moments: Moments | None
+    ) -> tuple[Sequence[Floats] | None, Gradients, Moments | None]:
+        """The gradient of all that was fetched, None for samples; of weights; of moments."""
         ...
 
     def tail(self, output: Floats, targets: Tensors) -> tuple[dict[str, float], Floats, Gradients]:
@@ -67,6 +69,8 @@ class TileStep:
         self._awaited: Sequence[Key] = ()
         self._expected = self._place.expected()
         self._sums = Sums(place, step)
+        # By group: what a batch normalization reads of the pixels that this device owns.
+        self._normalized: dict[int, Floats] = {}
 
     @property
     def gradients(self) -> Gradients | None:
@@ -146,39 +150,64 @@ class TileStep:
                self._expected[key])  # fmt: skip
 
     def _run(self, fetched: Floats, targets: Tensors) -> _Waiting:
-        kept: list[Floats] = []
+        groups = self._place.tiling.groups
+        kept: list[list[Floats]] = []
+        # By index of a map: what this device owns of it, and of its gradient.
         owned: dict[int, Floats] = {}
-        output = np.zeros(0, np.float32)
         for group, tile in enumerate(self._tiles):
+            read = [fetched]
             if group:
                 if tile.normalizes:
-                    owned[group] = output
-                    parts = yield from self._share("moments", group, moments.sums(output))
-                    self.moments[tile.layers[0].name] = moments.of(parts, self._count(group))
-                fetched = yield from self._collect(group, output)
-            kept.append(fetched)
-            output = self._compute.forward(group, fetched, self._moments(group))
-        delta, tail_gradients = yield from self._rest(output, targets)
+                    yield from self._take_moments(group, owned[self._reads(group)[0][1]])
+                maps = [owned[map_] for _, map_ in self._reads(group)]
+                read = yield from self._exchange("halo", group, maps)
+            kept.append(read)
+            owned[groups[group][1]] = self._compute.forward(group, read, self._moments(group))
+            self._forget(owned, group + 1)
+        delta, tail_gradients = yield from self._rest(owned[groups[-1][1]], targets)
+        deltas = {groups[-1][1]: delta}
         self._sum(-1, tail_gradients)
         # What was handed out is on its way before anything else is computed.
         yield ()
         for group in reversed(range(len(self._tiles))):
-            taken = self._moments(group)
-            gradient, parts, slopes = self._compute.backward(group, kept.pop(), delta, taken)
+            taken, delta = self._moments(group), deltas.pop(groups[group][1])
+            gradients, parts, slopes = self._compute.backward(group, kept.pop(), delta, taken)
             self._sum(group, parts)
-            if gradient is not None and group:
-                delta = yield from self._give_back(group, gradient)
-                if taken is not None and slopes is not None:
-                    own = moments.encoded(slopes.mean, slopes.variance)
-                    every = yield from self._share("slopes", group, own)
-                    x = owned.pop(group)
-                    delta = moments.given_back(delta, x, taken, every, self._count(group))
+            if gradients is None or not group:
+                continue
+            given = yield from self._exchange("gradient", group, gradients)
+            if taken is not None and slopes is not None:
+                own = moments.encoded(slopes.mean, slopes.variance)
+                every = yield from self._share("slopes", group, own)
+                x = self._normalized.pop(group)
+                count = self._count(group)
+                given[0] = moments.given_back(given[0], x, taken, every, count)
+            for (_, map_), values in zip(self._reads(group), given, strict=True):
+                # Groups in their order, so that a step repeats to the last bit.
+                deltas[map_] = deltas[map_] + values if map_ in deltas else values
+
+    def _reads(self, group: int) -> list[tuple[int, int]]:
+        """Number and map of all that a group reads."""
+        every = enumerate(self._place.tiling.reads)
+        return [(number, map_) for number, (reader, map_) in every if reader == group]
+
+    def _forget(self, owned: dict[int, Floats], group: int) -> None:
+        """Drops maps that no group from this one on reads."""
+        later = {map_ for reader, map_ in self._place.tiling.reads if reader >= group}
+        last = self._place.tiling.groups[-1][1]
+        for map_ in [m for m in owned if m not in later and m != last]:
+            del owned[map_]
+
+    def _take_moments(self, group: int, x: Floats) -> _Waiting:
+        self._normalized[group] = x
+        parts = yield from self._share("moments", group, moments.sums(x))
+        self.moments[self._tiles[group].layers[0].name] = moments.of(parts, self._count(group))
 
     def _moments(self, group: int) -> Moments | None:
         return self.moments.get(self._tiles[group].layers[0].name)
 
     def _count(self, group: int) -> int:
-        return self._place.batch * self._tiles[group].input_map.pixels
+        return self._place.batch * self._tiles[group].inputs[0].whole.pixels
 
     def _share(
         self, kind: Kind, group: int, own: Floats
@@ -190,25 +219,48 @@ class TileStep:
                 self._send(device, kind, group, own)
         keys = [Key(kind, group, device) for device in devices]
         yield [key for key in keys if key.sender != me]
-        self._used.update(keys)
-        return [own if key.sender == me else self._inbox.pop(key) for key in keys]
+        return [own if key.sender == me else self._taken(key) for key in keys]
 
-    def _collect(self, group: int, output: Floats) -> Generator[Sequence[Key], None, Floats]:
-        """Sends parts of the last group's output to who needs them, and gets what is needed."""
-        me, core, tile = self._place.device, self._tiles[group - 1].core, self._tiles[group]
-        whole = np.empty((self._place.batch, *tile.fetched.shape, output.shape[-1]), np.float32)
-        mine = between(self._place.tiling, group)
-        for piece in mine:
-            if piece.owner == me != piece.reader:
-                self._send(piece.reader, "halo", group, output[piece.part.within(core)])
-        waited = [p for p in mine if p.reader == me]
-        keys = [Key("halo", group, p.owner) for p in waited if p.owner != me]
-        yield keys
-        for piece in waited:
-            own = piece.owner == me
-            part = output[piece.part.within(core)] if own else self._take("halo", group, piece)
-            whole[piece.part.within(tile.fetched)] = part
-        return whole
+    def _exchange(
+        self, kind: Kind, group: int, own: Sequence[Floats]
+    ) -> Generator[Sequence[Key], None, list[Floats]]:
+        """Brings parts of the maps that a group reads from their owners to their readers.
+
+        Gradients go the other way, and are added up. Both by what the group reads: `own` has what
+        this device owns of each map, or its gradients of what it fetched.
+        """
+        place, me, back = self._place, self._place.device, kind == "gradient"
+        found: list[Floats] = []
+        routes = [(n, map_, between(place.tiling, n)) for n, map_ in self._reads(group)]
+
+        def ends(piece: Piece) -> tuple[int, int]:
+            return (piece.reader, piece.owner) if back else (piece.owner, piece.reader)
+
+        frames: list[tuple[Rectangle, Rectangle]] = []
+        for (number, map_, pieces), each, values in zip(
+            routes, self._tiles[group].inputs, own, strict=True
+        ):
+            core = self._tiles[place.tiling.maker(map_)].core
+            frames.append((each.fetched, core) if back else (core, each.fetched))
+            for piece in pieces:
+                giver, taker = ends(piece)
+                if giver == me != taker:
+                    self._send(taker, kind, number, values[piece.part.within(frames[-1][0])])
+        waited = [(n, *ends(piece)) for n, _, pieces in routes for piece in pieces]
+        yield [Key(kind, n, giver) for n, giver, taker in waited if taker == me != giver]
+        for (number, _, pieces), (source, target), values in zip(routes, frames, own, strict=True):
+            total = np.zeros((place.batch, *target.shape, values.shape[-1]), np.float32)
+            # In the order of devices, so that a step repeats to the last bit.
+            for piece in pieces:
+                giver, taker = ends(piece)
+                if taker == me:
+                    total[piece.part.within(target)] += (
+                        values[piece.part.within(source)]
+                        if giver == me
+                        else self._taken(Key(kind, number, giver))
+                    )
+            found.append(total)
+        return found
 
     def _rest(
         self, output: Floats, targets: Tensors
@@ -219,16 +271,14 @@ class TileStep:
             self._send(place.tail, "output", last, output)
             key = Key("delta", last, place.tail)
             yield [key]
-            self._used.add(key)
-            return self._inbox.pop(key), {}
+            return self._taken(key), {}
         cores = [tile.core for tile in place.tiling.tiles[-1]]
         yield [Key("output", last, i) for i in range(len(cores)) if i != place.device]
         rows, columns, channels = place.tiling.chain.maps()[-1]
         whole = np.empty((place.batch, rows, columns, channels), np.float32)
         for device, core in enumerate(cores):
-            key = Key("output", last, device)
-            self._used.add(key)
-            part = output if device == place.device else self._inbox.pop(key)
+            own = device == place.device
+            part = output if own else self._taken(Key("output", last, device))
             whole[:, slice(*core.rows), slice(*core.columns)] = part
         self.metrics, delta, gradients = self._compute.tail(whole, targets)
         parts = [delta[:, slice(*core.rows), slice(*core.columns)] for core in cores]
@@ -237,36 +287,13 @@ class TileStep:
                 self._send(device, "delta", last, part)
         return np.ascontiguousarray(parts[place.device]), gradients
 
-    def _give_back(self, group: int, gradient: Floats) -> Generator[Sequence[Key], None, Floats]:
-        """Brings parts of a gradient to the owners of their pixels, who add them up."""
-        me, core, tile = self._place.device, self._tiles[group - 1].core, self._tiles[group]
-        mine = between(self._place.tiling, group)
-        for piece in mine:
-            if piece.reader == me != piece.owner:
-                self._send(piece.owner, "gradient", group,
-                           gradient[piece.part.within(tile.fetched)])  # fmt: skip
-        # In the order of devices, so that a step repeats to the last bit.
-        waited = [p for p in mine if p.owner == me]
-        yield [Key("gradient", group, p.reader) for p in waited if p.reader != me]
-        total = np.zeros((self._place.batch, *core.shape, gradient.shape[-1]), np.float32)
-        for piece in waited:
-            own = piece.reader == me
-            part = (
-                gradient[piece.part.within(tile.fetched)]
-                if own
-                else self._take("gradient", group, piece)
-            )
-            total[piece.part.within(core)] += part
-        return total
-
     def _sum(self, group: int, found: Gradients) -> None:
         """Gives away the gradients of a group, zeros where this device has none; -1 is the rest."""
         shapes = self._place.trained[group]
         whole = {n: found.get(n, np.zeros(shape, np.float32)) for n, shape in shapes.items()}
         self._out += self._sums.add(whole)
 
-    def _take(self, kind: Kind, group: int, piece: Piece) -> Floats:
-        key = Key(kind, group, piece.owner if kind == "halo" else piece.reader)
+    def _taken(self, key: Key) -> Floats:
         self._used.add(key)
         return self._inbox.pop(key)
 

@@ -25,7 +25,9 @@ class Key(NamedTuple):
         input, for the owner of those pixels; `sum`, a part of the sum over all devices; `moments`,
         a device's part of the statistics that a batch normalization takes, and `slopes`, of their
         gradient.
-      number: the group; of a `sum` the round of the ring, counted on from part to part.
+      number: of a `halo` and a `gradient` what is read, as `Tiling.reads` numbers it: the group,
+        where each reads one map; else the group; of a `sum` the round of the ring, counted on
+        from part to part.
       sender: number of the device that sends it.
     """
 

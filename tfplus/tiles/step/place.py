@@ -55,21 +55,18 @@ class Place:
         devices, tiles = tiling.grid.tiles, tiling.part(self.device)
         maps = [c for _, _, c in tiling.chain.maps()]
         found: dict[Key, tuple[int, ...]] = {}
-        for group in range(1, len(tiling.groups)):
-            channels = maps[tiling.groups[group][0]]
-            for piece in between(tiling, group):
-                shape = (batch, *piece.part.shape, channels)
+        for number, (_, map_) in enumerate(tiling.reads[1:], 1):
+            for piece in between(tiling, number):
+                shape = (batch, *piece.part.shape, maps[map_])
                 if piece.reader == me != piece.owner:
-                    found[Key("halo", group, piece.owner)] = shape
+                    found[Key("halo", number, piece.owner)] = shape
                 if piece.owner == me != piece.reader:
-                    found[Key("gradient", group, piece.reader)] = shape
-            if tiles[group].normalizes:
+                    found[Key("gradient", number, piece.reader)] = shape
+        for group, tile in enumerate(tiles):
+            if tile.normalizes:
+                shape = (moments.NUMBERS * tile.layers[0].channels_in,)
                 for kind in _STATISTICS:
-                    found |= {
-                        Key(kind, group, device): (moments.NUMBERS * channels,)
-                        for device in range(devices)
-                        if device != me
-                    }
+                    found |= {Key(kind, group, d): shape for d in range(devices) if d != me}
         last = len(tiling.groups)
         for device, tile in enumerate(tiling.tiles[-1]):
             shape = (batch, *tile.core.shape, maps[-1])

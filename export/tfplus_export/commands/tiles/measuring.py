@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from tfplus.tiles.grid import Tiling, fused
+from tfplus.tiles.grid import Tiling, apart, fused
 from tfplus.tiles.planning import cost, written
 from tfplus.tiles.planning.choice import Choice
 from tfplus.tiles.planning.cluster import Cluster, Link
@@ -90,7 +90,6 @@ def measure(
 
     chain = training.tiled.chain
     first = wanted.choose(chain, job)
-    apart = tuple((i, i + 1) for i in range(len(chain.layers)))
     grid = first.best.tiling.grid
     tried = [first.best.tiling]
     if wanted.groups is None:
@@ -100,7 +99,7 @@ def measure(
         tried.extend(
             c.tiling
             for c in more
-            if c.tiling.groups in (fused(chain), apart)
+            if c.tiling.groups in (fused(chain), apart(chain))
             and (limit is None or c.cost.memory_bytes <= limit)
             and c.tiling != first.best.tiling
         )

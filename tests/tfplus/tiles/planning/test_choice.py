@@ -86,7 +86,8 @@ def test_redundant_products_are_those_beyond_a_share() -> None:
 def maps_of(tile) -> list[int]:
     layers = tile.layers
     channels = [layers[0].channels_in, *(layer.channels_out for layer in layers)]
-    return [r.pixels * c for r, c in zip(tile.regions, channels, strict=True)]
+    regions = [tile.inputs[0].region, *tile.made]
+    return [r.pixels * c for r, c in zip(regions, channels, strict=True)]
 
 
 def test_what_is_kept_or_freed_is_paid_in_memory_or_products() -> None:
@@ -100,7 +101,7 @@ def test_what_is_kept_or_freed_is_paid_in_memory_or_products() -> None:
     again = sum(
         JOB.batch * layer.macs_per_pixel * region.pixels
         for tile in plans[False, False].part(1)
-        for layer, region in zip(tile.layers[:-1], tile.regions[1:-1], strict=True)
+        for layer, region in zip(tile.layers[:-1], tile.made[:-1], strict=True)
     )
     macs = {k: c.devices[1].macs for k, c in found.items()}
     assert macs[False, False] - macs[True, False] == again > 0

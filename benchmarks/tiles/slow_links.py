@@ -39,8 +39,8 @@ _HEAD = (
 def table(rows: list[tuple[int, Row]], model: str, batch: int, steps: int) -> str:
     """For people, and for the document."""
     lines = [
-        f"{model}, batch {batch}, {steps} steps, medians; processes of {cores.usable()} cores, each "
-        "behind a token bucket of the link's rate.\n",
+        f"{model}, batch {batch}, {steps} steps, medians; processes of {cores.usable()} cores, "
+        "each behind a token bucket of the link's rate.\n",
         _HEAD,
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -67,10 +67,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--write", action="store_true", help="Put the table into docs/tiles.md.")
     options = parser.parse_args()
-    if min(options.batch_size, options.steps, *options.mbits) < 1 or not 2 <= options.devices <= 64:
-        parser.error(
-            "expected --batch-size, --steps and --mbits of at least 1, and 2 to 64 devices"
-        )
+    least = min(options.batch_size, options.steps, *options.mbits)
+    if least < 1 or not 2 <= options.devices <= 64:
+        parser.error("expected --batch-size, --steps, --mbits of at least 1, and 2 to 64 devices")
     refused = shaped.refusal()
     if refused:
         print(f"skipped: {refused}", file=sys.stderr)

@@ -67,22 +67,24 @@ def tail_s(tiling: Tiling, job: Job, cluster: Cluster) -> float:
 def reduce_s(tiling: Tiling, cluster: Cluster, backward_s: Sequence[float]) -> float:
     """Seconds that the sums of all gradients take behind the last backward pass.
 
-    Parts are summed one after the other, each from when its gradients exist, and beside computing
-    alone: what a halo takes meanwhile is not taken to be shared with them.
+    The bytes of parts follow each other, each part's from when its gradients exist; messages of
+    several parts are on their way at once. All that is beside computing alone: what halos take
+    meanwhile is not taken to be shared with them.
 
     Args:
       tiling: the plan.
       cluster: the devices.
       backward_s: seconds of each group's backward pass, of the slowest device.
     """
-    devices, sizes, done = tiling.grid.tiles, summed(tiling), 0.0
+    devices, sizes, sent, done = tiling.grid.tiles, summed(tiling), 0.0, 0.0
+    rounds = 2 * (devices - 1)
     for part in ring.parts(sizes):
         edges = ring.bounds(sum(sizes[i] for i in part), devices)
         largest = max(b - a for a, b in itertools.pairwise(edges)) * _FLOAT
         # A part is whole with its foremost group; the rest of the network is before all of them.
         ready = sum(backward_s[min(part) :])
-        seconds = largest * 8 / cluster.bits_per_s + cluster.message_s
-        done = max(done, ready) + 2 * (devices - 1) * seconds
+        sent = max(sent, ready) + rounds * largest * 8 / cluster.bits_per_s
+        done = sent + rounds * cluster.message_s
     return max(done - sum(backward_s), 0.0)
 
 

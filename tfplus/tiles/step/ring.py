@@ -65,6 +65,8 @@ def reduce(vector: Floats, device: int, devices: int) -> Generator[Floats, Float
       The sum over all devices, float32 [n].
     """
     total = np.array(vector, np.float32)
+    # Its memory is wanted while the ring goes round.
+    del vector
     edges = bounds(len(total), devices)
     for round_ in range(2 * (devices - 1)):
         outgoing = sent_chunk(device, round_, devices)

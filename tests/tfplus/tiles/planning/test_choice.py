@@ -11,7 +11,7 @@ from tests.tfplus.tiles import reference
 from tfplus.errors import UsageError
 from tfplus.tiles.grid import Grid, Tiling, every_grouping
 from tfplus.tiles.layers import Chain, TiledLayer, Window
-from tfplus.tiles.planning import choice, cost, grids, picture, written
+from tfplus.tiles.planning import choice, cost, grids, picture, traffic, written
 from tfplus.tiles.planning.cluster import Cluster
 from tfplus.tiles.planning.job import Job
 
@@ -63,6 +63,22 @@ def test_slow_links_fuse_and_slow_devices_do_not() -> None:
     few = choice.choose(CHAIN, grid, JOB, Cluster(1e12, 1e9, 0.1)).best
     many = choice.choose(CHAIN, grid, JOB, FAST).best
     assert len(few.tiling.groups) < len(many.tiling.groups)
+
+
+def test_sums_are_hidden_by_the_passes_beside_them() -> None:
+    a = reference.convolution("a", (8, 8), (2, 200))
+    b = reference.convolution("b", (8, 8), (200, 100))
+    chain = Chain("m", (a, b), "", 40_000)
+    link = Cluster(bits_per_s=1e6, message_s=0.25)
+    split, fused = (Tiling(chain, Grid.even(2, 1), g) for g in (((0, 1), (1, 2)), ((0, 2),)))
+    # Two rounds of half of the numbers each: what a sum takes of the link, the messages apart.
+    rest, last, first = (4 * n * 8 / 1e6 for n in (40_000, 180_000, 3_600))
+    assert traffic.reduce_s(split, link, [0.0, 0.0]) == pytest.approx(rest + last + first + 0.5)
+    # The rest's is done in the last group's pass, of that group's a second remains behind all.
+    found = traffic.reduce_s(split, link, [last - 1.0, 2 * rest])
+    assert found == pytest.approx(1.0 + first + 0.5)
+    assert traffic.reduce_s(split, link, [2 * last, 2 * rest]) == pytest.approx(first + 0.5)
+    assert traffic.reduce_s(fused, link, [2 * rest]) == pytest.approx(last + first + 0.5)
 
 
 def test_redundant_products_are_those_beyond_a_share() -> None:

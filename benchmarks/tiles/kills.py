@@ -36,8 +36,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "export"), str(ROOT / "benchmarks")]
 from tfplus.fleet.tiles import training as tile_training  # noqa: E402
 from tfplus.fleet.tiles.training import Lost, Samples  # noqa: E402
 from tfplus.tensors.slices import Tensor, Tensors  # noqa: E402
-from tfplus.tiles.files import TileFiles  # noqa: E402
 from tfplus.tiles.grid import Grid, Tiling  # noqa: E402
+from tfplus.tiles.step.files import TileFiles  # noqa: E402
 from tiles.mortal_devices import device, report  # noqa: E402
 
 DEVICES, BATCH, STEPS, SIDE, CLASSES = 4, 8, 7, 16, 4

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from tfplus.fleet.clients.tiles_client import TilesClient
-from tfplus.tiles.assignment import Assignment
+from tfplus.tiles.step.assignment import Assignment
 
 _PROGRAM = Path(__file__).parent / "mortal_tiles.py"
 

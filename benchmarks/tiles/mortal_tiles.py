@@ -24,12 +24,11 @@ from unittest import mock
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
 from tfplus.tensors.slices import Tensor, Tensors  # noqa: E402
-from tfplus.tiles.assignment import Assignment  # noqa: E402
-from tfplus.tiles.machine import Gradients  # noqa: E402
-from tfplus.tiles.messages import Floats, Send  # noqa: E402
-from tfplus.tiles.moments import Moments  # noqa: E402
 from tfplus.tiles.process import serve  # noqa: E402
 from tfplus.tiles.process.device import Model, Sender  # noqa: E402
+from tfplus.tiles.step.assignment import Assignment  # noqa: E402
+from tfplus.tiles.step.messages import Floats, Gradients, Send  # noqa: E402
+from tfplus.tiles.step.moments import Moments  # noqa: E402
 
 
 class Fate:
@@ -80,14 +79,14 @@ class MortalModel:
         self._model, self._fate = model, fate
         fate.loaded()
 
-    def forward(self, group: int, fetched: Floats, moments: Moments | None) -> Floats:
+    def forward(self, group: int, fetched: Sequence[Floats], moments: Moments | None) -> Floats:
         """See `Compute`."""
         self._fate.point(f"forward {group + 1}")
         return self._model.forward(group, fetched, moments)
 
     def backward(
-        self, group: int, fetched: Floats, delta: Floats, moments: Moments | None
-    ) -> tuple[Floats | None, Gradients, Moments | None]:
+        self, group: int, fetched: Sequence[Floats], delta: Floats, moments: Moments | None
+    ) -> tuple[Sequence[Floats] | None, Gradients, Moments | None]:
         """See `Compute`."""
         self._fate.point(f"backward {group + 1}")
         return self._model.backward(group, fetched, delta, moments)

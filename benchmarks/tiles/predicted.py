@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tfplus.tiles.grid import fused
+from tfplus.tiles.grid import apart, fused
 from tfplus.tiles.layers import Chain
 from tfplus.tiles.planning import choice, cost, grids
 from tfplus.tiles.planning.choice import Candidate, Choice
@@ -68,12 +68,11 @@ def fastest(
             tell(f"planning for {count} devices of {profile}")
             found = plans(chain, count, job, cluster, (False, True), False)
             step = found.best.cost.step_s
-            apart = tuple((i, i + 1) for i in range(len(chain.layers)))
             yield Row(
                 profile,
                 found.best,
                 core / step,
-                _least(found, apart) / step,
+                _least(found, apart(chain)) / step,
                 _least(found, fused(chain)) / step,
             )
 

@@ -72,8 +72,10 @@ class Row:
     within: bool
 
 
-def held_against(training: Any, devices: int, job: Job, steps: int) -> list[Row]:
-    """Plans for so many processes, and trains."""
+def held_against(
+    training: Any, devices: int, job: Job, steps: int, hosts: Sequence[str] | None = None
+) -> list[Row]:
+    """Plans for so many processes, at loopback addresses that may be given, and trains."""
     from tfplus.fleet.clients.tiles_client import TilesClient
     from tfplus.fleet.local_devices import LocalDevices
     from tfplus.fleet.tiles import measuring as tile_measuring
@@ -83,7 +85,7 @@ def held_against(training: Any, devices: int, job: Job, steps: int) -> list[Row]
     found: list[Row] = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        local = stack.enter_context(LocalDevices(devices, None, folder))
+        local = stack.enter_context(LocalDevices(devices, None, folder, hosts))
         clients = [stack.enter_context(TilesClient(d.address)) for d in local.devices]
         wanted = Wanted(devices, None, None, Cluster())
         known = measuring.measure(clients, training, wanted, job, _tell)

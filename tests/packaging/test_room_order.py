@@ -23,10 +23,10 @@ ORDER = {
         errors proto proto.v1 system tensors codecs wire pairing tflite model_file data.store
         data.formats data measure runtime features training feature_server.state
         feature_server.state.migrations feature_server.state.migrations.versions feature_server
-        profiling report benchmark decoupling tiles tiles.planning tiles.calibration tiles.transport
-        tiles.process gossip gossip.mixing gossip.core gossip.membership.swim gossip.membership
-        gossip.compression gossip.transport gossip.simulation fleet.clients fleet fleet.tiles api
-        campaign.planning campaign campaign.figures demo cli cli.text cli.commands
+        profiling report benchmark decoupling tiles tiles.step tiles.planning tiles.calibration
+        tiles.transport tiles.process gossip gossip.mixing gossip.core gossip.membership.swim
+        gossip.membership gossip.compression gossip.transport gossip.simulation fleet.clients fleet
+        fleet.tiles api campaign.planning campaign campaign.figures demo cli cli.text cli.commands
         cli.commands.gossip cli.commands.jobs __main__
     """,
     "tfplus_agent": """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -39,21 +40,29 @@ class LocalDevices:
       count: how many.
       memory_bytes: how much more than an idle device each may take; None for no limit.
       log: folder that what they say goes to.
+      hosts: loopback address of each; None for the same one.
 
     Raises:
       WorkerError: one does not start.
     """
 
-    def __init__(self, count: int, memory_bytes: int | None, log: Path) -> None:
+    def __init__(
+        self,
+        count: int,
+        memory_bytes: int | None,
+        log: Path,
+        hosts: Sequence[str] | None = None,
+    ) -> None:
         self.devices: list[LocalDevice] = []
         started: list[subprocess.Popen[bytes]] = []
         limit = [] if memory_bytes is None else ["--memory", str(memory_bytes)]
         try:
             for number in range(count):
+                host = [] if hosts is None else ["--host", hosts[number]]
                 with (log / f"device-{number}.log").open("wb") as out:
                     started.append(
                         subprocess.Popen(  # noqa: S603 (this very Python and module)
-                            child_process.command(_MODULE, *limit),
+                            child_process.command(_MODULE, *limit, *host),
                             stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE,
                             stderr=out,

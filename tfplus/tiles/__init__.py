@@ -11,8 +11,8 @@ After Rama, Threadgill and Gerstlauer, Distributed Convolutional Neural Network 
 and Edge Clusters, arXiv 2409.09083. Nothing here opens a socket or a file or imports TensorFlow:
 
 - `layers`: what is known of a network; `geometry`: intervals and windows; `grid`: tiles and groups.
-- `exchange`: which rectangle goes from whom to whom; `messages` and `machine`: a device's part of a
-  step, events in and messages out; `ring`: the sum over all devices.
+- `exchange`: which rectangle goes from whom to whom.
+- `step`: a device's part of a step, events in and messages out; the sums over all devices.
 - `planning`: what a plan takes, and the best one; `calibration`: measured speeds instead of assumed
   ones.
 - `transport`: the same messages over gRPC, a process that computes, and who leads it.

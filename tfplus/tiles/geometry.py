@@ -65,22 +65,6 @@ def read_by(window: Window, outputs: Interval) -> Interval:
     return Interval(start, (outputs.stop - 1) * window.stride - window.before + window.size)
 
 
-def needed(windows: Sequence[Window], outputs: Interval) -> tuple[Interval, ...]:
-    """The rows that fused layers need of every map, to make some rows of the last one.
-
-    Args:
-      windows: of the layers, in order.
-      outputs: of the last map.
-
-    Returns:
-      Of the input and behind each layer; the last is `outputs`.
-    """
-    found = [outputs]
-    for window in reversed(windows):
-        found.append(read_by(window, found[-1]))
-    return tuple(reversed(found))
-
-
 def halo(windows: Sequence[Window]) -> tuple[int, int]:
     """Rows that fused layers read beyond a tile's own input, in front of it and behind it.
 

@@ -1,4 +1,4 @@
-"""A grid of tiles, groups of layers, and what each tile needs of each map."""
+"""A grid of tiles, and groups of layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tfplus.errors import UsageError
-from tfplus.tiles.geometry import Interval, Rectangle, needed, split
+from tfplus.tiles import graph
+from tfplus.tiles.geometry import Rectangle, split
+from tfplus.tiles.group import GroupTile, tile
 from tfplus.tiles.layers import Chain, TiledLayer
 
 
@@ -86,50 +88,6 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class GroupTile:
-    """What one device computes of one group.
-
-    Attributes:
-      layers: of the group.
-      regions: what it needs of the group's input and makes behind each layer; a part of it may lie
-        beyond the border, where it is zero. The last is the tile's core of the group's output.
-    """
-
-    layers: tuple[TiledLayer, ...]
-    regions: tuple[Rectangle, ...]
-
-    @property
-    def normalizes(self) -> bool:
-        """Whether its first layer takes statistics of the whole batch and map."""
-        return self.layers[0].kind == "normalization"
-
-    @property
-    def core(self) -> Rectangle:
-        """The part of the group's output that this tile owns."""
-        return self.regions[-1]
-
-    @property
-    def input_map(self) -> Rectangle:
-        """The whole map that the group reads."""
-        return whole(self.layers[0].rows.inputs, self.layers[0].columns.inputs)
-
-    @cached_property
-    def fetched(self) -> Rectangle:
-        """What it reads of the map that exists: its region without what lies beyond the border."""
-        return self.regions[0].meet(self.input_map)
-
-    @property
-    def shape_key(self) -> tuple[tuple[int, int], ...]:
-        """Tiles of equal keys are computed by one file."""
-        return tuple(region.shape for region in self.regions)
-
-    @cached_property
-    def pixels(self) -> tuple[int, ...]:
-        """Pixels behind each layer that this tile computes, the redundant ones among them."""
-        return tuple(region.pixels for region in self.regions[1:])
-
-
-@dataclass(frozen=True)
 class Tiling:
     """A chain of layers cut into groups and tiles.
 
@@ -154,13 +112,21 @@ class Tiling:
         """By group, then by device.
 
         Raises:
-          UsageError: the groups do not follow each other, or a tile would have no pixel.
+          UsageError: the groups do not follow each other, a branch begins within a group and goes
+            on behind it, or a tile would have no pixel.
         """
-        expected = 0
+        expected, ends = 0, list[int]()
         for start, stop in self.groups:
             if start != expected or stop <= start:
                 raise UsageError(f"groups {list(self.groups)}: expected them to follow each other")
             expected = stop
+            if not graph.splits(self.chain.layers, stop, ends):
+                raise UsageError(
+                    f"a group cannot end behind layer '{self.chain.layers[stop - 1].name}': layers "
+                    "further on also read a map from in front of it, which must be the last of a "
+                    "group"
+                )
+            ends.append(stop)
             for layer in self.chain.layers[start + 1 : stop]:
                 if layer.kind == "normalization":
                     raise UsageError(
@@ -170,6 +136,25 @@ class Tiling:
         if expected != len(self.chain.layers):
             raise UsageError(f"groups end at layer {expected} of {len(self.chain.layers)}")
         return tuple(group_tiles(self.chain.layers[a:b], self.grid) for a, b in self.groups)
+
+    @cached_property
+    def reads(self) -> tuple[tuple[int, int], ...]:
+        """(group, index of a map) of every map that a group reads; the first is the samples."""
+        return tuple(
+            (group, self.groups[group][0] + each.map)
+            for group, tiles in enumerate(self.tiles)
+            for each in tiles[0].inputs
+        )
+
+    def maker(self, map_: int) -> int:
+        """The group that makes a map which others read."""
+        return next(i for i, (_, stop) in enumerate(self.groups) if stop == map_)
+
+    def cores_read(self, group: int) -> list[tuple[Rectangle, ...]]:
+        """What each device owns of each map that a group reads; of the samples nobody owns any."""
+        maps = self.chain.maps()
+        read = [map_ for reader, map_ in self.reads if reader == group and map_]
+        return [self.grid.cores(*maps[map_][:2]) for map_ in read]
 
     def part(self, device: int) -> tuple[GroupTile, ...]:
         """What one device computes, by group."""
@@ -191,24 +176,22 @@ def group_tiles(layers: Sequence[TiledLayer], grid: Grid) -> tuple[GroupTile, ..
             f"a grid of {grid.shown} cannot cut: choose fewer tiles, or end the tiled layers "
             "before it (--layers)"
         ) from None
-    found: list[GroupTile] = []
-    for core in cores:
-        rows = needed([layer.rows for layer in layers], core.rows)
-        columns = needed([layer.columns for layer in layers], core.columns)
-        regions = tuple(Rectangle(r, c) for r, c in zip(rows, columns, strict=True))
-        found.append(GroupTile(tuple(layers), regions))
-    return tuple(found)
-
-
-def whole(rows: int, columns: int) -> Rectangle:
-    """All of a map."""
-    return Rectangle(Interval(0, rows), Interval(0, columns))
+    return tuple(tile(layers, core) for core in cores)
 
 
 def fused(chain: Chain) -> tuple[tuple[int, int], ...]:
     """As few groups as can be: one, but that a batch normalization begins another."""
-    starts = [i for i, layer in enumerate(chain.layers) if not i or layer.kind == "normalization"]
-    return tuple(itertools.pairwise([*starts, len(chain.layers)]))
+    starts = {i for i, layer in enumerate(chain.layers) if i and layer.kind == "normalization"}
+    return tuple(itertools.pairwise([0, *graph.ends(chain.layers, starts)]))
+
+
+def apart(chain: Chain) -> tuple[tuple[int, int], ...]:
+    """As many groups as can be: one for each layer, but where a branch reads the samples."""
+    ends: list[int] = []
+    for stop in range(1, len(chain.layers) + 1):
+        if graph.splits(chain.layers, stop, ends):
+            ends.append(stop)
+    return tuple(itertools.pairwise([0, *ends]))
 
 
 def every_grouping(count: int) -> list[tuple[tuple[int, int], ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -11,7 +10,8 @@ from typing import Any, Literal, get_args
 from tfplus.errors import UsageError
 from tfplus.system import checked_json
 
-Kind = Literal["convolution", "depthwise", "maximum", "average", "elementwise", "normalization"]
+Kind = Literal["convolution", "depthwise", "maximum", "average", "elementwise", "normalization",
+               "addition"]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # Rows, channels: of what a plan may say.
 _MOST = 2**20
@@ -80,6 +80,8 @@ class TiledLayer:
       macs_per_pixel: multiplications and additions for one output pixel of one sample.
       parameters: trained numbers.
       activated: whether it has an activation of its own behind its products.
+      back: which maps it reads, counted back from its own: 1 is the map in front of it. Several
+        for an addition, whose maps are of one shape.
     """
 
     name: str
@@ -91,6 +93,7 @@ class TiledLayer:
     macs_per_pixel: int = 0
     parameters: int = 0
     activated: bool = False
+    back: tuple[int, ...] = (1,)
 
     @property
     def pads(self) -> bool:
@@ -125,6 +128,13 @@ class Chain:
         if not 1 <= count <= len(self.layers):
             raise UsageError(
                 f"--layers {count}: expected 1 to {len(self.layers)}; {self.stopped_by}"
+            )
+        read = {i + 1 - b for i, x in enumerate(self.layers) if i >= count for b in x.back}
+        if any(m < count for m in read):
+            raise UsageError(
+                f"--layers {count}: a layer behind '{self.layers[count - 1].name}' reads another "
+                "map, too, as a sum of branches does: end the tiles in front of the branches, or "
+                "behind their sum"
             )
         cut = self.layers[count:]
         return dataclasses.replace(
@@ -193,6 +203,7 @@ def _layer(fields: PlanFields) -> TiledLayer:
         fields.integer("macs_per_pixel"),
         fields.integer("parameters"),
         "activated" in fields and fields.boolean("activated"),
+        fields.integers("back", 1) if "back" in fields else (1,),
     )
 
 
@@ -207,12 +218,16 @@ def check(layers: Sequence[TiledLayer]) -> None:
     """Refuses layers that do not follow each other.
 
     Raises:
-      UsageError: there are none, or the map that one makes is not what the next one reads.
+      UsageError: there are none, or a map that one reads is not there, or of another shape.
     """
     if not layers:
         raise UsageError("a chain of layers: expected at least one, got none")
-    for before, after in itertools.pairwise(layers):
-        made = before.rows.outputs, before.columns.outputs, before.channels_out
-        read = after.rows.inputs, after.columns.inputs, after.channels_in
-        if made != read:
-            raise UsageError(f"layer '{after.name}' reads {read}, '{before.name}' makes {made}")
+    for i, layer in enumerate(layers):
+        if not layer.back or max(layer.back) > i + 1 or (
+            layer.kind != "addition" and len(layer.back) > 1):  # fmt: skip
+            raise UsageError(f"layer '{layer.name}' reads maps {list(layer.back)} before its own")
+        read = layer.rows.inputs, layer.columns.inputs, layer.channels_in
+        for before in (layers[i - back] for back in layer.back if back <= i):
+            made = before.rows.outputs, before.columns.outputs, before.channels_out
+            if made != read:
+                raise UsageError(f"layer '{layer.name}' reads {read}, '{before.name}' makes {made}")

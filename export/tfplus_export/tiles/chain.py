@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import keras
 from keras import layers as keras_layers
 
 from tfplus.errors import UsageError
+from tfplus.tiles import graph
 from tfplus.tiles.layers import Chain, Kind, TiledLayer, Window
+from tfplus_export.tiles import order
 
 _ELEMENTWISE = (
     keras_layers.Activation,
@@ -67,51 +71,71 @@ def read(model: keras.Model, name: str, count: int | None = None) -> TiledModel:
         )
     # A sequential model has its nodes only as a functional one.
     whole: Any = keras.Model(model.inputs, model.outputs, name=model.name)
-    nodes = [node for depth in whole._nodes_by_depth.values() for node in depth]
     found: list[TiledLayer] = []
     taken: list[Any] = []
-    tensor = whole.inputs[0]
-    cuts: list[Any] = []
+    # The samples, and what each layer makes.
+    maps: list[Any] = [whole.inputs[0]]
     reason = ""
-    while not reason:
-        readers = [n for n in nodes if any(t is tensor for t in n.input_tensors)]
-        if len(readers) != 1 or tensor is whole.outputs[0]:
-            reason = f"the map behind {_last(taken)} is read by {len(readers)} layers, expected one"
-            break
-        (node,) = readers
-        described = _described(node.operation, tensor, first=not taken)
+    for layer, tensors, made in order.operations(whole):
+        places = [next(i for i, m in enumerate(maps) if m is t) for t in tensors]
+        back = tuple(len(maps) - place for place in places)
+        described = _described(layer, tensors, back, of_samples=0 in places)
         if isinstance(described, str):
             reason = described
+        elif any(layer is other for other in taken):
+            reason = f"layer '{layer.name}' is used twice"
+        elif made is whole.outputs[0]:
+            reason = f"layer '{layer.name}' is the last of the model"
+        if reason:
             break
-        if any(node.operation is other for other in taken):
-            reason = f"layer '{node.operation.name}' is used twice"
-            break
-        found.append(described)
-        taken.append(node.operation)
-        tensor = node.output_tensors[0]
-        cuts.append(tensor)
-        if tensor is whole.outputs[0]:
-            reason = f"layer '{node.operation.name}' is the last of the model"
-    if cuts and cuts[-1] is whole.outputs[0]:
-        for each in (found, taken, cuts):
-            each.pop()
+        found.append(cast("TiledLayer", described))
+        taken.append(layer)
+        maps.append(made)
+    tiled = _closed(whole, found, maps)
+    if tiled < len(found) or not found:
+        open_ = order.readers(whole, maps[tiled])
+        if open_ > 1:
+            reason = (
+                f"the map behind {_last(taken[:tiled])} is read by {open_} layers, and the sum of "
+                f"what they make is not reached: {reason}"
+            )
+        found, taken, maps = found[:tiled], taken[:tiled], maps[: tiled + 1]
     if not found:
         raise UsageError(f"{name}: no layer can be tiled: {reason}")
     rest = [x for x in whole.layers if not any(x is other for other in taken)]
     chain = Chain(name, tuple(found), reason, sum(map(_trained, rest)), sum(map(_macs, rest)))
     chain = chain if count is None else chain.first(count)
     used = len(chain.layers)
-    return TiledModel(whole, tuple(taken[:used]), cuts[used - 1], chain)
+    return TiledModel(whole, tuple(taken[:used]), maps[used], chain)
+
+
+def _closed(model: Any, found: list[TiledLayer], maps: list[Any]) -> int:
+    """The most layers behind which one map alone goes on, read by one layer; which can be tiled.
+
+    A normalization of the batch begins a group, and no group can end within branches that begin
+    with the samples.
+    """
+    readers = [order.readers(model, each) for each in maps]
+    for count in range(len(found), 0, -1):
+        layers = found[:count]
+        inside = Counter(m for i in range(count) for m in set(graph.read(layers, i)))
+        closed = readers[count] == 1 and all(inside[m] == readers[m] for m in range(count))
+        starts = [i for i, x in enumerate(layers) if x.kind == "normalization"]
+        if closed and not any(0 in graph.crossing(layers, i) for i in starts):
+            return count
+    return 0
 
 
 def _last(taken: list[Any]) -> str:
     return f"layer '{taken[-1].name}'" if taken else "the input"
 
 
-def _described(layer: Any, tensor: Any, *, first: bool) -> TiledLayer | str:
-    """What tiles are cut by, or why they cannot be."""
-    kind = _kind(layer)
-    if kind == "normalization" and first:
+def _described(
+    layer: Any, tensors: Sequence[Any], back: tuple[int, ...], *, of_samples: bool
+) -> TiledLayer | str:
+    """What tiles are cut by, or why they cannot be; for `back` see `TiledLayer`."""
+    kind, tensor = _kind(layer), tensors[0]
+    if kind == "normalization" and of_samples:
         # Nobody owns the pixels of the samples: each device is sent what it reads of them.
         kind = None
     if kind == "normalization" and int(layer.axis) not in (-1, 3):
@@ -136,10 +160,13 @@ def _described(layer: Any, tensor: Any, *, first: bool) -> TiledLayer | str:
     _, height, width, channels = (int(d) if d is not None else 0 for d in tensor.shape)
     if not (height and width):
         return f"{title}: expected an input of fixed size, got {tuple(tensor.shape)}"
-    if kind in ("elementwise", "normalization"):
+    if any(t.shape != tensor.shape for t in tensors):
+        return f"{title} adds up maps of different shapes"
+    if kind in ("elementwise", "normalization", "addition"):
         rows, columns = (Window.of(n, 1, 1, 1, same=False) for n in (height, width))
         made = _trained(layer)
-        return TiledLayer(layer.name, kind, rows, columns, channels, channels, 0, made)
+        return TiledLayer(layer.name, kind, rows, columns, channels, channels, 0, made,
+                          back=back)  # fmt: skip
     kernel = layer.pool_size if kind in ("maximum", "average") else layer.kernel_size
     dilation = getattr(layer, "dilation_rate", (1, 1))
     same = layer.padding == "same"
@@ -161,7 +188,7 @@ def _described(layer: Any, tensor: Any, *, first: bool) -> TiledLayer | str:
                for w in kernels)  # fmt: skip
     activated = getattr(layer, "activation", None) not in (None, keras.activations.linear)
     return TiledLayer(
-        layer.name, kind, rows, columns, channels, made, macs, _trained(layer), activated
+        layer.name, kind, rows, columns, channels, made, macs, _trained(layer), activated, back
     )  # fmt: skip
 
 
@@ -177,6 +204,8 @@ def _kind(layer: Any) -> Kind | None:
     if type(layer) is keras_layers.BatchNormalization:
         # Frozen, it runs on its moving averages, in training too.
         return "normalization" if layer.trainable else "elementwise"
+    if type(layer) is keras_layers.Add:
+        return "addition"
     if isinstance(layer, _ELEMENTWISE):
         return "elementwise"
     return None

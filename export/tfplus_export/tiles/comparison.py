@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfplus.fleet.tiles.training import Outcome, Samples
 from tfplus.tensors.slices import Tensors
-from tfplus.tiles.files import TileFiles
+from tfplus.tiles.step.files import TileFiles
 from tfplus_export.tiles.trained import TiledTraining
 from tfplus_export.tracing.naming import variable_names
 

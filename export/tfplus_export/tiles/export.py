@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from tfplus.errors import ExportError, UsageError
-from tfplus.tiles.files import TileFiles
 from tfplus.tiles.grid import Tiling
+from tfplus.tiles.step.files import TileFiles
 from tfplus_export.conversion import convert, flatbuffer
 from tfplus_export.losses.compiled import OutputLoss
 from tfplus_export.optimizers import Optimizer
@@ -89,6 +89,7 @@ def export(
     """
     progress("lowering tiles")
     built, of_device, tail, weights = modules(tiled, tiling, optimizer, losses, batch)
+    by_group = (*(tile.weights for tile in built[0].tiles), tail.weights)
     values = initial_values(tiled, weights, optimizer)
     contents: list[bytes] = []
     for number, module in enumerate(built, start=1):
@@ -98,7 +99,7 @@ def export(
     targets = {
         n: (info.shape, info.dtype) for n, info in tail.arguments().items() if n not in taken
     }
-    trained = {w.name: w.shape for w in weights if w.trainable}
+    trained = tuple({w.name: w.shape for w in group if w.trainable} for group in by_group)
     return TileFiles(
         tiling, batch, tuple(contents), of_device, values, trained, targets, tail.reported()
     )

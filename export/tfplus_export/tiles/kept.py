@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from tfplus.model_file.manifest import TensorInfo
-from tfplus.tiles.files import KEPT
+from tfplus.tiles.step.files import KEPT
 from tfplus_export.tf_types import Tensor
 from tfplus_export.tiles.fused import Made
 from tfplus_export.train_step.signatures import concrete, tensor_specs

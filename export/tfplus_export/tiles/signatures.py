@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfplus.model_file.manifest import TensorInfo
 from tfplus.tiles import masks
+from tfplus.tiles.step.files import input_name
 from tfplus_export.lowering.engine.replay import replay
 from tfplus_export.optimizers import Optimizer
 from tfplus_export.tf_types import Tensor
@@ -44,17 +45,17 @@ class TileModule(VariableModule):
         trained = {w.name: w.shape for w in weights if w.trainable}
         state = {name: value.shape for name, value in optimizer.state(trained).items()}
         super().__init__({w.name: w.shape for w in weights}, state)
-        self._tiles, self._tail, self._optimizer, self._trained = tiles, tail, optimizer, trained
+        self.tiles, self._tail, self._optimizer, self._trained = tiles, tail, optimizer, trained
         self._keep, self._free = keep, free
 
     def concrete_functions(self) -> dict[str, Any]:
         """Signature name → concrete function of fixed shapes."""
         found: dict[str, Any] = {}
-        for group, tile in enumerate(self._tiles):
+        for group, tile in enumerate(self.tiles):
             given = _inputs(tile)
             if self._free:
                 given |= {w.name: TensorInfo(w.shape, "float32") for w in tile.weights}
-            core = (tile.batch, *tile.tile.core.shape, tile.channels[1])
+            core = (tile.batch, *tile.tile.core.shape, tile.tile.layers[-1].channels_out)
             more = given | {"dy": TensorInfo(core, "float32")}
             kept: dict[str, Kept] = {}
             if self._keep:
@@ -91,7 +92,7 @@ class TileModule(VariableModule):
     def _made(self, tile: FusedTile, given: Mapping[str, TensorInfo]) -> Forward:
         def run(*values: Tensor) -> Mapping[Made, Tensor]:
             named = dict(zip(given, values, strict=True))
-            taken = named["x"], _masks(tile, named), self._weights(tile, named)
+            taken = _maps(tile, named), _masks(tile, named), self._weights(tile, named)
             return tile.made(*taken, _moments(tile, named))[1]
 
         return run
@@ -101,7 +102,7 @@ class TileModule(VariableModule):
     ) -> Any:
         def run(*values: Tensor) -> dict[str, Tensor]:
             named = dict(zip(given, values, strict=True))
-            taken = named["x"], _masks(tile, named), self._weights(tile, named)
+            taken = _maps(tile, named), _masks(tile, named), self._weights(tile, named)
             y, made = tile.made(*taken, _moments(tile, named))
             return {"y": y, **{name: made[each.made[0]] for name, each in kept.items()}}
 
@@ -116,15 +117,14 @@ class TileModule(VariableModule):
     ) -> Backward:
         def run(*values: Tensor) -> dict[str, Tensor]:
             named = dict(zip((*given, *kept), values, strict=True))
-            taken = named["x"], _masks(tile, named), named["dy"], self._weights(tile, named)
+            taken = _maps(tile, named), _masks(tile, named), named["dy"], self._weights(tile, named)
             dx, found, slopes = tile.backward(
                 *taken,
                 _moments(tile, named),
                 kept_tensors.values_of(kept, named),
                 to_input=group > 0,
             )
-            if dx is not None:
-                found["dx"] = dx
+            found |= {f"d{input_name(i)}": gradient for i, gradient in enumerate(dx or ())}
             if slopes is not None:
                 found["dmean"], found["dvariance"] = slopes
             # A signature must return something, also where nothing in front trains.
@@ -146,7 +146,7 @@ class TileModule(VariableModule):
         return {**metrics, "dx": inputs[taken.name], **found}
 
     def _normalizations(self) -> list[Normalization]:
-        return [t.normalization for t in self._tiles if t.normalization is not None]
+        return [t.normalization for t in self.tiles if t.normalization is not None]
 
     def _update(self, names: tuple[str, ...], *values: Tensor) -> dict[str, Tensor]:
         named, state = dict(zip(names, values, strict=True)), self.read()
@@ -165,16 +165,24 @@ class TileModule(VariableModule):
 
 
 def _inputs(tile: FusedTile) -> dict[str, TensorInfo]:
-    shape = (tile.batch, *tile.tile.regions[0].shape, tile.channels[0])
+    read = {
+        input_name(i): TensorInfo((tile.batch, *each.region.shape, each.channels), "float32")
+        for i, each in enumerate(tile.tile.inputs)
+    }
     drawn = {n: TensorInfo(tuple(m.shape), "float32") for n, m in masks.of(tile.tile).items()}
-    found = {"x": TensorInfo(shape, "float32"), **drawn}
+    found = {**read, **drawn}
     if tile.normalization is not None:
-        found |= dict.fromkeys((MEAN, VARIANCE), TensorInfo((tile.channels[0],), "float32"))
+        channels = (tile.tile.layers[0].channels_in,)
+        found |= dict.fromkeys((MEAN, VARIANCE), TensorInfo(channels, "float32"))
     return found
 
 
 def _moments(tile: FusedTile, named: Mapping[str, Tensor]) -> Statistics | None:
     return None if tile.normalization is None else (named[MEAN], named[VARIANCE])
+
+
+def _maps(tile: FusedTile, named: Mapping[str, Tensor]) -> list[Tensor]:
+    return [named[input_name(i)] for i in range(len(tile.tile.inputs))]
 
 
 def _masks(tile: FusedTile, named: Mapping[str, Tensor]) -> dict[int, Tensor]:

@@ -12,8 +12,8 @@ import numpy as np
 from tfplus.data.scaling import Scaling
 from tfplus.errors import UsageError
 from tfplus.fleet.tiles.training import Samples
-from tfplus.tiles.files import TileFiles
 from tfplus.tiles.grid import Tiling
+from tfplus.tiles.step.files import TileFiles
 from tfplus_export.decoupling import samples as labelled
 from tfplus_export.losses import compiled
 from tfplus_export.losses.compiled import OutputLoss

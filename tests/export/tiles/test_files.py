@@ -5,21 +5,18 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers
 
+from tests.export.tiles.five_steps import check_five_steps, opened
 from tfplus.errors import ArtifactError, ExportError
-from tfplus.tiles import in_memory
 from tfplus.tiles.grid import Grid, Tiling
-from tfplus.tiles.machine import TileStep
-from tfplus.tiles.moments import Moments
 from tfplus.tiles.process.tile_model import TileModel
+from tfplus.tiles.step.moments import Moments
 from tfplus_export.conversion import flatbuffer
 from tfplus_export.losses import compiled
 from tfplus_export.optimizers import Sgd
 from tfplus_export.optimizers.adam import Adam
 from tfplus_export.tiles import chain, export
-from tfplus_export.tracing.naming import variable_names
 
 
 def model() -> keras.Model:
@@ -46,16 +43,6 @@ def products(content: bytes) -> int:
     return sum(counts.get(name, 0) for name in ("BATCH_MATMUL", "CONV_2D", "FULLY_CONNECTED"))
 
 
-def opened(files, device: int) -> TileModel:
-    given = files.assignment("run", device, [""] * files.tiling.grid.tiles, 0)
-    place = given.place
-    part = place.tiling.part(device)
-    return TileModel(
-        files.content(device), part, given.channels(), place.shapes, place.batch,
-        keep=files.tiling.keep, free=files.tiling.free,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("keep", "free"), [(False, False), (True, False), (False, True), (True, True)]
 )
@@ -66,39 +53,14 @@ def test_five_steps_are_those_of_keras(keep: bool, free: bool) -> None:
     tiling = Tiling(tiled.chain, Grid.even(2, 1), ((0, 1), (1, 4)), keep, free)
     files = export.export(tiled, tiling, rule, LOSSES, batch, lambda text: None)
     assert len(files.contents) == 2
-    devices = [opened(files, d) for d in range(2)]
-    optimizer = rule.keras()
-    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    rng = np.random.default_rng(0)
-    for number in range(1, 6):
-        x = rng.standard_normal((batch, 9, 10, 1)).astype(np.float32)
-        y = rng.integers(0, 3, batch).astype(np.int32)
-        # A row without a sample counts for the statistics alone.
-        valid = batch - (number == 5)
-        y[valid:] = -1
-        places = [files.assignment("run", d, ["", ""], 0).place for d in range(2)]
-        steps = [TileStep(p, m, number) for p, m in zip(places, devices, strict=True)]
-        in_memory.run(steps, in_memory.scatter(tiling, x), {"y": y}, 0)
-        with tf.GradientTape() as tape:
-            loss = loss_of(y[:valid], whole(x, training=True)[:valid])
-        gradients = tape.gradient(loss, whole.trainable_variables)
-        optimizer.apply(gradients, whole.trainable_variables)
-        for step, device in zip(steps, devices, strict=True):
-            device.update(step.gradients, step.moments)
-        assert steps[0].metrics["loss"] == pytest.approx(float(loss), rel=1e-5)
-    names, states = variable_names(whole), [device.save() for device in devices]
-    for variable in whole.variables:
-        wanted, name = variable.numpy(), names[id(variable)]
-        assert np.abs(states[0][name] - wanted).max() <= 1e-5 * np.abs(wanted).max()
-    for name, value in states[0].items():
-        assert np.array_equal(value, states[1][name])
+    devices = check_five_steps(whole, files, rule)
     # A state put back is the state that was taken.
     devices[0].restore(files.values)
     assert np.array_equal(devices[0].save()["shared/a/kernel"], files.values["shared/a/kernel"])
     with pytest.raises(ArtifactError, match="the plan says"):
         given = files.assignment("run", 0, ["", ""], 0)
         part = tiling.part(1)
-        TileModel(files.content(0), part, given.channels(), files.trained, batch)
+        TileModel(files.content(0), part, given.place.shapes, batch)
 
 
 def test_what_is_kept_is_not_computed_again() -> None:
@@ -111,15 +73,15 @@ def test_what_is_kept_is_not_computed_again() -> None:
         device = opened(files, 0)
         moments = Moments(np.zeros(3, np.float32), np.ones(3, np.float32))
         x = np.random.default_rng(1).random((2, 9, 10, 3), np.float32)
-        device.forward(1, x, moments)
+        device.forward(1, [x], moments)
         dy = np.ones((2, 5, 5, 4), np.float32)
-        dx, _, _ = device.backward(1, x, dy, moments)
+        (dx,), _, _ = device.backward(1, [x], dy, moments)
         # What was kept went with it: without, the pass has not what it takes.
         if keep:
             with pytest.raises(ValueError, match="number of inputs"):
-                device.backward(1, x, dy, moments)
+                device.backward(1, [x], dy, moments)
         else:
-            again, _, _ = device.backward(1, x, dy, moments)
+            (again,), _, _ = device.backward(1, [x], dy, moments)
             assert np.array_equal(dx, again)
     assert counts[True] < counts[False]
 

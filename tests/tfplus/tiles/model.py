@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tests.tfplus.tiles import reference
-from tfplus.tiles.assignment import Assignment
-from tfplus.tiles.files import TileFiles
 from tfplus.tiles.grid import Grid, Tiling
 from tfplus.tiles.layers import Chain
+from tfplus.tiles.step.assignment import Assignment
+from tfplus.tiles.step.files import TileFiles
 
 FIRST = reference.convolution("a", (4, 7), (2, 2))
 CHAIN = Chain("small", (FIRST, reference.convolution("b", (4, 7), (2, 1))), "", 1)
@@ -38,6 +38,6 @@ def files(devices: int) -> TileFiles:
         "tail": np.zeros(1, np.float32)
     }
     tiling = Tiling(CHAIN, Grid.even(1, devices), GROUPS)
-    shapes = {name: w.shape for name, w in weights.items()}
+    shapes = reference.trained(tiling, weights)
     targets = {"y": ((BATCH,), "int32")}
     return TileFiles(tiling, BATCH, (b"x",), (0,) * devices, weights, shapes, targets, ("loss",))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfplus.tiles.geometry import Rectangle
-from tfplus.tiles.grid import GroupTile, Tiling, whole
+from tfplus.tiles.grid import Tiling
+from tfplus.tiles.group import GroupTile, whole
 from tfplus.tiles.layers import Chain, TiledLayer, Window
 
 Array = np.ndarray
@@ -78,11 +79,11 @@ class TileReference:
     def __init__(self, part: Sequence[GroupTile], weights: Mapping[str, Array]) -> None:
         self.part, self.weights = part, weights
 
-    def forward(self, group: int, fetched: Array, moments=None) -> Array:
-        return self._run(group, fetched)[-1].astype(np.float32)
+    def forward(self, group: int, fetched: Sequence[Array], moments=None) -> Array:
+        return self._run(group, *fetched)[-1].astype(np.float32)
 
-    def backward(self, group: int, fetched: Array, delta: Array, moments=None):
-        tile, maps = self.part[group], self._run(group, fetched)
+    def backward(self, group: int, fetched: Sequence[Array], delta: Array, moments=None):
+        tile, maps = self.part[group], self._run(group, *fetched)
         dy, gradients = delta.astype(np.float64), {}
         for i in reversed(range(len(tile.layers))):
             layer = tile.layers[i]
@@ -94,7 +95,7 @@ class TileReference:
             if grad is not None:
                 gradients[layer.name] = grad.astype(np.float32)
             dy = dx
-        return (dy.astype(np.float32) if group else None), gradients, None
+        return ([dy.astype(np.float32)] if group else None), gradients, None
 
     def tail(self, output: Array, targets: Mapping[str, Array]):
         gradient = np.zeros(1, np.float32) + output.sum()
@@ -109,7 +110,7 @@ class TileReference:
             if window
             else (layers[-1].rows.outputs, layers[-1].columns.outputs)
         )
-        return tile.regions[i].meet(whole(*sizes))
+        return tile.region(i).meet(whole(*sizes))
 
     def _run(self, group: int, fetched: Array) -> list[Array]:
         tile = self.part[group]
@@ -172,6 +173,13 @@ def back_pixel(layer, x, dx, dy, out, taps, weights, grad) -> None:
     for i, j, r, c in taps:
         dx[:, r, c] += delta @ kernel[i, j].T
         grad[i, j] += x[:, r, c].T @ delta
+
+
+def trained(tiling: Tiling, weights: Mapping[str, Array]) -> tuple[dict[str, tuple[int, ...]], ...]:
+    """Shapes by group, as a place has them; the tail has one number."""
+    layers = tiling.chain.layers
+    groups = [[x.name for x in layers[a:b] if x.name in weights] for a, b in tiling.groups]
+    return (*({n: weights[n].shape for n in names} for names in groups), {"tail": (1,)})
 
 
 def parts(tiling: Tiling, weights: Mapping[str, Array]) -> list[TileReference]:

@@ -17,7 +17,7 @@ from tfplus.tiles.grid import Grid, Tiling
 from tfplus.tiles.planning import cost
 from tfplus.tiles.planning.cluster import Cluster, Link, Speed
 from tfplus.tiles.planning.job import Job
-from tfplus.tiles.results import Span
+from tfplus.tiles.step.results import Span
 
 JOB = Job(4)
 SIZES = (4, 1000, 60_000, 1_000_000)
@@ -50,13 +50,16 @@ def test_a_link_is_half_of_the_way_there_and_back() -> None:
     assert (found.bits_per_s, found.message_s) == pytest.approx((50e6, 0.002))
 
 
-def replies_of(tiling: Tiling, true: Cluster) -> list[pb.StepReply]:
-    """Devices whose pieces take what a cluster says, with the products counted layer by layer."""
+def replies_of(tiling: Tiling, true: Cluster, step_s: float = 90.0) -> list[pb.StepReply]:
+    """Devices whose pieces take what a cluster says, with the products counted layer by layer.
+
+    The first one began half a second before the other, and both end together.
+    """
     found: list[pb.StepReply] = []
     for device in range(tiling.grid.tiles):
-        spans: list[tuple[str, float]] = [("wait for halo 2", 9.0)]
+        spans: list[tuple[str, float]] = []
         for number, tile in enumerate(tiling.part(device), 1):
-            pairs = zip(tile.layers, tile.regions[1:], strict=True)
+            pairs = zip(tile.layers, tile.made, strict=True)
             each = [JOB.batch * x.macs_per_pixel * r.pixels for x, r in pairs]
             # Two gradients of each layer, but the samples' one; and all but the last layer again.
             backward = 2 * sum(each) - (each[0] if number == 1 else 0) + sum(each[:-1])
@@ -65,39 +68,44 @@ def replies_of(tiling: Tiling, true: Cluster) -> list[pb.StepReply]:
         if device == 0:
             macs = 3 * JOB.batch * tiling.chain.tail_macs
             spans.append(("tail", true.compute_s(device, macs, 1)))
-        seconds = sum(s for name, s in spans if "wait" not in name)
-        found.append(
-            pb.StepReply(
-                compute_s=seconds,
-                halo_s=9.0,
-                spans=[pb.TileSpan(name=n, seconds=s) for n, s in spans],
-            )
-        )
+        seconds = sum(s for _, s in spans)
+        rest = step_s + (0.0 if device else 0.5) - seconds
+        ended = [pb.TileSpan(name=n, seconds=s) for n, s in spans]
+        ended.append(pb.TileSpan(name="wait for halo 2", start_s=seconds, seconds=rest))
+        found.append(pb.StepReply(compute_s=seconds, halo_s=rest, spans=ended))
     return found
 
 
 def test_a_cluster_is_found_again_and_predicts_what_it_took() -> None:
-    true = Cluster(2e6, 20e6, 0.003, None, (Speed(5e6, 0.01), Speed(2e6, 0.03)))
+    true = Cluster(2e6, 20e6, 0.02, None, (Speed(5e6, 0.01), Speed(2e6, 0.03)))
     chain = reference.six_layers(24, 20)
     tilings = [
         Tiling(chain, Grid.even(2, 1), groups)
         for groups in (((0, 6),), ((0, 2), (2, 6)), tuple((i, i + 1) for i in range(6)))
     ]
+    took = [cost.of_step(tiling, JOB, true).step_s for tiling in tilings]
     measured = [
-        tile_measuring.of_replies(t, JOB, [replies_of(t, true)] * 3, [1.0] * 3) for t in tilings
+        tile_measuring.of_replies(t, JOB, [replies_of(t, true, step_s)] * 3, [1.0] * 3)
+        for t, step_s in zip(tilings, took, strict=True)
     ]
     between = [Link(30e6, 0.003), Link(20e6, 0.001)]
-    found = tile_measuring.calibrated(Cluster(memory_bytes=7), measured[:2], between)
+    found = tile_measuring.calibrated(Cluster(memory_bytes=7), JOB, measured[:2], between)
     assert (found.macs_per_s, found.bits_per_s) == pytest.approx((2e6, 20e6))
-    assert (found.message_s, found.memory_bytes) == (0.003, 7)
+    # Messages took longer within steps than alone, and none takes less than alone.
+    assert (found.message_s, found.memory_bytes) == (pytest.approx(0.02), 7)
+    alone = [Link(20e6, 0.05)]
+    slower = tile_measuring.calibrated(Cluster(), JOB, measured[:2], alone)
+    assert slower.message_s == 0.05
     for mine, theirs in zip(found.speeds, true.speeds, strict=True):
         assert (mine.macs_per_s, mine.call_s) == pytest.approx((theirs.macs_per_s, theirs.call_s))
     # Device 1 is slower in every group, the rest runs on device 0.
     tail = true.compute_s(0, 3 * JOB.batch * chain.tail_macs, 1)
-    for tiling, each in zip(tilings, measured, strict=True):
+    for tiling, each, step_s in zip(tilings, measured, took, strict=True):
         slowest = replies_of(tiling, true)[1].compute_s
         assert cost.of_step(tiling, JOB, found).compute_s == pytest.approx(slowest + tail)
-        assert each.step_s == pytest.approx(each.compute_s + 9.0)
+        assert each.step_s == pytest.approx(step_s)
+        # Also of the plan that nothing was fitted to.
+        assert cost.of_step(tiling, JOB, found).step_s == pytest.approx(step_s)
 
 
 def test_a_stall_of_one_step_does_not_count() -> None:
@@ -112,7 +120,7 @@ def test_devices_of_loopback_are_measured() -> None:
     with devices(2) as (servers, clients):
         links = tile_measuring.links(clients)
         found = tile_measuring.steps(clients, model.files(2), Job(model.BATCH), 2)
-        cluster = tile_measuring.calibrated(Cluster(), [found], links)
+        cluster = tile_measuring.calibrated(Cluster(), Job(model.BATCH), [found], links)
         assert len(links) == 2
         assert all(x.bits_per_s > 1e6 and 0 <= x.message_s < 1 for x in links)
         assert len(cluster.speeds) == 2

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from tests.tfplus.tiles import reference
-from tfplus.tiles import exchange, in_memory
 from tfplus.tiles.grid import Grid, Tiling, every_grouping, fused
-from tfplus.tiles.machine import TileStep
-from tfplus.tiles.messages import Send
-from tfplus.tiles.place import Place
-from tfplus.tiles.planning import choice
+from tfplus.tiles.planning import choice, traffic
 from tfplus.tiles.planning.cluster import Cluster, Speed
 from tfplus.tiles.planning.job import Job
+from tfplus.tiles.step import in_memory
+from tfplus.tiles.step.machine import TileStep
+from tfplus.tiles.step.messages import Send
+from tfplus.tiles.step.place import Place
 
 CHAIN = reference.six_layers()
 EVEN, UNEVEN = Grid.even(2, 2), Grid((2.0, 1.0), (1.0, 2.5))
@@ -23,7 +23,7 @@ GROUPINGS = every_grouping(6)
 def run(tiling: Tiling, batch: int, sent=lambda sender, send: True):
     rng = np.random.default_rng(5)
     weights = reference.weights_of(CHAIN, rng)
-    shapes = {name: w.shape for name, w in weights.items()} | {"tail": (1,)}
+    shapes = reference.trained(tiling, weights)
     x = rng.standard_normal((batch, 11, 13, 2)).astype(np.float32)
     tail = tiling.grid.tiles - 1
     steps = [
@@ -91,10 +91,11 @@ def test_bytes_that_move_are_those_that_the_plan_says() -> None:
             moved[sender] += send.message.values.nbytes
             return True
 
-        steps = run(tiling, 3, count)
-        numbers = sum(g.size for g in steps[0].gradients.values())
+        run(tiling, 3, count)
         # The reference has no biases and a tail of one number.
-        told = exchange.step_bytes(tiling, 3, 3, numbers)
+        layers = tiling.chain.layers
+        numbers = [sum(x.parameters for x in layers[a:b]) for a, b in groups]
+        told = traffic.step_bytes(tiling, 3, 3, [*numbers, 1])
         assert moved == told
 
 

@@ -13,9 +13,9 @@ from tfplus.errors import RemoteError, UnreachableError
 from tfplus.fleet.tiles import training as tile_training
 from tfplus.fleet.tiles.training import Samples
 from tfplus.proto.v1 import tiles_pb2 as pb
-from tfplus.tiles.assignment import Assignment, decoded
-from tfplus.tiles.messages import Send
 from tfplus.tiles.process.device import TileDevice
+from tfplus.tiles.step.assignment import Assignment, decoded
+from tfplus.tiles.step.messages import Send
 
 
 class DiedError(UnreachableError):

@@ -12,9 +12,10 @@ import pytest
 from tests.tfplus.tiles import reference
 from tfplus.errors import UsageError
 from tfplus.tiles import geometry, layers
-from tfplus.tiles.geometry import Interval
-from tfplus.tiles.grid import Grid, Tiling, fused, whole
-from tfplus.tiles.layers import Chain, Window
+from tfplus.tiles.geometry import Interval, Rectangle
+from tfplus.tiles.grid import Grid, Tiling, fused
+from tfplus.tiles.group import tile, whole
+from tfplus.tiles.layers import Chain, TiledLayer, Window
 
 
 @pytest.mark.parametrize(
@@ -32,8 +33,9 @@ def test_a_window_is_tensorflows(n: int, k: int, s: int, d: int) -> None:
 
 
 def test_what_fused_layers_read_is_what_a_perturbation_reaches() -> None:
-    """An output row depends on the rows that `needed` names, and on no other."""
-    windows = [layer.rows for layer in reference.six_layers(24, 24).layers]
+    """An output row depends on the rows that a tile fetches, and on no other."""
+    chain = reference.six_layers(24, 24)
+    windows = [layer.rows for layer in chain.layers]
     n, outputs = windows[0].inputs, windows[-1].outputs
     reaches = np.eye(n, dtype=bool)
     for window in windows:
@@ -43,7 +45,7 @@ def test_what_fused_layers_read_is_what_a_perturbation_reaches() -> None:
             made[out] = reaches[max(rows.start, 0) : min(rows.stop, window.inputs)].any(axis=0)
         reaches = made
     for a, b in itertools.combinations(range(outputs + 1), 2):
-        read = geometry.needed(windows, Interval(a, b))[0].meet(Interval(0, n))
+        read = tile(chain.layers, Rectangle(Interval(a, b), Interval(0, 1))).fetched.rows
         found = np.flatnonzero(reaches[a:b].any(axis=0))
         assert (found[0], found[-1] + 1) == read
 
@@ -53,8 +55,9 @@ def test_the_halo_of_same_convolutions_is_the_papers() -> None:
     windows = [Window(3, 1, 1, 32, 32), Window(5, 1, 2, 32, 32), Window(2, 2, 0, 32, 16)]
     windows.append(Window(3, 1, 1, 16, 16))
     assert geometry.halo(windows) == (5, 5)
-    read = geometry.needed(windows, Interval(4, 8))[0]
-    assert read == Interval(4 * 2 - 5, 8 * 2 + 5)
+    given = [TiledLayer(str(i), "average", w, w, 1, 1) for i, w in enumerate(windows)]
+    read = tile(given, Rectangle(Interval(4, 8), Interval(4, 8))).inputs[0].region
+    assert read.rows == read.columns == Interval(4 * 2 - 5, 8 * 2 + 5)
 
 
 @pytest.mark.parametrize("shares", [(1, 1), (2, 1), (1, 1, 1), (5, 1, 2)])
@@ -80,9 +83,9 @@ def test_cores_cover_a_map_and_tiles_read_within_it() -> None:
     for group, (start, stop) in zip(tiling.tiles, tiling.groups, strict=True):
         rows, columns, _ = chain.maps()[stop]
         covered = np.zeros((rows, columns), int)
-        for tile in group:
-            covered[slice(*tile.core.rows), slice(*tile.core.columns)] += 1
-            assert tile.fetched.meet(whole(*chain.maps()[start][:2])) == tile.fetched
+        for each in group:
+            covered[slice(*each.core.rows), slice(*each.core.columns)] += 1
+            assert each.fetched.meet(whole(*chain.maps()[start][:2])) == each.fetched
         assert (covered == 1).all()
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from tests.tfplus.tiles import reference
 from tfplus.errors import UsageError
-from tfplus.tiles import moments
 from tfplus.tiles.grid import Grid, Tiling, every_grouping, fused
 from tfplus.tiles.layers import Chain, TiledLayer, Window
 from tfplus.tiles.planning import choice
 from tfplus.tiles.planning.cluster import Cluster
 from tfplus.tiles.planning.job import Job
+from tfplus.tiles.step import moments
 
 
 def test_parts_have_the_statistics_of_the_whole() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 from tests.tfplus.tiles import reference
 from tfplus.errors import StepError, TensorError
-from tfplus.tiles import in_memory, ring
 from tfplus.tiles.grid import Grid, Tiling, fused
-from tfplus.tiles.machine import TileStep
-from tfplus.tiles.messages import Key, Message
-from tfplus.tiles.place import Place
+from tfplus.tiles.step import in_memory, ring
+from tfplus.tiles.step.machine import TileStep
+from tfplus.tiles.step.messages import Key, Message, Send
+from tfplus.tiles.step.place import Place
 
 
 @pytest.mark.parametrize("devices", [1, 2, 3, 5])
@@ -49,9 +51,14 @@ TILING = Tiling(CHAIN, Grid.even(2, 1), ((0, 3), (3, 6)))
 
 def step_of(device: int) -> TileStep:
     weights = reference.weights_of(CHAIN, np.random.default_rng(0))
-    shapes = {name: w.shape for name, w in weights.items()} | {"tail": (1,)}
+    shapes = reference.trained(TILING, weights)
     part = reference.TileReference(TILING.part(device), weights)
     return TileStep(Place(TILING, device, 0, 1, shapes), part, 4)
+
+
+def sent(step: TileStep) -> Iterator[Send]:
+    while sends := step.advance():
+        yield from sends
 
 
 def test_what_nobody_sends_is_refused() -> None:
@@ -65,7 +72,7 @@ def test_what_nobody_sends_is_refused() -> None:
     with pytest.raises(TensorError, match=r"halo 1 of device 0: expected float32 \[1, "):
         step.receive(Message(4, Key("halo", 1, 0), values))
     right = step._place.expected()[Key("halo", 1, 0)]
-    assert step.receive(Message(4, Key("halo", 1, 0), np.zeros(right, np.float32))) == []
+    step.receive(Message(4, Key("halo", 1, 0), np.zeros(right, np.float32)))
     with pytest.raises(StepError, match="came twice"):
         step.receive(Message(4, Key("halo", 1, 0), np.zeros(right, np.float32)))
     with pytest.raises(TensorError, match="the samples of a tile"):
@@ -77,17 +84,21 @@ def test_messages_may_come_before_a_step_begins_and_in_any_order() -> None:
     found = []
     for late in (False, True):
         steps, fetched = [step_of(0), step_of(1)], in_memory.scatter(TILING, samples)
-        waiting = list(steps[0].begin(fetched[0], {}))
+        steps[0].begin(fetched[0], {})
+        waiting = list(sent(steps[0]))
         if late:
             # All that the first one can send is there before the second one begins.
             for to, message in waiting:
                 assert to == 1
-                assert steps[1].receive(message) == []
+                steps[1].receive(message)
+                assert steps[1].advance() == []
             waiting = []
-        waiting += steps[1].begin(fetched[1], {})
+        steps[1].begin(fetched[1], {})
+        waiting += sent(steps[1])
         while waiting:
             to, message = waiting.pop(-1 if late else 0)
-            waiting += steps[to].receive(message)
+            steps[to].receive(message)
+            waiting += sent(steps[to])
         assert all(step.done for step in steps)
         found.append(steps[0].gradients)
     assert found[0] is not None

@@ -18,9 +18,9 @@ from tfplus.fleet.tiles import trace as tile_trace
 from tfplus.fleet.tiles import training as tile_training
 from tfplus.fleet.tiles.training import Samples
 from tfplus.proto.v1 import tiles_pb2 as pb
-from tfplus.tiles import assignment
-from tfplus.tiles.messages import Key, Message
 from tfplus.tiles.process.serve import Server
+from tfplus.tiles.step import assignment
+from tfplus.tiles.step.messages import Key, Message
 from tfplus.tiles.transport import framing
 
 
@@ -113,11 +113,14 @@ def test_a_stream_holds_messages_and_what_is_out_of_order_is_refused() -> None:
         assert run_id == "run"
         assert found[:2] == wanted[:2]
         assert np.array_equal(found.values, wanted.values)
+    # A small message is one part; of a large one the first chunk goes with its header.
+    assert [part.HasField("header") for part in parts] == [True, True, False, True]
     header = pb.DeliverPart(header=pb.DeliverHeader(kind="halo"))
     for wrong, reason in (
-        (parts[1:], "expected a header"),
+        (parts[2:], "expected a header"),
         (parts[:2], "ended within a message"),
-        ([parts[0], parts[0]], "expected tensors and an end"),
+        ([parts[1], parts[0]], "expected tensors and an end"),
+        ([parts[1], pb.DeliverPart()], "expected tensors and an end"),
         ([pb.DeliverPart(header=pb.DeliverHeader(kind="rumour"))], "'rumour' is not known"),
         ([header, pb.DeliverPart(end=True)], "expected a header first"),
     ):

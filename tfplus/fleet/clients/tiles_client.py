@@ -9,7 +9,7 @@ from tfplus.fleet.clients.connection import Connection
 from tfplus.proto.v1 import tiles_pb2 as pb
 from tfplus.proto.v1 import tiles_pb2_grpc
 from tfplus.tensors.slices import Tensor, Tensors
-from tfplus.tiles.assignment import Assignment
+from tfplus.tiles.step.assignment import Assignment
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 from tfplus.wire.tensors import from_parts, to_parts
 from tfplus.wire.tls import TlsFiles

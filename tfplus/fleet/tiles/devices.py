@@ -10,9 +10,9 @@ from tfplus.errors import RemoteError, UnreachableError
 from tfplus.fleet.clients.tiles_client import TilesClient
 from tfplus.proto.v1 import tiles_pb2 as pb
 from tfplus.tensors.slices import Tensor, Tensors
-from tfplus.tiles.files import TileFiles
-from tfplus.tiles.in_memory import scatter
-from tfplus.tiles.messages import Floats
+from tfplus.tiles.step.files import TileFiles
+from tfplus.tiles.step.in_memory import scatter
+from tfplus.tiles.step.messages import Floats
 
 T = TypeVar("T")
 

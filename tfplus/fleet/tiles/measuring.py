@@ -16,12 +16,12 @@ import numpy as np
 from tfplus.fleet.clients.tiles_client import TilesClient
 from tfplus.fleet.tiles.devices import TiledDevices
 from tfplus.proto.v1 import tiles_pb2 as pb
-from tfplus.tiles.calibration import calls, fit
-from tfplus.tiles.files import TileFiles
+from tfplus.tiles.calibration import calls, fit, messages
 from tfplus.tiles.grid import Tiling
 from tfplus.tiles.planning.cluster import Cluster, Link
 from tfplus.tiles.planning.job import Job
-from tfplus.tiles.results import Span
+from tfplus.tiles.step.files import TileFiles
+from tfplus.tiles.step.results import Span
 
 # Beside one that is thrown away: it allocates.
 STEPS = 5
@@ -38,7 +38,8 @@ class Measured:
       compute_s: seconds of computing, of the device that computed longest.
       halo_s: seconds of waiting for maps and gradients, of the device that waited longest.
       reduce_s: likewise, for parts of the sum.
-      step_s: of the three together, of the device that took longest: what `StepCost.step_s` is.
+      step_s: from when the last device had its samples until the sums are there, what lies between
+        the three included: what `StepCost.step_s` predicts.
       whole_s: as the leader sees it, with the samples' way to the devices and the update.
       passes: by device, products and seconds of each piece of a step.
     """
@@ -90,7 +91,8 @@ def of_replies(
         median(max(r.compute_s for r in step) for step in replies),
         median(max(r.halo_s for r in step) for step in replies),
         median(max(r.reduce_s for r in step) for step in replies),
-        median(max(r.compute_s + r.halo_s + r.reduce_s for r in step) for step in replies),
+        # All end with the same sums, whenever each began: the last to begin took shortest.
+        median(min(_elapsed_s(r) for r in step) for step in replies),
         median(whole),
         tuple(
             tuple(calls.passes(tiling, job, i, ([*map(_span, step[i].spans)] for step in replies)))
@@ -119,11 +121,18 @@ def links(clients: Sequence[TilesClient]) -> list[Link]:
     return found
 
 
-def calibrated(assumed: Cluster, measured: Sequence[Measured], between: Sequence[Link]) -> Cluster:
+def calibrated(
+    assumed: Cluster, job: Job, measured: Sequence[Measured], between: Sequence[Link]
+) -> Cluster:
     """The cluster as it was measured: each device's speed, and the slowest of the links.
+
+    In a step a message takes longer than between devices that do nothing else: who gets it was
+    computing, and is a little later or earlier than planned. So what steps took beyond their
+    products and bytes is laid on their messages.
 
     Args:
       assumed: what is kept where nothing was measured.
+      job: what was planned for.
       measured: at least one plan.
       between: links; none for one device.
 
@@ -132,13 +141,19 @@ def calibrated(assumed: Cluster, measured: Sequence[Measured], between: Sequence
     """
     devices = range(len(measured[0].passes))
     speeds = tuple(fit.speed([p for m in measured for p in m.passes[i]]) for i in devices)
-    return dataclasses.replace(
+    found = dataclasses.replace(
         assumed,
         macs_per_s=min(s.macs_per_s for s in speeds),
         bits_per_s=min((x.bits_per_s for x in between), default=assumed.bits_per_s),
         message_s=max((x.message_s for x in between), default=assumed.message_s),
         speeds=speeds,
     )
+    steps = [(m.tiling, m.step_s) for m in measured]
+    return dataclasses.replace(found, message_s=messages.message_s(found, job, steps))
+
+
+def _elapsed_s(reply: pb.StepReply) -> float:
+    return max((span.start_s + span.seconds for span in reply.spans), default=0.0)
 
 
 def _span(given: pb.TileSpan) -> Span:

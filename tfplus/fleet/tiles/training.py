@@ -15,9 +15,9 @@ from tfplus.fleet.clients.tiles_client import TilesClient
 from tfplus.fleet.tiles.devices import DevicesLostError, TiledDevices
 from tfplus.proto.v1 import tiles_pb2 as pb
 from tfplus.tensors.slices import Tensor, Tensors
-from tfplus.tiles.files import TileFiles
-from tfplus.tiles.messages import Floats
-from tfplus.tiles.results import Span
+from tfplus.tiles.step.files import TileFiles
+from tfplus.tiles.step.messages import Floats
+from tfplus.tiles.step.results import Span
 
 # Of a row that holds no sample.
 PADDING = -1

@@ -117,9 +117,9 @@ class DeliverPart(_message.Message):
     TENSORS_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     header: DeliverHeader
-    tensors: _tensors_pb2.TensorSetPart
+    tensors: _containers.RepeatedCompositeFieldContainer[_tensors_pb2.TensorSetPart]
     end: bool
-    def __init__(self, header: _Optional[_Union[DeliverHeader, _Mapping]] = ..., tensors: _Optional[_Union[_tensors_pb2.TensorSetPart, _Mapping]] = ..., end: bool = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[DeliverHeader, _Mapping]] = ..., tensors: _Optional[_Iterable[_Union[_tensors_pb2.TensorSetPart, _Mapping]]] = ..., end: bool = ...) -> None: ...
 
 class ProbeRequest(_message.Message):
     __slots__ = ("address", "sizes_bytes")

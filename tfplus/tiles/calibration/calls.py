@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from tfplus.tiles.grid import Tiling
 from tfplus.tiles.planning import cost
 from tfplus.tiles.planning.job import Job
-from tfplus.tiles.results import Span
+from tfplus.tiles.step.results import Span
 
 
 def products(tiling: Tiling, job: Job, device: int) -> dict[str, int]:

@@ -4,7 +4,8 @@ A grouping's time is a sum over its groups, given who makes a group's input, whi
 on the groups before: cores of a map are the same in every grouping. So is the memory that it holds
 for a whole step; what a pass works with is that of the largest one. Of all groupings that end
 behind a layer only those matter that no other one beats in time and both kinds of memory; those of
-the next layers are made of them.
+the next layers are made of them. Where branches go on behind a layer, all its groupings end with
+the same maps of them (`graph.splits`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfplus.errors import UsageError
-from tfplus.tiles.grid import Grid, Tiling, fused, group_tiles
+from tfplus.tiles import graph
+from tfplus.tiles.grid import Grid, Tiling, apart, fused, group_tiles
 from tfplus.tiles.layers import Chain
 from tfplus.tiles.planning import cost, grids, written
 from tfplus.tiles.planning.cluster import Cluster
@@ -66,20 +68,28 @@ def groupings(
     Raises:
       UsageError: the grid cuts a map into more tiles than it has pixels.
     """
-    count = len(chain.layers)
-    single = [group_tiles([layer], grid) for layer in chain.layers]
+    count, layers = len(chain.layers), chain.layers
+    # Maps are cut alike, whatever group makes them.
+    single = [group_tiles([layer], grid) for layer in layers]
+    cores = [(), *(tuple(tile.core for tile in tiles) for tiles in single)]
     best: list[list[_Label]] = [[_Label((), 0.0, 0, 0)], *([] for _ in range(count))]
     for stop in range(1, count + 1):
         made: list[_Label] = []
         for start in range(stop):
             if not best[start]:
                 continue
-            if any(x.kind == "normalization" for x in chain.layers[start + 1 : stop]):
+            if any(x.kind == "normalization" for x in layers[start + 1 : stop]):
                 continue
-            tiles = group_tiles(chain.layers[start:stop], grid)
-            # The map in front is cut like the output of its own layer, whatever group that is in.
-            before = single[start - 1] if start else ()
-            found = cost.of_group(tiles, before, job, cluster, keep, free)
+            fitting = [
+                label
+                for label in best[start]
+                if graph.splits(layers, stop, [end for _, end in label.groups])
+            ]
+            if not fitting:
+                continue
+            tiles = group_tiles(layers[start:stop], grid)
+            read = [cores[start + each.map] for each in tiles[0].inputs] if start else ()
+            found = cost.of_group(tiles, read, job, cluster, keep, free)
             made.extend(
                 _Label(
                     (*label.groups, (start, stop)),
@@ -87,7 +97,7 @@ def groupings(
                     label.held + found.held_bytes,
                     max(label.work, found.work_bytes),
                 )
-                for label in best[start]
+                for label in fitting
             )
         best[stop] = _unbeaten(made)
     return [label.groups for label in best[count]]
@@ -149,9 +159,8 @@ def _candidates(
     keep: bool,
     free: bool,
 ) -> list[Candidate]:
-    every = tuple((i, i + 1) for i in range(len(chain.layers)))
     wanted = [groups] if groups is not None else [
-        *groupings(chain, grid, job, cluster, keep, free), fused(chain), every
+        *groupings(chain, grid, job, cluster, keep, free), fused(chain), apart(chain)
     ]  # fmt: skip
     tilings = [Tiling(chain, grid, each, keep, free) for each in dict.fromkeys(wanted)]
     return [Candidate(tiling, cost.of_step(tiling, job, cluster)) for tiling in tilings]
@@ -183,6 +192,8 @@ def _unbeaten(labels: list[_Label]) -> list[_Label]:
 
 def _fewer_layers(chain: Chain, cuts: Sequence[Grid]) -> str:
     for count in range(len(chain.layers) - 1, 0, -1):
+        if graph.crossing(chain.layers, count):
+            continue
         for grid in cuts:
             try:
                 for i in range(count):

@@ -3,17 +3,17 @@
 A model, not a measurement. A pass forward, the gradient of the input and that of the weights have
 the same products; the samples need no gradient. Of a group all that its backward pass needs is
 computed again, unless it is kept. A device's links run both ways at once. Halos are waited for
-before a group begins; nothing overlaps.
+before a group begins; the gradients' sums go on while the passes in front are computed.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfplus.tiles import exchange
-from tfplus.tiles.grid import GroupTile, Tiling
+from tfplus.tiles.geometry import Rectangle
+from tfplus.tiles.grid import Tiling
+from tfplus.tiles.group import GroupTile
 from tfplus.tiles.layers import Chain, TiledLayer
 from tfplus.tiles.planning import memory, traffic
 from tfplus.tiles.planning.cluster import Cluster
@@ -54,7 +54,7 @@ class StepCost:
       devices: each of them.
       compute_s: predicted seconds of computing, the slowest device of each group.
       halo_s: of halos, their gradients, and the way to the tail and back.
-      reduce_s: of the sum of all gradients.
+      reduce_s: of the sums of gradients, as far as they go on behind the last backward pass.
     """
 
     devices: tuple[DeviceCost, ...]
@@ -92,26 +92,26 @@ class GroupCost:
 
 def of_group(
     tiles: Sequence[GroupTile],
-    before: Sequence[GroupTile],
+    cores: Sequence[Sequence[Rectangle]],
     job: Job,
     cluster: Cluster,
     keep: bool,
     free: bool,
 ) -> GroupCost:
-    """What a group takes, given who makes its input.
+    """What a group takes, given who makes its inputs.
 
     Args:
       tiles: of the group, by device.
-      before: tiles of which the cores are the group's input; empty for the first group.
+      cores: what each device owns of each map that it reads; empty for the first group.
       job: what is trained.
       cluster: the devices.
       keep: see `Tiling`.
       free: see `Tiling`.
     """
-    first = not before
+    first = not cores
     return GroupCost(
         max(tile_s(tile, device, job, cluster, keep, first) for device, tile in enumerate(tiles)),
-        traffic.halo_s(before, tiles, job, cluster) if before else 0.0,
+        traffic.halo_s(tiles, cores, job, cluster) if cores else 0.0,
         max(memory.held_bytes(tile, job, keep, free) for tile in tiles),
         max(memory.work_bytes(tile, job, free) for tile in tiles),
     )
@@ -146,17 +146,22 @@ def of_step(tiling: Tiling, job: Job, cluster: Cluster) -> StepCost:
     """
     groups, devices = tiling.tiles, tiling.grid.tiles
     costs = [
-        of_group(group, groups[i - 1] if i else (), job, cluster, tiling.keep, tiling.free)
-        for i, group in enumerate(groups)
+        of_group(tiles, tiling.cores_read(i), job, cluster, tiling.keep, tiling.free)
+        for i, tiles in enumerate(groups)
     ]
-    messages = [0] * devices
-    for before, after in itertools.pairwise(groups):
-        for count, more in enumerate(traffic.messages(before, after)):
-            messages[count] += more
+    messages = traffic.messages(tiling)
     for device in range(devices):
         messages[device] += (devices - 1 if device == job.tail else 1) if devices > 1 else 0
-        messages[device] += 2 * (devices - 1) * (1 + sum(g[0].normalizes for g in groups))
-    sent, fair_macs = exchange.step_bytes(tiling, job.batch, job.tail), _fair_macs(tiling)
+        messages[device] += 2 * (devices - 1) * sum(g[0].normalizes for g in groups)
+        messages[device] += traffic.messages_of_sums(tiling)
+    sent, fair_macs = traffic.step_bytes(tiling, job.batch, job.tail), _fair_macs(tiling)
+    backward = [
+        max(
+            cluster.compute_s(d, job.batch * backward_macs(tile, tiling.keep, not group), 1)
+            for d, tile in enumerate(tiles)
+        )
+        for group, tiles in enumerate(groups)
+    ]
     found: list[DeviceCost] = []
     for device in range(devices):
         part, tail = tiling.part(device), device == job.tail
@@ -176,7 +181,7 @@ def of_step(tiling: Tiling, job: Job, cluster: Cluster) -> StepCost:
         tuple(found),
         sum(c.compute_s for c in costs) + tail_s(tiling.chain, job, cluster),
         sum(c.halo_s for c in costs) + traffic.tail_s(tiling, job, cluster),
-        traffic.reduce_s(tiling, cluster),
+        traffic.reduce_s(tiling, cluster, backward),
     )
 
 

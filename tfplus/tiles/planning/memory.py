@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfplus.tiles.grid import GroupTile, Tiling
+from tfplus.tiles.grid import Tiling
+from tfplus.tiles.group import GroupTile
 from tfplus.tiles.layers import Chain
 from tfplus.tiles.planning.job import Job
 
@@ -52,9 +53,9 @@ def held_bytes(tile: GroupTile, job: Job, keep: bool, free: bool) -> int:
     not computed again. Where passes are not freed, their arenas stay.
     """
     maps, copies = _maps(tile), 2 if tile.normalizes else 1
-    numbers = copies * tile.fetched.pixels * tile.layers[0].channels_in
+    numbers = copies * sum(each.fetched.pixels * each.channels for each in tile.inputs)
     if keep:
-        numbers += sum(maps[1:])
+        numbers += sum(maps[len(tile.inputs) :])
     if not free:
         # What is kept leaves the forward pass through an arena, and comes back through another.
         numbers += sum(maps) * (2 if keep else 1)
@@ -91,5 +92,6 @@ def _fixed_bytes(chain: Chain, copies: int) -> int:
 
 def _maps(tile: GroupTile) -> list[int]:
     """Numbers of a sample that a group's layers read and make, of each map."""
-    channels = [tile.layers[0].channels_in, *(layer.channels_out for layer in tile.layers)]
-    return [r.pixels * c for r, c in zip(tile.regions, channels, strict=True)]
+    read = [each.region.pixels * each.channels for each in tile.inputs]
+    made = zip(tile.pixels, tile.layers, strict=True)
+    return [*read, *(pixels * layer.channels_out for pixels, layer in made)]

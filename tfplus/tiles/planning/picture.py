@@ -5,7 +5,8 @@ from __future__ import annotations
 from xml.sax.saxutils import escape
 
 from tfplus.tiles.geometry import Rectangle
-from tfplus.tiles.grid import Tiling, whole
+from tfplus.tiles.grid import Tiling
+from tfplus.tiles.group import whole
 
 _MARKS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _MOST_ROWS, _MOST_COLUMNS = 16, 48
@@ -25,15 +26,18 @@ def text(tiling: Tiling, device: int) -> str:
 
 
 def _block(tiling: Tiling, group: int, device: int) -> str:
-    rows, columns, channels = tiling.chain.maps()[tiling.groups[group][0]]
     start, stop = tiling.groups[group]
+    inputs = tiling.tiles[group][device].inputs
+    rows, columns, channels = tiling.chain.maps()[start + inputs[0].map]
     layers = ", ".join(layer.name for layer in tiling.chain.layers[start:stop])
     cores = tiling.grid.cores(rows, columns)
-    fetched = tiling.tiles[group][device].fetched
+    fetched = inputs[0].fetched
     # A character is higher than it is wide.
     high = min(rows, _MOST_ROWS)
     wide = min(columns, _MOST_COLUMNS)
-    lines = [f"group {group + 1} ({layers}) reads {rows}×{columns}×{channels}"]
+    lines = [f"group {group + 1} ({layers}) reads {rows}×{columns}×{channels}"
+             + "".join(f", and of a branch {_size(each.whole)}×{each.channels}"
+                       for each in inputs[1:])]  # fmt: skip
     for i in range(high):
         row = (2 * i + 1) * rows // (2 * high)
         line = ""
@@ -57,7 +61,7 @@ def svg(tiling: Tiling) -> str:
     """The input map of each group, tiles filled, what each device fetches dashed around them."""
     parts: list[str] = []
     for group, (start, stop) in enumerate(tiling.groups):
-        rows, columns, channels = tiling.chain.maps()[start]
+        rows, columns, channels = tiling.chain.maps()[start + tiling.tiles[group][0].inputs[0].map]
         scale = _SIZE / max(rows, columns)
         left = group * (_SIZE + 40) + 20
         names = [layer.name for layer in tiling.chain.layers[start:stop]]
@@ -87,6 +91,10 @@ def _rectangle(part: Rectangle, left: float, scale: float, style: str) -> str:
     x, y = left + part.columns.start * scale, 44 + part.rows.start * scale
     size = f'width="{part.columns.size * scale:.1f}" height="{part.rows.size * scale:.1f}"'
     return f'<rect x="{x:.1f}" y="{y:.1f}" {size} {style}/>'
+
+
+def _size(part: Rectangle) -> str:
+    return "×".join(map(str, part.shape))
 
 
 def _holds(part: Rectangle, row: int, column: int) -> bool:

@@ -1,8 +1,9 @@
 """One device of a run: a file of tiles, the step under way, and what is applied.
 
-Calls come from any thread. Only `step` computes; what other devices deliver waits for it. A step
-that was computed is applied by `commit` alone, which the leader calls once all devices have come so
-far: a device that fails before leaves every other one at the last whole step.
+Calls come from any thread. Only `step` computes; what other devices deliver waits for it, but for
+parts of sums, which are added up by who brings them while it computes. A step that was computed is
+applied by `commit` alone, which the leader calls once all devices have come so far: a device that
+fails before leaves every other one at the last whole step.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from typing import Protocol
 
 import numpy as np
 
-from tfplus.errors import BusyError, StepError, UsageError
+from tfplus.errors import BusyError, StepError, TfplusError, UsageError
 from tfplus.tensors.slices import Tensor, Tensors
-from tfplus.tiles.assignment import Assignment
-from tfplus.tiles.machine import Compute, Gradients, TileStep
-from tfplus.tiles.messages import Message, Send
-from tfplus.tiles.moments import Moments
 from tfplus.tiles.process.stopwatch import Timed
-from tfplus.tiles.results import StepResult
+from tfplus.tiles.step.assignment import Assignment
+from tfplus.tiles.step.machine import Compute, TileStep
+from tfplus.tiles.step.messages import Gradients, Key, Message, Send
+from tfplus.tiles.step.moments import Moments
+from tfplus.tiles.step.results import StepResult
 
 _MOST_WAITING = 10_000
 _SAMPLES = "x"
@@ -49,7 +50,7 @@ class Sender(Protocol):
     """What brings messages to other devices, such as `outbox.Outbox`."""
 
     def put(self, sends: Sequence[Send]) -> None:
-        """Takes messages; returns at once."""
+        """Takes messages, from any thread; returns at once."""
         ...
 
     def close(self) -> None:
@@ -69,6 +70,10 @@ class _Run:
     ready: tuple[int, Gradients, Mapping[str, Moments]] | None = None
     committed: int = 0
     waiting: deque[Message] = field(default_factory=deque)
+    # The step under way, what it sent, and why a sum of it cannot go on.
+    step: TileStep | None = None
+    sent_bytes: int = 0
+    failure: TfplusError | None = None
 
 
 class TileDevice:
@@ -115,10 +120,14 @@ class TileDevice:
             run = self._run
             if run is None or run.assignment.run_id != run_id or message.step <= run.discarded:
                 return
-            if len(run.waiting) >= _MOST_WAITING:
-                raise StepError(f"{_MOST_WAITING} messages wait for a step: it never began")
-            run.waiting.append(message)
-            self._changed.notify_all()
+            step = run.step
+            if step is None or step.step != message.step or message.key.kind != "sum":
+                if len(run.waiting) >= _MOST_WAITING:
+                    raise StepError(f"{_MOST_WAITING} messages wait for a step: it never began")
+                run.waiting.append(message)
+                self._changed.notify_all()
+                return
+        self._add_up(run, step, message)
 
     def step(self, run_id: str, number: int, given: Tensors, timeout_s: float) -> StepResult:
         """Computes a step up to the sum of all gradients.
@@ -139,7 +148,7 @@ class TileDevice:
             return self._compute(run, number, given, time.monotonic() + timeout_s)
         finally:
             with self._changed:
-                run.busy = False
+                run.busy, run.step, run.failure = False, None, None
                 run.waiting = deque(m for m in run.waiting if m.step > number)
                 self._changed.notify_all()
 
@@ -206,42 +215,72 @@ class TileDevice:
         step, result = TileStep(place, timed, number), StepResult()
         if _SAMPLES not in given or given[_SAMPLES].dtype != np.float32:
             raise UsageError("a step: expected the samples of the tile as x, float32")
-        samples = given[_SAMPLES].astype(np.float32, copy=False)
-        self._send(run, step.begin(samples, targets), result)
-        while not step.done:
-            awaited = step.awaits[0]
+        step.begin(given[_SAMPLES].astype(np.float32, copy=False), targets)
+        with self._changed:
+            run.step, run.sent_bytes = step, 0
+        while True:
+            while sends := step.advance():
+                self._send(run, sends)
+            if step.done:
+                break
+            # None: a sum that was waited for went on without this thread, or is there.
+            if (awaited := next(iter(step.awaits), None)) is None:
+                continue
             with timed.span(f"wait for {awaited.kind} {awaited.number + 1}"):
-                message = self._next(run, number, until)
+                message = self._next(run, step, awaited, until)
             waited = timed.spans[-1].seconds
             if awaited.kind == "sum":
                 result.reduce_s += waited
             else:
                 result.halo_s += waited
-            self._send(run, step.receive(message), result)
+            if message is not None:
+                step.receive(message)
         result.metrics, result.compute_s, result.spans = step.metrics, timed.seconds, timed.spans
         with self._changed:
             if number <= run.discarded:
                 raise StepError(f"step {number} was discarded")
-            run.ready = number, step.gradients or {}, step.moments
+            run.ready, result.sent_bytes = (
+                (number, step.gradients or {}, step.moments),
+                run.sent_bytes,
+            )
         return result
 
-    def _next(self, run: _Run, number: int, until: float) -> Message:
+    def _next(self, run: _Run, step: TileStep, awaited: Key, until: float) -> Message | None:
+        """The next message of a step; None once what is awaited came by another way."""
+        number = step.step
         with self._changed:
             while True:
                 if number <= run.discarded:
                     raise StepError(f"step {number} was discarded")
+                if run.failure is not None:
+                    raise run.failure
                 while run.waiting:
                     message = run.waiting.popleft()
                     # What belongs to a step that was given up is of no use any more.
                     if message.step == number:
                         return message
+                if awaited not in step.awaits:
+                    return None
                 rest = until - time.monotonic()
                 if rest <= 0:
                     raise StepError(f"step {number}: other devices did not answer in time")
                 self._changed.wait(rest)
 
-    def _send(self, run: _Run, sends: Sequence[Send], result: StepResult) -> None:
-        result.sent_bytes += sum(send.message.values.nbytes for send in sends)
+    def _add_up(self, run: _Run, step: TileStep, message: Message) -> None:
+        """Takes a part of a sum while the step may be computing."""
+        failure: TfplusError | None = None
+        try:
+            self._send(run, step.receive_sum(message))
+        except TfplusError as error:
+            # The step tells its leader; this stream may bring what other steps need.
+            failure = error
+        with self._changed:
+            run.failure = run.failure or failure
+            self._changed.notify_all()
+
+    def _send(self, run: _Run, sends: Sequence[Send]) -> None:
+        with self._changed:
+            run.sent_bytes += sum(send.message.values.nbytes for send in sends)
         run.sender.put(sends)
 
     def _of(self, run_id: str) -> _Run:

@@ -1,6 +1,6 @@
 """A process that computes tiles and serves them on a port.
 
-usage: python -m tfplus.tiles.process.serve [--memory BYTES]
+usage: python -m tfplus.tiles.process.serve [--memory BYTES] [--host ADDRESS]
 
 So the processes of `tfplus tile train --local` are started; on a device it is `tfplus agent tiles`.
 It prints one line of JSON once it listens: address, and whether the kernel holds it to its memory.
@@ -24,9 +24,9 @@ from tfplus.errors import TfplusError
 from tfplus.proto.v1 import tiles_pb2_grpc
 from tfplus.runtime import interpreter
 from tfplus.system import memory
-from tfplus.tiles.assignment import Assignment
 from tfplus.tiles.process.device import Model, TileDevice
 from tfplus.tiles.process.tile_model import TileModel
+from tfplus.tiles.step.assignment import Assignment
 from tfplus.tiles.transport import probe
 from tfplus.tiles.transport.outbox import Outbox
 from tfplus.tiles.transport.service import TilesService
@@ -127,7 +127,7 @@ def runtime(threads: int) -> OpenModel:
         place = given.place
         part = place.tiling.part(place.device)
         return TileModel(
-            content, part, given.channels(), place.shapes, place.batch, threads,
+            content, part, place.shapes, place.batch, threads,
             keep=place.tiling.keep, free=place.tiling.free,
         )  # fmt: skip
 
@@ -195,6 +195,7 @@ def main() -> None:
     """Serves a process of `tfplus tile train --local`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--memory", type=int, default=0)
+    parser.add_argument("--host", default="127.0.0.1")
     given = parser.parse_args()
     # A thread's stack counts as data, touched or not.
     threading.stack_size(_STACK_BYTES)
@@ -203,7 +204,7 @@ def main() -> None:
         sys.stdout.write(json.dumps({"address": address, "enforced": enforced}) + "\n")
         sys.stdout.flush()
 
-    serve(Server("127.0.0.1:0", runtime(1)), given.memory, told)
+    serve(Server(f"{given.host}:0", runtime(1)), given.memory, told)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from tfplus.tensors.slices import Tensors
-from tfplus.tiles.machine import Compute, Gradients
-from tfplus.tiles.messages import Floats
-from tfplus.tiles.moments import Moments
-from tfplus.tiles.results import Span
+from tfplus.tiles.step.machine import Compute
+from tfplus.tiles.step.messages import Floats, Gradients
+from tfplus.tiles.step.moments import Moments
+from tfplus.tiles.step.results import Span
 
 
 class Timed:
@@ -33,14 +33,14 @@ class Timed:
         yield
         self.spans.append(Span(name, began - self._began, time.monotonic() - began))
 
-    def forward(self, group: int, fetched: Floats, moments: Moments | None) -> Floats:
+    def forward(self, group: int, fetched: Sequence[Floats], moments: Moments | None) -> Floats:
         """See `Compute`."""
         with self._computing(f"forward {group + 1}"):
             return self._compute.forward(group, fetched, moments)
 
     def backward(
-        self, group: int, fetched: Floats, delta: Floats, moments: Moments | None
-    ) -> tuple[Floats | None, Gradients, Moments | None]:
+        self, group: int, fetched: Sequence[Floats], delta: Floats, moments: Moments | None
+    ) -> tuple[Sequence[Floats] | None, Gradients, Moments | None]:
         """See `Compute`."""
         with self._computing(f"backward {group + 1}"):
             return self._compute.backward(group, fetched, delta, moments)

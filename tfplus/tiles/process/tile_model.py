@@ -11,13 +11,14 @@ from tfplus.errors import ArtifactError, WorkerError
 from tfplus.runtime import interpreter
 from tfplus.tensors.slices import Tensor, Tensors, check_against
 from tfplus.tiles import masks
-from tfplus.tiles.files import KEPT
-from tfplus.tiles.grid import GroupTile
-from tfplus.tiles.machine import Gradients
-from tfplus.tiles.messages import Floats
-from tfplus.tiles.moments import Moments
+from tfplus.tiles.group import GroupTile
+from tfplus.tiles.step import files
+from tfplus.tiles.step.files import KEPT
+from tfplus.tiles.step.messages import Floats, Gradients
+from tfplus.tiles.step.moments import Moments
 
 _LOSS = "loss"
+_input = files.input_name
 # Inputs of a group that begins with a batch normalization; their gradients are named dmean, ....
 _MOMENTS = ("mean", "variance")
 
@@ -33,7 +34,6 @@ class TileModel:
         self,
         content: bytes,
         part: Sequence[GroupTile],
-        channels: Sequence[tuple[int, int]],
         trained: Mapping[str, tuple[int, ...]],
         batch: int,
         threads: int = 1,
@@ -46,7 +46,6 @@ class TileModel:
         Args:
           content: of it.
           part: the device's tile of each group.
-          channels: of each group's input and output.
           trained: name → shape of what the update takes.
           batch: samples of a step.
           threads: of the interpreter.
@@ -73,37 +72,42 @@ class TileModel:
         self._masks = [masks.of(tile) for tile in part]
         changed: dict[str, tuple[int, ...]] = dict(trained)
         for group, tile in enumerate(part):
-            before, after = channels[group]
-            given: dict[str, tuple[int, ...]] = {"x": (batch, *tile.regions[0].shape, before)}
+            given: dict[str, tuple[int, ...]] = {
+                _input(i): (batch, *each.region.shape, each.channels)
+                for i, each in enumerate(tile.inputs)
+            }
             given |= {name: mask.shape for name, mask in self._masks[group].items()}
             given |= self.variables if free else {}
             if tile.normalizes:
-                given |= dict.fromkeys(_MOMENTS, (before,))
-                changed |= {f"{tile.layers[0].name}/{name}": (before,) for name in _MOMENTS}
+                channels = (tile.layers[0].channels_in,)
+                given |= dict.fromkeys(_MOMENTS, channels)
+                changed |= {f"{tile.layers[0].name}/{name}": channels for name in _MOMENTS}
             self._hold(f"forward_{group}", given)
             stays = self._stays(group) if keep else {}
-            given |= stays | {"dy": (batch, *tile.core.shape, after)}
+            given |= stays | {"dy": (batch, *tile.core.shape, tile.layers[-1].channels_out)}
             self._hold(f"backward_{group}", given)
         self._hold("update", changed)
 
-    def forward(self, group: int, fetched: Floats, moments: Moments | None) -> Floats:
+    def forward(self, group: int, fetched: Sequence[Floats], moments: Moments | None) -> Floats:
         """See `machine.Compute`."""
         found = self._pass(f"forward_{group}", self._given(group, fetched, moments))
         self._kept[group] = {n: v for n, v in found.items() if n.startswith(KEPT)}
         return found["y"]
 
     def backward(
-        self, group: int, fetched: Floats, delta: Floats, moments: Moments | None
-    ) -> tuple[Floats | None, Gradients, Moments | None]:
+        self, group: int, fetched: Sequence[Floats], delta: Floats, moments: Moments | None
+    ) -> tuple[Sequence[Floats] | None, Gradients, Moments | None]:
         """See `machine.Compute`."""
         given = self._given(group, fetched, moments) | self._kept.pop(group, {})
         found = self._pass(f"backward_{group}", given | {"dy": delta})
         slopes = None if moments is None else Moments(found["dmean"], found["dvariance"])
-        tile = self._part[group]
-        dx = found.pop("dx", None)
-        if dx is not None:
-            dx = dx[tile.fetched.within(tile.regions[0])]
-        return dx, {n: g for n, g in found.items() if n in self._trained}, slopes
+        inputs = self._part[group].inputs
+        dx = [
+            found[f"d{_input(i)}"][each.fetched.within(each.region)]
+            for i, each in enumerate(inputs)
+            if f"d{_input(i)}" in found
+        ]
+        return dx or None, {n: g for n, g in found.items() if n in self._trained}, slopes
 
     def tail(self, output: Floats, targets: Tensors) -> tuple[dict[str, float], Floats, Gradients]:
         """See `machine.Compute`."""
@@ -141,15 +145,18 @@ class TileModel:
         else:
             self._invoke(self._runners, "restore", tensors)
 
-    def _given(self, group: int, fetched: Floats, moments: Moments | None) -> dict[str, Floats]:
-        tile = self._part[group]
-        region, shape = tile.regions[0], (self._batch, *tile.regions[0].shape, fetched.shape[-1])
-        padded = fetched
-        if region != tile.fetched:
-            padded = np.zeros(shape, np.float32)
-            padded[tile.fetched.within(region)] = fetched
+    def _given(
+        self, group: int, fetched: Sequence[Floats], moments: Moments | None
+    ) -> dict[str, Floats]:
+        found: dict[str, Floats] = {}
+        for i, (each, values) in enumerate(zip(self._part[group].inputs, fetched, strict=True)):
+            padded = values
+            if each.region != each.fetched:
+                padded = np.zeros((self._batch, *each.region.shape, each.channels), np.float32)
+                padded[each.fetched.within(each.region)] = values
+            found[_input(i)] = padded
         taken = {} if moments is None else dict(zip(_MOMENTS, moments, strict=True))
-        return {"x": padded, **self._masks[group], **taken}
+        return {**found, **self._masks[group], **taken}
 
     def _pass(self, signature: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Runs a pass of a group; where it is freed it takes weights and has no variables."""

@@ -9,7 +9,7 @@ import numpy as np
 from tfplus.errors import TensorError
 from tfplus.proto.v1 import tensors_pb2
 from tfplus.proto.v1 import tiles_pb2 as pb
-from tfplus.tiles.messages import KINDS, Key, Kind, Message
+from tfplus.tiles.step.messages import KINDS, Key, Kind, Message
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits
 from tfplus.wire.tensors import receive, to_parts
 
@@ -19,14 +19,18 @@ _VALUES = "values"
 def parts_of(run_id: str, message: Message) -> Iterator[pb.DeliverPart]:
     """A message as parts."""
     key = message.key
-    yield pb.DeliverPart(
+    part = pb.DeliverPart(
         header=pb.DeliverHeader(
             run_id=run_id, step=message.step, kind=key.kind, index=key.number, sender=key.sender
         )
     )
-    for part in to_parts({_VALUES: message.values}):
-        yield pb.DeliverPart(tensors=part)
-    yield pb.DeliverPart(end=True)
+    for piece in to_parts({_VALUES: message.values}):
+        if part.tensors and part.tensors[-1].WhichOneof("part") == "chunk":
+            yield part
+            part = pb.DeliverPart()
+        part.tensors.append(piece)
+    part.end = True
+    yield part
 
 
 def messages_of(
@@ -38,13 +42,13 @@ def messages_of(
       TensorError: the parts are out of order, or a cap is passed, or a hash differs.
     """
     for first in stream:
-        if first.WhichOneof("part") != "header":
+        if not first.HasField("header"):
             raise TensorError("a stream of tiles: expected a header")
         header = first.header
         kind: Kind | None = next((k for k in KINDS if k == header.kind), None)
         if kind is None:
             raise TensorError(f"a stream of tiles: kind '{header.kind[:20]}' is not known")
-        tensors = receive(_tensors(stream), limits=limits)
+        tensors = receive(_tensors(first, stream), limits=limits)
         if list(tensors) != [_VALUES]:
             raise TensorError("a stream of tiles: expected one tensor in a message")
         values = tensors[_VALUES]
@@ -54,11 +58,17 @@ def messages_of(
         yield header.run_id, Message(header.step, key, values.astype(np.float32, copy=False))
 
 
-def _tensors(stream: Iterator[pb.DeliverPart]) -> Iterator[tensors_pb2.TensorSetPart]:
+def _tensors(
+    first: pb.DeliverPart, stream: Iterator[pb.DeliverPart]
+) -> Iterator[tensors_pb2.TensorSetPart]:
+    yield from first.tensors
+    if first.end:
+        return
     for part in stream:
-        if part.WhichOneof("part") == "end":
-            return
-        if part.WhichOneof("part") != "tensors":
+        # Empty parts bring nothing: a stream of them would never end.
+        if part.HasField("header") or not (part.tensors or part.end):
             raise TensorError("a stream of tiles: expected tensors and an end after a header")
-        yield part.tensors
+        yield from part.tensors
+        if part.end:
+            return
     raise TensorError("a stream of tiles ended within a message")

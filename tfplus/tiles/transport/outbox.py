@@ -1,8 +1,13 @@
-"""The streams from one device to the others, each with a thread and a queue of its own."""
+"""The streams from one device to the others, each with a thread and a queue of its own.
+
+Maps and their gradients go before parts of sums that have not begun: somebody waits for them before
+computing on.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +16,7 @@ import grpc
 
 from tfplus.proto.v1 import tiles_pb2 as pb
 from tfplus.proto.v1 import tiles_pb2_grpc
-from tfplus.tiles.messages import Message, Send
+from tfplus.tiles.step.messages import Message, Send
 from tfplus.tiles.transport.framing import parts_of
 
 _CLOSE_S = 5.0
@@ -34,33 +39,45 @@ class Outbox:
 
     def __init__(self, run_id: str, peers: Sequence[str], connect: Connect) -> None:
         self._run_id, self._peers, self._connect = run_id, peers, connect
+        self._lock = threading.Lock()
         self._lanes: dict[int, _Lane] = {}
 
     def put(self, sends: Sequence[Send]) -> None:
-        """Takes messages; returns at once."""
+        """Takes messages, from any thread; returns at once."""
         for to, message in sends:
-            if to not in self._lanes:
-                self._lanes[to] = _Lane(self._run_id, self._connect(self._peers[to]))
-            self._lanes[to].queue.put(message)
+            self._lane(to).put(message)
 
     def close(self) -> None:
         """Ends all streams; what was not sent is dropped."""
-        for lane in self._lanes.values():
+        with self._lock:
+            lanes = list(self._lanes.values())
+            self._lanes.clear()
+        for lane in lanes:
             lane.close()
-        self._lanes.clear()
+
+    def _lane(self, to: int) -> _Lane:
+        with self._lock:
+            if to not in self._lanes:
+                self._lanes[to] = _Lane(self._run_id, self._connect(self._peers[to]))
+            return self._lanes[to]
 
 
 class _Lane:
     """One stream to one device."""
 
     def __init__(self, run_id: str, channel: grpc.Channel) -> None:
-        self.queue: queue.Queue[Message | None] = queue.Queue()
+        # Whether it can wait, and in which order it came; the end comes first.
+        self._queue: queue.PriorityQueue[tuple[int, int, Message | None]] = queue.PriorityQueue()
+        self._order = itertools.count()
         self._run_id, self._channel = run_id, channel
         self._thread = threading.Thread(target=self._run, name="tiles-out", daemon=True)
         self._thread.start()
 
+    def put(self, message: Message) -> None:
+        self._queue.put((message.key.kind == "sum", next(self._order), message))
+
     def close(self) -> None:
-        self.queue.put(None)
+        self._queue.put((-1, 0, None))
         self._channel.close()
         self._thread.join(_CLOSE_S)
 
@@ -72,5 +89,5 @@ class _Lane:
             stub.Deliver(self._parts(), wait_for_ready=True)
 
     def _parts(self) -> Iterator[pb.DeliverPart]:
-        while (message := self.queue.get()) is not None:
+        while (message := self._queue.get()[2]) is not None:
             yield from parts_of(self._run_id, message)

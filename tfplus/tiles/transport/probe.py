@@ -10,7 +10,7 @@ import numpy as np
 
 from tfplus.errors import StepError, UsageError
 from tfplus.proto.v1 import tiles_pb2_grpc
-from tfplus.tiles.messages import Key, Message
+from tfplus.tiles.step.messages import Key, Message
 from tfplus.tiles.transport.framing import parts_of
 
 MOST_MESSAGES = 64

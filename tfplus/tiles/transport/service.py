@@ -14,10 +14,10 @@ from tfplus.proto.v1 import tensors_pb2, tiles_pb2_grpc
 from tfplus.proto.v1 import tiles_pb2 as pb
 from tfplus.system import memory
 from tfplus.tensors.slices import Tensor, Tensors
-from tfplus.tiles import assignment
-from tfplus.tiles.assignment import Assignment
-from tfplus.tiles.messages import Message
-from tfplus.tiles.results import StepResult
+from tfplus.tiles.step import assignment
+from tfplus.tiles.step.assignment import Assignment
+from tfplus.tiles.step.messages import Message
+from tfplus.tiles.step.results import StepResult
 from tfplus.tiles.transport.framing import messages_of
 from tfplus.wire.growing import GrowingBuffer
 from tfplus.wire.limits import DEFAULT_LIMITS, Limits

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from tfplus.tiles.files import TileFiles
-from tfplus.tiles.grid import Tiling, fused
+from tfplus.tiles.grid import Tiling, apart, fused
 from tfplus.tiles.planning import cost, written
 from tfplus.tiles.planning.choice import Choice
 from tfplus.tiles.planning.cluster import Cluster, Link
 from tfplus.tiles.planning.cost import StepCost
 from tfplus.tiles.planning.job import Job
+from tfplus.tiles.step.files import TileFiles
 from tfplus_export.commands.tiles.options import Wanted
 
 if TYPE_CHECKING:
@@ -90,7 +90,6 @@ def measure(
 
     chain = training.tiled.chain
     first = wanted.choose(chain, job)
-    apart = tuple((i, i + 1) for i in range(len(chain.layers)))
     grid = first.best.tiling.grid
     tried = [first.best.tiling]
     if wanted.groups is None:
@@ -100,7 +99,7 @@ def measure(
         tried.extend(
             c.tiling
             for c in more
-            if c.tiling.groups in (fused(chain), apart)
+            if c.tiling.groups in (fused(chain), apart(chain))
             and (limit is None or c.cost.memory_bytes <= limit)
             and c.tiling != first.best.tiling
         )
@@ -115,7 +114,7 @@ def measure(
         return tile_measuring.steps(clients, exported[tiling], job, tile_measuring.STEPS)
 
     measured = [run(tiling) for tiling in tried]
-    cluster = tile_measuring.calibrated(wanted.cluster, measured, links)
+    cluster = tile_measuring.calibrated(wanted.cluster, job, measured, links)
     choice = wanted.with_cluster(cluster).choose(chain, job)
     if choice.best.tiling not in tried:
         measured.append(run(choice.best.tiling))

@@ -15,9 +15,9 @@ from tfplus.errors import UsageError
 from tfplus.model_file import weights_file
 from tfplus.system import sizes, temporary
 from tfplus.system.files import write_atomic
-from tfplus.tiles.files import TileFiles
 from tfplus.tiles.planning import written
 from tfplus.tiles.planning.job import Job
+from tfplus.tiles.step.files import TileFiles
 from tfplus_export.commands import arguments, outputs
 from tfplus_export.commands import export_options as export_option
 from tfplus_export.commands.terminal import at_work

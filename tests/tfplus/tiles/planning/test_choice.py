@@ -11,7 +11,7 @@ from tests.tfplus.tiles import reference
 from tfplus.errors import UsageError
 from tfplus.tiles.grid import Grid, Tiling, every_grouping
 from tfplus.tiles.layers import Chain, TiledLayer, Window
-from tfplus.tiles.planning import choice, cost, grids, picture, written
+from tfplus.tiles.planning import choice, cost, grids, picture, traffic, written
 from tfplus.tiles.planning.cluster import Cluster
 from tfplus.tiles.planning.job import Job
 
@@ -65,6 +65,22 @@ def test_slow_links_fuse_and_slow_devices_do_not() -> None:
     assert len(few.tiling.groups) < len(many.tiling.groups)
 
 
+def test_sums_are_hidden_by_the_passes_beside_them() -> None:
+    a = reference.convolution("a", (8, 8), (2, 200))
+    b = reference.convolution("b", (8, 8), (200, 100))
+    chain = Chain("m", (a, b), "", 40_000)
+    link = Cluster(bits_per_s=1e6, message_s=0.25)
+    split, fused = (Tiling(chain, Grid.even(2, 1), g) for g in (((0, 1), (1, 2)), ((0, 2),)))
+    # Two rounds of half of the numbers each: what a sum takes of the link, the messages apart.
+    rest, last, first = (4 * n * 8 / 1e6 for n in (40_000, 180_000, 3_600))
+    assert traffic.reduce_s(split, link, [0.0, 0.0]) == pytest.approx(rest + last + first + 0.5)
+    # The rest's is done in the last group's pass, of that group's a second remains behind all.
+    found = traffic.reduce_s(split, link, [last - 1.0, 2 * rest])
+    assert found == pytest.approx(1.0 + first + 0.5)
+    assert traffic.reduce_s(split, link, [2 * last, 2 * rest]) == pytest.approx(first + 0.5)
+    assert traffic.reduce_s(fused, link, [2 * rest]) == pytest.approx(last + first + 0.5)
+
+
 def test_redundant_products_are_those_beyond_a_share() -> None:
     fused = cost.of_step(Tiling(CHAIN, Grid.even(2, 2), ((0, 6),)), JOB, Cluster())
     split = cost.of_step(
@@ -86,7 +102,8 @@ def test_redundant_products_are_those_beyond_a_share() -> None:
 def maps_of(tile) -> list[int]:
     layers = tile.layers
     channels = [layers[0].channels_in, *(layer.channels_out for layer in layers)]
-    return [r.pixels * c for r, c in zip(tile.regions, channels, strict=True)]
+    regions = [tile.inputs[0].region, *tile.made]
+    return [r.pixels * c for r, c in zip(regions, channels, strict=True)]
 
 
 def test_what_is_kept_or_freed_is_paid_in_memory_or_products() -> None:
@@ -100,7 +117,7 @@ def test_what_is_kept_or_freed_is_paid_in_memory_or_products() -> None:
     again = sum(
         JOB.batch * layer.macs_per_pixel * region.pixels
         for tile in plans[False, False].part(1)
-        for layer, region in zip(tile.layers[:-1], tile.regions[1:-1], strict=True)
+        for layer, region in zip(tile.layers[:-1], tile.made[:-1], strict=True)
     )
     macs = {k: c.devices[1].macs for k, c in found.items()}
     assert macs[False, False] - macs[True, False] == again > 0

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tfplus.tiles.messages import Floats
+from tfplus.tiles.step.messages import Floats
 
 # Two sums of a channel, each a double as two floats.
 NUMBERS = 4

@@ -8,16 +8,42 @@ device alone, so that all have the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from tfplus.tiles.messages import Floats
+from tfplus.tiles.step.messages import Floats
+
+# Numbers of a part below which it waits for more: a message costs as much as some bytes.
+_LEAST = 1 << 14
 
 
 def bounds(length: int, devices: int) -> list[int]:
     """Where the chunks of a vector begin, and its length behind them."""
     return [length * i // devices for i in range(devices + 1)]
+
+
+def parts(sizes: Sequence[int]) -> list[tuple[int, ...]]:
+    """Which groups' gradients are summed together, in the order in which they come to exist.
+
+    The rest of the network has its gradients first, then the last group, and the first group in the
+    end. A part ends where it has enough numbers to be worth its messages.
+
+    Args:
+      sizes: numbers of each group, and behind them of the rest of the network.
+
+    Returns:
+      Indices into `sizes`, by part; every group with numbers is in one.
+    """
+    found: list[tuple[int, ...]] = []
+    waiting: list[int] = []
+    for group in (len(sizes) - 1, *reversed(range(len(sizes) - 1))):
+        if sizes[group]:
+            waiting.append(group)
+        if sum(sizes[i] for i in waiting) >= _LEAST:
+            found.append(tuple(waiting))
+            waiting = []
+    return [*found, tuple(waiting)] if waiting else found
 
 
 def sent_chunk(device: int, round_: int, devices: int) -> int:
@@ -39,6 +65,8 @@ def reduce(vector: Floats, device: int, devices: int) -> Generator[Floats, Float
       The sum over all devices, float32 [n].
     """
     total = np.array(vector, np.float32)
+    # Its memory is wanted while the ring goes round.
+    del vector
     edges = bounds(len(total), devices)
     for round_ in range(2 * (devices - 1)):
         outgoing = sent_chunk(device, round_, devices)

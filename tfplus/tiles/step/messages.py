@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+# By name of a weight.
+Gradients: TypeAlias = Mapping[str, Floats]
 
 Kind = Literal["halo", "output", "delta", "gradient", "sum", "moments", "slopes"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -22,7 +25,9 @@ class Key(NamedTuple):
         input, for the owner of those pixels; `sum`, a part of the sum over all devices; `moments`,
         a device's part of the statistics that a batch normalization takes, and `slopes`, of their
         gradient.
-      number: the group; of a `sum` the round of the ring.
+      number: of a `halo` and a `gradient` what is read, as `Tiling.reads` numbers it: the group,
+        where each reads one map; else the group; of a `sum` the round of the ring, counted on
+        from part to part.
       sender: number of the device that sends it.
     """
 

@@ -12,7 +12,7 @@ from tfplus.system import checked_json
 from tfplus.tensors.slices import Tensors
 from tfplus.tiles import layers
 from tfplus.tiles.grid import Grid, Tiling
-from tfplus.tiles.place import Place
+from tfplus.tiles.step.place import Place
 
 MAX_PLAN_BYTES = 4 * 1024 * 1024
 _MOST_DEVICES = 256
@@ -36,11 +36,6 @@ class Assignment:
     place: Place
     peers: tuple[str, ...]
     targets: Mapping[str, tuple[tuple[int, ...], str]]
-
-    def channels(self) -> list[tuple[int, int]]:
-        """Of each group's input and output."""
-        maps = self.place.tiling.chain.maps()
-        return [(maps[a][2], maps[b][2]) for a, b in self.place.tiling.groups]
 
     def check_targets(self, given: Tensors) -> None:
         """Holds targets to what the tail takes.
@@ -69,7 +64,10 @@ class Assignment:
                 "keep": tiling.keep,
                 "free": tiling.free,
                 "chain": tiling.chain.plain(),
-                "trained": [{"name": n, "shape": list(s)} for n, s in place.shapes.items()],
+                "trained": [
+                    {"weights": [{"name": n, "shape": list(s)} for n, s in group.items()]}
+                    for group in place.trained
+                ],
                 "targets": [
                     {"name": n, "shape": list(s), "dtype": d} for n, (s, d) in self.targets.items()
                 ],
@@ -98,12 +96,19 @@ def decoded(text: str) -> Assignment:
     keep, free = (name in fields and fields.boolean(name) for name in ("keep", "free"))
     tiling = Tiling(chain, Grid(rows, columns), groups, keep, free)
     last = tiling.grid.tiles - 1
+    trained = tuple(
+        {o.text("name"): _shape(o) for o in group.objects("weights")}
+        for group in fields.objects("trained")
+    )
+    if len(trained) != len(groups) + 1:
+        raise UsageError(f"plan of tiles: {len(groups)} groups and the rest, but weights of "
+                         f"{len(trained)}")  # fmt: skip
     place = Place(
         tiling,
         fields.integer("device", 0, last),
         fields.integer("tail", 0, last),
         fields.integer("batch", 1, 1_000_000),
-        {o.text("name"): _shape(o) for o in fields.objects("trained")},
+        trained,
     )
     peers = fields.texts("peers")
     if len(peers) != tiling.grid.tiles:

@@ -9,12 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from tfplus.tensors.slices import Tensor
-from tfplus.tiles.assignment import Assignment
 from tfplus.tiles.grid import Tiling
-from tfplus.tiles.place import Place
+from tfplus.tiles.step.assignment import Assignment
+from tfplus.tiles.step.place import Place
 
 # Name of what a group's forward pass returns for its backward pass, with a number behind it.
 KEPT = "kept_"
+
+
+def input_name(i: int) -> str:
+    """What the i-th map that a group reads is called among the inputs of its passes.
+
+    Its gradient is called `d` and this.
+    """
+    return f"x_{i}" if i else "x"
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class TileFiles:
       contents: flatbuffers, one for each shape of tile.
       of_device: index into `contents`, by device.
       values: every variable and its initial value, the optimizer's state among them.
-      trained: name → shape of what gradients are summed of, in the order of that sum.
+      trained: name → shape of what gradients are summed of, by group, and of the rest behind them.
       targets: what the tail takes beside the map: name → (shape, dtype).
       metrics: what the tail reports, the loss first.
     """
@@ -37,7 +45,7 @@ class TileFiles:
     contents: tuple[bytes, ...]
     of_device: tuple[int, ...]
     values: Mapping[str, Tensor]
-    trained: Mapping[str, tuple[int, ...]]
+    trained: tuple[Mapping[str, tuple[int, ...]], ...]
     targets: Mapping[str, tuple[tuple[int, ...], str]]
     metrics: tuple[str, ...]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from tfplus.errors import StepError
 from tfplus.tensors.slices import Tensors
 from tfplus.tiles.grid import Tiling
-from tfplus.tiles.machine import TileStep
-from tfplus.tiles.messages import Floats, Send
+from tfplus.tiles.step.machine import TileStep
+from tfplus.tiles.step.messages import Floats, Send
 
 
 def scatter(tiling: Tiling, samples: Floats) -> list[Floats]:
@@ -39,14 +39,17 @@ def run(
     """
     waiting: deque[Send] = deque()
 
-    def put(sender: int, sends: Sequence[Send]) -> None:
-        waiting.extend(send for send in sends if sent(sender, send))
+    def go_on(device: int) -> None:
+        while sends := steps[device].advance():
+            waiting.extend(send for send in sends if sent(device, send))
 
     for device, step in enumerate(steps):
-        put(device, step.begin(fetched[device], targets if device == tail else {}))
+        step.begin(fetched[device], targets if device == tail else {})
+        go_on(device)
     while waiting:
         to, message = waiting.popleft()
-        put(to, steps[to].receive(message))
+        steps[to].receive(message)
+        go_on(to)
     stuck = [i for i, step in enumerate(steps) if not step.done]
     if stuck:
         raise StepError(f"device {stuck[0]} waits for {steps[stuck[0]].awaits}")

@@ -20,7 +20,8 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,14 @@ from papers.device import Files
 from papers.experiments import EXPERIMENTS
 from papers.prepared import prepare
 from papers.results import OutOfTimeError, Results, digest
-from papers.systems import Systems
+from papers.systems import DECOUPLED, SYSTEMS, Systems
+from papers.tuning import tuned
 
 # What the start depends on, and what all systems depend on besides; EX_TEMPFAIL of sysexits.h.
 _START = ("data", "limit", "desk", "start_epochs", "tuning_epochs", "share")
 _LEARNING = ("epochs", "batch_size")
+# Of what they are: counted up where the same options lead to others.
+_FORM = 2
 _TEMPORARY_FAILURE = 75
 
 
@@ -58,18 +62,21 @@ def main() -> None:
     parser.add_argument("--share", type=float, help="of filters a class, shared between classes")
     parser.add_argument("--learning-rate", type=float, default=0.005)
     parser.add_argument("--branch-rate", type=float, default=0.001, help="of decoupled models")
+    parser.add_argument("--tuning-seed", type=int, help="not reported: chooses of --rates")
+    parser.add_argument("--rates", type=float, nargs="+", default=[], help="tried by each system")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("-o", "--output", type=Path, default=Path("papers"))
     options = parser.parse_args()
     if unknown := sorted(set(options.experiments) - set(EXPERIMENTS)):
         parser.error(f"{unknown[0]}: expected some of {', '.join(EXPERIMENTS)}")
+    if (options.tuning_seed is None) != (not options.rates):
+        parser.error("--tuning-seed and --rates: give both or none")
+    if options.tuning_seed in range(options.first_seed, options.first_seed + options.seeds):
+        parser.error("--tuning-seed: expected one that is not reported")
     options.output.mkdir(parents=True, exist_ok=True)
-    files = Files(
-        options.output / "files", options.batch_size, options.learning_rate, options.branch_rate
-    )
     try:
-        run(options, files)
+        run(options, Files(options.output / "files", options.batch_size))
     except OutOfTimeError:
         sys.exit(_TEMPORARY_FAILURE)
 
@@ -86,11 +93,11 @@ def run(options: argparse.Namespace, files: Files) -> None:
         print(f"{time.monotonic() - began:6.0f} s  {text}", file=sys.stderr, flush=True)
 
     started, learned = ({n: getattr(options, n) for n in names} for names in (_START, _LEARNING))
-    results = Results(options.output / "curves", started | learned, 60 * options.minutes)
-    starts_of = options.output / f"starts-{digest(started)}"
-    found: dict[str, list[dict[str, Any]]] = {key: [] for key in options.experiments}
-    starts: list[dict[str, Any]] = []
-    for seed in range(options.first_seed, options.first_seed + options.seeds):
+    setting = started | learned | {"form": _FORM}
+    results = Results(options.output / "curves", setting, 60 * options.minutes)
+    starts_of = options.output / f"starts-{digest(started | {'form': _FORM})}"
+
+    def systems(seed: int, rates: Mapping[str, float]) -> Systems:
         task = data.load(options.data, seed, options.limit, options.desk)
         said(f"seed {seed}: the start, of {len(task.desk)} samples")
         start = prepare(
@@ -101,13 +108,32 @@ def run(options: argparse.Namespace, files: Files) -> None:
             options.share,
             starts_of / str(seed),
         )
-        starts.append(asdict(start.plan.accuracy))
-        systems = Systems(
-            start, files, options.rounds, options.kept_rounds, options.epochs, results, said
+        return Systems(
+            start, files, options.rounds, options.kept_rounds, options.epochs, rates, results, said
         )
+
+    rates = {
+        name: options.branch_rate if name in DECOUPLED else options.learning_rate
+        for name in SYSTEMS
+    }
+    if options.rates:
+        trial = systems(options.tuning_seed, rates)
+        rates |= tuned(
+            lambda rate: replace(trial, rates=dict.fromkeys(SYSTEMS, rate), learned={}, trial=True),
+            options.experiments,
+            options.rates,
+        )
+        said(f"rates, by seed {options.tuning_seed}: {rates}")
+    found: dict[str, list[dict[str, Any]]] = {key: [] for key in options.experiments}
+    starts: list[dict[str, Any]] = []
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        of_seed = systems(seed, rates)
+        task = of_seed.start.task
+        starts.append(asdict(of_seed.start.plan.accuracy))
         for key in options.experiments:
-            curves = EXPERIMENTS[key].curves(systems)
+            curves = EXPERIMENTS[key].curves(of_seed)
             found[key].append({name: asdict(curve) for name, curve in curves.items()})
+        told = ", ".join(f"{name} {rates[name]:g}" for name in of_seed.learned)
         write(
             options.output,
             {
@@ -115,9 +141,9 @@ def run(options: argparse.Namespace, files: Files) -> None:
                 "setting": (
                     f"{len(starts)} seeds, {options.rounds} rounds ({options.kept_rounds} where "
                     f"features are kept) of {options.epochs} local epochs, "
-                    f"SGD {options.learning_rate} (decoupled models {options.branch_rate}) with "
-                    f"momentum 0.9, batches of {options.batch_size}; {len(task.desk)} samples for "
-                    f"the start, {len(task.train)} dealt to devices, {len(task.test)} held out. "
+                    f"SGD ({told}) with momentum 0.9, batches of {options.batch_size}; "
+                    f"{len(task.desk)} samples for the start, {len(task.train)} dealt to devices, "
+                    f"{len(task.test)} held out. "
                     "Devices train under LiteRT, neighbours are simulated; Keras trained the start."
                 ),
                 "command": sys.argv[1:],

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 import tfplus
 from papers.data import Samples
 from tfplus.tensors.slices import Tensor, Tensors, task_of
 from tfplus_export.costs import layer_flops
 from tfplus_export.decoupling import backbone
-from tfplus_export.pipeline import api, cached
+from tfplus_export.pipeline import api
 from tfplus_export.pipeline.stages.options import Options
 from tfplus_export.sources import source
 
@@ -26,58 +27,47 @@ class Files:
     Args:
       folder: where they go.
       batch_size: of a step.
-      learning_rate: of SGD, with a momentum of 0.9, for the network and its narrower forms.
-      branch_rate: likewise, for decoupled models, whose branches are recalibrated to a few large
-        weights and diverge at a rate that the network takes.
     """
 
-    def __init__(
-        self, folder: Path, batch_size: int, learning_rate: float, branch_rate: float
-    ) -> None:
+    def __init__(self, folder: Path, batch_size: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._batch_size = folder, batch_size
-        self._rates = {False: learning_rate, True: branch_rate}
         self.step_flops: dict[str, int] = {}
         self.feature_flops: dict[str, int] = {}
         self.parameters: dict[str, int] = {}
 
     def of(self, form: str, model: keras.Model) -> Path:
-        """Exports a model, unless one of its form was exported before.
+        """Exports a model for SGD with a momentum of 0.9, unless one of its form was before.
 
         Args:
           form: name of the form.
           model: with logits as its output.
         """
-        rate = self.rate(decoupled=form.startswith("decoupled"))
         self._count(form, model)
-        path = self._folder / f"{form}-{self._batch_size}-{rate:g}.tflite"
-        return self._written(path, model, rate, keeps=False)
+        path = self._folder / f"{form}-{self._batch_size}.tflite"
+        if path.exists():
+            return path
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        # A device sets the rate that it trains with.
+        model.compile(keras.optimizers.SGD(1e-3, momentum=0.9), loss)
+        aside = path.with_name(f"aside-{os.getpid()}-{path.name}")
+        options = Options(batch_size=self._batch_size, infer_batch_size=64, parity_steps=1)
+        api.export(source.of_model(model), aside, options, lambda _: None)
+        aside.replace(path)
+        return path
 
-    def kept(self, form: str, model: keras.Model, plan_id: str) -> Path:
-        """Exports a decoupled model whose shared layers are frozen and their output kept.
+    def kept(self, form: str, model: keras.Model) -> Path:
+        """Exports the branches of a decoupled model, which take what its shared layers make.
 
         Args:
           form: name of the form.
           model: with branches of classes.
-          plan_id: whose shared layers they are; the file has them as constants.
         """
-        rate = self.rate(decoupled=True)
-        if form not in self.step_flops:
-            parts = backbone.halves(model)
-            self._count(form, parts.branches)
+        parts = backbone.halves(model)
+        if form not in self.feature_flops:
             shared = keras.models.clone_model(parts.shared)
             self.feature_flops[form] = layer_flops.of_model(shared).forward
-        path = self._folder / f"{form}-{plan_id}-{self._batch_size}-{rate:g}.tflite"
-        return self._written(path, model, rate, keeps=True)
-
-    def rate(self, *, decoupled: bool) -> float:
-        """The learning rate of a file's optimizer."""
-        return self._rates[decoupled]
-
-    @property
-    def features(self) -> Path:
-        """Where features are kept."""
-        return self._folder / "features"
+        return self.of(form, parts.branches)
 
     def _count(self, form: str, model: keras.Model) -> None:
         if form not in self.step_flops:
@@ -85,18 +75,6 @@ class Files:
             copy = keras.models.clone_model(model)
             self.step_flops[form] = layer_flops.of_model(copy).step
             self.parameters[form] = layer_flops.parameters(copy)
-
-    def _written(self, path: Path, model: keras.Model, rate: float, *, keeps: bool) -> Path:
-        if path.exists():
-            return path
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(keras.optimizers.SGD(rate, momentum=0.9), loss)
-        aside = path.with_name(f"aside-{os.getpid()}-{path.name}")
-        given = source.of_model(model)
-        options = Options(batch_size=self._batch_size, infer_batch_size=64, parity_steps=1)
-        api.export(cached.of(given) if keeps else given, aside, options, lambda _: None)
-        aside.replace(path)
-        return path
 
 
 class Device:
@@ -110,7 +88,7 @@ class Device:
       samples: its own.
       epochs: of a round.
       seed: of the orders.
-      features: where the output of frozen layers is kept.
+      rate: of learning.
     """
 
     def __init__(
@@ -122,10 +100,11 @@ class Device:
         samples: Samples,
         epochs: int,
         seed: int,
-        features: Path,
+        rate: float,
     ) -> None:
         # One thread: small networks gain little by more, and other processes may want a core.
-        self.model = tfplus.load(path, threads=1, feature_cache=features)
+        self.model = tfplus.load(path, threads=1)
+        self.model.learning_rate = rate
         self.outputs, self.known, self.samples = outputs, known, samples
         self.epochs, self._seed = epochs, seed
         self._own = {_renamed(n, outputs): n for n in self.model.get_weights()}
@@ -154,11 +133,15 @@ class Device:
 
     def accuracy(self, weights: Mapping[str, Tensor], test: Samples) -> float:
         """Fraction of test samples of the known classes that are told among those."""
-        self.put(weights)
         held = test.of(self.known)
         columns = [self.outputs.index(c) for c in self.known]
-        logits = np.asarray(self.model.predict(held.x))[:, columns]
+        logits = self.logits(weights, held.x)[:, columns]
         return float((np.asarray(self.known)[logits.argmax(axis=1)] == held.y).mean())
+
+    def logits(self, weights: Mapping[str, Tensor], x: npt.NDArray[np.float32]) -> np.ndarray:
+        """What the file answers with under some weights, [samples, outputs]."""
+        self.put(weights)
+        return np.asarray(self.model.predict(x))
 
 
 def _renamed(name: str, classes: tuple[int, ...]) -> str:

@@ -9,10 +9,13 @@ import numpy as np
 
 from papers.data import Samples
 from papers.device import Device
+from tfplus.decoupling import calibration
 from tfplus.gossip.mixing.sample_weights import slice_weights
 from tfplus.gossip.simulation.setup import Node
 from tfplus.gossip.simulation.simulation import simulate
 from tfplus.tensors.slices import Contribution, Tensors, average
+
+_SMOOTHED = 3
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Curve:
       averaged: of a round's average on one device, mean.
       seconds: of local training, all devices and rounds.
       once: of what one device computes before the first round, mean: features.
+      calibrated: accuracy of the whole at the end, as `last` says, with the logits of each class
+        scaled and shifted for the desk's samples.
     """
 
     whole: tuple[float, ...]
@@ -34,6 +39,16 @@ class Curve:
     averaged: float
     seconds: float
     once: float = 0.0
+    calibrated: float = 0.0
+
+
+def last(rounds: int) -> int:
+    """How many of the last rounds an accuracy at the end is a mean over: a fifth, at most three.
+
+    Of one round alone it goes up and down by points; of a mean over all of a few rounds it would
+    fall behind what was learned.
+    """
+    return max(1, min(_SMOOTHED, rounds // 5))
 
 
 def learn(
@@ -76,6 +91,7 @@ def judged(
     course: Sequence[Mapping[str, Tensors]],
     whole: Device,
     test: Samples,
+    desk: Samples,
     step_flops: int,
     wholes: Sequence[Tensors] | None = None,
     feature_flops: int = 0,
@@ -88,6 +104,7 @@ def judged(
       course: what `learn` returned.
       whole: a device with all classes, which the recomposed model runs on.
       test: held-out samples.
+      desk: those that logits are calibrated on.
       step_flops: of a training step of one sample, mean over devices.
       wholes: weights of the whole by round, where they are not the devices' average.
       feature_flops: of what is computed of a sample once.
@@ -99,6 +116,8 @@ def judged(
     if wholes is None:
         wholes = [together(devices, weights) for weights in course]
     every = [whole.accuracy(weights, test) for weights in wholes]
+    ends = wholes[len(wholes) - last(len(wholes) - 1) :]
+    calibrated = [_calibrated(whole, weights, test, desk) for weights in ends]
     samples = np.mean([len(d.samples) for d in devices.values()])
     epochs = next(iter(devices.values())).epochs
     # A product and a sum for each weight of each contribution that goes in.
@@ -113,4 +132,11 @@ def judged(
         float(np.mean(mixed)),
         sum(d.seconds for d in devices.values()),
         float(samples * feature_flops),
+        float(np.mean(calibrated)),
     )
+
+
+def _calibrated(whole: Device, weights: Tensors, test: Samples, desk: Samples) -> float:
+    found = calibration.fit(whole.logits(weights, desk.x), desk.y)
+    logits = whole.logits(weights, test.x) * found.scale + found.shift
+    return float((logits.argmax(axis=1) == test.y).mean())

@@ -16,6 +16,7 @@ from tfplus.decoupling.plan import Plan
 from tfplus.model_file import weights_file
 from tfplus.model_file.preprocessing import Preprocessing
 from tfplus_export.decoupling.decouple import Options, decouple
+from tfplus_export.decoupling.fine_tune import fine_tune
 from tfplus_export.decoupling.samples import Samples
 from tfplus_export.decoupling.structure import tail
 from tfplus_export.tracing.naming import variable_names
@@ -31,8 +32,8 @@ class Prepared:
     Attributes:
       seed: of all of it.
       task: the data.
-      full: weights of the trained network by slice.
-      plan: of the same, decoupled by class and fine-tuned.
+      full: weights of the trained network by slice, fine-tuned as long as the decoupled model.
+      plan: of the trained network, decoupled by class and fine-tuned.
       decoupled: its model.
     """
 
@@ -52,7 +53,7 @@ def prepare(
       task: the data.
       seed: of the weights and the orders.
       epochs: of the network, with Adam, whose rate falls to nothing.
-      tuning: epochs of the decoupled model.
+      tuning: epochs of the decoupled model; the network gets as many more, likewise.
       overlap: share of a layer's filters that a class gets, where classes share them; None for
         disjoint parts of equal size.
       folder: where both are kept for the next call.
@@ -60,7 +61,9 @@ def prepare(
     keras.utils.set_random_seed(seed)
     model: Any = networks.network(task.shape, task.classes)
     names = variable_names(model)
-    trained, plan = folder / "full.safetensors", folder / "plan"
+    trained, tuned = folder / "full.safetensors", folder / "full-tuned.safetensors"
+    plan = folder / "plan"
+    given = Samples("desk", task.desk.x, task.desk.y.astype(np.int64), Preprocessing())
     if not trained.exists():
         folder.mkdir(parents=True, exist_ok=True)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -69,15 +72,32 @@ def prepare(
         model.compile(keras.optimizers.Adam(rate), loss)
         model.fit(task.desk.x, task.desk.y, batch_size=_BATCH, epochs=epochs, verbose=0)
         weights_file.write(trained, {names[id(v)]: np.asarray(v) for v in model.variables})
-    full = weights_file.read(trained)
-    for variable in model.variables:
-        variable.assign(full[names[id(variable)]])
+    first = weights_file.read(trained)
+
+    def begin() -> None:
+        for variable in model.variables:
+            variable.assign(first[names[id(variable)]])
+
+    begin()
     if not plan.exists():
-        given = Samples("desk", task.desk.x, task.desk.y.astype(np.int64), Preprocessing())
         judged = Samples("test", task.test.x, task.test.y.astype(np.int64), Preprocessing())
         options = Options(overlap, overlap is not None, epochs=tuning, seed=seed)
         found = tail.find(model, networks.cut_of(task.shape))
         labels = tuple(range(task.classes))
         decouple(found, labels, given, judged, task.name, plan, options, lambda _: None)
+    if not tuned.exists():
+        begin()
+        how = Options(epochs=tuning, seed=seed)
+        fine_tune(
+            model,
+            "linear",
+            given,
+            epochs=tuning,
+            learning_rate=how.learning_rate,
+            batch_size=how.batch_size,
+            seed=seed,
+            progress=lambda _: None,
+        )
+        weights_file.write(tuned, {names[id(v)]: np.asarray(v) for v in model.variables})
     loaded: Any = keras.models.load_model(plan / "model.keras")
-    return Prepared(seed, task, full, plan_folder.read(plan), loaded)
+    return Prepared(seed, task, weights_file.read(tuned), plan_folder.read(plan), loaded)

@@ -10,9 +10,9 @@ import numpy as np
 from scipy import stats
 
 from papers.experiments import Claim
+from papers.learning import last
 
 LEVEL = 0.95
-_SMOOTHED = 3
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,8 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def reached(curve: dict[str, Any], rounds: int, what: str = "whole") -> float:
-    """Accuracy after so many rounds: the mean of the last fifth of them, of three at most.
-
-    Of one round alone it goes up and down by points; of a mean over all of a few rounds it would
-    fall behind what was learned.
-    """
-    several = max(1, min(_SMOOTHED, rounds // 5))
+    """Accuracy after so many rounds: the mean of the last of them, as `learning.last` says."""
+    several = last(rounds)
     return float(np.mean(curve[what][rounds - several + 1 : rounds + 1]))
 
 
@@ -69,6 +65,9 @@ def differences(claim: Claim, seeds: Sequence[dict[str, Any]]) -> list[float]:
     found: list[float] = []
     for curves in seeds:
         pair = curves[claim.one], curves[claim.other]
+        if claim.calibrated:
+            found.append(pair[0]["calibrated"] - pair[1]["calibrated"])
+            continue
         ends = [rounds_of(c) for c in pair]
         if claim.same_computation:
             budget = min(spent(c) for c in pair)

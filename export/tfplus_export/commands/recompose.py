@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from tfplus.decoupling.recomposition import Part
     from tfplus.tensors.slices import Tensors
+    from tfplus_export.decoupling.calibrated import Calibrated
 
 EXAMPLES = """
 Examples:
@@ -27,6 +29,8 @@ Examples:
   tfplus recompose plan a.tflite b.tflite -o global.keras
 
   tfplus recompose plan run/recomposed.safetensors -o global.keras -o global.tflite
+
+  tfplus recompose plan run/recomposed.safetensors --calibrate desk.npz -o global.keras
 
   tfplus recompose plan --agent pi-1.local:50051 --agent pi-2.local:50051 --tls-dir certs/desk \
     -o global.keras
@@ -62,6 +66,14 @@ def recompose(
             "defaults if not given.",
         ),
     ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz",
+            help="Samples of every class, as arrays x and y: scale and shift each class's logit so "
+            "that branches that trained apart answer on one scale.",
+        ),
+    ] = None,
     tls_dir: encryption.TlsDir = None,
     insecure: encryption.Insecure = False,
     trust_code: arguments.TrustCode = False,
@@ -70,7 +82,8 @@ def recompose(
     """Put the whole model of a plan together from files or agents.
 
     The branch of a class is averaged over those that hold it, the shared layers over all. Where a
-    class is held by nobody, the command says which and writes nothing.
+    class is held by nobody, the command says which and writes nothing. Devices compare their own
+    classes alone; --calibrate brings the branches to one scale.
     """
     given, agents, written = files or [], agent or [], output or []
     if not written:
@@ -78,24 +91,38 @@ def recompose(
     for path in written:
         if path.suffix not in _KINDS:
             raise UsageError(f"--output {path}: expected a file that ends in {', '.join(_KINDS)}")
-        outputs.check(path, [*given, *([model] if model else [])])
+        outputs.check(path, [*given, *(p for p in (model, calibrate) if p)])
     if not given and not agents:
         raise UsageError("nothing to put together: expected files of devices, or --agent HOST:PORT")
     # What is wrong with a plan or a file is said before TensorFlow is imported.
     from tfplus.decoupling import device_parts, plan_folder, recomposition
 
     read = plan_folder.read(plan)
+    if calibrate is not None and read.activation == "sigmoid":
+        raise UsageError(
+            f"--calibrate: the classes of {plan} are told by a sigmoid each: expected a plan whose "
+            "classes are told apart by a softmax"
+        )
     parts: list[Part] = [device_parts.of_file(read, path) for path in given]
     tls = encryption.tls_files(tls_dir, insecure=insecure)
     parts += neighbours.of_agents(read, agents, tls, insecure=insecure)
     whole = recomposition.recompose(read, parts)
+    weights: Tensors = whole.weights
+    calibrated: Calibrated | None = None
     with at_work("tfplus recompose") as show:
+        if calibrate is not None:
+            from tfplus_export.decoupling import calibrated as calibration
+
+            show(f"calibrating on {calibrate}")
+            loaded = arguments.ModelArguments(str(plan), None, None, trust_code).load()
+            weights, calibrated = calibration.calibrate(read, loaded, weights, calibrate)
         show("writing the whole model")
         # An export can fail, and nothing else is written then.
         for path in sorted(written, key=lambda p: p.suffix != ".tflite"):
-            _write(path, plan, whole.weights, model, show, trust_code=trust_code)
+            _write(path, plan, weights, model, show, trust_code=trust_code)
     if json_output:
-        print_json({"files": written, "holders": whole.holders, "kept": whole.kept})
+        told = {"files": written, "holders": whole.holders, "kept": whole.kept}
+        print_json(told | {"calibrated": calibrated and asdict(calibrated)})
         return
     console = stdout_console()
     for label, names in whole.holders.items():
@@ -103,6 +130,13 @@ def recompose(
     if whole.kept:
         console.print(
             Text(f"{len(whole.kept)} slices are those of the plan, such as {whole.kept[0]}")
+        )
+    if calibrated is not None:
+        console.print(
+            Text(
+                f"calibrated on {calibrated.samples} samples of {calibrate}: right before "
+                f"{calibrated.before:.1%}, after {calibrated.after:.1%}"
+            )
         )
     for path in written:
         console.print(Text(f"wrote {path}"))

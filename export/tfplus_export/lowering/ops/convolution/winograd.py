@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from tfplus_export.lowering.engine.rule import Rule
 from tfplus_export.lowering.kernels.constants import is_constant, is_known
-from tfplus_export.lowering.kernels.matmul import batch_product
+from tfplus_export.lowering.kernels.matmul import batch_product, correlated
 from tfplus_export.lowering.kernels.tiles import cut, input_tiles, join, output_tiles
 from tfplus_export.lowering.kernels.toom_cook import (
     MOST_PRODUCTS,
@@ -130,12 +130,8 @@ class _Minimal:
 
     def _filter_gradient(self, tiles: Tensor, sent: Tensor, weight: Tensor) -> Tensor:
         """Of [products, tiles, C] and [products, tiles, K]: [kh, kw, C, K]."""
-        kh, kw, c, k = weight.shape
-        # The right side of a product is copied into panels first: it should be the smaller one.
-        wide, narrow = (tiles, sent) if c >= k else (sent, tiles)
-        products = batch_product(tf.transpose(wide, [0, 2, 1]), narrow)
+        c, k = weight.shape[2:]
+        products = correlated(tiles, sent)
         flat = tf.reshape(products, [1, len(self._filter), c * k])
         taps = batch_product(tf.constant(self._filter.T[None], flat.dtype), flat)
-        if c >= k:
-            return tf.reshape(taps, weight.shape)
-        return tf.transpose(tf.reshape(taps, [kh, kw, k, c]), [0, 1, 3, 2])
+        return tf.reshape(taps, weight.shape)

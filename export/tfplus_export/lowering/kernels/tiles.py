@@ -7,6 +7,7 @@ the transposed matrix. Neither needs a PAD, a slice, or an extent that the tiles
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tfplus_export.lowering.kernels.window import Axis
 from tfplus_export.tf_types import Tensor
 
 # Pixels up to which one matrix for both axes is faster than two: it multiplies more and moves less.
-_MOST_AT_ONCE = 64
+MOST_AT_ONCE = 64
 
 
 def input_tiles(axis: Axis, short: ShortConvolution) -> np.ndarray:
@@ -45,59 +46,54 @@ def output_tiles(axis: Axis, short: ShortConvolution) -> np.ndarray:
     return matrix
 
 
-def cut(image: Tensor, rows: np.ndarray, columns: np.ndarray) -> Tensor:
-    """Maps an image to the products of its tiles.
+@dataclass(frozen=True)
+class Tiles:
+    """Tiles of an image [N, H, W, C], and what each is mapped to.
 
-    Args:
-      image: [N, H, W, C].
+    Attributes:
       rows: [products, tiles, H].
       columns: [products, tiles, W].
-
-    Returns:
-      [products of rows · products of columns, N · tiles, C].
     """
-    n, height, width, c = (int(d) for d in image.shape)
-    (a, up, _), (b, across, _) = rows.shape, columns.shape
-    if height * width <= _MOST_AT_ONCE:
-        both = np.einsum("aih,bjw->abijhw", rows, columns).reshape(-1, height * width)
-        x = batch_product(_constant(both, image.dtype), tf.reshape(image, [n, height * width, c]))
-        x = tf.transpose(tf.reshape(x, [n, a * b, up * across * c]), [1, 0, 2])
+
+    rows: np.ndarray
+    columns: np.ndarray
+
+    def cut(self, image: Tensor) -> Tensor:
+        """[N, H, W, C] → [products of rows · products of columns, N · tiles, C]."""
+        n, height, width, c = (int(d) for d in image.shape)
+        (a, up, _), (b, across, _) = self.rows.shape, self.columns.shape
+        if height * width <= MOST_AT_ONCE:
+            both = np.einsum("aih,bjw->abijhw", self.rows, self.columns)
+            x = tf.reshape(image, [n, height * width, c])
+            x = batch_product(_constant(both.reshape(-1, height * width), x.dtype), x)
+            x = tf.transpose(tf.reshape(x, [n, a * b, up * across * c]), [1, 0, 2])
+            return tf.reshape(x, [a * b, n * up * across, c])
+        x = tf.reshape(image, [n, height, width * c])
+        x = batch_product(_constant(self.rows.reshape(-1, height), x.dtype), x)
+        x = tf.transpose(tf.reshape(x, [n, a, up * width * c]), [1, 0, 2])
+        x = tf.reshape(x, [a * n * up, width, c])
+        x = batch_product(_constant(self.columns.reshape(-1, width), x.dtype), x)
+        x = tf.transpose(tf.reshape(x, [a, n * up, b, across * c]), [0, 2, 1, 3])
         return tf.reshape(x, [a * b, n * up * across, c])
-    x = tf.reshape(image, [n, height, width * c])
-    x = batch_product(_constant(rows.reshape(-1, height), x.dtype), x)
-    x = tf.transpose(tf.reshape(x, [n, a, up * width * c]), [1, 0, 2])
-    x = tf.reshape(x, [a * n * up, width, c])
-    x = batch_product(_constant(columns.reshape(-1, width), x.dtype), x)
-    x = tf.transpose(tf.reshape(x, [a, n * up, b, across * c]), [0, 2, 1, 3])
-    return tf.reshape(x, [a * b, n * up * across, c])
 
-
-def join(products: Tensor, rows: np.ndarray, columns: np.ndarray) -> Tensor:
-    """Adds the products of all tiles up to an image; the adjoint of `cut`.
-
-    Args:
-      products: [products of rows · products of columns, N · tiles, C].
-      rows: [products, tiles, H].
-      columns: [products, tiles, W].
-
-    Returns:
-      [N, H, W, C].
-    """
-    (a, up, height), (b, across, width) = rows.shape, columns.shape
-    c = int(products.shape[2])
-    n = int(products.shape[1]) // (up * across)
-    if height * width <= _MOST_AT_ONCE:
-        both = np.einsum("aih,bjw->hwabij", rows, columns).reshape(height * width, -1)
-        x = tf.transpose(tf.reshape(products, [a * b, n, up * across * c]), [1, 0, 2])
-        x = batch_product(_constant(both, x.dtype), tf.reshape(x, [n, a * b * up * across, c]))
+    def join(self, products: Tensor) -> Tensor:
+        """Adds the products of all tiles up to an image; the adjoint of `cut`."""
+        (a, up, height), (b, across, width) = self.rows.shape, self.columns.shape
+        c = int(products.shape[2])
+        n = int(products.shape[1]) // (up * across)
+        if height * width <= MOST_AT_ONCE:
+            both = np.einsum("aih,bjw->hwabij", self.rows, self.columns)
+            x = tf.transpose(tf.reshape(products, [a * b, n, up * across * c]), [1, 0, 2])
+            x = tf.reshape(x, [n, a * b * up * across, c])
+            x = batch_product(_constant(both.reshape(height * width, -1), x.dtype), x)
+            return tf.reshape(x, [n, height, width, c])
+        x = tf.transpose(tf.reshape(products, [a, b, n * up, across * c]), [0, 2, 1, 3])
+        x = tf.reshape(x, [a * n * up, b * across, c])
+        x = batch_product(_constant(self.columns.reshape(-1, width).T, x.dtype), x)
+        x = tf.transpose(tf.reshape(x, [a, n, up * width * c]), [1, 0, 2])
+        x = tf.reshape(x, [n, a * up, width * c])
+        x = batch_product(_constant(self.rows.reshape(-1, height).T, x.dtype), x)
         return tf.reshape(x, [n, height, width, c])
-    x = tf.transpose(tf.reshape(products, [a, b, n * up, across * c]), [0, 2, 1, 3])
-    x = tf.reshape(x, [a * n * up, b * across, c])
-    x = batch_product(_constant(columns.reshape(-1, width).T, x.dtype), x)
-    x = tf.transpose(tf.reshape(x, [a, n, up * width * c]), [1, 0, 2])
-    x = tf.reshape(x, [n, a * up, width * c])
-    x = batch_product(_constant(rows.reshape(-1, height).T, x.dtype), x)
-    return tf.reshape(x, [n, height, width, c])
 
 
 def _constant(matrix: np.ndarray, dtype: Any) -> Tensor:

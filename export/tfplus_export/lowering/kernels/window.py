@@ -161,19 +161,16 @@ def phases(x: Tensor, window: Window) -> dict[Tap, Tensor]:
     h, w = window.h, window.w
     x = fit(x, 1, h.before, h.after)
     x = fit(x, 2, w.before, w.after)
-    split: dict[Tap, Tensor] = {}
-    for a in sorted({h.phase(i) for i in range(h.kernel)}):
-        rows = x
-        if h.stride > 1:
-            rows = tf.reshape(x, [n, h.rows, h.stride * w.padded, channels])
-            rows = crop(rows, 2, a * w.padded, w.padded)
-        for b in sorted({w.phase(j) for j in range(w.kernel)}):
-            part = rows
-            if w.stride > 1:
-                part = tf.reshape(rows, [n, h.rows, w.rows, w.stride * channels])
-                part = crop(part, 3, b * channels, channels)
-            split[a, b] = part
-    return split
+    if h.stride * w.stride == 1:
+        return {(0, 0): x}
+    # A row is the lines of all phases, one behind the other; a pixel is the columns of all phases.
+    x = tf.reshape(x, [n, h.rows, h.stride * w.rows, w.stride * channels])
+    vertical, horizontal = ({a.phase(i) for i in range(a.kernel)} for a in (h, w))
+    return {
+        (a, b): tf.slice(x, [0, 0, a * w.rows, b * channels], [n, h.rows, w.rows, channels])
+        for a in sorted(vertical)
+        for b in sorted(horizontal)
+    }
 
 
 def merge(split: Mapping[Tap, Tensor], window: Window) -> Tensor:
@@ -191,14 +188,10 @@ def merge(split: Mapping[Tap, Tensor], window: Window) -> Tensor:
     n, channels = some.shape[0], some.shape[3]
     # A constant of zeros would be stored in the file at full size; a product is not.
     zero = None if len(split) == h.stride * w.stride else some * 0.0
-    bands: list[Tensor] = []
-    for a in range(h.stride):
-        parts = [split.get((a, b), zero) for b in range(w.stride)]
-        band = join(parts, 3)
-        bands.append(tf.reshape(band, [n, h.rows, w.padded, channels]) if w.stride > 1 else band)
-    x = bands[0]
-    if h.stride > 1:
-        x = tf.reshape(join(bands, 2), [n, h.padded, w.padded, channels])
+    bands = [join([split.get((a, b), zero) for b in range(w.stride)], 3) for a in range(h.stride)]
+    x = join(bands, 2)
+    if h.stride * w.stride > 1:
+        x = tf.reshape(x, [n, h.padded, w.padded, channels])
     x = fit(x, 1, -h.before, -h.after)
     return fit(x, 2, -w.before, -w.after)
 

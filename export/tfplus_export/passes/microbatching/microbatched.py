@@ -16,8 +16,9 @@ from tfplus_export.passes.ir.step_graph import Operator, StepGraph
 from tfplus_export.passes.microbatching import sizes as sizes_of
 from tfplus_export.passes.microbatching.assembly import Assembly
 from tfplus_export.passes.microbatching.cut import Cut
+from tfplus_export.passes.microbatching.numbers import numbers, splits
 from tfplus_export.passes.microbatching.order import microbatch_by_microbatch
-from tfplus_export.passes.microbatching.splits import Split, split_of
+from tfplus_export.passes.microbatching.splits import Split
 from tfplus_export.passes.rematerialization.plans import Plan
 
 # The input that says what a part makes: a shape, or the extents to take.
@@ -32,9 +33,13 @@ def in_microbatches(plan: Plan, batch: int, sizes: sizes_of.Sizes) -> Plan:
       batch: samples in a step.
       sizes: of the microbatches.
     """
-    growing = _Microbatching(plan, batch, sizes)
-    for operator, source in zip(plan.graph.operators, plan.sources, strict=True):
-        growing.add(operator, source)
+    ways, cuts = splits(plan.graph, batch)
+    each = numbers(plan.graph, ways, cuts, batch, sizes)
+    growing = _Microbatching(plan, batch, cuts)
+    for operator, source, how, number in zip(
+        plan.graph.operators, plan.sources, ways, each, strict=True
+    ):
+        growing.add(operator, source, how, number)
     found = growing.plan()
     if overwritten(found.graph) > overwritten(plan.graph):
         return plan
@@ -44,32 +49,20 @@ def in_microbatches(plan: Plan, batch: int, sizes: sizes_of.Sizes) -> Plan:
 class _Microbatching:
     """A plan whose operators come to run on microbatches, one after the other."""
 
-    def __init__(self, plan: Plan, batch: int, sizes: sizes_of.Sizes) -> None:
+    def __init__(self, plan: Plan, batch: int, cuts: dict[int, Cut]) -> None:
         self._before = plan
         self._batch = batch
-        self._sizes = sizes
-        self._choices = sizes_of.divisors(batch)
         self._graph: StepGraph = plan.graph
         self._assembly = Assembly(plan)
         # How each tensor can be cut, whether it is or not.
-        self._cuts: dict[int, Cut] = {
-            t: Cut(0) for t in plan.graph.given if plan.graph.tensors[t].shape[:1] == (batch,)
-        }
+        self._cuts = cuts
         # In how many microbatches each tensor is made.
         self._made_in: dict[int, int] = {}
         self._parts: dict[tuple[int, Cut, int], list[int]] = {}
         self._whole: dict[int, int] = {}
 
-    def add(self, operator: Operator, source: int) -> None:
-        """Adds an operator of the plan, on microbatches or on the whole batch."""
-        cuts = [self._cuts.get(t) for t in operator.reads]
-        how = split_of(self._graph, operator, cuts, self._batch) if self._batch > 1 else None
-        number = 1
-        if how is not None:
-            come = max((self._made_in.get(t, 1) for t in operator.reads), default=1)
-            number = sizes_of.count(self._graph, operator, how, come, self._choices, self._sizes)
-            if how.made is not None:
-                self._cuts[operator.writes[0]] = how.made
+    def add(self, operator: Operator, source: int, how: Split | None, number: int) -> None:
+        """Adds an operator of the plan, on so many microbatches."""
         if how is None or number == 1:
             reads = tuple(self._all_of(t) if t >= 0 else t for t in operator.reads)
             self._assembly.place(replace(operator, reads=reads), source, None)

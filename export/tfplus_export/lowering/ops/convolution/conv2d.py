@@ -22,7 +22,7 @@ import tensorflow as tf
 from tfplus_export.lowering.engine.rule import Rule
 from tfplus_export.lowering.kernels.constants import is_constant
 from tfplus_export.lowering.kernels.joining import join
-from tfplus_export.lowering.kernels.matmul import batch_product
+from tfplus_export.lowering.kernels.matmul import batch_product, correlated
 from tfplus_export.lowering.kernels.sums import added
 from tfplus_export.lowering.kernels.window import (
     Padding,
@@ -39,6 +39,9 @@ from tfplus_export.tf_types import Op, Tensor
 
 # Channels up to which an operator with a known filter makes columns faster than copies do.
 _MOST_BY_OPERATOR = 4
+# Of an image, from which on a product for each of them, and their sum, is faster than one for all:
+# what one sums up stays in cache.
+_FEWEST_PIXELS = 128
 
 
 def _window(op: Op) -> Window:
@@ -154,18 +157,18 @@ def filter_gradient(
 ) -> Tensor:
     """dW, [kh, kw·C, G·K]; with `whole` columns [1, kh·kw·C, G·K]."""
     columns = _columns(x, window, groups) if whole else _rows(x, window, groups)
-    sent = _flat(dy, groups)
-    products = [_side_by_side(_correlated(column, sent)) for column in columns]
+    sent, images = _flat(dy, groups), int(dy.shape[0]) // groups
+    products = [_side_by_side(_correlated(column, sent, images)) for column in columns]
     return join(products, 0)
 
 
-def _correlated(columns: Tensor, sent: Tensor) -> Tensor:
-    """[G, P, kw·C] and [G, P, K] → [G, kw·C, K]."""
-    if columns.shape[2] >= sent.shape[2]:
-        return batch_product(tf.transpose(columns, [0, 2, 1]), sent)
-    # The right side of a product is copied into panels first: it should be the smaller one.
-    product = batch_product(tf.transpose(sent, [0, 2, 1]), columns)
-    return tf.transpose(product, [0, 2, 1])
+def _correlated(columns: Tensor, sent: Tensor, images: int) -> Tensor:
+    """[G, N·H·W, kw·C] and [G, N·H·W, K] → [G, kw·C, K]; image by image where these are large."""
+    groups, pixels = int(columns.shape[0]), int(columns.shape[1]) // images
+    if groups > 1 or images == 1 or pixels < _FEWEST_PIXELS:
+        return correlated(columns, sent)
+    by_image = [tf.reshape(x, [images, pixels, x.shape[2]]) for x in (columns, sent)]
+    return tf.reduce_sum(correlated(*by_image), 0, keepdims=True)
 
 
 def _side_by_side(product: Tensor) -> Tensor:

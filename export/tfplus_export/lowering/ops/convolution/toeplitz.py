@@ -21,7 +21,7 @@ import tensorflow as tf
 from tfplus_export.lowering.engine.rule import Rule
 from tfplus_export.lowering.kernels.constants import is_constant
 from tfplus_export.lowering.kernels.joining import join
-from tfplus_export.lowering.kernels.matmul import batch_product
+from tfplus_export.lowering.kernels.matmul import batch_product, correlated
 from tfplus_export.lowering.kernels.sums import added
 from tfplus_export.lowering.kernels.window import Window, crop, fit, window_of
 from tfplus_export.lowering.kernels.zeros import zero_padded
@@ -129,7 +129,7 @@ class _Blocks:
         c = self._c
         rows: dict[int, Tensor] = {}
         for phase, taps in self._taps.items():
-            by_image = batch_product(tf.transpose(read[phase], [0, 2, 1]), sent[phase])
+            by_image = correlated(read[phase], sent[phase])
             shape = [2 * self._pixels * self._c, len(taps), self.outputs, self._k]
             parts = tf.reshape(tf.reduce_sum(by_image, 0), shape)
             rows_of = [crop(parts, 0, p * stride * c, kw * c) for p in range(self.outputs)]

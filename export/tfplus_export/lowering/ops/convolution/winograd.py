@@ -22,8 +22,9 @@ import tensorflow as tf
 
 from tfplus_export.lowering.engine.rule import Rule
 from tfplus_export.lowering.kernels.constants import is_constant, is_known
-from tfplus_export.lowering.kernels.matmul import batch_product
-from tfplus_export.lowering.kernels.tiles import cut, input_tiles, join, output_tiles
+from tfplus_export.lowering.kernels.matmul import batch_product, correlated
+from tfplus_export.lowering.kernels.planes import Planes
+from tfplus_export.lowering.kernels.tiles import MOST_AT_ONCE, Tiles, input_tiles, output_tiles
 from tfplus_export.lowering.kernels.toom_cook import (
     MOST_PRODUCTS,
     ShortConvolution,
@@ -81,6 +82,16 @@ def _tiles(op: Op, tile: int) -> int:
     return n * -(-h // tile) * -(-w // tile)
 
 
+def _outputs(h: tuple[Axis, ShortConvolution], w: tuple[Axis, ShortConvolution]) -> Tiles | Planes:
+    """Tiles of the output do not overlap, as those of the input do."""
+    height, width = h[0].out, w[0].out
+    if height * width <= MOST_AT_ONCE:
+        return Tiles(output_tiles(*h), output_tiles(*w))
+    matrices = h[1].outputs, w[1].outputs
+    tile = len(matrices[0]), len(matrices[1])
+    return Planes(height, width, tile, np.kron(*matrices).T)
+
+
 class _Minimal:
     """One convolution of [N, H, W, C] with [kh, kw, C, K], and its transformations."""
 
@@ -89,14 +100,14 @@ class _Minimal:
         axes: tuple[Axis, Axis] = (window.h, window.w)
         shorts: list[ShortConvolution] = [short_convolution(tile, axis.kernel) for axis in axes]
         both = list(zip(axes, shorts, strict=True))
-        self._inputs = tuple(input_tiles(*pair) for pair in both)
-        self._outputs = tuple(output_tiles(*pair) for pair in both)
+        self._inputs = Tiles(*(input_tiles(*pair) for pair in both))
+        self._outputs = _outputs(*both)
         # [products, taps]; the taps of a filter in row-major order.
         self._filter = np.kron(shorts[0].taps, shorts[1].taps)
 
     def convolution(self, x: Tensor, weight: Tensor) -> Tensor:
-        products = batch_product(cut(x, *self._inputs), self._transformed(weight))
-        return join(products, *self._outputs)
+        products = batch_product(self._inputs.cut(x), self._transformed(weight))
+        return self._outputs.join(products)
 
     def frozen(self, x: Tensor, weight: Tensor) -> Tensor:
         """The same, with a filter that is a constant of the file, and stays one as it is.
@@ -105,19 +116,19 @@ class _Minimal:
         is made of the data keeps it from that.
         """
         zero = tf.reshape(tf.slice(x, [0] * 4, [1] * 4), [1, 1, 1]) * 0.0
-        products = batch_product(cut(x, *self._inputs), self._transformed(weight, zero))
-        return join(products, *self._outputs)
+        products = batch_product(self._inputs.cut(x), self._transformed(weight, zero))
+        return self._outputs.join(products)
 
     def gradients(
         self, x: Tensor, weight: Tensor, dy: Tensor, wanted: Sequence[bool]
     ) -> list[Tensor | None]:
-        sent = cut(dy, *self._outputs)
+        sent = self._outputs.cut(dy)
         dx, dw = None, None
         if wanted[0]:
             back = batch_product(sent, self._transformed(weight), transpose_b=True)
-            dx = join(back, *self._inputs)
+            dx = self._inputs.join(back)
         if wanted[1]:
-            dw = self._filter_gradient(cut(x, *self._inputs), sent, weight)
+            dw = self._filter_gradient(self._inputs.cut(x), sent, weight)
         return [dx, dw]
 
     def _transformed(self, weight: Tensor, zero: Tensor | None = None) -> Tensor:
@@ -130,12 +141,8 @@ class _Minimal:
 
     def _filter_gradient(self, tiles: Tensor, sent: Tensor, weight: Tensor) -> Tensor:
         """Of [products, tiles, C] and [products, tiles, K]: [kh, kw, C, K]."""
-        kh, kw, c, k = weight.shape
-        # The right side of a product is copied into panels first: it should be the smaller one.
-        wide, narrow = (tiles, sent) if c >= k else (sent, tiles)
-        products = batch_product(tf.transpose(wide, [0, 2, 1]), narrow)
+        c, k = weight.shape[2:]
+        products = correlated(tiles, sent)
         flat = tf.reshape(products, [1, len(self._filter), c * k])
         taps = batch_product(tf.constant(self._filter.T[None], flat.dtype), flat)
-        if c >= k:
-            return tf.reshape(taps, weight.shape)
-        return tf.transpose(tf.reshape(taps, [kh, kw, k, c]), [0, 1, 3, 2])
+        return tf.reshape(taps, weight.shape)

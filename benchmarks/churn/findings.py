@@ -8,23 +8,25 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from churn.fleet import Fleet
 from churn.poisoned import LIAR
 from tfplus.errors import TfplusError
-from tfplus.fleet.clients.client import AgentClient
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus.tensors.slices import Contribution, average
 
 # After the clock has finished.
 REST_S = 300.0
 
 
 def gathered(fleet: Fleet, names: list[str]) -> dict[str, Any]:
-    """What came of the run on those who are left."""
+    """What came of the run on those who are left; the first ends with the recomposed model."""
     accuracy: dict[str, float] = {}
-    weights: list[np.ndarray] = []
+    brought: list[Contribution] = []
+    course: dict[str, list[str]] = {}
     unfinished: dict[str, str] = {}
-    twice, of_liar, news, refused = 0, 0, Counter[str](), 0
+    twice, of_liar, news, refused, late = 0, 0, Counter[str](), 0, 0
     for name in names:
         events = events_of(fleet, name)
         end = events[-1] if events else pb.GossipEvent()
@@ -38,19 +40,26 @@ def gathered(fleet: Fleet, names: list[str]) -> dict[str, Any]:
         refused += sum("NaN" in e.error for e in rounds)
         for event in rounds:
             for text in event.member_news:
-                news[
-                    text.partition("' ")[2] if text.startswith("'") else text.split(" with")[0]
-                ] += 1
-            accuracy[name] = rounds[-1].eval_metrics["accuracy"]
+                news[kind_of(text)] += 1
+        # What was taken over at the end is of no round.
+        evaluated = end if end.eval_metrics else rounds[-1]
+        accuracy[name] = evaluated.eval_metrics["accuracy"]
+        late += bool(end.error)
+        course[name] = [
+            f"{e.round} with {' '.join(e.responders) or 'nobody'}: {e.eval_metrics['accuracy']:.1%}"
+            for e in rounds
+        ]
         with fleet.client(name) as client:
-            held = client.weights()
-        weights.append(np.concatenate([held[n].ravel() for n in sorted(held)]))
+            brought.append(Contribution(client.weights(), dict(end.slice_weights)))
+    weights = [vector(one) for one in brought]
     mean = np.mean(weights, axis=0)
     apart = [float(np.linalg.norm(w - mean) / np.linalg.norm(mean)) for w in weights]
     return {
         "finished": len(accuracy),
         "of": len(names),
         "unfinished": unfinished,
+        "late": late,
+        "recomposed": recomposed(fleet, names[0], brought),
         "accuracy": statistics.mean(accuracy.values()),
         "accuracy_least": min(accuracy.values()),
         "apart_most": max(apart),
@@ -58,7 +67,21 @@ def gathered(fleet: Fleet, names: list[str]) -> dict[str, Any]:
         "counted_of_liar": of_liar,
         "rounds_with_nan_refused": refused,
         "news": dict(news),
+        "course": course,
     }
+
+
+def vector(brought: Contribution) -> npt.NDArray[np.float64]:
+    """All weights of one agent, one after the other."""
+    parts = [brought.tensors[name].ravel() for name in sorted(brought.tensors)]
+    return np.concatenate([part.astype(np.float64) for part in parts])
+
+
+def recomposed(fleet: Fleet, judge: str, brought: list[Contribution]) -> float:
+    """Accuracy of the average of what agents ended with, as `tfplus gossip` makes it."""
+    with fleet.client(judge) as client:
+        client.set_weights(average(brought))
+        return client.evaluate().metrics["accuracy"]
 
 
 def kind_of(news: str) -> str:
@@ -72,7 +95,7 @@ def events_of(fleet: Fleet, name: str) -> list[pb.GossipEvent]:
     while True:
         events: list[pb.GossipEvent] = []
         try:
-            with AgentClient(fleet.addresses[name], timeout_s=30.0) as client:
+            with fleet.client(name) as client:
                 for event in client.watch_gossip("run"):
                     events.append(event)
                     if event.state != pb.GossipEvent.ROUND_DONE:
@@ -87,13 +110,17 @@ def events_of(fleet: Fleet, name: str) -> list[pb.GossipEvent]:
 
 def text_of(found: dict[str, Any]) -> str:
     """A table, and what happened."""
-    lines = ["| run | finished | accuracy, mean / least | weights apart, at most | counted twice |"]
-    lines.append("|---|---|---|---|---|")
+    lines = [
+        "| run | finished | recomposed | accuracy, mean / least | weights apart, at most "
+        "| after the others | counted twice |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name in ("undisturbed", "churned"):
         one = found[name]
         lines.append(
-            f"| {name} | {one['finished']} of {one['of']} | {one['accuracy']:.2%} / "
-            f"{one['accuracy_least']:.2%} | {one['apart_most']:.4f} | {one['counted_twice']} |"
+            f"| {name} | {one['finished']} of {one['of']} | {one['recomposed']:.2%} | "
+            f"{one['accuracy']:.2%} / {one['accuracy_least']:.2%} | {one['apart_most']:.4f} | "
+            f"{one['late']} | {one['counted_twice']} |"
         )
     churned = found["churned"]
     lines.append("")

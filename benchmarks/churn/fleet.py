@@ -1,9 +1,9 @@
-"""Agents in processes of their own, that are killed, stopped, and started again where they were."""
+"""Agents on machines of their own, that are killed, stopped, and started again where they were."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,27 +11,35 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from churn.network import Network
 from tfplus.fleet.clients.client import AgentClient
 
-COMMAND = "from tfplus.cli.main import main; main()"
+_PORT = 7001
 _READY_S = 120.0
+# As without the launcher.
+_SILENCE_S = "60"
+_DAY_S = 86_400
 
 
 class Fleet:
-    """Agents on loopback; a context manager that ends all of them.
+    """Agents on a network of their own; a context manager that ends all of them.
 
     Args:
+      network: has a machine for each of them.
       folder: each keeps its state and its log in a folder of its name in here.
       data: agent → its training data.
       eval_data: of all.
     """
 
-    def __init__(self, folder: Path, data: dict[str, Path], eval_data: Path) -> None:
+    def __init__(
+        self, network: Network, folder: Path, data: dict[str, Path], eval_data: Path
+    ) -> None:
+        self._network = network
         self._folder = folder
         self._data = data
         self._eval_data = eval_data
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.addresses: dict[str, str] = {}
+        self.addresses = {n: f"{network.addresses[n]}:{_PORT}" for n in data}
 
     def __enter__(self) -> Fleet:
         return self
@@ -56,25 +64,36 @@ class Fleet:
         ready.unlink(missing_ok=True)
         arguments = ["--name", name, "--data", str(self._data[name]), "--threads", "1"]
         arguments += ["--eval-data", str(self._eval_data), "--ready-file", str(ready)]
-        arguments += ["--listen", self.addresses.get(name, "127.0.0.1:0")]
+        arguments += ["--listen", self.addresses[name], "--insecure"]
         arguments += ["--state-dir", str(folder / "state")]
+        launched = [sys.executable, "-m", "chaos.launcher", "agent", *arguments]
         with (folder / "log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-c", COMMAND, "agent", *arguments],
+                [*self._network.command(name), *launched],
+                env={
+                    **os.environ,
+                    "CHAOS_SILENCE_S": _SILENCE_S,
+                    "CHAOS_CLOCK": str(folder / "clock"),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
 
-    def ready(self, name: str) -> str:
-        """Waits until an agent serves; returns its address."""
+    def ready(self, name: str) -> None:
+        """Waits until an agent serves."""
         file, until = self._folder / name / "ready.json", time.monotonic() + _READY_S
         while not file.exists():
             if self._processes[name].poll() is not None or time.monotonic() > until:
                 raise SystemExit((self._folder / name / "log").read_text(errors="replace"))
             time.sleep(0.05)
-        self.addresses[name] = str(json.loads(file.read_text())["address"])
-        return self.addresses[name]
+
+    def move_clock(self, name: str, days: int) -> None:
+        """Puts an agent's wall clock so many days ahead, from now on and in all its lives."""
+        file = self._folder / name / "clock"
+        aside = file.with_suffix(".new")
+        aside.write_text(str(days * _DAY_S))
+        aside.rename(file)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Sends a signal to an agent's daemon."""
@@ -87,4 +106,4 @@ class Fleet:
 
     def client(self, name: str) -> AgentClient:
         """A connection to an agent."""
-        return AgentClient(self.addresses[name], timeout_s=30.0)
+        return AgentClient(self.addresses[name], insecure=True, timeout_s=120.0)

@@ -37,6 +37,7 @@ class PoisonedPeer:
 
     Args:
       name: of it.
+      host: the IPv4 address on which it is reached.
 
     Attributes:
       address: where it is reached.
@@ -44,10 +45,11 @@ class PoisonedPeer:
       lies: messages in which it said that a member is dead.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, host: str) -> None:
         self.name = name
         self.sent = 0
         self.lies = 0
+        self._poison = SliceSet({})
         self._traffic = Traffic()
         self._cancelled = threading.Event()
         self._members: RunMembers | None = None
@@ -60,7 +62,7 @@ class PoisonedPeer:
         gossip_pb2_grpc.add_GossipServicer_to_server(gossip, self._server)
         members = MembershipService(lambda _: self._members, require_certificate=False)
         membership_pb2_grpc.add_MembershipServicer_to_server(members, self._server)
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.address = f"{host}:{self._server.add_insecure_port(f'{host}:0')}"
         self._server.start()
 
     def __enter__(self) -> PoisonedPeer:
@@ -82,9 +84,9 @@ class PoisonedPeer:
 
     def join(self, plan: pb.GossipPlan) -> None:
         """Takes part in a run by its plan, as any member does that is told it."""
-        link = Link()
-        nothing = SliceSet({})
-        self._members = RunMembers(self.name, 1, plan, link, lambda: (0, nothing))
+        link = Link(insecure=True)
+        # To those who missed rounds it gives NaN, as of a round that is far ahead.
+        self._members = RunMembers(self.name, 1, plan, link, lambda: (2**31, self._poison))
         others = self._members.others
         names = tuple(member.name for member in others)
         self._mailbox = Mailbox(names, self._came, self._traffic)
@@ -92,12 +94,13 @@ class PoisonedPeer:
         self._outbox = Outbox(links, self._cancelled, lambda *_: None)
         addresses = {member.name: member.address for member in others}
         self._own_words = MemberLinks(
-            plan.run_id, addresses, tls=None, insecure=False, timeout_s=_SEND_S
+            plan.run_id, addresses, tls=None, insecure=True, timeout_s=_SEND_S
         )
         self._members.join()
 
     def _came(self, contribution: RoundContribution) -> Answer:
         tensors = SliceSet({n: np.full_like(t, np.nan) for n, t in contribution.tensors.items()})
+        self._poison = tensors
         poison = RoundContribution(
             self.name, 1, contribution.round, 2, tensors, contribution.slice_weights,
             tensors.schema_hash(),

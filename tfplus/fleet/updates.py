@@ -66,6 +66,8 @@ class Ended:
       sent_as_float32_bytes: what that would have been without a codec.
       received_bytes: likewise.
       slice_weights: samples behind each slice, where it finished.
+      eval_metrics: on the agent's evaluation data, where what it has at the end was taken over from
+        others; mostly empty.
     """
 
     agent: str
@@ -76,6 +78,7 @@ class Ended:
     sent_as_float32_bytes: int = 0
     received_bytes: int = 0
     slice_weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    eval_metrics: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def from_event(agent: str, event: pb.GossipEvent) -> Round | Ended:
             sent_as_float32_bytes=event.bytes_sent_as_float32 or event.bytes_sent,
             received_bytes=event.bytes_received,
             slice_weights=dict(event.slice_weights),
+            eval_metrics=dict(event.eval_metrics),
         )
     return Round(
         agent=agent,

@@ -269,6 +269,10 @@ class GossipJobs(JobKind):
             # Training of the round that was cut off is done over: from where that round began.
             tensors, step = found.resume_state(manifest, sha256)
             device.set_weights(tensors, step=step)
+            if found.plan.HasField("membership"):
+                from tfplus_agent.gossip.joining import rejoin
+
+                rejoin(device, found, self.link)
         return found, device.trained_steps, resumed
 
 

@@ -34,6 +34,7 @@ from tfplus.gossip.transport.mailbox import Mailbox
 from tfplus.gossip.transport.protocol import Delivered, Delivery
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
+from tfplus_agent.gossip.joining import FAR_BEHIND
 from tfplus_agent.gossip.links import Link
 from tfplus_agent.gossip.neighbourhood import Neighbourhood
 from tfplus_agent.gossip.plans import mixing_of
@@ -94,6 +95,7 @@ class GossipRun:
         self._cancelled = self._others.cancelled
         self._told = Telling(traffic, self._others.members)
         self._rounds = Rounds(device, journal, self._cancelled)
+        self._link = link
         self._state = initial_state(
             NodeConfig(
                 name=device.name,
@@ -252,9 +254,18 @@ class GossipRun:
                 pass
 
     def _train(self, round: int) -> None:
+        done = self.journal.last_done
+        if self.members is not None and round - 1 - done >= FAR_BEHIND:
+            text = (
+                f"away from round {done + 1} to {round - 1}: {self._caught_up(self.members, done)}"
+            )
+            self._told.note(self.plan.run_id, text)
         self._summary, tensors = self._rounds.train(round, self.on_death, self.hooks)
         weights = self._rounds.slice_weights
         self._feed(LocalDone(time.monotonic(), round, tensors, weights))
+
+    def _caught_up(self, members: RunMembers, round: int) -> str:
+        return self._rounds.catch_up(self._link, members.there, round)
 
     def _round_done(self, done: RoundDone) -> None:
         result = self._rounds.commit(done)
@@ -267,14 +278,18 @@ class GossipRun:
     def _finish(self, finished: Finished) -> pb.GossipEvent:
         # The neighbours still want what was sent for the last round.
         self._others.drain(self.plan.round_timeout_s)
-        over, weights = "", self._rounds.slice_weights
-        if finished.round < self.plan.rounds:
+        over, weights, result = "", self._rounds.slice_weights, None
+        own = min(finished.round, self.journal.last_averaged)
+        if own < self.plan.rounds:
             # What the others have is newer; what nobody else holds still counts.
             weights = dict.fromkeys(weights, 0.0)
             over = (
                 f"its neighbours had finished round {self.plan.rounds} without it when it had "
-                f"finished round {finished.round}: the run is over"
+                f"finished round {own}: the run is over"
             )
-        end = self._told.finished(finished.round, weights, over)
+            if self.members is not None:
+                over = f"{over}; {self._caught_up(self.members, own)}"
+                result = self._rounds.evaluate(own)
+        end = self._told.finished(own, weights, over, result)
         self.journal.append(end)
         return end

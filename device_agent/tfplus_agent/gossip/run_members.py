@@ -133,6 +133,12 @@ class RunMembers:
         with self._changed:
             return self._near
 
+    @property
+    def there(self) -> frozenset[str]:
+        """The others of whom nothing else is believed than that they are there."""
+        states = self._member.believed(tuple(name for name in self.names if name != self.own))
+        return frozenset(one.member for one in states if one.status is Status.ALIVE)
+
     def join(self) -> None:
         """Is there from now on."""
         self._member.join()

@@ -63,8 +63,14 @@ class Telling:
             member_news=members.take_news() if members is not None else (),
         )
 
-    def finished(self, round: int, slice_weights: dict[str, float], error: str) -> pb.GossipEvent:
-        """The event of the end behind a round."""
+    def finished(
+        self,
+        round: int,
+        slice_weights: dict[str, float],
+        error: str,
+        result: EvaluateResult | None = None,
+    ) -> pb.GossipEvent:
+        """The event of the end behind a round; `result` is of weights that are of no round."""
         sent, received = self._traffic.take()
         return pb.GossipEvent(
             state=pb.GossipEvent.FINISHED,
@@ -74,4 +80,5 @@ class Telling:
             bytes_sent_as_float32=sent + self._traffic.take_saved(),
             bytes_received=received,
             slice_weights=slice_weights,
+            eval_metrics=result.metrics if result else {},
         )

@@ -155,8 +155,14 @@ class RunJournal:
     @property
     def last_done(self) -> int:
         """The last round that is done, here or by those whose weights were taken over; 0: none."""
-        done = (pb.GossipEvent.ROUND_DONE, pb.GossipEvent.JOINED)
-        return max((e.round for e in self.events if e.state in done), default=0)
+        joined = (e.round for e in self.events if e.state == pb.GossipEvent.JOINED)
+        return max(self.last_averaged, *joined, 0)
+
+    @property
+    def last_averaged(self) -> int:
+        """The last round that is done here; 0 for none."""
+        done = (e.round for e in self.events if e.state == pb.GossipEvent.ROUND_DONE)
+        return max(done, default=0)
 
     @property
     def joined(self) -> bool:

@@ -86,6 +86,7 @@ class GossipTable:
             case Ended():
                 totals.state = update.state
                 totals.round = max(totals.round, update.round)
+                totals.eval_metrics = update.eval_metrics or totals.eval_metrics
             case Rejoined():
                 totals.state = "running"
         if isinstance(update, (Round, Ended)):

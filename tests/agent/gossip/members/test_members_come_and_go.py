@@ -120,9 +120,10 @@ def test_one_that_leaves_says_so_and_is_not_waited_for(agents: dict[str, Agent])
         events = agents[name].events()
         assert events[-1].state == FINISHED
         assert not any(e.missing for e in done(events)[2:])
-    # It can be gone on with, and finds those who have finished.
-    assert agents["c"].runner.start(member_plan(agents, "c", rounds=5)) == 3
-    assert agents["c"].events()[-1].state == FINISHED
+    # It can be gone on with, and takes over what those have who have finished.
+    assert agents["c"].runner.start(member_plan(agents, "c", rounds=5)) == 6
+    end = agents["c"].events()[-1]
+    assert (end.state, end.round) == (FINISHED, 2)
 
 
 def test_a_goodbye_does_not_wait_for_the_end_of_a_step(agents: dict[str, Agent]) -> None:

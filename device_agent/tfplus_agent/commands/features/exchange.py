@@ -176,8 +176,8 @@ def pull(
     )
     if got.carried or got.lost:
         say(
-            f"{got.carried} samples went on from an earlier layer; {got.lost} are lost, since the "
-            "layers in front of what was kept are others: annotate them again"
+            f"{got.carried} annotated samples go on with it; {got.lost} are lost, since what is "
+            "kept of them does not lead to its layer: annotate them again"
         )
 
 

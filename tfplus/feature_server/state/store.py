@@ -11,16 +11,17 @@ decides still holds when it commits, and numbers grow as commits do.
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tfplus.feature_server.state import database, locks
 from tfplus.feature_server.state.records import FeatureBatch, Key, Sample, Version
@@ -52,8 +53,9 @@ class Store:
         self._now, self._engine = now, database.opened(state)
         # Those who write from this process queue here, and the first of them in the data base.
         self._first = threading.Lock()
-        kinds = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-        self._insert = kinds[self._engine.dialect.name]
+        # Both have the same statement, each in its own module; the other's is not needed.
+        name = self._engine.dialect.name
+        self._insert: Any = importlib.import_module(f"sqlalchemy.dialects.{name}").insert
 
     def has(self, device: str, batch_id: str) -> bool:
         """Whether a batch is there."""

@@ -39,13 +39,13 @@ class Wanted:
     classes: tuple[int, ...]
 
 
-def read(stream: Iterator[pb.FlushFeaturesPart], device: str, wanted: Wanted) -> FeatureBatch:
+def read(stream: Iterator[pb.FlushFeaturesPart], device: str, *accepted: Wanted) -> FeatureBatch:
     """Reads a batch; nothing is allocated before the header was checked.
 
     Args:
       stream: a header, then chunks.
       device: the name in the caller's certificate; empty in plaintext.
-      wanted: what it must be.
+      accepted: what it may be, of makers of their own; the last for who sends something else.
 
     Raises:
       RefusedBatchError: naming the device and what is wrong.
@@ -55,6 +55,7 @@ def read(stream: Iterator[pb.FlushFeaturesPart], device: str, wanted: Wanted) ->
     who = device or header.device
     if not _is_name(who):
         raise RefusedBatchError("a batch of a device without a printable name of 1 to 64 letters")
+    wanted = next((each for each in accepted if each.maker == header.maker), accepted[-1])
     try:
         _check_header(header, device, wanted)
         size = len(header.samples) * math.prod(wanted.shape) * 4

@@ -1,111 +1,88 @@
-"""Versions of the head: which one is published, and when the next one is trained.
+"""What is published: versions of the head, each of one of the server's files.
 
 Several processes may publish from one state. A version and its weights are one transaction, which
-only the next number passes. One process trains at a time, by a lock that ends with its holder.
+only the next number passes.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-from tfplus.errors import DataError, StoreError, TfplusError
-from tfplus.feature_server import head
+from tfplus.errors import DataError, StoreError, UsageError
+from tfplus.feature_server import candidates
+from tfplus.feature_server.candidates import Candidate
 from tfplus.feature_server.checking import Wanted
 from tfplus.feature_server.state.records import Version
 from tfplus.feature_server.state.store import Store
-from tfplus.features import signature
 from tfplus.model_file import artifact, weights_file
 from tfplus.model_file.artifact import Artifact
 from tfplus.tensors.slices import Tensor, Tensors
 
-# Also how soon samples that came to another process are noticed.
-_WAIT_S = 1.0
-
-
-@dataclass(frozen=True)
-class TrainingPolicy:
-    """When and how the head is trained.
-
-    Attributes:
-      every: samples that must have come since the last version.
-      epochs: passes over everything that was collected.
-      threads: of the interpreter; 0 for one on each fast core.
-    """
-
-    every: int = 32
-    epochs: int = 5
-    threads: int = 0
-
 
 class Publisher:
-    """Holds what is published, and trains it further in a thread of its own.
+    """Holds what is published: of several files, the one of the newest version.
 
     Args:
-      read: the file whose head is trained.
+      files: of one model, each cut once more than another; see `candidates`.
       store: of the samples.
-      policy: when and how.
-      told: of each version, and of what fails.
       now: seconds since 1970.
-      why: this file was chosen, of several; kept with each version.
 
     Raises:
       DataError: the weights of the newest version are damaged.
-      UsageError: the file's head cannot be trained.
+      UsageError: a file's head cannot be trained, or the files do not go together.
+
+    Attributes:
+      files: the one that is cut first before the others.
     """
 
     def __init__(
-        self,
-        read: Artifact,
-        store: Store,
-        policy: TrainingPolicy,
-        told: Callable[[str], None] = lambda _: None,
-        now: Callable[[], float] = time.time,
-        why: str = "",
+        self, files: Sequence[Artifact], store: Store, now: Callable[[], float] = time.time
     ) -> None:
-        head.check(read.manifest)
-        self.read, self._store = read, store
-        self._policy, self._told, self._now, self._why = policy, told, now, why
-        manifest = read.manifest
-        self.makers = signature.makers(manifest.features, manifest.preprocessing)
-        hyper = signature.hyper_parameters(manifest)
-        shape = manifest.features[-1].feature.shape
-        self.wanted = Wanted(self.makers[-1], hyper, shape, head.labels_of(manifest))
-        self._changed, self._stopping = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="head training", daemon=True)
-        while (newest := store.newest()) is None or newest.model_sha256 != read.sha256:
+        self.files, self._store, self._now = candidates.of(files), store, now
+        self._by_hash = {file.read.sha256: file for file in self.files}
+        first = self.files[0].read
+        while (newest := store.newest()) is None or newest.model_sha256 not in self._by_hash:
             # Another process may come first, and then with this file, too.
             number = 1 if newest is None else newest.number + 1
-            self._publish(number, artifact.initial_values(read), store.mark(), 0, None)
+            self._publish(number, first, artifact.initial_values(first), store.mark(), 0, None, "")
 
     @property
     def version(self) -> Version:
-        """The newest one of this file, whichever process published it.
+        """The newest one of these files, whichever process published it.
 
         Raises:
           StoreError: there is none any more.
         """
-        found = self._store.newest(self.read.sha256)
+        found = self._store.newest(*self._by_hash)
         if found is None:
             raise StoreError("the versions of the server's state are gone: start the server again")
         return found
 
-    def start(self) -> None:
-        """Begins to train as samples come."""
-        self._thread.start()
+    @property
+    def place(self) -> int:
+        """Of the newest version's file."""
+        return self.files.index(self.served)
 
-    def arrived(self) -> None:
-        """Tells that samples came."""
-        self._changed.set()
+    @property
+    def served(self) -> Candidate:
+        """The file of the newest version."""
+        return self._by_hash[self.version.model_sha256]
 
-    def stop(self) -> None:
-        """Ends; a training under way is waited for."""
-        self._stopping.set()
-        self._changed.set()
-        if self._thread.is_alive():
-            self._thread.join()
+    @property
+    def accepted(self) -> tuple[Wanted, ...]:
+        """What batches may be: behind an earlier freeze point they are computed on; last: now's."""
+        return tuple(file.wanted for file in self.files[: self.place + 1])
+
+    def file(self, sha256: str) -> Candidate:
+        """A file that is or was published here.
+
+        Raises:
+          UsageError: there is none of that hash.
+        """
+        if sha256 not in self._by_hash:
+            raise UsageError(f"no model {sha256[:8]}: ask what is published")
+        return self._by_hash[sha256]
 
     def weights(self, number: int) -> dict[str, Tensor]:
         """The weights of a version, without the optimizer's state.
@@ -113,74 +90,70 @@ class Publisher:
         Raises:
           DataError: there is none of that number, or it is damaged.
         """
-        expected = self.read.manifest.expected(weights_only=True)
-        values = self._values(number)
-        return {name: values[name] for name in expected}
+        version = self._store.version(number)
+        if version is None or version.model_sha256 not in self._by_hash:
+            raise DataError(f"no version {number} was published: ask what is")
+        read = self._by_hash[version.model_sha256].read
+        values = self._values(number, read)
+        return {name: values[name] for name in read.manifest.expected(weights_only=True)}
 
-    def train_if_due(self) -> bool:
-        """Trains and publishes a version where enough samples came; returns whether it did."""
-        if not self._is_due():
-            return False
-        with self._store.training() as is_mine:
-            # Another process may have trained on them meanwhile.
-            return is_mine and self._is_due() and self._train()
+    def last_of(self, file: Candidate) -> tuple[int, dict[str, Tensor]]:
+        """Number and variables of a file's newest version; 0 and the file's own without one.
 
-    def _is_due(self) -> bool:
-        maker, hyper = self.wanted.maker, self.wanted.hyper
-        return self._store.received(maker, hyper, self.read.sha256) >= self._policy.every
+        Raises:
+          DataError: it is damaged.
+        """
+        last = self._store.newest(file.read.sha256)
+        if last is None:
+            return 0, dict(artifact.initial_values(file.read))
+        return last.number, self._values(last.number, file.read)
 
-    def _train(self) -> bool:
-        wanted, taken, before = self.wanted, self._store.mark(), self.version
-        rows, labels = self._store.samples(wanted.maker, wanted.hyper, wanted.shape)
-        trained = head.train(
-            self.read,
-            self._values(before.number),
-            rows,
-            labels,
-            epochs=self._policy.epochs,
-            seed=before.number,
-            threads=self._policy.threads,
-        )
-        came_of_it = trained.values, taken, len(rows), trained.loss
-        while not self._publish(self._last() + 1, *came_of_it):
-            # A server of another file took the number in between.
-            pass
-        self._told(
-            f"version {self.version.number}: trained on {len(rows)} samples, "
-            f"loss {trained.loss:.4f}"
-        )
-        return True
+    def publish(
+        self,
+        file: Candidate,
+        values: Tensors,
+        *,
+        taken: int,
+        samples: int,
+        loss: float | None,
+        why: str,
+    ) -> int:
+        """Publishes weights as the next version; returns its number.
 
-    def _last(self) -> int:
-        newest = self._store.newest()
-        return 0 if newest is None else newest.number
+        Args:
+          file: that they belong to.
+          values: every variable by name.
+          taken: see `Version`, as for the others.
+          samples: that they were trained on.
+          loss: of the training.
+          why: this file.
+        """
+        while True:
+            # A server of another file may take the number in between.
+            newest = self._store.newest()
+            number = 1 if newest is None else newest.number + 1
+            if self._publish(number, file.read, values, taken, samples, loss, why):
+                return number
 
     def _publish(
-        self, number: int, values: Tensors, taken: int, samples: int, loss: float | None
+        self,
+        number: int,
+        read: Artifact,
+        values: Tensors,
+        taken: int,
+        samples: int,
+        loss: float | None,
+        why: str,
     ) -> bool:
         """Publishes weights under a number; returns False where it is taken."""
-        about = taken, samples, loss, self._why
-        version = Version(number, self.read.sha256, self._now(), *about)
+        version = Version(number, read.sha256, self._now(), taken, samples, loss, why)
         return self._store.publish(version, weights_file.encode(values))
 
-    def _values(self, number: int) -> dict[str, Tensor]:
+    def _values(self, number: int, read: Artifact) -> dict[str, Tensor]:
         content = self._store.weights(number)
         if content is None:
             raise DataError(f"no version {number} was published: ask what is")
         values = weights_file.decode(content, f"version {number}")
-        missing = set(self.read.manifest.expected()) - set(values)
-        if missing:
+        if set(read.manifest.expected()) - set(values):
             raise DataError(f"version {number}: is of another model")
         return values
-
-    def _loop(self) -> None:
-        while not self._stopping.is_set():
-            self._changed.wait(_WAIT_S)
-            self._changed.clear()
-            try:
-                while not self._stopping.is_set() and self.train_if_due():
-                    pass
-            except (TfplusError, OSError) as error:
-                # What is published stays; the next batch tries again.
-                self._told(f"the head could not be trained: {error}")
-                self._changed.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -28,6 +29,7 @@ class FeatureService(features_pb2_grpc.FeatureServerServicer):
       publisher: of versions.
       store: of samples.
       tls: own files, beside which the list of revoked certificates lies; None in plaintext.
+      arrived: called when samples came.
       told: of what is refused.
     """
 
@@ -36,10 +38,11 @@ class FeatureService(features_pb2_grpc.FeatureServerServicer):
         publisher: Publisher,
         store: Store,
         tls: TlsFiles | None,
+        arrived: Callable[[], None],
         told: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._publisher, self._store, self._tls = publisher, store, tls
-        self._told = told
+        self._arrived, self._told = arrived, told
 
     def DescribePublished(  # noqa: N802
         self, request: pb.DescribePublishedRequest, context: grpc.ServicerContext
@@ -53,11 +56,10 @@ class FeatureService(features_pb2_grpc.FeatureServerServicer):
         """Keeps a batch; it is on disk when this answers."""
 
         def keep(device: str) -> pb.FlushFeaturesResponse:
-            wanted = self._publisher.wanted
-            batch = checking.read(request_iterator, device, wanted)
+            batch = checking.read(request_iterator, device, *self._publisher.accepted)
             was_present = self._store.add(batch)
-            self._publisher.arrived()
-            held = self._store.count(wanted.maker, wanted.hyper)
+            self._arrived()
+            held = self._store.count(batch.maker, batch.hyper)
             return pb.FlushFeaturesResponse(was_present=was_present, samples=held)
 
         return self._answered(context, keep)
@@ -80,25 +82,25 @@ class FeatureService(features_pb2_grpc.FeatureServerServicer):
     ) -> Iterator[pb.ModelChunk]:
         """The whole file."""
 
-        def check(_: str) -> None:
-            if request.sha256 != self._publisher.read.sha256:
-                raise UsageError(f"no model {request.sha256[:8]}: ask what is published")
+        def found(_: str) -> Path:
+            # Also one that is not published any more: who was told of it is served.
+            return self._publisher.file(request.sha256).read.path
 
-        self._answered(context, check)
-        with self._publisher.read.path.open("rb") as file:
+        with self._answered(context, found).open("rb") as file:
             while chunk := file.read(DEFAULT_LIMITS.chunk_bytes):
                 yield pb.ModelChunk(chunk=chunk)
 
     def _published(self) -> pb.Published:
-        publisher, wanted = self._publisher, self._publisher.wanted
-        version = publisher.version
+        version = self._publisher.version
+        file = self._publisher.file(version.model_sha256)
+        wanted = file.wanted
         return pb.Published(
             version=version.number,
             published_s=version.published_s,
-            model_sha256=publisher.read.sha256,
-            model_bytes=publisher.read.size_bytes,
-            makers=publisher.makers,
-            layer=publisher.read.manifest.features[-1].layer,
+            model_sha256=file.read.sha256,
+            model_bytes=file.read.size_bytes,
+            makers=file.makers,
+            layer=file.layer,
             hyper=wanted.hyper,
             samples=self._store.count(wanted.maker, wanted.hyper),
             trained_samples=version.samples,

@@ -10,11 +10,11 @@ from typing import Any
 
 import grpc
 
-from tfplus.feature_server import freeze_points
 from tfplus.feature_server.freeze_policy import Policy, one_standard_error
-from tfplus.feature_server.publisher import Publisher, TrainingPolicy
+from tfplus.feature_server.publisher import Publisher
 from tfplus.feature_server.service import FeatureService
 from tfplus.feature_server.state.store import Store
+from tfplus.feature_server.trainer import Trainer, TrainingPolicy
 from tfplus.model_file import artifact
 from tfplus.proto.v1 import features_pb2_grpc
 from tfplus.wire import listening
@@ -37,8 +37,8 @@ class ServerConfig:
       tls: own certificate files; None for plaintext.
       insecure: plaintext also where others can listen.
       policy: when and how the head is trained.
-      others: files of the same network that are cut at other layers; one of all is served.
-      choose: which one, by what was measured.
+      others: files of the same model that are cut at other layers; one of all is served.
+      choose: which one, by what was measured, at the start and before each training.
     """
 
     model: Path
@@ -62,6 +62,12 @@ class FeatureServer:
       RemoteError: nothing can listen on that address.
       TfplusError: the model or the state cannot be opened.
       UsageError: the address is malformed, or plaintext would leave this machine.
+
+    Attributes:
+      publisher: of versions.
+      trainer: of the next one.
+      why: the file that is served at the start was chosen; empty where there was no choice.
+      address: `host:port`.
     """
 
     def __init__(self, config: ServerConfig, told: Callable[[str], None] = lambda _: None) -> None:
@@ -71,19 +77,14 @@ class FeatureServer:
         self._store = Store(config.state)
         try:
             files = [artifact.read(path) for path in (config.model, *config.others)]
-            policy = config.policy
-            self.chosen = freeze_points.choose(
-                files, self._store, config.choose, epochs=policy.epochs, threads=policy.threads
-            )
-            read, why = self.chosen.read, self.chosen.why
-            self.publisher = Publisher(read, self._store, policy, told, why=why)
-            wanted = self.publisher.wanted
-            # Behind the first version, so that they count for the next one.
-            self._store.carry(wanted.maker, wanted.hyper, self.chosen.samples)
+            self.publisher = Publisher(files, self._store)
+            self.trainer = Trainer(self.publisher, self._store, config.policy, config.choose, told)
+            self.why = self.trainer.reconsider()
             self._server: Any = grpc.server(
                 futures.ThreadPoolExecutor(_WORKERS, "calls"), options=wire_tls.server_options()
             )
-            service = FeatureService(self.publisher, self._store, config.tls, told)
+            arrived = self.trainer.arrived
+            service = FeatureService(self.publisher, self._store, config.tls, arrived, told)
             features_pb2_grpc.add_FeatureServerServicer_to_server(service, self._server)
             port = listening.bind(self._server, config.listen, config.tls)
         except BaseException:
@@ -93,11 +94,11 @@ class FeatureServer:
 
     def start(self) -> None:
         """Serves, and trains as samples come."""
-        self.publisher.start()
+        self.trainer.start()
         self._server.start()
 
     def stop(self) -> None:
         """Ends calls under way and a training; then returns."""
         self._server.stop(_GRACE_S).wait()
-        self.publisher.stop()
+        self.trainer.stop()
         self._store.close()

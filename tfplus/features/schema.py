@@ -10,7 +10,7 @@ from pathlib import Path
 from tfplus.errors import DataError
 
 NAME = "index.sqlite"
-VERSION = 3
+VERSION = 4
 
 _FIRST = """
 CREATE TABLE makers (
@@ -46,7 +46,14 @@ CREATE TABLE sendings (
   labels INTEGER NOT NULL, times INTEGER NOT NULL,
   PRIMARY KEY (sample, multiplier, label_epsilon, labels)) WITHOUT ROWID;
 """
-_STEPS = (_FIRST, _SECOND, _THIRD)
+# What each cause took, see `costs`; of what was done before nothing is known.
+_FOURTH = """
+CREATE TABLE costs (
+  cause TEXT PRIMARY KEY, times INTEGER NOT NULL, seconds REAL NOT NULL, cpu_s REAL NOT NULL,
+  joules REAL NOT NULL, joules_s REAL NOT NULL, sent_bytes INTEGER NOT NULL,
+  received_bytes INTEGER NOT NULL) WITHOUT ROWID;
+"""
+_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 
 
 def migrate(db: sqlite3.Connection, folder: Path) -> None:

@@ -21,7 +21,8 @@ class Pulled:
       received_bytes: of messages.
       whole_bytes: of the model with its weights, which an update without hashes would fetch.
       has_new_model: whether the whole file came, since the frozen layers are others.
-      carried: annotated samples whose features went on from an earlier layer.
+      carried: annotated samples that have features of the new file: computed on from an earlier
+        layer, or kept since that file was here before.
       lost: annotated samples whose features cannot be made without the sample.
     """
 
@@ -52,17 +53,16 @@ def pull(client: FeatureClient, model: Path, weights: Path, folder: Path) -> Pul
     old = artifact.read(model) if model.is_file() else None
     is_new = old is None or old.sha256 != published.model_sha256
     carried, lost = 0, 0
-    makers: tuple[str, ...] = ()
     if is_new:
-        annotated = 0
-        if old is not None and old.manifest.features:
-            with kept_features.opened(model, folder) as kept:
-                annotated = kept_features.counts(kept)["annotated"]
-                makers = kept.features.makers
-        client.download(published, model)
-        if old is not None:
-            carried, left = _carry_over(model, folder, makers)
-            lost = max(0, annotated - left)
+        aside = model.with_name(f"{model.name}.new")
+        try:
+            client.download(published, aside)
+            if old is not None and old.manifest.features:
+                carried, lost = _carry_over(model, aside, folder)
+            # Behind what is kept: who is killed before does all of it again.
+            aside.replace(model)
+        finally:
+            aside.unlink(missing_ok=True)
     read = artifact.read(model)
     expected = read.manifest.expected(weights_only=True)
     initial = artifact.initial_values(read)
@@ -80,9 +80,23 @@ def pull(client: FeatureClient, model: Path, weights: Path, folder: Path) -> Pul
     return Pulled(published.version, tuple(changed), received, whole, is_new, carried, lost)
 
 
-def _carry_over(model: Path, folder: Path, makers: tuple[str, ...]) -> tuple[int, int]:
-    """Makes the new model's features of what is kept; returns how many, and how many there are."""
-    with kept_features.opened(model, folder) as kept:
-        carried = kept.features.carry_over()
-        kept.cache.evict(has_ended=False, makers=makers)
-        return carried, kept_features.counts(kept)["annotated"]
+def _carry_over(old: Path, new: Path, folder: Path) -> tuple[int, int]:
+    """Gives labels to the new model's features, and makes those that can be made.
+
+    Returns:
+      How many samples have features and label now, and how many cannot: their features behind the
+      old model's last layer do not lead to the new one's.
+    """
+    with kept_features.opened(old, folder) as kept:
+        annotated, _ = kept.cache.annotated()
+        before = kept.features.makers
+    with kept_features.opened(new, folder) as kept:
+        kept.features.carry_over()
+        # What the user said last was said of the old model's features.
+        keys, labels = [a.sample for a in annotated], [a.label for a in annotated]
+        carried = kept.cache.annotate(keys, labels)
+        # Of another backbone. Behind a later layer of this one they are no older than the model,
+        # and stay: the freeze point may come back.
+        gone = [maker for maker in before if maker not in kept.features.makers]
+        kept.cache.evict(has_ended=False, makers=gone)
+        return carried, len(annotated) - carried

@@ -13,10 +13,10 @@ import pytest
 
 from tfplus.errors import UsageError
 from tfplus.feature_server.freeze_policy import Choice, Point
-from tfplus.feature_server.publisher import TrainingPolicy
 from tfplus.feature_server.serving import FeatureServer, ServerConfig
 from tfplus.feature_server.state.records import FeatureBatch
 from tfplus.feature_server.state.store import Store
+from tfplus.feature_server.trainer import TrainingPolicy
 from tfplus.features import signature
 from tfplus.model_file import artifact
 
@@ -50,8 +50,9 @@ def test_the_freeze_point_moves_and_nothing_is_lost(
     hub, asked = tmp_path / "hub", list[Sequence[Point]]()
     batch = collected(hub, split_files.one, SAMPLES)
 
-    def later(points: Sequence[Point]) -> Choice:
+    def later(points: Sequence[Point], current: int) -> Choice:
         asked.append(points)
+        assert current == len(asked) - 1
         return Choice(1, "as the test says")
 
     # In any order.
@@ -70,22 +71,24 @@ def test_the_freeze_point_moves_and_nothing_is_lost(
     assert pool.accuracy > 0.5
     assert min(pool.train_s, flat.train_s) > 0
     publisher, store = serving.publisher, serving._store
-    assert publisher.read.path == split_files.two
-    assert publisher.version.why == serving.chosen.why == "as the test says"
+    served = publisher.served
+    assert served.read.path == split_files.two
+    assert publisher.version.why == serving.why == "as the test says"
     # Features behind the later layer are computed from those behind the earlier one.
-    rows, labels = store.samples(publisher.wanted.maker, publisher.wanted.hyper, (36,))
+    rows, labels = store.samples(served.wanted.maker, served.wanted.hyper, (36,))
     np.testing.assert_array_equal(rows, batch.rows.reshape(SAMPLES, 36))
     np.testing.assert_array_equal(labels, batch.labels)
-    assert publisher.train_if_due()
+    # The move is a version that was trained on them; nothing is left to train on.
     assert publisher.version.samples == SAMPLES
-    assert publisher.version.why == "as the test says"
+    assert not serving.trainer.train_if_due()
     serving.stop()
-    # By the policy that is not replaced: of equal ones one is taken, and the reason tells numbers.
+    # By the policy that is not replaced: of equal ones the current stays; numbers are the reason.
     serving = FeatureServer(
         dataclasses.replace(config, choose=ServerConfig(split_files.one, hub).choose)
     )
-    assert f"of {pool.held_out} held-out samples right" in serving.chosen.why
-    assert math.isfinite(serving.chosen.points[0].loss)
+    assert f"'flat': {flat.accuracy:.3f} of {pool.held_out} held-out" in serving.why
+    assert serving.publisher.version.number == 2
+    assert math.isfinite(pool.loss)
     serving.stop()
 
 
@@ -95,10 +98,10 @@ def test_too_few_samples_leave_it_as_it_is(split_files: SimpleNamespace, tmp_pat
     for first, others, published in ((files[1], (), 1), (files[0], files[1:], 1)):
         config = ServerConfig(first, tmp_path, "127.0.0.1:0", policy=POLICY, others=others)
         serving = FeatureServer(config)
-        assert serving.publisher.read.path == files[published]
+        assert serving.publisher.served.read.path == files[published]
         assert serving.publisher.version.number == 1
         serving.stop()
-    assert "'flat': not measured" in serving.chosen.why
+    assert "'flat': not measured" in serving.why
 
 
 def test_files_that_are_not_one_network_are_refused(

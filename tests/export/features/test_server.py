@@ -14,8 +14,8 @@ import pytest
 
 from tfplus.errors import RemoteError
 from tfplus.feature_server import head
-from tfplus.feature_server.publisher import TrainingPolicy
 from tfplus.feature_server.serving import FeatureServer, ServerConfig
+from tfplus.feature_server.trainer import TrainingPolicy
 from tfplus.features import sendings
 from tfplus.features.index import Index
 from tfplus.features.sendings import Sending
@@ -50,11 +50,11 @@ def client(server: FeatureServer) -> Iterator[FeatureClient]:
 
 
 def train(serving: FeatureServer) -> None:
-    publisher = serving.publisher
-    publisher._policy = TrainingPolicy(every=1, epochs=3, threads=1)
-    assert publisher.train_if_due()
-    assert not publisher.train_if_due()
-    publisher._policy = NEVER
+    trainer = serving.trainer
+    trainer._policy = TrainingPolicy(every=1, epochs=3, threads=1)
+    assert trainer.train_if_due()
+    assert not trainer.train_if_due()
+    trainer._policy = NEVER
 
 
 def test_the_whole_way(
@@ -78,12 +78,10 @@ def test_the_whole_way(
     assert set(got.changed) == {
         f"shared/{layer}/{tensor}" for layer in ("dense", "logits") for tensor in ("kernel", "bias")
     }
-    read = artifact.read(model)
-    trained = head.train(
-        read, artifact.initial_values(read), *server._store.samples(
-            server.publisher.wanted.maker, server.publisher.wanted.hyper, rows.shape[1:]
-        ), epochs=3, seed=1, threads=1,
-    )  # fmt: skip
+    read, wanted = artifact.read(model), server.publisher.served.wanted
+    held = server._store.samples(wanted.maker, wanted.hyper, rows.shape[1:])
+    initial = artifact.initial_values(read)
+    trained = head.train(read, initial, *held, epochs=3, seed=1, threads=1)
     fetched = weights_file.read(tmp_path / "w.safetensors")
     for name in got.changed:
         np.testing.assert_array_equal(fetched[name], trained.values[name])
@@ -170,7 +168,7 @@ def test_a_version_outlives_the_server(
 def test_a_malicious_device_is_refused_and_named(
     server: FeatureServer, client: FeatureClient, tmp_path: Path, asked: Asked
 ) -> None:
-    wanted = server.publisher.wanted
+    wanted = server.publisher.served.wanted
     made = wanted.maker, wanted.hyper
     rows = np.zeros((1, *wanted.shape), np.float32)
     rows[0, 0, 0, 0] = np.nan

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tfplus.errors import RemoteError
-from tfplus.feature_server.publisher import TrainingPolicy
 from tfplus.feature_server.serving import FeatureServer, ServerConfig
+from tfplus.feature_server.trainer import TrainingPolicy
 from tfplus.fleet.clients.feature_client import FeatureClient, header_of
 from tfplus.wire import certs, roles
 from tfplus.wire.tls import TlsFiles
@@ -29,7 +29,7 @@ CLIENTS = 256
 
 def send(client: FeatureClient, serving: FeatureServer, device: str, number: int) -> int:
     """Sends one sample; returns how many the server holds."""
-    wanted = serving.publisher.wanted
+    wanted = serving.publisher.served.wanted
     key = number.to_bytes(16, "little")
     header = header_of(
         f"batch-{number}", device, (wanted.maker, wanted.hyper), wanted.shape, [key], [number % 3]
@@ -89,7 +89,7 @@ def test_many_at_once_lose_nothing(split_files: SimpleNamespace, tmp_path: Path)
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(device, range(CLIENTS)))
-    wanted = serving.publisher.wanted
+    wanted = serving.publisher.served.wanted
     rows, labels = serving._store.samples(wanted.maker, wanted.hyper, wanted.shape)
     assert sorted(rows[:, 0, 0, 0].astype(int).tolist()) == list(range(CLIENTS))
     np.testing.assert_array_equal(labels, rows[:, 0, 0, 0].astype(int) % 3)

@@ -102,7 +102,8 @@ def test_an_index_of_the_first_version_is_gone_on_with(tmp_path: Path) -> None:
         db.execute(f"ALTER TABLE entries DROP COLUMN {column}")
     db.execute("ALTER TABLE makers DROP COLUMN since_s")
     db.execute("DROP TABLE uploads")
-    db.execute("DROP TABLE sendings")
+    for table in ("sendings", "costs"):
+        db.execute(f"DROP TABLE {table}")
     db.execute("UPDATE blocks SET written_s = 77")
     db.execute("PRAGMA user_version=1")
     db.commit()

@@ -37,7 +37,8 @@ def test_sendings_are_counted_by_sample(tmp_path: Path) -> None:
 def test_samples_of_an_earlier_index_are_forgotten(tmp_path: Path) -> None:
     Index(tmp_path).close()
     db = sqlite3.connect(tmp_path / NAME)
-    db.execute("DROP TABLE sendings")
+    for table in ("sendings", "costs"):
+        db.execute(f"DROP TABLE {table}")
     db.execute("PRAGMA user_version=2")
     db.close()
     assert forget(tmp_path, [b"a"]) == 0

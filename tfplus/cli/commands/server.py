@@ -65,7 +65,8 @@ def server(
     URL where other users of this machine must not see the password.
 
     Of several files it serves the one whose freeze point is the cheapest of those that are good, by
-    a training of each head on what was collected, when it starts; it tells the reason.
+    a training of each head on what was collected, when it starts and before each version; it tells
+    the reason. Devices get another file by their next pull.
 
     \b
     Examples:
@@ -82,8 +83,8 @@ def server(
         )
     if not all(map(importlib.util.find_spec, ("alembic", "pg8000", "sqlalchemy"))):
         raise MissingExtraError.of("tfplus server", "server")
-    from tfplus.feature_server.publisher import TrainingPolicy
     from tfplus.feature_server.serving import FeatureServer, ServerConfig
+    from tfplus.feature_server.trainer import TrainingPolicy
 
     tls = encryption.tls_files(tls_dir, insecure=insecure)
     policy = TrainingPolicy(every, epochs, threads)
@@ -103,7 +104,7 @@ def server(
     try:
         serving = FeatureServer(config, told)
         serving.start()
-        version, why = serving.publisher.version.number, serving.chosen.why
+        version, why = serving.publisher.version.number, serving.why
         if why:
             told(f"freeze point {why}")
         if as_json:

@@ -11,16 +11,17 @@ decides still holds when it commits, and numbers grow as commits do.
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tfplus.feature_server.state import database, locks
 from tfplus.feature_server.state.records import FeatureBatch, Key, Sample, Version
@@ -52,8 +53,9 @@ class Store:
         self._now, self._engine = now, database.opened(state)
         # Those who write from this process queue here, and the first of them in the data base.
         self._first = threading.Lock()
-        kinds = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-        self._insert = kinds[self._engine.dialect.name]
+        # Both have the same statement, each in its own module; the other's is not needed.
+        name = self._engine.dialect.name
+        self._insert: Any = importlib.import_module(f"sqlalchemy.dialects.{name}").insert
 
     def has(self, device: str, batch_id: str) -> bool:
         """Whether a batch is there."""
@@ -133,24 +135,32 @@ class Store:
         }
 
     def carry(self, maker: str, hyper: str, samples: Mapping[Key, Sample]) -> int:
-        """Keeps features that were computed from those of an earlier layer; returns how many.
+        """Keeps features that were computed from those of another layer; returns how many.
 
-        Those that are there already stay as they are. They count as received now.
+        They count as received when those were. What is there and came no earlier stays.
         """
         if not samples:
             return 0
-        every = samples.values()
-        labels = [one.label for one in every]
-        with self._writing() as (connection, arrival):
-            rows = _rows(maker, hyper, arrival, samples, labels, (one.row for one in every))
-            statement = self._insert(SAMPLES).on_conflict_do_nothing()
+        added = self._insert(SAMPLES)
+        names = "hyper", "label", "features", "arrival"
+        statement = added.on_conflict_do_update(
+            index_elements=list(SAMPLES.primary_key),
+            set_={name: added.excluded[name] for name in names},
+            where=SAMPLES.c.arrival < added.excluded.arrival,
+        )
+        rows = [
+            row
+            for key, sample in samples.items()
+            for row in _rows(maker, hyper, sample.arrival, [key], [sample.label], [sample.row])
+        ]
+        with self._writing() as (connection, _):
             return len(connection.execute(statement.returning(SAMPLES.c.arrival), rows).all())
 
-    def newest(self, model_sha256: str | None = None) -> Version | None:
-        """The version that was published last: of all, or of a model."""
+    def newest(self, *models: str) -> Version | None:
+        """The version that was published last: of all, or of files of these hashes."""
         asked = select(VERSIONS).order_by(VERSIONS.c.number.desc()).limit(1)
-        if model_sha256 is not None:
-            asked = asked.where(VERSIONS.c.model_sha256 == model_sha256)
+        if models:
+            asked = asked.where(VERSIONS.c.model_sha256.in_(models))
         with self._reading() as connection:
             return _version(connection.execute(asked).mappings().first())
 

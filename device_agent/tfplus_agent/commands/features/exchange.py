@@ -81,11 +81,13 @@ def flush(
     import numpy as np
 
     from tfplus.feature_server import head
+    from tfplus.features import costs
     from tfplus.features.sendings import Sending
     from tfplus.fleet.clients.feature_client import FeatureClient
     from tfplus_agent.features import energy, kept, label_response, noising, patience
     from tfplus_agent.features.flush import Flushed
     from tfplus_agent.features.flush import flush as send
+    from tfplus_agent.features.metering import metered
     from tfplus_agent.storage import naming
 
     rng = np.random.default_rng()
@@ -118,7 +120,8 @@ def flush(
                 sending=Sending(change.multiplier, label_epsilon or 0.0, len(labels)),
             )
 
-        sent = patience.with_retries(work, retry_s, rng)
+        with metered(feature_cache, costs.FLUSH, client):
+            sent = patience.with_retries(work, retry_s, rng)
     if as_json:
         print_json(sent)
         return
@@ -152,8 +155,10 @@ def pull(
     """
     import numpy as np
 
+    from tfplus.features import costs
     from tfplus.fleet.clients.feature_client import FeatureClient
     from tfplus_agent.features import energy, patience
+    from tfplus_agent.features.metering import metered
     from tfplus_agent.features.pull import pull as fetch
 
     energy.require(min_battery, only_charging=only_charging)
@@ -161,7 +166,10 @@ def pull(
     target = weights or model.with_suffix(".safetensors")
     if not target.parent.is_dir():
         raise UsageError(f"{target.parent}: no such directory for the weights")
-    with FeatureClient(server, tls, insecure=insecure) as client:
+    with (
+        FeatureClient(server, tls, insecure=insecure) as client,
+        metered(feature_cache, costs.PULL, client),
+    ):
         got = patience.with_retries(
             lambda: fetch(client, model, target, feature_cache), retry_s, np.random.default_rng()
         )
@@ -176,8 +184,8 @@ def pull(
     )
     if got.carried or got.lost:
         say(
-            f"{got.carried} samples went on from an earlier layer; {got.lost} are lost, since the "
-            "layers in front of what was kept are others: annotate them again"
+            f"{got.carried} annotated samples go on with it; {got.lost} are lost, since what is "
+            "kept of them does not lead to its layer: annotate them again"
         )
 
 

@@ -9,7 +9,7 @@ import typer
 
 from tfplus.cli.output import print_json, stderr_console, stdout_console
 from tfplus.features.eviction import FREQUENT
-from tfplus_agent.commands.features import exchange, page, privacy
+from tfplus_agent.commands.features import costs, exchange, page, privacy
 
 app = typer.Typer(
     add_completion=False,
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("flush")(exchange.flush)
 app.command("pull")(exchange.pull)
 app.command("log")(exchange.log)
+app.command("costs")(costs.costs)
 app.command("page")(page.page)
 app.command("privacy")(privacy.privacy)
 
@@ -47,9 +48,14 @@ def annotate(
       tfplus features annotate head.tflite --data corrections.npz --feature-cache kept/
       tfplus train head.tflite --annotated --feature-cache kept/ --epochs 5
     """
+    from tfplus.features.costs import FEATURES
     from tfplus_agent.features import kept
+    from tfplus_agent.features.metering import metered
 
-    with kept.opened(model, feature_cache, limit_bytes=limit_mb * 1_000_000) as opened:
+    with (
+        metered(feature_cache, FEATURES),
+        kept.opened(model, feature_cache, limit_bytes=limit_mb * 1_000_000) as opened,
+    ):
         samples = kept.annotate(opened, data)
         found = {
             "samples": samples,

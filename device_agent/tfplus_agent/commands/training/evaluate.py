@@ -116,15 +116,17 @@ def predict(
         raise UsageError("expected --output FILE or --json, one of them")
     import numpy as np
 
+    from tfplus.features.costs import INFERENCE
     from tfplus.model_file import artifact
     from tfplus.system.files import write_atomic
     from tfplus_agent.commands.training import local_training
+    from tfplus_agent.features.metering import metered
 
     if output is not None and not output.parent.is_dir():
         raise UsageError(f"{output.parent}: no such directory for the output")
     scaled = scaling.parse(scale, offset)
     setup = local_training.setup_of(model, None, None, scaling=scaled, features=feature_cache)
-    with local_training.worker(setup, weights) as worker:
+    with metered(feature_cache, INFERENCE), local_training.worker(setup, weights) as worker:
         returned = worker.predict(absolute(data))
     names = [o.name for o in artifact.read(model).manifest.outputs]
     found: dict[str, Any] = {name: returned[name] for name in names}

@@ -162,8 +162,10 @@ def train(
                     "no data: expected --data FILE, or --agent HOST:PORT, or --annotated with "
                     "--feature-cache FOLDER"
                 )
+            from tfplus.features.costs import TRAINING
             from tfplus.runtime import accelerators
             from tfplus_agent.commands.training import local_loop, local_training
+            from tfplus_agent.features.metering import metered
 
             local_loop.check_evaluation_data(spec, has_any=eval_data is not None)
             accelerators.check_name(accelerator)
@@ -173,7 +175,8 @@ def train(
             options["annotated"] = annotated
             setup = local_training.setup_of(model, data, eval_data, **options)
             run = local_training.LocalRun(setup, spec, weights_in, target)
-            report = local_training.train(run, progress, interrupts.stop)
+            with metered(feature_cache, TRAINING):
+                report = local_training.train(run, progress, interrupts.stop)
         if report.ended:
             progress.note(report.ended)
         if report.weights:

@@ -129,17 +129,20 @@ def test_features_that_were_computed_on_are_carried_once(state: Path | str) -> N
     assert {key: s.label for key, s in known.items()} == {("pi-1", b"a"): 1, ("pi-1", b"b"): 2}
     np.testing.assert_array_equal(known["pi-1", b"b"].row, [[4, 5], [6, 7]])
     later = {key: Sample(s.arrival, s.label, s.row[0] + 1) for key, s in known.items()}
-    assert store.carry("n", "h", {("pi-1", b"a"): later["pi-1", b"a"]}) == 1
-    # What is there stays.
-    changed = {key: Sample(1, 9, s.row) for key, s in later.items()}
-    assert store.carry("n", "h", changed) == 1
+    one, other = ("pi-1", b"a"), ("pi-1", b"b")
+    assert store.carry("n", "h", {one: later[one]}) == 1
+    # What is there stays; what came later, or under another label later, replaces it.
+    assert store.carry("n", "h", {one: Sample(later[one].arrival, 9, later[one].row)}) == 0
+    assert store.carry("n", "h", later) == 1
+    newer = Sample(later[one].arrival + 5, 7, later[one].row)
+    assert store.carry("n", "h", {one: newer}) == 1
     rows, labels = store.samples("n", "h", (2,))
-    assert labels.tolist() == [1, 9]
+    assert labels.tolist() == [7, 2]
     np.testing.assert_array_equal(rows, [[1, 2], [5, 6]])
-    assert store.received("n", "h", "f") == 2
     assert store.carry("n", "h", {}) == 0
+    # They count as received when those were that they were computed from.
     arrivals = {key: sample.arrival for key, sample in store.keyed("n", "h", (2,)).items()}
-    assert known["pi-1", b"a"].arrival < arrivals["pi-1", b"a"] < arrivals["pi-1", b"b"]
+    assert arrivals == {one: newer.arrival, other: known[other].arrival}
     store.close()
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from tfplus.errors import DataError
+from tfplus.feature_server.state import upgrading
 from tfplus.feature_server.state.address import NAME
 from tfplus.feature_server.state.records import Version
 from tfplus.feature_server.state.store import Store
@@ -77,3 +82,20 @@ def test_weights_that_are_gone_are_told_and_nothing_changes(folder: Path) -> Non
     after = sqlite3.connect(folder / NAME)
     assert list(after.iterdump()) == tables
     after.close()
+
+
+def test_what_is_up_to_date_needs_no_alembic(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    code = (
+        "import sys; from pathlib import Path; from tfplus.feature_server.state.store import Store;"
+        "Store(Path(sys.argv[1])).close();"
+        "late = {'alembic', 'mako', 'pg8000', 'sqlalchemy.dialects.postgresql'};"
+        "assert not late & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
+
+
+def test_the_newest_version_is_the_last_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(upgrading.__file__).with_name("migrations")))
+    assert ScriptDirectory.from_config(config).get_current_head() == upgrading.HEAD

@@ -17,7 +17,7 @@ FEWEST = 3
 _MEAN_SHARE = 1 / 8
 _DEVIATION_SHARE = 1 / 4
 _DEVIATIONS = 4.0
-# Whether a neighbour is gone is asked after so long, then after twice as long, and so on.
+# Whether a neighbour is gone is asked after so long, and then after half as much again.
 _FIRST_LOOK_S = 1.0
 _LONGEST_BETWEEN_LOOKS_S = 8.0
 
@@ -74,4 +74,4 @@ def patience_s(lateness: Lateness, trained_s: float, most_s: float) -> float:
 
 def next_look_s(waited_s: float) -> float:
     """After how much waiting in all to look for those who are late again."""
-    return waited_s + min(max(waited_s, _FIRST_LOOK_S), _LONGEST_BETWEEN_LOOKS_S)
+    return waited_s + min(max(waited_s / 2, _FIRST_LOOK_S), _LONGEST_BETWEEN_LOOKS_S)

@@ -37,8 +37,9 @@ def schedules(
       UsageError: there is no such topology, or it cannot be made of these nodes.
 
     Examples:
-      >>> schedules("line", ["a", "b", "c"])["b"]
-      (Links(to=('a', 'c'), awaits=('a', 'c')),)
+      >>> (links,) = schedules("line", ["a", "b", "c"])["b"]
+      >>> links.to
+      ('a', 'c')
     """
     if topology == ONE_PEER:
         return one_peer_exponential(names)

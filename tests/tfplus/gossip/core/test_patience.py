@@ -104,8 +104,8 @@ def test_who_is_late_is_looked_for_ever_less_often() -> None:
         at = node.state.deadline
         if any(isinstance(e, Look) for e in node.feed(Tick(at))):
             looked.append(at - 100.0)
-    assert looked == [1.0, 2.0, 4.0, 8.0]
-    assert [e.peers for e in node.effects if isinstance(e, Look)] == [("b",)] * 4
+    assert looked == [1.0, 2.0, 3.0, 4.5, 6.75]
+    assert [e.peers for e in node.effects if isinstance(e, Look)] == [("b",)] * 5
 
 
 def test_who_is_gone_is_not_waited_for() -> None:

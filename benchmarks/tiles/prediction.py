@@ -4,7 +4,7 @@ usage: python benchmarks/tiles/prediction.py [--model zoo:large-digits] [--batch
            [--devices 1 2 3] [--steps 20] [--json] [--write]
 
 For each number of devices processes are started anew and planned for as `tfplus tile plan
---measure` does: a few plans are run for five steps each, speeds and links are fitted, and the plan
+--measure` does: a few plans are run for some steps each, speeds and links are fitted, and the plan
 is made with them. Then the best plan, and the fastest one that no number was fitted to, train for
 --steps steps. Printed are predicted and measured seconds of a step, from the first pass to the sum
 of all gradients, their ratio, and whether it is within 20 %.

@@ -29,7 +29,7 @@ from tfplus.tiles.planning.job import Job  # noqa: E402
 from tiles import shaped  # noqa: E402
 from tiles.prediction import PAGE, Row, held_against  # noqa: E402
 
-NAME = "tiles/links"
+NAME = "tiles/slow_links"
 _HEAD = (
     "| link, Mbit/s | devices | plan | fitted to it | step, ms: predicted | measured | ratio | "
     "within 20 % | computing, ms | halos, ms | sums, ms |"

@@ -10,7 +10,8 @@ summed over all devices once a batch. That is the untiled step, but for the orde
 After Rama, Threadgill and Gerstlauer, Distributed Convolutional Neural Network Training on Mobile
 and Edge Clusters, arXiv 2409.09083. Nothing here opens a socket or a file or imports TensorFlow:
 
-- `layers`: what is known of a network; `geometry`: intervals and windows; `grid`: tiles and groups.
+- `layers`: what is known of a network; `graph`: which maps layers read, and where groups can end.
+- `geometry`: intervals and windows; `group`: what a device computes of a group; `grid`: tiles.
 - `exchange`: which rectangle goes from whom to whom.
 - `step`: a device's part of a step, events in and messages out; the sums over all devices.
 - `planning`: what a plan takes, and the best one; `calibration`: measured speeds instead of assumed

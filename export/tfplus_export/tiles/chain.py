@@ -110,7 +110,7 @@ def read(model: keras.Model, name: str, count: int | None = None) -> TiledModel:
 
 
 def _closed(model: Any, found: list[TiledLayer], maps: list[Any]) -> int:
-    """The most layers behind which one map alone goes on, read by one layer; which can be tiled.
+    """The most layers behind which one map alone goes on, and which can be tiled.
 
     A normalization of the batch begins a group, and no group can end within branches that begin
     with the samples.
@@ -119,7 +119,7 @@ def _closed(model: Any, found: list[TiledLayer], maps: list[Any]) -> int:
     for count in range(len(found), 0, -1):
         layers = found[:count]
         inside = Counter(m for i in range(count) for m in set(graph.read(layers, i)))
-        closed = readers[count] == 1 and all(inside[m] == readers[m] for m in range(count))
+        closed = all(inside[m] == readers[m] for m in range(count))
         starts = [i for i, x in enumerate(layers) if x.kind == "normalization"]
         if closed and not any(0 in graph.crossing(layers, i) for i in starts):
             return count

@@ -25,6 +25,9 @@ from tfplus.tiles.step.results import Span
 
 # Beside one that is thrown away: it allocates.
 STEPS = 5
+# Of short steps also for so long, and so many times as many.
+LEAST_S = 2.0
+_MOST = 10
 _PROBES = (4, 1 << 12, 1 << 16, 1 << 18, 1 << 20)
 _PROBE_TIMES = 7
 
@@ -53,7 +56,14 @@ class Measured:
     passes: tuple[tuple[tuple[int, float], ...], ...]
 
 
-def steps(clients: Sequence[TilesClient], files: TileFiles, job: Job, count: int) -> Measured:
+def steps(
+    clients: Sequence[TilesClient],
+    files: TileFiles,
+    job: Job,
+    count: int,
+    *,
+    least_s: float = 0.0,
+) -> Measured:
     """Runs a plan for some steps, on random samples.
 
     Args:
@@ -61,6 +71,7 @@ def steps(clients: Sequence[TilesClient], files: TileFiles, job: Job, count: int
       files: what they run.
       job: what was planned for.
       count: steps, beside one that is thrown away.
+      least_s: seconds for which short steps go on, up to ten times as many: their times scatter.
 
     Raises:
       RemoteError: a device cannot be reached, goes away or fails.
@@ -74,7 +85,7 @@ def steps(clients: Sequence[TilesClient], files: TileFiles, job: Job, count: int
     with contextlib.closing(TiledDevices(clients, files, uuid.uuid4().hex)) as devices:
         devices.load()
         devices.set_state(files.values)
-        for _ in range(count + 1):
+        while len(whole) <= count or (sum(whole) < least_s and len(whole) <= _MOST * count):
             began = time.monotonic()
             replies.append(devices.step(x, targets))
             whole.append(time.monotonic() - began)

@@ -110,8 +110,10 @@ def measure(
     def run(tiling: Tiling) -> Measured:
         exported[tiling] = training.files(tiling, job.batch, progress)
         progress(f"grid {tiling.grid.shown}, groups {written.shown(tiling.groups)}: "
-                 f"{tile_measuring.STEPS} steps")  # fmt: skip
-        return tile_measuring.steps(clients, exported[tiling], job, tile_measuring.STEPS)
+                 f"{tile_measuring.STEPS} steps, or for {tile_measuring.LEAST_S:g} s")  # fmt: skip
+        return tile_measuring.steps(
+            clients, exported[tiling], job, tile_measuring.STEPS, least_s=tile_measuring.LEAST_S
+        )
 
     measured = [run(tiling) for tiling in tried]
     cluster = tile_measuring.calibrated(wanted.cluster, job, measured, links)

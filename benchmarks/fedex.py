@@ -1,6 +1,7 @@
 """Times a step of FedEx against one of FedAvg: the head from kept features, and the whole model.
 
 usage: fedex.py [--models NAME ...] [--files FOLDER] [--export-only] [--blocks 3] [--json FILE]
+                [--threads N] [--write]
 
 Both are steps of exported files on the same LiteRT, of the same samples of 96 × 96 pixels: `whole`
 trains everything, as a device's local step in FedAvg; `first epoch` runs the frozen backbone and
@@ -29,15 +30,24 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from tfplus.data import device_data
-from tfplus.features import opening
-from tfplus.features.opening import Features
-from tfplus.measure import ratios
-from tfplus.measure.alternation import Limit, Plan, in_turn, timed
-from tfplus.model_file import artifact
-from tfplus.runtime import interpreter
-from tfplus.runtime.opening import OpenOptions, open_model
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+from features.step_report import HEAD, PICTURE, figure, line  # noqa: E402
+from support.documents import insert  # noqa: E402
+
+from tfplus.data import device_data  # noqa: E402
+from tfplus.features import opening  # noqa: E402
+from tfplus.features.opening import Features  # noqa: E402
+from tfplus.measure import environment, ratios  # noqa: E402
+from tfplus.measure.alternation import Limit, Plan, in_turn, timed  # noqa: E402
+from tfplus.model_file import artifact  # noqa: E402
+from tfplus.report import drawing, svg  # noqa: E402
+from tfplus.runtime import interpreter  # noqa: E402
+from tfplus.runtime.opening import OpenOptions, open_model  # noqa: E402
+from tfplus.system.files import write_atomic  # noqa: E402
+
+DOCUMENT = ROOT / "docs" / "fedex.md"
 PIXELS, CLASSES, BATCH, CORRECTIONS = 96, 10, 16, 32
 # By their parameters, 0.1 to 25 million.
 MODELS = ("small CNN", "MobileNet ×0.25", "MobileNet ×0.5", "MobileNetV2", "ResNet50")
@@ -88,9 +98,9 @@ def export(name: str, folder: Path) -> None:
 class Side:
     """Steps of one file, on batches that a loop over its data hands out."""
 
-    def __init__(self, path: Path, data: Path, *, is_kept: bool = True) -> None:
+    def __init__(self, path: Path, data: Path, threads: int, *, is_kept: bool = True) -> None:
         read = artifact.read(path)
-        self._features = Features(read, interpreter.find())
+        self._features = Features(read, interpreter.find(), threads=threads)
         samples = device_data.load(data, opening.of_samples(read.manifest), for_training=False)
         self._taken = self._features.of(samples)
         self._manifest = opening.of_features(read.manifest)
@@ -98,7 +108,8 @@ class Side:
         if self._is_kept:
             list(device_data.batches(self._taken, self._manifest, BATCH))
             self._features.flush()
-        self._model = open_model(replace(read, manifest=self._manifest), OpenOptions())
+        taken = replace(read, manifest=self._manifest)
+        self._model = open_model(taken, OpenOptions(threads=threads))
         self._upcoming: Any = iter(())
         self.cpu_s, self.steps = 0.0, 0
 
@@ -126,13 +137,13 @@ class Side:
         self._model.close()
 
 
-def measure(name: str, folder: Path, data: Path, blocks: int) -> dict[str, Any]:
+def measure(name: str, folder: Path, data: Path, blocks: int, threads: int) -> dict[str, Any]:
     """One row of the table."""
     paths = folder / f"{name}.tflite", folder / f"{name}-head.tflite"
     sides = {
-        "whole": Side(paths[0], data),
-        "first epoch": Side(paths[1], data, is_kept=False),
-        "later epochs": Side(paths[1], data),
+        "whole": Side(paths[0], data, threads),
+        "first epoch": Side(paths[1], data, threads, is_kept=False),
+        "later epochs": Side(paths[1], data, threads),
     }
     systems: dict[str, Callable[..., Any]] = {n: timed(s.step) for n, s in sides.items()}
     found = in_turn(systems, Plan(blocks, Limit(40, 2.0), warm_up=Limit(2)))
@@ -169,7 +180,9 @@ def main() -> None:
     parser.add_argument("--files", type=Path, help="keep exported files here, and use them again")
     parser.add_argument("--export-only", action="store_true")
     parser.add_argument("--blocks", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=0, help="0 for one on each fast core")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--write", action="store_true", help="table and figure, docs/fedex.md")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -189,30 +202,28 @@ def main() -> None:
         rng = np.random.default_rng(0)
         x = rng.random((4 * BATCH, PIXELS, PIXELS, 3), np.float32)
         np.savez(data, x=x, y=np.arange(len(x)) % CLASSES)
-        print(
-            f"batch {BATCH}, {PIXELS} px, {os.cpu_count()} cores, "
-            f"load {os.getloadavg()[0]:.1f} before"
+        about = environment.read()
+        text = (
+            f"Batch {BATCH}, {PIXELS} px, {options.threads or 'all'} threads, "
+            f"{os.cpu_count()} cores of {about.cpu_model}, "
+            f"load {os.getloadavg()[0]:.1f} before.\n\n{HEAD}"
         )
-        print(
-            "| model | parameters | whole, ms | first epoch, ms | later epochs, ms | steps/s "
-            "| faster | CPU time saved | FedAvg, MB a round | FedEx, MB a round |"
-        )
-        print("|---|---|---|---|---|---|---|---|---|---|")
+        print(text)
         rows = []
         for model in options.models:
-            row = measure(model, folder, data, options.blocks)
-            rows.append(row)
-            whole, first, later = (row[n] for n in ("whole", "first epoch", "later epochs"))
-            print(
-                f"| {model} | {row['parameters'] / 1e6:.2f} M | {whole['ms']:.1f} "
-                f"| {first['ms']:.1f} ({first['faster']:.1f} ×) | {later['ms']:.2f} "
-                f"| {1e3 / later['ms']:.0f} | {later['faster']:.0f} × "
-                f"| {whole['cpu_ms'] / later['cpu_ms']:.0f} × | {row['fedavg_bytes'] / 1e6:.2f} "
-                f"| {row['fedex_bytes'] / 1e6:.3f} |",
-                flush=True,
-            )
+            rows.append(measure(model, folder, data, options.blocks, options.threads))
+            print(line(rows[-1]), flush=True)
+            text += f"\n{line(rows[-1])}"
         if options.json:
             options.json.write_text(json.dumps(rows, indent=2))
+        if options.write:
+            drawn = figure(rows)
+            picture = DOCUMENT.with_suffix("") / PICTURE
+            picture.parent.mkdir(exist_ok=True)
+            write_atomic(picture, svg.standalone(drawing.svg(drawn)).encode())
+            text += f"\n\n![{drawn.title}]({picture.parent.name}/{PICTURE})"
+            document = insert(DOCUMENT.read_text("utf-8"), text, "fedex")
+            DOCUMENT.write_text(document, "utf-8")
 
 
 if __name__ == "__main__":

@@ -138,7 +138,8 @@ def test_each_system_gets_the_rate_with_which_it_came_furthest(
 
     class Learned:
         def __init__(self, rate: float) -> None:
-            self.rate, self.learned = rate, {}
+            self.rate = rate
+            self.learned: dict[str, Curve] = {}
 
     def curves(systems: Any) -> None:
         for name, end in zip(("ring", "fedavg"), ends[systems.rate], strict=True):

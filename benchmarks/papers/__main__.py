@@ -1,6 +1,6 @@
 """Experiments of Chen & Qin and of CAD, from a trained start, by LiteRT and the gossip core.
 
-usage: scripts/papers [figure3 | figure4 | topology | figure5 | cad | federated |
+usage: scripts/papers [figure3 | figure4 | topology | figure5 | cad | federated | kept |
                        baselines] ...
                       [--data FILE.npz] [--seeds 3] [--rounds 15] [--epochs 1] [--limit SAMPLES]
                       [--minutes 5] [-o FOLDER]

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from papers import heterofl, networks
+from papers import heterofl, networks, tuning
 from papers.data import Samples, deal
 from papers.experiments import Claim, around, drawn
 from papers.learning import Curve
 from papers.results import OutOfTimeError, Results
+from papers.tuning import tuned
 from papers.verdicts import affordable, interval, reached, spent, verdict
 
 from tfplus_export.tracing.naming import variable_names
@@ -121,6 +122,34 @@ def test_verdicts() -> None:
     curves["b"]["once"] = 1.0
     assert verdict(equal, [curves]) == "holds on the one seed (+30.0 points)"
     assert verdict(Claim("", "a", "c", 0.0), [curves]) == "not measured here"
+
+
+def test_calibrated_systems_are_compared_with_each_other() -> None:
+    claim = Claim("calibrated", "a", "b", -0.02, calibrated=True)
+    curves = {"a": curve(0.1, 0.2) | {"calibrated": 0.7}, "b": curve(0.1, 0.9)}
+    curves["b"]["calibrated"] = 0.71
+    assert verdict(claim, [curves]) == "holds on the one seed (-1.0 points)"
+
+
+def test_each_system_gets_the_rate_with_which_it_came_furthest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = {0.1: (0.5, 0.6), 0.2: (0.7, 0.6), 0.4: (0.6, 0.0)}
+
+    class Learned:
+        def __init__(self, rate: float) -> None:
+            self.rate = rate
+            self.learned: dict[str, Curve] = {}
+
+    def curves(systems: Any) -> None:
+        for name, end in zip(("ring", "fedavg"), ends[systems.rate], strict=True):
+            # What came before the end does not count.
+            systems.learned[name] = Curve((0.9, 0.9, end), (0, 0, 0), 1.0, 0.0, 0.0)
+
+    experiment: Any = type("Experiment", (), {"curves": staticmethod(curves)})
+    monkeypatch.setattr(tuning, "EXPERIMENTS", {"kept": experiment})
+    systems_at: Any = Learned
+    assert tuned(systems_at, ["kept"], ends) == {"ring": 0.2, "fedavg": 0.1}
 
 
 def test_an_accuracy_is_a_mean_over_the_last_fifth_of_the_rounds() -> None:

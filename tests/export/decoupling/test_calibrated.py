@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def drifted(decoupled: Any, tmp_path: Path) -> Path:
     """The plan's weights, with the first class's logits far above the others'."""
     plan = plan_folder.read(decoupled.folder)
-    weights = {n: np.array(w) for n, w in plan.weights.items()}
+    weights: dict[str, Any] = {n: np.array(w) for n, w in plan.weights.items()}
     weights[f"task/{plan.classes[0]}/{plan.classifier}/bias"] += 50
     path = tmp_path / "drifted.safetensors"
     save_file(weights, path)
@@ -51,15 +51,16 @@ def test_drifted_branches_answer_on_one_scale(
             layer = f"task_{label}_{plan.classifier}"
             of_class = [weights[f"task/{label}/{plan.classifier}/{p}"] for p in ("kernel", "bias")]
             model.get_layer(layer).set_weights(of_class)
-        made = [model.get_layer(f"task_{c}_{plan.classifier}").output for c in plan.classes]
-        return np.concatenate(keras.Model(model.inputs[0], made).predict(x, verbose=0), axis=1)
+        made: Any = [model.get_layer(f"task_{c}_{plan.classifier}").output for c in plan.classes]
+        probe: Any = keras.Model(model.inputs[0], made)
+        return np.concatenate(probe.predict(x, verbose=0), axis=1)
 
     before, after = logits(load_file(drifted)), logits(load_file(written[1]))
     found = calibration.fit(before, places)
     np.testing.assert_allclose(after, before * found.scale + found.shift, rtol=1e-3, atol=1e-3)
     assert told["after"] == pytest.approx((after.argmax(axis=1) == places).mean(), abs=0.02)
     assert told["after"] > told["before"]
-    whole = keras.models.load_model(written[0])
+    whole: Any = keras.models.load_model(written[0])
     answers = whole.predict(x, verbose=0).argmax(axis=1)
     np.testing.assert_array_equal(answers, after.argmax(axis=1))
     # What is not a last layer stays as it was.

@@ -59,7 +59,7 @@ def test_it_goes_into_the_last_kernel_and_bias_of_each_class() -> None:
         weights[f"task/{label}/logits/bias"] = rng.normal(size=1).astype(np.float32)
     plan: Any = SimpleNamespace(classes=(7, 2), classifier="logits")
     found = Correction(np.array([2.0, 0.5]), np.array([1.0, -1.0]))
-    changed = calibration.applied(plan, weights, found)
+    changed: dict[str, Any] = calibration.applied(plan, weights, found)
     x = rng.normal(size=(5, 3)).astype(np.float32)
     for label, scale, shift in ((7, 2.0, 1.0), (2, 0.5, -1.0)):
         before, after = (

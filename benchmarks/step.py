@@ -163,14 +163,14 @@ def main() -> None:
     options = arguments()
     models = options.models or SUITES[options.suite]
     found = {
-        (r.settings["model"], r.settings["batch_size"]): r
+        (r.settings["model"], r.settings["batch_size"], r.settings["threads"]): r
         for r in records.read_lines(options.results)
     }
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.artifacts or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for model in models:
-            key = (model, options.batch_size)
+            key = (model, options.batch_size, options.threads)
             if key in found and not options.again:
                 continue
             artifact = export(model, folder, options)
@@ -182,7 +182,7 @@ def main() -> None:
             if options.results:
                 with options.results.open("a") as file:
                     file.write(result_file.line(found[key]))
-    keys = [(name, options.batch_size) for name in NAMES if name in models]
+    keys = [(name, options.batch_size, options.threads) for name in NAMES if name in models]
     wanted = [found[key] for key in keys if key in found]
     if options.json:
         records.output(records.merged(wanted), options.json)
@@ -192,6 +192,8 @@ def main() -> None:
         part = f"batch {options.batch_size}"
         if options.suite == "users":
             part = f"users, {part}"
+        if options.threads == 1:
+            part += ", 1 thread"
         options.write.write_text(insert(document, text, "step", part))
 
 

@@ -13,7 +13,7 @@ def printed(result: Result) -> str:
     """One model for the terminal."""
     reference = result.settings["reference"]
     about = result.settings
-    title = f"{about['model']}, batch {about['batch_size']}, {about['threads']} threads"
+    title = f"{about['model']}, batch {about['batch_size']}, {_threads(about['threads'])}"
     header = ("system", "ms/step", "block medians", "peak MB", f"time / {reference}")
     lines = [
         f"\n{title}",
@@ -36,7 +36,7 @@ def section(results: Sequence[Result]) -> str:
     versions = {r.configuration.system: r.configuration.runtime for r in systems}
     on = sorted({str(r.environment) for r in results})
     out = [
-        f"Measured on {'; '.join(on)}, {about['threads']} threads, batch "
+        f"Measured on {'; '.join(on)}, {_threads(about['threads'])}, batch "
         f"{about['batch_size']}, float32. Medians of {about['blocks']} blocks of "
         f"{about['steps']} steps,\nall systems in turn in one run; peak resident memory of a "
         "process of its own.\n"
@@ -67,6 +67,10 @@ def section(results: Sequence[Result]) -> str:
     ]
     out.append(f"| **Geometric mean** | {' | '.join(means)} |")
     return "\n".join(out)
+
+
+def _threads(number: int) -> str:
+    return "1 thread" if number == 1 else f"{number} threads"
 
 
 def _system(result: Result, name: str) -> Repetition:

@@ -111,6 +111,21 @@ def test_microbatches_that_became_small_are_put_together() -> None:
     assert names(on_microbatches(whole, BATCH, Sizes(1 << 9, 0)))["EXP"] == 12
 
 
+def test_what_feeds_microbatches_is_made_in_as_many() -> None:
+    def function(x: Any, y: Any) -> Any:
+        small = tf.exp(tf.exp(x))
+        return tf.exp(tf.concat([small, small, small, small], 3))
+
+    whole = convert.to_flatbuffer(Step(function))
+    size = BATCH * 4 * 4 * 3 * 4
+    # Four times as wide, six parts are needed; before, the batch is a quarter of it.
+    kept = names(on_microbatches(whole, BATCH, Sizes(size, size // 6)))
+    assert (kept["EXP"], kept["SLICE"]) == (18, 6)
+    # Parts before would be too small.
+    cut = names(on_microbatches(whole, BATCH, Sizes(size, size // 2)))
+    assert (cut["EXP"], cut["SLICE"]) == (8, 6)
+
+
 @pytest.mark.parametrize(
     ("batch", "found"), [(1, [1]), (7, [1, 7]), (32, [1, 2, 4, 8, 16, 32]), (60, [1, 2, 4, 12, 60])]
 )

@@ -9,6 +9,8 @@ from tfplus.gossip.messages import Outcome, RoundContribution
 
 # One for the round under way and one for the round that a neighbour may be ahead.
 MAX_PENDING = 2
+# So many rounds behind it is soon caught up, and both average with each other again.
+CLOSE_BEHIND = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +90,7 @@ def take_in(
         latest_round=max(peer.latest_round, contribution.round),
         seen=frozenset(r for r in peer.seen if r >= floor) | {contribution.round},
     )
-    if contribution.round >= round - max(1, max_staleness):
+    if contribution.round >= round - max(CLOSE_BEHIND, max_staleness):
         # Who is further behind does not count as heard: to wait for it would cost a whole timeout
         # every round until it has caught up.
         peer = changed(peer, suspected=False)

@@ -52,6 +52,8 @@ from tfplus.proto.v1 import agent_pb2 as pb  # noqa: E402
 NAMES = tuple(f"n{i}" for i in range(8))
 # Nobody touches it: its rounds are the clock.
 CLOCK = NAMES[0]
+# So that a round takes as long as it takes members to find out who is there.
+EPOCHS = 5
 PERIOD_S = 0.5
 TIMEOUT_S = 5.0
 # Of accuracy: what the recomposed model may be worse than undisturbed, and what a survivor may.
@@ -120,6 +122,7 @@ def begin(fleet: Fleet, model: Path, given: argparse.Namespace, liar: PoisonedPe
     options = RunOptions(
         run_id="run",
         rounds=given.rounds,
+        epochs=EPOCHS,
         seed=given.seed,
         round_timeout_s=TIMEOUT_S,
         membership="swim",
@@ -151,8 +154,8 @@ def watched(fleet: Fleet, disturber: Disturber) -> None:
 def main() -> None:
     """Prints what was found; see above."""
     parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--rounds", type=int, default=120)
-    parser.add_argument("--events", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--events", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()

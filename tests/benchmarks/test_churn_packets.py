@@ -24,6 +24,7 @@ def ended(program: str, packet: bytes, chance: Callable[[], int]) -> int:
     count, *lines = program.split(",")
     assert int(count) == len(lines)
     steps = [tuple(map(int, line.split())) for line in lines]
+    by_chance = 2**32 - 0x1000 + 56
     at, held = 0, 0
     while True:
         code, yes, no, k = steps[at]
@@ -31,7 +32,7 @@ def ended(program: str, packet: bytes, chance: Callable[[], int]) -> int:
         if code == 0x28:
             held = int.from_bytes(packet[k : k + 2], "big")
         elif code == 0x20:
-            held = chance() if k == 2**32 - 0x1000 + 56 else int.from_bytes(packet[k : k + 4], "big")
+            held = chance() if k == by_chance else int.from_bytes(packet[k : k + 4], "big")
         elif code == 0x15:
             at += yes if held == k else no
         elif code == 0x35:

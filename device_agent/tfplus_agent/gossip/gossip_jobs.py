@@ -270,7 +270,7 @@ class GossipJobs(JobKind):
             tensors, step = found.resume_state(manifest, sha256)
             device.set_weights(tensors, step=step)
             if found.plan.HasField("membership"):
-                from tfplus_agent.gossip.joining import rejoin
+                from tfplus_agent.gossip.returning import rejoin
 
                 rejoin(device, found, self.link)
         return found, device.trained_steps, resumed

@@ -1,9 +1,9 @@
-"""What one that joins a run under way, or missed its end, takes over, and what members give it."""
+"""What one that joins a run under way takes over before it is there, and what members give it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,12 +22,8 @@ if TYPE_CHECKING:
     from tfplus_agent.device.device import Device
 
 _LOG = logging.getLogger(__name__)
-# Missed rounds from which on what a member has is too old to average with.
-FAR_BEHIND = 3
 _TAKE_OVER_S = 120.0
-_MOST_CHARS = 800
-# By one that was a member already.
-_MOST_ASKED = 4
+MOST_CHARS = 800
 
 
 def join_run(device: Device, journal: RunJournal, link: Link) -> None:
@@ -50,8 +46,8 @@ def join_run(device: Device, journal: RunJournal, link: Link) -> None:
     """
     plan = journal.plan
     expected = device.manifest.expected(weights_only=True)
-    given = _given(plan, device.name, expected, link, _nearest_first(plan, device.name), tellers=2)
-    told = "; ".join(given.unfit)[:_MOST_CHARS]
+    given = given_by(plan, device.name, expected, link, nearest_first(plan, device.name), tellers=2)
+    told = "; ".join(given.unfit)[:MOST_CHARS]
     if not given.rounds:
         raise RemoteError(f"run '{plan.run_id}' cannot be joined, no member answers: {told}")
     if not given.slices:
@@ -66,87 +62,22 @@ def join_run(device: Device, journal: RunJournal, link: Link) -> None:
     _LOG.info("gossip run '%s' joined behind round %d", plan.run_id, behind)
 
 
-def rejoin(device: Device, journal: RunJournal, link: Link) -> None:
-    """Lets an agent that comes back far behind take over what members have, as one that joins.
-
-    Where fewer than `FAR_BEHIND` rounds were missed, nobody answers or has anything in common, it
-    goes on behind its own last round.
-
-    Args:
-      device: stands behind the last round that is done; reserved for the run.
-      journal: of the run, which has a membership.
-      link: how members are reached.
-
-    Raises:
-      StorageError: the disk is full.
-    """
-    plan, done = journal.plan, journal.last_done
-    given = _few_asked(device, plan, link, _nearest_first(plan, device.name), done, tellers=2)
-    behind = min(given.rounds, default=done)
-    if behind - done < FAR_BEHIND or not given.slices:
-        return
-    device.set_weights(given.slices, step=None)
-    device.settle(journal.keeper(behind))
-    journal.append(pb.GossipEvent(state=pb.GossipEvent.JOINED, round=behind))
-    _LOG.info("gossip run '%s' goes on behind round %d of others", plan.run_id, behind)
-
-
-def catch_up(
-    device: Device, plan: pb.GossipPlan, link: Link, there: Collection[str], round: int
-) -> str:
-    """Takes over what members have, on a device that has missed rounds.
-
-    Args:
-      device: has the model; reserved for the run.
-      plan: of the run, with a membership.
-      link: how members are reached.
-      there: members to ask; nothing is taken of those who are not behind a later round.
-      round: the last that is done here.
-
-    Returns:
-      What came of it, for whoever watches the run.
-
-    Raises:
-      StorageError: the disk is full.
-    """
-    asked = [(name, where) for name, where in _nearest_first(plan, device.name) if name in there]
-    given = _few_asked(device, plan, link, asked, round, tellers=1)
-    if not given.slices:
-        why = "; ".join(given.unfit)[:_MOST_CHARS] or "no member that was asked has done more"
-        return f"its weights are those of round {round}: {why}"
-    device.set_weights(given.slices, step=None)
-    return (
-        f"it has taken over {len(given.slices)} slices from members, as they stand behind round "
-        f"{max(given.rounds)}"
-    )
-
-
-def _few_asked(
-    device: Device,
-    plan: pb.GossipPlan,
-    link: Link,
-    members: Sequence[tuple[str, str]],
-    behind: int,
-    *,
-    tellers: int,
-) -> _Given:
-    expected = device.manifest.expected(weights_only=True)
-    few, within_s = members[:_MOST_ASKED], plan.round_timeout_s
-    return _given(
-        plan, device.name, expected, link, few, tellers=tellers, behind=behind, within_s=within_s
-    )
-
-
 @dataclass
-class _Given:
-    """What members gave: slices, rounds of those who answered, and what was wrong with others."""
+class Given:
+    """What members gave.
+
+    Attributes:
+      slices: all of them, name → tensor.
+      rounds: of each who answered with what can be used.
+      unfit: what was wrong with the others, in words.
+    """
 
     slices: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     rounds: list[int] = field(default_factory=list[int])
     unfit: list[str] = field(default_factory=list[str])
 
 
-def _given(
+def given_by(
     plan: pb.GossipPlan,
     own: str,
     expected: Schema,
@@ -156,9 +87,20 @@ def _given(
     tellers: int = 1,
     behind: int = -1,
     within_s: float = _TAKE_OVER_S,
-) -> _Given:
-    """Asks members in order, until all slices are there and so many have told their round."""
-    given = _Given()
+) -> Given:
+    """Asks members in order, until all slices are there and so many have told their round.
+
+    Args:
+      plan: of the run.
+      own: who asks.
+      expected: the slices that are held here.
+      link: how members are reached.
+      members: (name, address), in order.
+      tellers: how many have to tell their round.
+      behind: of who has not done more than this round nothing is taken.
+      within_s: how long each may take.
+    """
+    given = Given()
     for name, address in members:
         lacking = [n for n in expected if n not in given.slices]
         if not lacking and len(given.rounds) >= tellers:
@@ -218,7 +160,8 @@ def state_behind(journal: RunJournal) -> tuple[int, SliceSet]:
                 raise
 
 
-def _nearest_first(plan: pb.GossipPlan, own: str) -> list[tuple[str, str]]:
+def nearest_first(plan: pb.GossipPlan, own: str) -> list[tuple[str, str]]:
+    """All other members and their addresses, neighbours on the plan's topology first."""
     told = plan.membership
     addresses = {one.name: one.address for one in (*told.members, *told.admitted)}
     names = in_order([one.name for one in told.members], [one.name for one in told.admitted])

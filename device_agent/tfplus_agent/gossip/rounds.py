@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,6 @@ from tfplus.gossip.messages import RoundDone
 from tfplus.gossip.mixing.sample_weights import slice_weights
 from tfplus.tensors.slice_set import SliceSet
 from tfplus.tensors.slices import check_held
-from tfplus_agent.gossip.joining import catch_up
-from tfplus_agent.gossip.links import Link
 from tfplus_agent.jobs.hooks import NO_HOOKS, TrainHooks
 from tfplus_agent.jobs.kind import MAX_RESTARTS
 from tfplus_agent.results import EvaluateResult, TrainSummary
@@ -118,14 +116,6 @@ class Rounds:
         self._device.commit(mixed, keep)
         self.steps = mixed.step
         return self.evaluate(done.round)
-
-    def catch_up(self, link: Link, there: Collection[str], round: int) -> str:
-        """Takes over what members have, where rounds were missed behind `round`.
-
-        Returns:
-          What came of it; see `joining.catch_up`.
-        """
-        return catch_up(self._device, self._journal.plan, link, there, round)
 
     def evaluate(self, round: int) -> EvaluateResult | None:
         """What the evaluation says of the weights, behind a round."""

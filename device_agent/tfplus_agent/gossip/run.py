@@ -34,10 +34,10 @@ from tfplus.gossip.transport.mailbox import Mailbox
 from tfplus.gossip.transport.protocol import Delivered, Delivery
 from tfplus.gossip.transport.traffic import Traffic
 from tfplus.proto.v1 import agent_pb2 as pb
-from tfplus_agent.gossip.joining import FAR_BEHIND
 from tfplus_agent.gossip.links import Link
 from tfplus_agent.gossip.neighbourhood import Neighbourhood
 from tfplus_agent.gossip.plans import mixing_of
+from tfplus_agent.gossip.returning import Returning, alone
 from tfplus_agent.gossip.rounds import CancelledRunError, Rounds
 from tfplus_agent.gossip.run_members import RunMembers
 from tfplus_agent.gossip.telling import Telling
@@ -83,6 +83,7 @@ class GossipRun:
         self.on_plan: Callable[[pb.GossipPlan], object] = lambda _: None
         self.hooks: TrainHooks = NO_HOOKS
         self._running = False
+        self._was_alone = False
         self._summary: TrainSummary | None = None
         self._changed = threading.Condition()
         self._todo: deque[Effect] = deque()
@@ -95,7 +96,7 @@ class GossipRun:
         self._cancelled = self._others.cancelled
         self._told = Telling(traffic, self._others.members)
         self._rounds = Rounds(device, journal, self._cancelled)
-        self._link = link
+        self._returning = Returning(device, journal, self._rounds, link, self._others.members)
         self._state = initial_state(
             NodeConfig(
                 name=device.name,
@@ -254,23 +255,29 @@ class GossipRun:
                 pass
 
     def _train(self, round: int) -> None:
-        done = self.journal.last_done
-        if self.members is not None and round - 1 - done >= FAR_BEHIND:
-            text = (
-                f"away from round {done + 1} to {round - 1}: {self._caught_up(self.members, done)}"
-            )
-            self._told.note(self.plan.run_id, text)
+        if self._was_alone and self._returning.waits_for_company:
+            self._wait_for_company()
+        if missed := self._returning.before(round):
+            self._told.note(self.plan.run_id, missed)
         self._summary, tensors = self._rounds.train(round, self.on_death, self.hooks)
         weights = self._rounds.slice_weights
         self._feed(LocalDone(time.monotonic(), round, tensors, weights))
 
-    def _caught_up(self, members: RunMembers, round: int) -> str:
-        return self._rounds.catch_up(self._link, members.there, round)
+    def _wait_for_company(self) -> None:
+        # Alone it would be through with its rounds long before the others find it again.
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._cancelled.is_set() or not alone(self._state),
+                self.plan.round_timeout_s,
+            )
+        if self._cancelled.is_set():
+            raise CancelledRunError
 
     def _round_done(self, done: RoundDone) -> None:
         result = self._rounds.commit(done)
         event = self._told.round_done(done, self._summary, result)
         self.journal.append(event)
+        self._was_alone = not done.counted
         if not self.plan.keep_snapshots:
             self.journal.drop_snapshots_before(done.round)
         self.on_round(event)
@@ -283,13 +290,7 @@ class GossipRun:
         if own < self.plan.rounds:
             # What the others have is newer; what nobody else holds still counts.
             weights = dict.fromkeys(weights, 0.0)
-            over = (
-                f"its neighbours had finished round {self.plan.rounds} without it when it had "
-                f"finished round {own}: the run is over"
-            )
-            if self.members is not None:
-                over = f"{over}; {self._caught_up(self.members, own)}"
-                result = self._rounds.evaluate(own)
+            over, result = self._returning.too_late(own)
         end = self._told.finished(own, weights, over, result)
         self.journal.append(end)
         return end

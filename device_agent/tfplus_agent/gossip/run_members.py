@@ -139,6 +139,12 @@ class RunMembers:
         states = self._member.believed(tuple(name for name in self.names if name != self.own))
         return frozenset(one.member for one in states if one.status is Status.ALIVE)
 
+    @property
+    def may_come(self) -> bool:
+        """Whether there are others, and not all of them have said that they leave."""
+        states = self._member.believed(tuple(name for name in self.names if name != self.own))
+        return any(one.status is not Status.LEFT for one in states)
+
     def join(self) -> None:
         """Is there from now on."""
         self._member.join()

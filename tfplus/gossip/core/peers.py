@@ -10,6 +10,8 @@ from tfplus.gossip.messages import Outcome, RoundContribution
 
 # One for the round under way and one for the round that a neighbour may be ahead.
 MAX_PENDING = 2
+# So many rounds behind it is soon caught up, and both average with each other again.
+CLOSE_BEHIND = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +100,7 @@ def take_in(
         seen=frozenset(r for r in peer.seen if r >= floor) | {contribution.round},
         lateness=peer.lateness if late_s is None else peer.lateness.after(late_s),
     )
-    if contribution.round >= round - max(1, max_staleness):
+    if contribution.round >= round - max(CLOSE_BEHIND, max_staleness):
         # Who is further behind does not count as heard: to wait for it would cost a whole timeout
         # every round until it has caught up.
         peer = changed(peer, suspected=False)

@@ -15,6 +15,8 @@ from tfplus.wire.tls import TlsFiles, channel
 
 # To one member; what comes on top is lost, as it is on a network.
 _MOST_UNDER_WAY = 16
+# With loss, one alone says nothing of the connection.
+_MOST_LOST = 3
 
 
 class _Way:
@@ -25,6 +27,8 @@ class _Way:
         self.channel: grpc.Channel | None = None
         self.under_way: set[Any] = set()
         self.broken = False
+        # Messages in a row that nobody answered in time.
+        self.lost = 0
 
 
 class MemberLinks:
@@ -96,20 +100,24 @@ class MemberLinks:
             one.close()
 
     def _open(self, way: _Way) -> grpc.Channel:
-        # A channel whose member was away waits ever longer before it looks again: take a new one.
+        # A channel whose member was away, or cut off, waits ever longer before it looks again, or
+        # sends again: take a new one.
         if way.channel is not None and way.broken and not way.under_way:
             way.channel.close()
             way.channel = None
         if way.channel is None:
             way.channel = channel(way.address, self._tls, insecure=self._insecure)
-            way.broken = False
+            way.broken, way.lost = False, 0
         return way.channel
 
     def _done(self, way: _Way, effect: SendTo, call: Any) -> None:
         code = call.code()
         with self._changed:
             way.under_way.discard(call)
-            way.broken = way.broken or code is grpc.StatusCode.UNAVAILABLE
+            late = code is grpc.StatusCode.DEADLINE_EXCEEDED
+            way.lost = way.lost + 1 if late else 0
+            gone = code is grpc.StatusCode.UNAVAILABLE or way.lost >= _MOST_LOST
+            way.broken = way.broken or gone
             self._changed.notify_all()
         if code is grpc.StatusCode.OK and not call.result().taken:
             self.on_untaken(effect)

@@ -135,6 +135,30 @@ def test_a_round_or_two_are_not_far_behind(agents: dict[str, Agent]) -> None:
         assert agent.events()[-1].state == FINISHED, name
 
 
+def test_who_hears_nobody_does_not_go_through_its_rounds_alone(agents: dict[str, Agent]) -> None:
+    gate = Gate(agents.values(), 3)
+    begun(agents, gate, rounds=60, round_timeout_s=2.0)
+    for name in OTHERS:
+        agents[name].crash()
+        agents[name].down()
+    gate.open()
+    until(lambda: len(alone_in(agents["c"])) >= 2, "two rounds alone")
+    for name in OTHERS:
+        agents[name].boot()
+    for name, agent in agents.items():
+        events = agent.events()
+        assert events[-1].state == FINISHED, name
+        assert not events[-1].error
+        assert counted_once(events), name
+    assert len(alone_in(agents["c"])) < 30
+    assert {*done(agents["c"].events())[-1].responders} == {"b", "d"}
+
+
+def alone_in(agent: Agent) -> list[int]:
+    """Rounds that an agent has done with nobody."""
+    return [e.round for e in agent.run.journal.events if e.round and not e.responders]
+
+
 def heard(agent: Agent, round: int) -> bool:
     """Whether both neighbours of c have brought a round."""
     peers = agent.run._state.peers

@@ -74,3 +74,19 @@ def test_peer_that_is_rounds_behind_is_not_waited_for() -> None:
     node.hears("a", 4, 400.0)
     node.trained(4, now=400.0)
     assert node.done[-1].round == 4
+
+
+def test_peer_that_is_two_rounds_behind_is_waited_for_again() -> None:
+    node = started(rounds=9)
+    for round in (1, 2, 3):
+        node.hears("a", round)
+        node.trained(round, now=100.0 * round)
+        node.feed(Tick(100.0 * round + 10))
+    # Nothing of it can be averaged; but it is there, and soon in the same round.
+    assert node.hears("b", 2, 400.0).outcome is Outcome.LATE
+    node.hears("a", 4, 400.0)
+    node.trained(4, now=400.0)
+    assert node.done[-1].round == 3
+    node.hears("b", 3, 401.0)
+    node.hears("b", 4, 402.0)
+    assert node.done[-1].responders == ("a", "b")

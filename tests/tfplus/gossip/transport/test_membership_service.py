@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -189,3 +190,23 @@ def test_who_went_away_and_came_back_is_reached_again() -> None:
         back.stop(0).wait()
     finally:
         links.close()
+
+
+def test_where_nobody_answers_any_more_another_connection_is_tried() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        deaf.settimeout(8)
+        address = f"127.0.0.1:{deaf.getsockname()[1]}"
+        links = MemberLinks(RUN, {"b": address}, tls=None, insecure=False, timeout_s=0.3)
+        ping = SendTo("b", Message(Kind.PING, "a", 1))
+        taken: list[socket.socket] = []
+        for _ in range(3):
+            links.send(ping)
+            assert links.drain(20)
+        taken.append(deaf.accept()[0])
+        links.send(ping)
+        assert links.drain(20)
+        # The first one is still open at this end.
+        taken.append(deaf.accept()[0])
+        links.close()
+        for one in taken:
+            one.close()

@@ -10,12 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfplus.errors import UsageError
+from tfplus.gossip.core.machine import step
+from tfplus.gossip.core.state import NodeConfig, initial_state
 from tfplus.gossip.membership.parts import by_parts, owners
-from tfplus.gossip.messages import RoundContribution
+from tfplus.gossip.messages import (
+    LocalDone,
+    Received,
+    RoundContribution,
+    RoundDone,
+    Started,
+    Tick,
+)
 from tfplus.gossip.mixing.uniform import Uniform
 from tfplus.gossip.simulation.network import Faults
 from tfplus.gossip.simulation.setup import Crash, Node, Result, Watch
 from tfplus.gossip.simulation.simulation import simulate
+from tfplus.tensors.slice_set import SliceSet
 
 SLICES = {"shared/a": 40, "shared/b": 10, "shared/c": 30, "shared/d": 20, "shared/e": 8}
 
@@ -114,6 +124,22 @@ def test_messages_that_come_doubled_and_late_lead_nobody_to_take_what_is_no_aver
         mean = np.mean([values[n][slice_name] for n in values], axis=0)
         for name in values:
             np.testing.assert_allclose(ended.tensors[name][slice_name], mean, atol=1e-5)
+
+
+def test_a_late_share_of_a_part_is_not_taken_for_its_average() -> None:
+    mine, theirs = SliceSet({"x": np.array([1.0], np.float32)}), np.array([9.0], np.float32)
+    # "a", where this is, owns "x", and "b" owns "y".
+    schedule = by_parts(["a", "b", "c"], {"x": 4, "y": 4})["a"]
+    config = NodeConfig("a", 1, ("b", "c"), 2, 10.0, mine.layouts(), schedule=schedule)
+    state, _ = step(initial_state(config), Started(0.0))
+    state, _ = step(state, LocalDone(0.0, 1, mine, {"x": 1.0}))
+    state, _ = step(state, Tick(10.0))
+    late = RoundContribution("b", 1, 1, 2, SliceSet({"x": theirs}), {"x": 1.0})
+    state, _ = step(state, Received(10.5, late))
+    state, _ = step(state, LocalDone(11.0, 2, mine, {"x": 1.0}))
+    _, effects = step(state, Tick(21.0))
+    (done,) = [e for e in effects if isinstance(e, RoundDone)]
+    assert done.tensors["x"][0] == 1.0
 
 
 def test_a_name_that_comes_twice_is_refused() -> None:

@@ -34,7 +34,8 @@ class Disturber:
 
         Args:
           round: of the clock.
-          dead: whom the clock holds for dead: who was killed or cut off comes back once it is seen.
+          dead: whom the clock holds for dead: who was killed, or some who were cut off, come back once
+            that is seen.
           over: all that is under way ends now.
         """
         while self._plan and (self._plan[0].round <= round or over):
@@ -51,7 +52,7 @@ class Disturber:
             self._weather()
 
     def _due(self, until: int, one: Disturbance, round: int, dead: set[str]) -> bool:
-        seen = one.kind not in ("kill", "cut") or dead.issuperset(one.agents)
+        seen = one.kind not in ("kill", "cut") or bool(dead.intersection(one.agents))
         return round >= until and seen
 
     def _begin(self, one: Disturbance, round: int) -> None:

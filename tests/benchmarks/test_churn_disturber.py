@@ -50,12 +50,12 @@ def test_a_partition_and_lost_packets_end_for_good() -> None:
     one.at(2, set())
     sides = {"n0": {"n1", "n2"}, "n3": {"n1", "n2"}, "n1": {"n0", "n3"}, "n2": {"n0", "n3"}}
     assert net.now == (0.0, sides)
-    one.at(3, {"n1"})
+    one.at(3, {"n3"})
     assert net.now == (LOSS, sides)
     # It is due, and not seen yet by the one that counts.
-    one.at(5, {"n1"})
+    one.at(5, {"n3"})
     assert net.now == (0.0, sides)
-    one.at(6, {"n1", "n2"})
+    one.at(6, {"n2", "n3"})
     assert net.quiet
 
 

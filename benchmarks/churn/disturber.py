@@ -34,8 +34,8 @@ class Disturber:
 
         Args:
           round: of the clock.
-          dead: whom the clock holds for dead: who was killed, or some who were cut off, come back once
-            that is seen.
+          dead: whom the clock holds for dead: who was killed comes back once it is seen, and who
+            was cut off once some of them are.
           over: all that is under way ends now.
         """
         while self._plan and (self._plan[0].round <= round or over):

@@ -34,19 +34,26 @@ class Disturber:
 
         Args:
           round: of the clock.
-          dead: whom the clock holds for dead: who was killed or cut off comes back once it is seen.
+          dead: whom the clock holds for dead: who was killed comes back once it is seen, and who
+            was cut off once some of them are.
           over: all that is under way ends now.
         """
         while self._plan and (self._plan[0].round <= round or over):
             self._begin(self._plan.pop(0), round)
-        left: list[tuple[int, Disturbance]] = []
-        for until, one in self._under_way:
-            seen = one.kind not in ("kill", "cut") or dead.issuperset(one.agents)
-            if over or (round >= until and seen):
-                self._end(one, round)
-            else:
-                left.append((until, one))
-        self._under_way = left
+        ended = [
+            (until, one)
+            for until, one in self._under_way
+            if over or self._due(until, one, round, dead)
+        ]
+        self._under_way = [other for other in self._under_way if other not in ended]
+        for _, one in ended:
+            self._end(one, round)
+        if ended:
+            self._weather()
+
+    def _due(self, until: int, one: Disturbance, round: int, dead: set[str]) -> bool:
+        seen = one.kind not in ("kill", "cut") or bool(dead.intersection(one.agents))
+        return round >= until and seen
 
     def _begin(self, one: Disturbance, round: int) -> None:
         away = {n for _, o in self._under_way if o.kind in ("kill", "stop") for n in o.agents}
@@ -67,7 +74,7 @@ class Disturber:
                 pass
         if one.kind not in ("gone", "clock"):
             self._under_way.append((round + one.away_rounds, one))
-        self._weather(self._under_way)
+        self._weather()
 
     def _end(self, one: Disturbance, round: int) -> None:
         if one.kind == "stop":
@@ -76,11 +83,10 @@ class Disturber:
             self._fleet.start(one.agents[0])
         else:
             self.done.append(f"{one.kind} over in round {round}")
-        self._weather([(_, other) for _, other in self._under_way if other is not one])
 
-    def _weather(self, under_way: list[tuple[int, Disturbance]]) -> None:
-        kinds = {one.kind for _, one in under_way}
-        apart = {name for _, one in under_way if one.kind == "cut" for name in one.agents}
+    def _weather(self) -> None:
+        kinds = {one.kind for _, one in self._under_way}
+        apart = {name for _, one in self._under_way if one.kind == "cut" for name in one.agents}
         sides = (apart, set(self._network.addresses) - apart)
         cut = {name: there for here, there in (sides, sides[::-1]) for name in here}
         self._network.weather(LOSS if "loss" in kinds else 0.0, cut)

@@ -112,10 +112,13 @@ def recompose(
     with at_work("tfplus recompose") as show:
         if calibrate is not None:
             from tfplus_export.decoupling import calibrated as calibration
+            from tfplus_export.decoupling import samples
 
             show(f"calibrating on {calibrate}")
             loaded = arguments.ModelArguments(str(plan), None, None, trust_code).load()
-            weights, calibrated = calibration.calibrate(read, loaded, weights, calibrate)
+            shape = loaded.model.inputs[0].shape
+            taken = samples.load(calibrate, shape, read.classes, loaded.preprocessing, None)
+            weights, calibrated = calibration.calibrate(read, loaded.model, weights, taken)
         show("writing the whole model")
         # An export can fail, and nothing else is written then.
         for path in sorted(written, key=lambda p: p.suffix != ".tflite"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,10 +12,10 @@ from tfplus.decoupling import calibration
 from tfplus.decoupling.plan import Plan
 from tfplus.errors import DataError
 from tfplus.tensors.slices import Tensors
-from tfplus_export.decoupling import samples, whole_model
+from tfplus_export.decoupling import whole_model
 from tfplus_export.decoupling.activations import outputs
 from tfplus_export.decoupling.branches import branch_name
-from tfplus_export.sources.source import Source
+from tfplus_export.decoupling.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -35,32 +34,30 @@ class Calibrated:
 
 
 def calibrate(
-    plan: Plan, loaded: Source, weights: Tensors, data: Path
+    plan: Plan, model: keras.Model, weights: Tensors, given: Samples
 ) -> tuple[Tensors, Calibrated]:
     """Scales and shifts each class's logit; see `calibration.fit`.
 
     Args:
       plan: of the weights.
-      loaded: its model, which takes them over.
+      model: the plan's, which takes them over.
       weights: slice name → array, of the whole model.
-      data: an `.npz`, or a directory, with x and y, some samples of each class.
+      given: some samples of each class.
 
     Returns:
       The weights with other last layers, and what was calibrated.
 
     Raises:
-      DataError: the samples do not fit, a class has none, or a logit is NaN or infinite.
+      DataError: a logit is NaN or infinite.
     """
-    shape = loaded.model.inputs[0].shape
-    given = samples.load(data, shape, plan.classes, loaded.preprocessing, None)
-    whole_model.put(loaded.model, weights)
+    whole_model.put(model, weights)
     names = [branch_name(label, plan.classifier) for label in plan.classes]
-    made: Any = [loaded.model.get_layer(name).output for name in names]
-    probe = keras.Model(loaded.model.inputs[0], made)
+    made: Any = [model.get_layer(name).output for name in names]
+    probe = keras.Model(model.inputs[0], made)
     logits = np.concatenate([np.concatenate(outputs(probe, x), axis=1) for x, _ in given.batches()])
     if not np.isfinite(logits).all():
         raise DataError(
-            f"{data}: the model's logits hold NaN or infinity: expected weights that did not "
+            f"{given.name}: the model's logits hold NaN or infinity: expected weights that did not "
             "diverge"
         )
     found = calibration.fit(logits, given.places)

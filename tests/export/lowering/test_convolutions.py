@@ -45,8 +45,14 @@ def only(name: str) -> Rules:
 @pytest.mark.parametrize("name", LOWERINGS)
 @pytest.mark.parametrize(
     ("kernel", "size", "padding", "filters"),
-    # Fewer filters than channels, as many, and more: other sides of the products.
-    [((3, 3), (7, 6), "same", 5), ((5, 3), (9, 10), "valid", 2), ((2, 3), (4, 5), "same", 4)],
+    # Fewer filters than channels, as many, and more: other sides of the products. The last image is
+    # large enough for products image by image, and for planes, with tiles that reach beyond it.
+    [
+        ((3, 3), (7, 6), "same", 5),
+        ((5, 3), (9, 10), "valid", 2),
+        ((2, 3), (4, 5), "same", 4),
+        ((3, 2), (12, 13), "same", 3),
+    ],
 )
 def test_a_lowering_agrees_with_tensorflow(
     name: str, kernel: tuple[int, int], size: tuple[int, int], padding: str, filters: int

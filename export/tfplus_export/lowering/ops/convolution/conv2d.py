@@ -39,8 +39,8 @@ from tfplus_export.tf_types import Op, Tensor
 
 # Channels up to which an operator with a known filter makes columns faster than copies do.
 _MOST_BY_OPERATOR = 4
-# Of an image, from which on a product for each of them, and their sum, is faster than one for all:
-# what one sums up stays in cache.
+# Of an image, from which on a filter gradient is faster as a product for each image, and their sum,
+# than as one for all: what one sums up stays in cache.
 _FEWEST_PIXELS = 128
 
 
@@ -157,18 +157,17 @@ def filter_gradient(
 ) -> Tensor:
     """dW, [kh, kw·C, G·K]; with `whole` columns [1, kh·kw·C, G·K]."""
     columns = _columns(x, window, groups) if whole else _rows(x, window, groups)
-    sent, images = _flat(dy, groups), int(dy.shape[0]) // groups
-    products = [_side_by_side(_correlated(column, sent, images)) for column in columns]
+    sent = _flat(dy, groups)
+    products = [_side_by_side(_correlated(column, sent, groups)) for column in columns]
     return join(products, 0)
 
 
-def _correlated(columns: Tensor, sent: Tensor, images: int) -> Tensor:
-    """[G, N·H·W, kw·C] and [G, N·H·W, K] → [G, kw·C, K]; image by image where these are large."""
-    groups, pixels = int(columns.shape[0]), int(columns.shape[1]) // images
-    if groups > 1 or images == 1 or pixels < _FEWEST_PIXELS:
-        return correlated(columns, sent)
-    by_image = [tf.reshape(x, [images, pixels, x.shape[2]]) for x in (columns, sent)]
-    return tf.reduce_sum(correlated(*by_image), 0, keepdims=True)
+def _correlated(columns: Tensor, sent: Tensor, groups: int) -> Tensor:
+    """[G, P, kw·C] and [G, P, K] → [G, kw·C, K]; of one group, also image by image."""
+    product = correlated(columns, sent)
+    if product.shape[0] == groups:
+        return product
+    return tf.reduce_sum(product, 0, keepdims=True)
 
 
 def _side_by_side(product: Tensor) -> Tensor:
@@ -228,8 +227,10 @@ def _row(filters: Tensor, i: int) -> Tensor:
 
 
 def _flat(x: Tensor, groups: int) -> Tensor:
-    """[G·N, H, W, C] → [G, N·H·W, C]."""
-    n, h, w, c = x.shape
+    """[G·N, H, W, C] → [G, N·H·W, C]; of one group with large images [N, H·W, C]."""
+    n, h, w, c = (int(d) for d in x.shape)
+    if groups == 1 and h * w >= _FEWEST_PIXELS:
+        return tf.reshape(x, [n, h * w, c])
     return tf.reshape(x, [groups, n // groups * h * w, c])
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-_OF_GRPC = ("_channel", "_common", "_server", "_utilities")
+_OF_GRPC = ("_channel", "_common", "_cython.cygrpc", "_server", "_utilities")
 
 
 def shift_clock(file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def contribution(
     return RoundContribution(peer, incarnation, round, degree, SliceSet(tensors), weights, schema)
 
 
-def started(**more: int) -> Node:
+def started(**more: Any) -> Node:
     node = Node(**more)
     node.feed(Started(0.0))
     return node

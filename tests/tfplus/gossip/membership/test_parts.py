@@ -66,6 +66,10 @@ def averaged(
     )  # fmt: skip
 
 
+def held(ended: Result, name: str, slice_name: str) -> np.ndarray:
+    return np.asarray(ended.tensors[name][slice_name], np.float64)
+
+
 @given(st.integers(1, 9), st.dictionaries(st.text("xyz", max_size=3), st.integers(1, 99)))
 def test_every_slice_has_one_owner_and_nobody_much_more_than_the_others(
     count: int, sizes: dict[str, int]
@@ -85,7 +89,7 @@ def test_two_rounds_give_all_the_mean_by_samples(count: int) -> None:
         total = sum(samples[n] * values[n][slice_name].astype(np.float64) for n in values)
         for name in values:
             np.testing.assert_allclose(
-                ended.tensors[name][slice_name], total / sum(samples.values()), atol=1e-6
+                held(ended, name, slice_name), total / sum(samples.values()), atol=1e-6
             )
     assert ended.finished == frozenset(values)
 
@@ -113,7 +117,7 @@ def test_a_slice_of_an_owner_that_is_gone_stays_and_all_else_agrees() -> None:
         mean = np.mean([values[n][slice_name] for n in left], axis=0)
         for name in left:
             expected = values[name][slice_name] if slice_name in lost else mean
-            np.testing.assert_allclose(ended.tensors[name][slice_name], expected, atol=1e-6)
+            np.testing.assert_allclose(held(ended, name, slice_name), expected, atol=1e-6)
 
 
 def test_messages_that_come_doubled_and_late_lead_nobody_to_take_what_is_no_average() -> None:
@@ -123,7 +127,7 @@ def test_messages_that_come_doubled_and_late_lead_nobody_to_take_what_is_no_aver
     for slice_name in SLICES:
         mean = np.mean([values[n][slice_name] for n in values], axis=0)
         for name in values:
-            np.testing.assert_allclose(ended.tensors[name][slice_name], mean, atol=1e-5)
+            np.testing.assert_allclose(held(ended, name, slice_name), mean, atol=1e-5)
 
 
 def test_a_late_share_of_a_part_is_not_taken_for_its_average() -> None:

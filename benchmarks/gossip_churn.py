@@ -154,8 +154,8 @@ def watched(fleet: Fleet, disturber: Disturber) -> None:
 def main() -> None:
     """Prints what was found; see above."""
     parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--events", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--events", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()

@@ -27,6 +27,12 @@ def drifted(decoupled: Any, tmp_path: Path) -> Path:
     return path
 
 
+def cross_entropy(logits: np.ndarray, places: np.ndarray) -> float:
+    high = logits.max(axis=1, keepdims=True)
+    shares = logits - high - np.log(np.exp(logits - high).sum(axis=1, keepdims=True))
+    return -float(shares[np.arange(len(places)), places].mean())
+
+
 def test_drifted_branches_answer_on_one_scale(
     decoupled: Any, drifted: Path, data: Path, tmp_path: Path, tfplus: Any
 ) -> None:
@@ -59,7 +65,9 @@ def test_drifted_branches_answer_on_one_scale(
     found = calibration.fit(before, places)
     np.testing.assert_allclose(after, before * found.scale + found.shift, rtol=1e-3, atol=1e-3)
     assert told["after"] == pytest.approx((after.argmax(axis=1) == places).mean(), abs=0.02)
-    assert told["after"] > told["before"]
+    # What it fits; the plan is not trained, so that its accuracy says little.
+    assert cross_entropy(after, places) < cross_entropy(before, places)
+    assert cross_entropy(after, places) < 1.05 * np.log(len(plan.classes))
     whole: Any = keras.models.load_model(written[0])
     answers = whole.predict(x, verbose=0).argmax(axis=1)
     np.testing.assert_array_equal(answers, after.argmax(axis=1))

@@ -122,7 +122,7 @@ def test_a_target_refuses_what_needs_more_memory(exported: bytes) -> None:
 def test_the_manifest_says_what_was_checked(run, tmp_path: Path) -> None:
     code, out, err = run(
         "zoo:digits", "-o", "m.tflite", "--classes", "2", "--target", "pi", "--target", "host",
-        "--runtime", "tflite-runtime", "--memory-budget", "45MB", "--json",
+        "--runtime", "tflite-runtime", "--memory-budget", "47MB", "--json",
     )  # fmt: skip
     assert code == 0, err
     manifest = artifact.read(tmp_path / "m.tflite").manifest
@@ -130,7 +130,7 @@ def test_the_manifest_says_what_was_checked(run, tmp_path: Path) -> None:
         ("pi", "tflite-runtime"),
         ("host", "tflite-runtime"),
     ]
-    assert 44_000_000 < manifest.targets[0].peak_memory_bytes <= 45_000_000
+    assert 46_000_000 < manifest.targets[0].peak_memory_bytes <= 47_000_000
     assert manifest.batch_size > 32
     assert json.loads(out)["models"][0]["targets"][0]["name"] == "pi"
 

@@ -75,14 +75,14 @@ def _join(x: Tensor, groups: int) -> Tensor:
     return tf.reshape(tf.transpose(parts, [1, 0, 2]), [a // groups, b, d, groups * c])
 
 
-def _rule(*, whole: bool) -> Rule:
+def _rule(*, whole: bool, by_image: bool = True) -> Rule:
     def forward(op: Op, inputs: Sequence[Tensor]) -> Tensor:
         x, weight = inputs
         window, groups = _window(op), _groups(op)
         if groups == 1 and is_constant(weight) and _is_plain(op):
             padding = op.get_attr("padding").decode()
             return tf.nn.conv2d(x, weight, op.get_attr("strides"), padding)
-        return convolution(x, weight, window, groups, whole=whole)
+        return convolution(x, weight, window, groups, whole=whole, by_image=by_image)
 
     def gradient(
         op: Op, inputs: Sequence[Tensor], output: Tensor, dy: Tensor, wanted: Sequence[bool]
@@ -92,9 +92,11 @@ def _rule(*, whole: bool) -> Rule:
         dy = _part(dy, groups)
         dx, dw = None, None
         if wanted[0]:
-            dx = _join(input_gradient(dy, _part(weight, groups), window, groups), groups)
+            part = _part(weight, groups)
+            dx = _join(input_gradient(dy, part, window, groups, by_image=by_image), groups)
         if wanted[1]:
-            dw = filter_gradient(_part(x, groups), dy, window, groups, whole=whole)
+            x = _part(x, groups)
+            dw = filter_gradient(x, dy, window, groups, whole=whole, by_image=by_image)
             dw = tf.reshape(dw, weight.shape)
         return [dx, dw]
 
@@ -102,22 +104,38 @@ def _rule(*, whole: bool) -> Rule:
 
 
 def convolution(
-    x: Tensor, weight: Tensor, window: Window, groups: int, *, whole: bool = False
+    x: Tensor,
+    weight: Tensor,
+    window: Window,
+    groups: int,
+    *,
+    whole: bool = False,
+    by_image: bool = False,
 ) -> Tensor:
-    """The convolution of [N, H, W, G·C] with [kh, kw, C, G·K]; `whole`: one product, not kh."""
+    """The convolution of [N, H, W, G·C] with [kh, kw, C, G·K].
+
+    Args:
+      x: input.
+      weight: filters.
+      window: of the convolution.
+      groups: G.
+      whole: one product, not kh.
+      by_image: of one group with large images, a product for each image. The GPU delegate of
+        ai-edge-litert 2.3 computes those wrongly.
+    """
     filters = _filter_rows(_part(weight, groups), groups)
     if whole:
-        columns = _columns(_part(x, groups), window, groups)
-        terms = [batch_product(columns[0], _flat(filters, groups))]
+        columns = _columns(_part(x, groups), window, groups, by_image)
+        terms = [batch_product(columns[0], _flat(filters, groups, False))]
     else:
-        rows = _rows(_part(x, groups), window, groups)
+        rows = _rows(_part(x, groups), window, groups, by_image)
         terms = [batch_product(row, _row(filters, i)) for i, row in enumerate(rows)]
     n, k = x.shape[0], weight.shape[3]
     shape = [groups * n, window.h.out, window.w.out, k // groups]
     return _join(tf.reshape(added(terms), shape), groups)
 
 
-def _rows(x: Tensor, window: Window, groups: int) -> list[Tensor]:
+def _rows(x: Tensor, window: Window, groups: int, by_image: bool) -> list[Tensor]:
     """For each vertical tap, the rows it reads: [G, N·OH·OW, kw·C]."""
     split = phases(x, window)
     h, w = window.h, window.w
@@ -125,20 +143,21 @@ def _rows(x: Tensor, window: Window, groups: int) -> list[Tensor]:
     for a in {h.phase(i) for i in range(h.kernel)}:
         parts = [crop(split[a, w.phase(j)], 2, w.shift(j), w.out) for j in range(w.kernel)]
         columns[a] = join(parts, 3)
-    return [_flat(crop(columns[h.phase(i)], 1, h.shift(i), h.out), groups) for i in range(h.kernel)]
+    read = [crop(columns[h.phase(i)], 1, h.shift(i), h.out) for i in range(h.kernel)]
+    return [_flat(x, groups, by_image) for x in read]
 
 
-def _columns(x: Tensor, window: Window, groups: int) -> list[Tensor]:
+def _columns(x: Tensor, window: Window, groups: int, by_image: bool) -> list[Tensor]:
     """What all taps read, side by side: one [G, N·OH·OW, kh·kw·C]."""
     padding = padding_of(window)
     if groups == 1 and padding is not None and int(x.shape[3]) <= _MOST_BY_OPERATOR:
-        return [_flat(_columns_by_operator(x, window, padding), groups)]
+        return [_flat(_columns_by_operator(x, window, padding), groups, by_image)]
     split = phases(x, window)
     lines = [
         join([gather(split, window, (i, j)) for j in range(window.w.kernel)], 3)
         for i in range(window.h.kernel)
     ]
-    return [_flat(join(lines, 3), groups)]
+    return [_flat(join(lines, 3), groups, by_image)]
 
 
 def _columns_by_operator(x: Tensor, window: Window, padding: Padding) -> Tensor:
@@ -153,11 +172,17 @@ def _columns_by_operator(x: Tensor, window: Window, padding: Padding) -> Tensor:
 
 
 def filter_gradient(
-    x: Tensor, dy: Tensor, window: Window, groups: int, *, whole: bool = False
+    x: Tensor,
+    dy: Tensor,
+    window: Window,
+    groups: int,
+    *,
+    whole: bool = False,
+    by_image: bool = False,
 ) -> Tensor:
-    """dW, [kh, kw·C, G·K]; with `whole` columns [1, kh·kw·C, G·K]."""
-    columns = _columns(x, window, groups) if whole else _rows(x, window, groups)
-    sent = _flat(dy, groups)
+    """dW, [kh, kw·C, G·K]; with `whole` columns [1, kh·kw·C, G·K]. For `by_image` see above."""
+    read = _columns if whole else _rows
+    columns, sent = read(x, window, groups, by_image), _flat(dy, groups, by_image)
     products = [_side_by_side(_correlated(column, sent, groups)) for column in columns]
     return join(products, 0)
 
@@ -178,7 +203,9 @@ def _side_by_side(product: Tensor) -> Tensor:
     return tf.reshape(tf.transpose(product, [1, 0, 2]), [1, inner, groups * k])
 
 
-def input_gradient(dy: Tensor, weight: Tensor, window: Window, groups: int) -> Tensor:
+def input_gradient(
+    dy: Tensor, weight: Tensor, window: Window, groups: int, *, by_image: bool = False
+) -> Tensor:
     """Each phase of dX is a convolution of dY, at stride 1, with the taps that read the phase.
 
     Reading dY backwards instead of the filter spares a REVERSE, and phases spare the products with
@@ -191,12 +218,18 @@ def input_gradient(dy: Tensor, weight: Tensor, window: Window, groups: int) -> T
         for b in range(w.stride):
             vertical, horizontal = h.taps_of(a), w.taps_of(b)
             if vertical and horizontal:
-                split[a, b] = _phase_gradient(dy, swapped, window, vertical, horizontal)
+                taps = vertical, horizontal
+                split[a, b] = _phase_gradient(dy, swapped, window, *taps, by_image)
     return merge(split, window)
 
 
 def _phase_gradient(
-    dy: Tensor, swapped: Tensor, window: Window, vertical: list[int], horizontal: list[int]
+    dy: Tensor,
+    swapped: Tensor,
+    window: Window,
+    vertical: list[int],
+    horizontal: list[int],
+    by_image: bool,
 ) -> Tensor:
     h, w = window.h, window.w
     groups, k = swapped.shape[0], dy.shape[3]
@@ -206,7 +239,7 @@ def _phase_gradient(
     columns = join(parts, 3)
     terms: list[Tensor] = []
     for i in vertical:
-        row = _flat(crop(columns, 1, up - h.shift(i), h.rows), groups)
+        row = _flat(crop(columns, 1, up - h.shift(i), h.rows), groups, by_image)
         filters = _row(swapped, i)
         if len(horizontal) < w.kernel:
             filters = join([crop(filters, 1, j * k, k) for j in horizontal], 1)
@@ -226,13 +259,14 @@ def _row(filters: Tensor, i: int) -> Tensor:
     return tf.reshape(crop(filters, 1, i, 1), [groups, inner, k])
 
 
-def _flat(x: Tensor, groups: int) -> Tensor:
-    """[G·N, H, W, C] → [G, N·H·W, C]; of one group with large images [N, H·W, C]."""
+def _flat(x: Tensor, groups: int, by_image: bool) -> Tensor:
+    """[G·N, H, W, C] → [G, N·H·W, C]; `by_image` of one group with large images [N, H·W, C]."""
     n, h, w, c = (int(d) for d in x.shape)
-    if groups == 1 and h * w >= _FEWEST_PIXELS:
+    if by_image and groups == 1 and h * w >= _FEWEST_PIXELS:
         return tf.reshape(x, [n, h * w, c])
     return tf.reshape(x, [groups, n // groups * h * w, c])
 
 
 ROWS = _rule(whole=False)
+ROWS_AT_ONCE = _rule(whole=False, by_image=False)
 COLUMNS = _rule(whole=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfplus_export.lowering.engine.rule import KernelVariants
-from tfplus_export.lowering.ops.convolution.conv2d import COLUMNS, ROWS
+from tfplus_export.lowering.ops.convolution.conv2d import COLUMNS, ROWS, ROWS_AT_ONCE
 from tfplus_export.lowering.ops.convolution.toeplitz import TOEPLITZ
 from tfplus_export.lowering.ops.convolution.winograd import winograd
 from tfplus_export.tf_types import Op
@@ -36,6 +36,8 @@ CONV2D = KernelVariants(
         "toeplitz": TOEPLITZ,
         "columns": COLUMNS,
         "rows": ROWS,
+        # The last is what accelerators take.
+        "rows at once": ROWS_AT_ONCE,
     },
     _order,
 )

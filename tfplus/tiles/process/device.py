@@ -21,7 +21,8 @@ from tfplus.errors import BusyError, StepError, TfplusError, UsageError
 from tfplus.tensors.slices import Tensor, Tensors
 from tfplus.tiles.process.stopwatch import Timed
 from tfplus.tiles.step.assignment import Assignment
-from tfplus.tiles.step.machine import Compute, TileStep
+from tfplus.tiles.step.compute import Compute
+from tfplus.tiles.step.machine import TileStep
 from tfplus.tiles.step.messages import Gradients, Key, Message, Send
 from tfplus.tiles.step.moments import Moments
 from tfplus.tiles.step.results import StepResult

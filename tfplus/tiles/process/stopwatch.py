@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from tfplus.tensors.slices import Tensors
-from tfplus.tiles.step.machine import Compute
+from tfplus.tiles.step.compute import Compute
 from tfplus.tiles.step.messages import Floats, Gradients
 from tfplus.tiles.step.moments import Moments
 from tfplus.tiles.step.results import Span

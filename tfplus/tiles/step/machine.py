@@ -11,7 +11,7 @@ that others need not wait for that. The gradients' sums go on beside it, see `su
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -20,33 +20,11 @@ from tfplus.tensors.slices import Tensors
 from tfplus.tiles.exchange import Piece, between
 from tfplus.tiles.geometry import Rectangle
 from tfplus.tiles.step import moments
+from tfplus.tiles.step.compute import Compute
 from tfplus.tiles.step.messages import Floats, Gradients, Key, Kind, Message, Send
 from tfplus.tiles.step.moments import Moments
 from tfplus.tiles.step.place import Place
 from tfplus.tiles.step.sums import Sums
-
-
-class Compute(Protocol):
-    """What computes a device's tiles, such as a runtime."""
-
-    def forward(self, group: int, fetched: Sequence[Floats], moments: Moments | None) -> Floats:
-        """The tile's core of a group's output, of what the tile fetched of each of its inputs.
-
-        `moments` are those of the whole first input where the group begins with a batch
-        normalization.
-        """
-        ...
-
-    def backward(
-        self, group: int, fetched: Sequence[Floats], delta: Floats, moments: Moments | None
-    ) -> tuple[Sequence[Floats] | None, Gradients, Moments | None]:
-        """The gradient of all that was fetched, None for samples; of weights; of moments."""
-        ...
-
-    def tail(self, output: Floats, targets: Tensors) -> tuple[dict[str, float], Floats, Gradients]:
-        """Of the whole output of the last group: metrics, its gradient, gradients of weights."""
-        ...
-
 
 _Waiting: TypeAlias = Generator[Sequence[Key], None, None]
 
